@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vvm.h - libvvm: virtual memory for one process, in user space.
+ *
+ * This header is the manual.
+ *
+ * A *space* is a 48-bit guest address space. Map *regions* in it and use them
+ * through ordinary pointers. At most a fixed budget of pages is resident; the
+ * rest lives in a swap file. A hit costs nothing: the MMU serves it. A miss
+ * is resolved by the library while the touching thread waits.
+ *
+ *	struct vvm *vm;
+ *	uint64_t addr = VVM_ANYWHERE;
+ *	if (vvm_open(&vm, NULL) == 0 &&
+ *	    vvm_map(vm, &addr, 8ull << 30, VVM_READ | VVM_WRITE, NULL) == 0) {
+ *		char *p = vvm_ptr(vm, addr);
+ *		p[5ull << 30] = 1;
+ *	}
+ *	vvm_close(vm);
+ *
+ * Addresses and sizes
+ *   Guest addresses run from 0 to 2^48 - 1. Unless you place a region
+ *   yourself its guest address *is* its host address, and vvm_ptr() is a
+ *   cast. Lengths are in bytes. Calls that work on ranges want addr to be a
+ *   multiple of VVM_PAGE_SIZE and round len up to one; len 0 is -EINVAL.
+ *
+ * Errors
+ *   Functions return 0 (or a count) or a negative error: -errno, or one of
+ *   the VVM_E* refusals below. Each function lists all it can return; after
+ *   an error nothing has changed unless it says so. vvm_strerror() explains
+ *   all of them. Every function returns -EINVAL for a NULL that is not
+ *   allowed and -ECHILD in a child made by fork(): see below.
+ *
+ * Threads
+ *   All functions may be called from any thread at any time, except that
+ *   vvm_close() must be the last call on its space. None may be called from
+ *   a signal handler other than a callback installed here.
+ *
+ * What a failed access looks like
+ *   A plain pointer access that the permissions forbid is SIGSEGV; one whose
+ *   page could not be read back from swap, or that waited longer than
+ *   frame_wait_ms for a free frame, is SIGBUS; si_addr is the address. A
+ *   system call on such memory fails with EFAULT. vvm_on_fault() lets you
+ *   see and repair both. vvm_load() and vvm_store() return errors instead.
+ *
+ * fork()
+ *   Guest memory is not inherited. A child that touches it gets SIGSEGV;
+ *   library calls on the space return -ECHILD there. fork and exec is fine.
+ *
+ * Devices and other processes
+ *   The page behind a guest address changes as it is paged. Memory that
+ *   something other than this process's CPUs and system calls accesses
+ *   (O_DIRECT, registered io_uring buffers, RDMA) must be pinned first,
+ *   vvm_pin(), exactly as with mlock(2).
+ *
+ * The budget
+ *   Resident pages, in flight and read ahead ones included, never exceed it.
+ *   The library's own memory is not in it: about 10 bytes for each page ever
+ *   touched (page table), 5 bytes for each page of swap in use, and fixed
+ *   buffers of a few MiB. The smallest budget is one page; an instruction
+ *   that touches k pages (an unaligned access, a copy, its own code if that
+ *   is paged) needs k frames to make progress, so do not go below 8.
+ */
+#ifndef VVM_H
+#define VVM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VVM_VERSION_MAJOR 0
+#define VVM_VERSION_MINOR 1
+#define VVM_VERSION_PATCH 0
+
+#define VVM_PAGE_SIZE	 4096
+#define VVM_ADDRESS_BITS 48
+#define VVM_ANYWHERE	 UINT64_MAX /* vvm_map: choose the address */
+
+/*
+ * X(name, value, text): errors that are not errnos, returned negated, by the
+ * checked accesses and the functions that say so.
+ */
+#define VVM_ERRORS(X)                                                          \
+	X(VVM_EUNMAPPED, 4001, "no region at this guest address")              \
+	X(VVM_ENOREAD, 4002, "page is not readable")                           \
+	X(VVM_ENOWRITE, 4003, "page is not writable")                          \
+	X(VVM_ENOEXEC, 4004, "page is not executable")                         \
+	X(VVM_EPASTEND, 4005, "access runs past the end of the mapped range")  \
+	X(VVM_EPOISON, 4006, "content of the page is lost (swap read error)")  \
+	X(VVM_ENOFRAME, 4007, "no free frame in time: swap full or all pinned")
+
+enum vvm_error {
+#define X(name, value, text) name = value,
+	VVM_ERRORS(X)
+#undef X
+};
+
+/* Text for 0, -errno and -VVM_E*; never NULL, static, thread-safe. */
+const char *vvm_strerror(int error);
+
+/* ------------------------------------------------------------------ */
+/* Spaces								*/
+
+struct vvm;
+
+enum vvm_faults {
+	VVM_FAULTS_THREAD, /* handler threads resolve faults */
+	VVM_FAULTS_INLINE  /* the faulting thread does, in a SIGBUS handler */
+};
+
+enum vvm_io { VVM_IO_AUTO, VVM_IO_URING, VVM_IO_SYNC };
+
+/*
+ * Settings of a space. Fill it with vvm_options_init() first, change what
+ * you need. The README's table describes each field, its default and its
+ * VVM_* environment variable.
+ */
+struct vvm_options {
+	size_t struct_bytes;	   /* sizeof, set by vvm_options_init() */
+	uint64_t resident_bytes;   /* budget, >= one page */
+	const char *swap_path;	   /* directory, file or block device */
+	uint64_t swap_limit_bytes; /* 0: what the file system has free */
+	int swap_reserve;	   /* allocate the limit at open */
+	int swap_direct;	   /* O_DIRECT if possible */
+	enum vvm_io io;
+	enum vvm_faults faults;
+	unsigned handlers;	   /* 0: one for each CPU, at most 4 */
+	unsigned low_pct, high_pct; /* reclaim watermarks, % of the budget */
+	uint64_t frame_wait_ms;
+	unsigned spin_us;
+	unsigned readahead_max_pages;
+	const char *policy;
+	int stat_segment;
+};
+
+/*
+ * Defaults, overridden by VVM_* in the environment. swap_path and policy
+ * point to storage that lives until the process ends.
+ * -EINVAL: a variable holds nonsense; options are then the plain defaults,
+ * and the variable is named on standard error.
+ */
+int vvm_options_init(struct vvm_options *options);
+
+/*
+ * Opens a space and starts its threads. options NULL: vvm_options_init()'s.
+ *
+ * -EINVAL   an option is out of range; the log says which
+ * -EPERM    userfaultfd is not permitted: see vvm_probe() or vvmstat --doctor
+ * -ENOSYS   the kernel lacks a needed feature (userfaultfd with write
+ *	     protection of shmem: Linux 5.19), or io_uring with VVM_IO_URING
+ * -ENOTSUP  the page size is not 4 KiB; swap_path is neither a directory,
+ *	     a file nor a block device; faults is VVM_FAULTS_INLINE and this
+ *	     version was built without it
+ * -EBUSY    the swap file is in use by another space or process
+ * -ENOENT, -EACCES, -ENOTDIR, -ELOOP, -EROFS, -EIO: of swap_path
+ * -ENOSPC   swap_reserve, and the file system has not enough
+ * -ENOMEM, -EMFILE, -ENFILE, -EAGAIN (threads): resources
+ */
+int vvm_open(struct vvm **out, const struct vvm_options *options);
+
+/*
+ * Unmaps every region, stops the threads, frees the swap. Threads that still
+ * touch the memory get SIGSEGV, those blocked in a fault included: nothing
+ * hangs and nobody reads zeros. Pins are gone. NULL is allowed.
+ * -ECHILD only.
+ */
+int vvm_close(struct vvm *vm);
+
+/*
+ * Changes the budget while running; returns when it holds. -EINVAL: less
+ * than a page; -EBUSY: pinned pages leave no room, or the pages cannot be
+ * written (swap full) within frame_wait_ms: then the old budget is restored.
+ */
+int vvm_resize(struct vvm *vm, uint64_t resident_bytes);
+
+/* ------------------------------------------------------------------ */
+/* Regions								*/
+
+enum vvm_prot {
+	VVM_NONE = 0,
+	VVM_READ = 1,
+	VVM_WRITE = 2, /* implies reading by plain access, as on x86 */
+	VVM_EXEC = 4
+};
+
+enum vvm_advice {
+	VVM_ADV_NORMAL,	    /* detect streams, read ahead */
+	VVM_ADV_RANDOM,	    /* never read ahead */
+	VVM_ADV_SEQUENTIAL, /* read ahead at once, and far */
+	VVM_ADV_WILLNEED,   /* start reading the range now, do not wait */
+	VVM_ADV_DONTNEED,   /* content is void: reads as zeros afterwards */
+	VVM_ADV_COLD	    /* evict these before others */
+};
+
+/*
+ * Maps len bytes of fresh zeros and stores the guest address in *addr.
+ * On entry *addr is VVM_ANYWHERE (guest address == host address), or the
+ * page-aligned guest address wanted, anywhere in the 48 bits; page 0 is
+ * allowed when asked for. name (may be NULL, <= 31 bytes kept) is shown by
+ * tools. O(1) in len: a 1 TiB region costs memory only for what is touched.
+ *
+ * -EINVAL  unaligned address, len 0 or past 2^48, unknown prot bits
+ * -EEXIST  the range meets another region
+ * -ENOMEM  no address space, memory, or kernel mappings (vm.max_map_count)
+ */
+int vvm_map(struct vvm *vm, uint64_t *addr, uint64_t len, unsigned prot,
+	    const char *name);
+
+/*
+ * Unmaps all regions, or parts of regions, in the range; holes are allowed.
+ * Their content is gone, frames and slots are free on return. Threads blocked
+ * on a page of the range get SIGSEGV. Waits for I/O in flight on the range.
+ * -EINVAL unaligned, or past 2^48; -EBUSY a page of it is pinned;
+ * -ENOMEM no memory to split a region.
+ */
+int vvm_unmap(struct vvm *vm, uint64_t addr, uint64_t len);
+
+/*
+ * Sets the permissions of pages. -EINVAL as vvm_map(); -VVM_EUNMAPPED: the
+ * range is not wholly mapped; -ENOMEM: too many kernel mappings.
+ */
+int vvm_protect(struct vvm *vm, uint64_t addr, uint64_t len, unsigned prot);
+
+/*
+ * NORMAL, RANDOM and SEQUENTIAL stay with the range; the others act once.
+ * DONTNEED waits for I/O in flight on the range.
+ * -EINVAL unaligned, past 2^48 or unknown advice; -VVM_EUNMAPPED: not wholly
+ * mapped; -EBUSY: DONTNEED and a page is pinned; -ENOMEM: no memory to split.
+ */
+int vvm_advise(struct vvm *vm, uint64_t addr, uint64_t len,
+	       enum vvm_advice advice);
+
+enum vvm_touch { VVM_TOUCH_READ, VVM_TOUCH_WRITE };
+
+/*
+ * Makes the pages of the range resident, one after the other (they may be
+ * evicted again at any time); TOUCH_WRITE also marks them written.
+ * -EINVAL, -VVM_EUNMAPPED, -VVM_ENOREAD, -VVM_ENOWRITE, -VVM_EPOISON,
+ * -VVM_ENOFRAME, -ENOMEM (page table). Pages before the failing one stay
+ * touched.
+ */
+int vvm_touch(struct vvm *vm, uint64_t addr, uint64_t len, enum vvm_touch how);
+
+/*
+ * Makes the pages resident and keeps them so, and writable ones marked as
+ * written, until unpinned as often as pinned. The physical frames do not
+ * move. Errors as vvm_touch(), and -EAGAIN: the budget would not leave 8
+ * (or, below 16 pages, half of its) frames unpinned, or a page has 65,535
+ * pins; -EBUSY: the range was unmapped meanwhile. On error nothing stays
+ * pinned.
+ */
+int vvm_pin(struct vvm *vm, uint64_t addr, uint64_t len);
+/* -EINVAL: a page of the range is not pinned; then nothing is unpinned. */
+int vvm_unpin(struct vvm *vm, uint64_t addr, uint64_t len);
+
+struct vvm_region {
+	uint64_t start, end; /* guest range */
+	void *host;	     /* host address of start */
+	unsigned prot;	     /* enum vvm_prot bits */
+	unsigned advice;     /* NORMAL, RANDOM or SEQUENTIAL */
+	uint64_t mapping;    /* number of the vvm_map() call it came from */
+	char name[32];
+};
+
+/*
+ * The region that holds addr or, failing that, the next one above. To walk
+ * all: start at 0, go on with region.end. 0, or -VVM_EUNMAPPED: none there.
+ */
+int vvm_query(struct vvm *vm, uint64_t addr, struct vvm_region *region);
+
+enum vvm_page_flags {
+	VVM_PAGE_RESIDENT = 1, /* has a frame */
+	VVM_PAGE_DIRTY = 2,    /* the frame is the only copy */
+	VVM_PAGE_SWAPPED = 4,  /* a copy is in swap */
+	VVM_PAGE_BUSY = 8,     /* I/O in flight */
+	VVM_PAGE_PINNED = 16,
+	VVM_PAGE_POISONED = 32
+};
+
+/*
+ * Like mincore(2): one byte of vvm_page_flags for each page of the range.
+ * -EINVAL, -VVM_EUNMAPPED as vvm_protect().
+ */
+int vvm_residency(struct vvm *vm, uint64_t addr, uint64_t len,
+		  unsigned char *flags);
+
+/*
+ * Guest address to pointer, and back. vvm_ptr: NULL when not mapped.
+ * vvm_addr: -VVM_EUNMAPPED when the pointer is in no region.
+ */
+void *vvm_ptr(struct vvm *vm, uint64_t addr);
+int vvm_addr(struct vvm *vm, const void *ptr, uint64_t *addr);
+
+/* ------------------------------------------------------------------ */
+/* Checked access: any address, never a signal				*/
+
+/*
+ * Copies len bytes from / to guest memory. Every page is checked before the
+ * first byte moves. Not atomic against other threads' stores.
+ *
+ * -VVM_EUNMAPPED  the first byte is in no region
+ * -VVM_EPASTEND   a later byte is in none, or past 2^48
+ * -VVM_ENOREAD, -VVM_ENOWRITE  the permissions say no
+ * -VVM_EPOISON, -VVM_ENOFRAME  as a plain access would get SIGBUS; bytes of
+ *		   earlier pages were copied
+ * -ENOMEM	   page table
+ * len 0 succeeds anywhere below 2^48.
+ */
+int vvm_load(struct vvm *vm, uint64_t addr, void *buf, size_t len);
+int vvm_store(struct vvm *vm, uint64_t addr, const void *buf, size_t len);
+
+/*
+ * May len bytes at addr be executed? 0, -VVM_EUNMAPPED, -VVM_EPASTEND,
+ * -VVM_ENOEXEC. Brings nothing in.
+ */
+int vvm_fetch_check(struct vvm *vm, uint64_t addr, size_t len);
+
+/* ------------------------------------------------------------------ */
+/* Callbacks								*/
+
+enum vvm_access { VVM_ACCESS_READ, VVM_ACCESS_WRITE, VVM_ACCESS_EXEC };
+
+struct vvm_fault {
+	uint64_t addr; /* guest address */
+	void *ptr;     /* the same as a pointer (si_addr) */
+	enum vvm_access access;
+	int error;     /* -VVM_ENOREAD, ENOWRITE, ENOEXEC, EPOISON, ENOFRAME */
+	void *context; /* ucontext_t of the access */
+};
+
+enum vvm_verdict {
+	VVM_DECLINE, /* not mine: the previous handler, or death, as without */
+	VVM_RETRY    /* repaired (say, by vvm_protect()): do the access again */
+};
+
+/*
+ * Called for an illegal or failed plain access to a region, in the thread
+ * that did it, inside a SIGSEGV or SIGBUS handler that libvvm installs for
+ * the process with the first callback (a handler that was there before gets
+ * everything that is not libvvm's). The callback may call vvm_* functions on
+ * the space, and may leave with siglongjmp(). It runs on the alternate signal
+ * stack if the thread has one. callback NULL: none (the default).
+ * -EINVAL, -EAGAIN: too many spaces with callbacks (64).
+ */
+typedef enum vvm_verdict (*vvm_fault_callback)(struct vvm *vm,
+					       const struct vvm_fault *fault,
+					       void *arg);
+int vvm_on_fault(struct vvm *vm, vvm_fault_callback callback, void *arg);
+
+/*
+ * Called by a library thread when swap has no room for a page that must go
+ * out, at most once a second while that lasts. It must not touch guest
+ * memory; it may free some by vvm_unmap() or VVM_ADV_DONTNEED from here or,
+ * better, wake a thread of yours that does.
+ */
+struct vvm_low_space {
+	uint64_t swap_used_bytes, swap_limit_bytes, dirty_bytes;
+};
+typedef void (*vvm_low_space_callback)(struct vvm *vm,
+				       const struct vvm_low_space *info,
+				       void *arg);
+int vvm_on_low_space(struct vvm *vm, vvm_low_space_callback callback,
+		     void *arg);
+
+/* ------------------------------------------------------------------ */
+/* Statistics and capabilities						*/
+
+/*
+ * Snapshot of the counters of <vvm_stat.h>, summed over the library's
+ * threads, by their enum vvm_stat_counter, and of its values.
+ */
+struct vvm_stats;
+/* struct_bytes: sizeof *stats; a shorter struct gets the fields it has. */
+int vvm_stats(struct vvm *vm, struct vvm_stats *stats, size_t struct_bytes);
+
+enum vvm_probe_flags {
+	VVM_PROBE_USERFAULTFD = 1, /* the kernel has it */
+	VVM_PROBE_PERMITTED = 2,   /* this process may use it */
+	VVM_PROBE_USER_ONLY = 4,   /* only for user-mode faults: system calls
+				    * on absent pages will fail (EFAULT) */
+	VVM_PROBE_WP_SHMEM = 8,	   /* needed; Linux 5.19 */
+	VVM_PROBE_PAGE_SIZE = 16,  /* 4 KiB */
+	VVM_PROBE_THREAD_ID = 32,
+	VVM_PROBE_POISON = 64,	      /* UFFDIO_POISON; Linux 6.6 */
+	VVM_PROBE_PAGEMAP_SCAN = 128, /* Linux 6.7 */
+	VVM_PROBE_IO_URING = 256
+};
+
+struct vvm_probe {
+	unsigned flags;
+	int usable;	    /* 1: vvm_open() can work here */
+	int error;	    /* else: what it would return */
+	const char *reason; /* and one line that says what to do, or "" */
+};
+
+/* What this kernel and this process's permissions allow. -EINVAL only. */
+int vvm_probe(struct vvm_probe *probe);
+
+/* "0.1.0" */
+const char *vvm_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#include <vvm_stat.h>
+
+struct vvm_stats {
+#define X(name, kind, help) int64_t name;
+	VVM_STAT_COUNTERS(X)
+#undef X
+#define X(name, help) uint64_t name;
+	VVM_STAT_VALUES(X)
+#undef X
+	uint64_t latency[VVM_STAT_BUCKETS]; /* of faults, vvm_stat_bucket() */
+};
+
+#endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * backing.h - where pages live when they have no frame: an ops table. Fault
+ * handling and reclaim know only this; swap.c is the first backing.
+ *
+ * All functions are thread-safe unless they say otherwise.
+ */
+#ifndef VVM_BACKING_H
+#define VVM_BACKING_H
+
+#include "ring.h"
+
+#define IO_MAX_PAGES 256
+
+/*
+ * One transfer between a buffer and consecutive slots; the pages are
+ * consecutive in the guest as well. Owned by the caller, untouched by it
+ * from the start of the transfer until done() was called.
+ */
+struct io {
+	/*
+	 * result: 0, or -errno when the whole transfer failed. A read that
+	 * returns 0 may have bad pages (checksum): see bad[].
+	 */
+	void (*done)(struct io *io, int result);
+	gaddr_t addr;	/* guest address of the first page */
+	uint64_t slot;	/* first slot */
+	uint32_t pages; /* 1..IO_MAX_PAGES */
+	char *buf;	/* pages * PAGE_BYTES, page aligned */
+	uint64_t bad[IO_MAX_PAGES / 64]; /* out: bit i: page i is not good */
+	/* private to the backing: */
+	struct backing *backing;
+	struct ring *ring;
+	uint8_t tries;
+	struct ring_op op;
+};
+
+struct backing_stat {
+	uint64_t slots_used, slots_area, slots_limit;
+	uint64_t reads, writes; /* requests */
+	uint64_t read_bytes, written_bytes;
+	uint64_t read_errors, write_errors, checksum_errors, retries;
+	bool direct; /* O_DIRECT is on */
+};
+
+struct backing;
+
+struct backing_ops {
+	const char *name;
+	/*
+	 * Start a transfer on the caller's ring; io->done runs in ring_run().
+	 * ring NULL: transfer now, by system calls, done runs before return.
+	 * Reads are retried and verified; writes store the checksums.
+	 */
+	void (*read)(struct backing *b, struct ring *ring, struct io *io);
+	void (*write)(struct backing *b, struct ring *ring, struct io *io);
+	/*
+	 * Takes up to `want` contiguous slots. -ENOSPC: the limit or the file
+	 * system is full. May make the file grow (a system call).
+	 */
+	int (*take)(struct backing *b, uint64_t want, uint64_t *first,
+		    uint64_t *got);
+	void (*give)(struct backing *b, uint64_t first, uint64_t n);
+	void (*stat)(struct backing *b, struct backing_stat *st);
+	/* => nothing in flight, nobody uses it any more. */
+	void (*close)(struct backing *b);
+};
+
+struct backing {
+	const struct backing_ops *ops;
+};
+
+static inline bool io_page_bad(const struct io *io, unsigned i)
+{
+	return io->bad[i / 64] >> (i % 64) & 1;
+}
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * codec.h - what is done to the bytes of a page on their way to and from a
+ * slot: zero detection and the checksum (XXH3 by libxxhash; compression
+ * will live here). Pure; no state.
+ */
+#ifndef VVM_CODEC_H
+#define VVM_CODEC_H
+
+#include "base.h"
+
+/* Is every byte of the page zero? page is 8-byte aligned. */
+bool codec_is_zero(const void *page);
+/*
+ * Checksum of a page that belongs at guest address addr: the address is the
+ * seed, so that a right page read into the wrong place is caught as well.
+ */
+uint32_t codec_checksum(const void *page, gaddr_t addr);
+
+#endif

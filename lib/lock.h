@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * lock.h - the library's locks: a futex mutex, a writer-preferring
+ * reader-writer lock and a wait queue.
+ *
+ * Own locks, not pthread's, for three reasons: the block lock sits in every
+ * page table leaf and must be small; everything here is async-signal-safe
+ * as long as the interrupted code does not hold the same lock (the inline
+ * fault mode needs that); and each lock carries its rank.
+ *
+ * The lock order is enum lock_rank: a thread may take a lock only if its
+ * rank is greater than that of every lock it holds. Checked in debug builds
+ * (VVM_DEBUG), per thread. Try-locks are checked too, except that a failed
+ * try is never an error.
+ */
+#ifndef VVM_LOCK_H
+#define VVM_LOCK_H
+
+#include <stdatomic.h>
+#include "base.h"
+
+enum lock_rank {
+	LOCK_MAPPING = 1, /* serialises map, unmap, protect, advise, resize */
+	LOCK_SPACE,	  /* region index and page table shape (rwlock) */
+	LOCK_BLOCK,	  /* one leaf: its entries and counts */
+	LOCK_CLOCK,	  /* the ring of blocks with resident pages */
+	LOCK_SLOTS,	  /* free slots of a backing */
+	LOCK_POOL,	  /* free objects of a pool */
+	LOCK_MISC,	  /* leaf locks that take nothing */
+	LOCK_RANKS
+};
+
+struct lock {
+	_Atomic uint32_t word; /* 0 free, 1 held, 2 held and waited for */
+	uint16_t rank;
+	uint16_t reserved;
+#ifdef VVM_DEBUG
+	_Atomic int owner; /* tid */
+#endif
+};
+
+void lock_init(struct lock *l, enum lock_rank rank);
+/* Takes l; may sleep. */
+void lock_take(struct lock *l);
+/* Takes l if it is free; never sleeps. */
+bool lock_try(struct lock *l);
+void lock_drop(struct lock *l);
+/* For assertions: in debug builds exact, else "somebody holds it". */
+bool lock_held(const struct lock *l);
+
+struct rwlock {
+	_Atomic uint32_t word; /* reader count; top bits: writer, waiting */
+	_Atomic uint32_t turn; /* futex that sleepers wait on */
+	uint16_t rank;
+#ifdef VVM_DEBUG
+	_Atomic int owner; /* tid of the writer */
+#endif
+};
+
+void rwlock_init(struct rwlock *l, enum lock_rank rank);
+/* Readers do not nest: a waiting writer bars new readers. */
+void rwlock_read(struct rwlock *l);
+bool rwlock_try_read(struct rwlock *l);
+void rwlock_end_read(struct rwlock *l);
+void rwlock_write(struct rwlock *l);
+void rwlock_end_write(struct rwlock *l);
+/* For assertions, as lock_held(). */
+bool rwlock_held_write(const struct rwlock *l);
+bool rwlock_held_any(const struct rwlock *l);
+
+/*
+ * Wait queue: an event counter. The waiter takes a ticket while it holds the
+ * lock that guards the condition, drops the lock, then waits: it sleeps only
+ * while no wake came since the ticket.
+ */
+struct waitq {
+	_Atomic uint32_t seq;
+	_Atomic uint32_t waiters;
+};
+
+void waitq_init(struct waitq *q);
+uint32_t waitq_ticket(struct waitq *q);
+/* 0 when woken (perhaps spuriously), -ETIMEDOUT. timeout_us < 0: no limit. */
+int waitq_wait(struct waitq *q, uint32_t ticket, int64_t timeout_us);
+/* Wakes all. Costs one atomic increment when nobody waits. */
+void waitq_wake(struct waitq *q);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * log.h - messages to the user's stderr, or to a file descriptor.
+ *
+ * One line, one write(2), no stdio, no malloc, no locks: callable from fault
+ * handling and from signal handlers. Each line starts with "libvvm[pid]: ".
+ */
+#ifndef VVM_LOG_H
+#define VVM_LOG_H
+
+#include <stdatomic.h>
+#include "base.h"
+
+enum log_level { LOG_NONE, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+/* Sets the highest level printed (default LOG_WARN). Process-wide. */
+void log_set_level(enum log_level level);
+/* fmt knows %s %d %u %x %ld %lu %lx %llu %llx %zu %p %c %%, nothing else. */
+void log_print(enum log_level level, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* The same formatter into a buffer; returns the length, always terminated. */
+size_t log_format(char *buf, size_t size, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#define log_error(...) log_print(LOG_ERROR, __VA_ARGS__)
+#define log_warn(...)  log_print(LOG_WARN, __VA_ARGS__)
+#define log_info(...)  log_print(LOG_INFO, __VA_ARGS__)
+/* Prints the first time only; `once` is an atomic_flag of the caller. */
+#define log_warn_once(once, ...)                                               \
+	do {                                                                   \
+		if (!atomic_flag_test_and_set(once))                           \
+			log_warn(__VA_ARGS__);                                 \
+	} while (0)
+
+#endif

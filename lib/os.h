@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * os.h - the kernel, behind one door.
+ *
+ * Every memory, file, userfaultfd and thread call of the library is here
+ * (io_uring is in ring.c), so that there is one place to read about kernel
+ * versions and one place to break things on purpose. All functions return 0
+ * or -errno unless they say otherwise, retry EINTR themselves, and are
+ * async-signal-safe except where noted. None takes a library lock.
+ *
+ * Fault injection: each function that can fail is an injection point of the
+ * table below. os_inject() arms one: its nth use from now (1 = the next)
+ * fails with the given error, once or for ever. Costs one relaxed load when
+ * nothing is armed. VVM_INJECT in the environment ("pwrite:3:EIO",
+ * "pread:10+:EIO", comma separated; + means for ever) arms them at
+ * vvm_open(), through secure_getenv().
+ */
+#ifndef VVM_OS_H
+#define VVM_OS_H
+
+#include <pthread.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include "base.h"
+
+/* X(name): the injection points. */
+#define OS_POINTS(X)                                                           \
+	X(memfd)                                                               \
+	X(reserve)                                                             \
+	X(map)                                                                 \
+	X(unmap)                                                               \
+	X(protect)                                                             \
+	X(advise)                                                              \
+	X(punch)                                                               \
+	X(truncate)                                                            \
+	X(pagemap)                                                             \
+	X(uffd_open)                                                           \
+	X(uffd_register)                                                       \
+	X(uffd_copy)                                                           \
+	X(uffd_zero)                                                           \
+	X(uffd_wp)                                                             \
+	X(uffd_wake)                                                           \
+	X(uffd_poison)                                                         \
+	X(uffd_read)                                                           \
+	X(open)                                                                \
+	X(pread)                                                               \
+	X(pwrite)                                                              \
+	X(fallocate)                                                           \
+	X(eventfd)                                                             \
+	X(thread)                                                              \
+	X(ring_setup)
+
+enum os_point {
+#define X(name) OS_##name,
+	OS_POINTS(X)
+#undef X
+	OS_POINT_COUNT
+};
+
+/* Arms a point; error 0 disarms it. nth counts from 1. Thread-safe. */
+void os_inject(enum os_point point, uint64_t nth, bool forever, int error);
+void os_inject_clear(void);
+/* How often the point was used since os_inject_clear(). */
+uint64_t os_inject_uses(enum os_point point);
+/* Parses VVM_INJECT's syntax; -EINVAL and nothing armed when it is wrong. */
+int os_inject_parse(const char *spec);
+/* For ring.c: 0, or the -errno that this use of the point must return. */
+int os_inject_check(enum os_point point);
+
+/* ---- host memory ---- */
+
+enum os_prot { OS_READ = 1, OS_WRITE = 2, OS_EXEC = 4 };
+
+enum os_advice {
+	OS_ADV_DONTNEED,   /* drop the mapping of a shared range, not its pages */
+	OS_ADV_DONTFORK,
+	OS_ADV_NOHUGEPAGE, /* -EINVAL from a kernel without THP is reported 0 */
+};
+
+/* A memfd, close-on-exec, sized by os_truncate(). */
+int os_memfd(const char *name, int *fd);
+/*
+ * Reserves address space: PROT_NONE, private, no swap accounting. The result
+ * is congruent to `congruent` modulo `align` (a power of two >= a page).
+ * hint != 0: exactly there, -EEXIST if anything is mapped in the range.
+ */
+int os_reserve(uint64_t bytes, uint64_t align, uint64_t congruent, haddr_t hint,
+	       haddr_t *out);
+/* Maps fd at a reserved address (MAP_FIXED, MAP_SHARED, prot of os_prot). */
+int os_map_fixed(haddr_t at, uint64_t bytes, unsigned prot, int fd, uint64_t off);
+/* Puts a PROT_NONE reservation over whatever is mapped there. */
+int os_unmap_keep(haddr_t at, uint64_t bytes);
+/* Library memory: anonymous, readable, writable, zeroed. */
+int os_map_anon(uint64_t bytes, void **out);
+int os_unmap(haddr_t at, uint64_t bytes);
+int os_protect(haddr_t at, uint64_t bytes, unsigned prot);
+int os_advise(haddr_t at, uint64_t bytes, enum os_advice advice);
+/* Frees the pages of a file range (hole punch, size kept). */
+int os_punch(int fd, uint64_t off, uint64_t bytes);
+int os_truncate(int fd, uint64_t bytes);
+/* Bytes of storage allocated to fd (st_blocks). */
+int os_allocated(int fd, uint64_t *bytes);
+
+/*
+ * Which pages of [at, at + pages) are mapped (PTE present) in this process?
+ * Sets bit i of `bits` (64-bit words, ceil(pages / 64) of them, cleared
+ * first) for page i. PAGEMAP_SCAN where the kernel has it (6.7), else reads
+ * pagemap_fd; *method (may be NULL) says which.
+ */
+enum os_pagemap_method { OS_PAGEMAP_SCAN, OS_PAGEMAP_READ };
+int os_pagemap_open(int *fd);
+int os_pagemap_present(int pagemap_fd, haddr_t at, unsigned pages,
+		       uint64_t *bits, enum os_pagemap_method *method);
+
+/* ---- userfaultfd ---- */
+
+enum os_uffd_method { /* how the descriptor was got, in the order tried */
+	OS_UFFD_SYSCALL,
+	OS_UFFD_DEV,
+	OS_UFFD_USER_ONLY, /* system calls on absent pages fail with EFAULT */
+};
+
+enum os_uffd_feature { /* what os_uffd_probe reports, decided at run time */
+	OS_UFFD_SHMEM = 1 << 0,	    /* MISSING on shmem (4.11) */
+	OS_UFFD_WP_SHMEM = 1 << 1,  /* WP on shmem (5.19) */
+	OS_UFFD_THREAD_ID = 1 << 2, /* 4.14 */
+	OS_UFFD_EXACT = 1 << 3,	    /* exact fault address (5.18) */
+	OS_UFFD_SIGBUS = 1 << 4,    /* 4.14 */
+	OS_UFFD_POISON = 1 << 5,    /* UFFDIO_POISON (6.6) */
+	OS_UFFD_MOVE = 1 << 6,	    /* 6.8 */
+};
+
+/* Opens a throw-away descriptor and lists features and method. */
+int os_uffd_probe(unsigned *features, enum os_uffd_method *method);
+/*
+ * A non-blocking, close-on-exec userfaultfd after UFFDIO_API with the given
+ * features (those of `want` that the kernel lacks are left out). Falls
+ * through the methods on EPERM, EACCES, ENOENT, ENOSYS. -EPERM: not
+ * permitted by any; -ENOSYS: the kernel has none.
+ */
+int os_uffd_open(unsigned want, int *fd, enum os_uffd_method *method);
+/* Registers MISSING | WP. */
+int os_uffd_register(int fd, haddr_t at, uint64_t bytes);
+int os_uffd_unregister(int fd, haddr_t at, uint64_t bytes);
+
+enum os_uffd_mode { OS_UFFD_PROTECTED = 1, OS_UFFD_NOWAKE = 2 };
+/*
+ * Fills pages and wakes their waiters. *done (never NULL) is what was
+ * installed, in bytes, also on error. -EEXIST: the page at *done is there
+ * already. -EAGAIN is retried a bounded number of times.
+ */
+int os_uffd_copy(int fd, haddr_t to, const void *from, uint64_t bytes,
+		 unsigned mode, uint64_t *done);
+int os_uffd_zero(int fd, haddr_t at, uint64_t bytes, uint64_t *done);
+/* Sets or clears write protection; clearing wakes the waiters. */
+int os_uffd_wp(int fd, haddr_t at, uint64_t bytes, bool protect);
+int os_uffd_wake(int fd, haddr_t at, uint64_t bytes);
+/* Whoever touches the page gets SIGBUS. -EOPNOTSUPP before 6.6. */
+int os_uffd_poison(int fd, haddr_t at, uint64_t bytes);
+
+struct os_fault {
+	haddr_t addr; /* as the CPU saw it, where the kernel is exact */
+	bool write;
+	bool protect; /* a write to a protected page, not a missing one */
+	int tid;      /* faulting thread, 0 if the kernel does not say */
+};
+/* Reads up to max events. Returns their number, 0 when none waits, -errno. */
+int os_uffd_read(int fd, struct os_fault *faults, unsigned max);
+
+/* ---- files ---- */
+
+enum os_open_flags { OS_OPEN_DIRECT = 1, OS_OPEN_CREATE = 2, OS_OPEN_TMP = 4 };
+/*
+ * Opens read-write, close-on-exec, mode 0600, never following a final
+ * symbolic link when it creates. OS_OPEN_TMP: path is a directory, the file
+ * is unlinked (O_TMPFILE, or mkostemp + unlink where that is refused).
+ */
+int os_open(const char *path, unsigned flags, int *fd);
+int os_close(int fd);
+/* Turns O_DIRECT on or off. */
+int os_set_direct(int fd, bool on);
+/* Whole transfers: a short one is continued; end of file reads -EIO. */
+int os_pread(int fd, void *buf, uint64_t bytes, uint64_t off);
+int os_pwrite(int fd, const void *buf, uint64_t bytes, uint64_t off);
+int os_fallocate(int fd, uint64_t off, uint64_t bytes);
+
+enum os_file_type { OS_FILE_REG, OS_FILE_DIR, OS_FILE_BLOCK, OS_FILE_OTHER };
+/* Type by path; size of a file or block device. -ENOENT ... as stat(2). */
+int os_file_info(const char *path, enum os_file_type *type, uint64_t *bytes);
+/* Free bytes for this user in the file system that holds fd. */
+int os_free_space(int fd, uint64_t *bytes);
+
+/* ---- processes, threads, time ---- */
+
+/* True in a fork child of the process that called os_fork_watch(). */
+bool os_is_forked(void);
+/* Installs the watch (idempotent). Not async-signal-safe. */
+int os_fork_watch(void);
+
+int os_eventfd(int *fd);
+void os_eventfd_signal(int fd);
+void os_eventfd_drain(int fd);
+
+/* Waits while *word == value. 0, -EAGAIN (changed), -ETIMEDOUT, -EINTR. */
+int os_futex_wait(const _Atomic uint32_t *word, uint32_t value, int64_t timeout_us);
+void os_futex_wake(_Atomic uint32_t *word, int count);
+
+/*
+ * Starts a joinable thread with every signal blocked but the synchronous
+ * ones, a small stack that is not paged memory, and a name of <= 15 bytes.
+ */
+int os_thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
+		    void *arg);
+int os_tid(void);
+int os_pid(void);
+unsigned os_cpus(void);	     /* CPUs this process may run on */
+uint64_t os_page_size(void); /* of the kernel */
+uint64_t os_now_us(void);    /* CLOCK_MONOTONIC */
+uint64_t os_now_ns(void);
+void os_sleep_us(uint64_t us);
+void os_yield(void);
+/* Queues SIGBUS with si_addr to one thread of this process. */
+int os_sigbus_thread(int tid, haddr_t addr);
+
+#endif

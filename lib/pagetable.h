@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pagetable.h - the software page table: four levels of 512, 48-bit guest
+ * addresses. A leaf is a struct block (2 MiB of guest addresses).
+ *
+ * Locks, all the caller's:
+ *   (s) the space lock: read to walk, write to free nodes
+ *   (b) the block's own lock
+ *   (c) the clock lock of reclaim
+ *   (a) atomic
+ * pt_get() may add nodes under the space lock held for reading: nodes are
+ * published with compare-and-swap, so two threads may race to add one.
+ */
+#ifndef VVM_PAGETABLE_H
+#define VVM_PAGETABLE_H
+
+#include "list.h"
+#include "lock.h"
+#include "pool.h"
+#include "pte.h"
+
+struct block {
+	struct lock lock;	/* rank LOCK_BLOCK */
+	struct waitq busy_done; /* woken when a busy page of the block is done */
+	gaddr_t base;		/* (i) guest address of page 0 */
+	struct list clock_link; /* (c) in the clock's ring while on_clock */
+	bool on_clock;		/* (c) */
+	uint16_t mapped;	/* (b) entries not NONE */
+	uint16_t resident;	/* (b) entries with PTE_PRESENT */
+	uint16_t dirty;		/* (b) entries DIRTY or WRITING */
+	uint16_t filling;	/* (b) entries FILLING */
+	uint16_t writing;	/* (b) pages in write-backs not yet completed,
+				 * whatever became of their entries */
+	uint16_t pinned;	/* (b) entries with PTE_PINNED */
+	uint16_t *pins;		/* (b) pin counts, allocated on the first pin */
+	uint64_t filled_us;	/* (b) when a fault last made a page usable */
+	pte_t pte[BLOCK_PAGES]; /* (b) */
+};
+
+/* Interior node: children are nodes, or blocks at the last level. */
+struct pt_node {
+	void *_Atomic child[512];
+};
+
+struct pagetable {
+	struct pt_node *root;
+	struct pool nodes, blocks;
+	_Atomic uint64_t block_count;
+};
+
+/* -ENOMEM when not even the root could be had. */
+int pt_init(struct pagetable *pt);
+/* Frees all nodes and blocks, whatever their entries say. */
+void pt_fini(struct pagetable *pt);
+/* The block that holds addr, or NULL. => space lock held. */
+struct block *pt_find(struct pagetable *pt, gaddr_t addr);
+/*
+ * The same, made if missing (entries NONE, lock free), *fresh (may be NULL)
+ * set when this call made it. NULL: out of memory. => space lock held.
+ */
+struct block *pt_get(struct pagetable *pt, gaddr_t addr, bool *fresh);
+/*
+ * First existing block whose base is >= block_floor(from) and < end, or NULL;
+ * skips holes at the highest level that is empty. => space lock held.
+ */
+struct block *pt_next(struct pagetable *pt, gaddr_t from, gaddr_t end);
+#define pt_for_each_block(pt, b, from, end)                                    \
+	for ((b) = pt_next(pt, from, end); (b);                                \
+	     (b) = pt_next(pt, (b)->base + BLOCK_BYTES, end))
+/*
+ * Frees a block whose entries are all NONE and interior nodes that become
+ * empty. => space lock held for writing, block lock not held.
+ */
+void pt_free_block(struct pagetable *pt, struct block *b);
+
+/*
+ * Moves the page at index i of b to `to` with slot `slot` (0: none) and keeps
+ * the block's counts. Asserts that the move is legal. Clears PINNED,
+ * PREFETCHED and age when the page loses its frame; permissions and MAPPED
+ * change only on moves from and to NONE. => block lock held.
+ */
+void pt_move(struct block *b, unsigned i, enum page_state to, uint64_t slot);
+/* Is from -> to in the table? */
+bool pt_legal(enum page_state from, enum page_state to);
+const char *pt_state_name(enum page_state s);
+/* Sets the permission bits (PTE_READ...) of a mapped entry. */
+void pt_set_perms(struct block *b, unsigned i, pte_t perms);
+
+/* Verifies the block's counts against its entries; ASSERTs. => block lock. */
+void pt_check_block(const struct block *b);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pool.h - objects of one size from mmap'd chunks, never from malloc.
+ *
+ * Fault handling needs page table nodes, and must not call malloc: the
+ * application may be inside malloc, waiting for the very fault. Chunks are
+ * zeroed and returned to the kernel only by pool_fini().
+ */
+#ifndef VVM_POOL_H
+#define VVM_POOL_H
+
+#include "list.h"
+#include "lock.h"
+
+struct pool {
+	struct lock lock;      /* rank LOCK_POOL */
+	size_t object_bytes;   /* (i) rounded up to a cache line */
+	size_t chunk_bytes;    /* (i) */
+	void *free;	       /* (lock) singly linked through the objects */
+	void *chunks;	       /* (lock) linked through each chunk's head */
+	uint64_t used_objects; /* (lock) */
+	uint64_t held_bytes;   /* (lock) memory mapped by the pool */
+};
+
+void pool_init(struct pool *p, size_t object_bytes);
+/* Unmaps every chunk; outstanding objects die with them. */
+void pool_fini(struct pool *p);
+/* A zeroed object, cache-line aligned, or NULL when mmap failed. */
+void *pool_take(struct pool *p);
+void pool_give(struct pool *p, void *object);
+
+#endif

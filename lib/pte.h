@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pte.h - a page table entry, and the life of a page.
+ *
+ * An entry is 64 bits: flags in the low 12, as on real hardware, and the
+ * page's slot in its backing above (0: no slot; slot 0 is never handed out).
+ *
+ *	63                                   12 11 10  9 8 7 6 5 4 3 2 1 0
+ *	+--------------------------------------+-----+--+-+-+-+-+-+-+-+-+-+
+ *	| slot                                 | age |PF|N|!|B|D|P|X|W|R|M|
+ *	+--------------------------------------+-----+--+-+-+-+-+-+-+-+-+-+
+ *	M mapped  R W X permissions  P present  D dirty  B busy  ! poisoned
+ *	N pinned  PF brought by prefetch, not yet seen used   age 0..3
+ *
+ * The life of a page is the table in pagetable.c: states are derived from
+ * M P D B ! and the slot; pt_move() is the one function that changes them.
+ *
+ *	          map                 fill, nothing to read
+ *	NONE ------------> FRESH ---------------------------+-------+
+ *	                     ^  \__ claim ____                |       |
+ *	              discard|               \           read v       v write
+ *	                     |   claim        v   installed  CLEAN  DIRTY
+ *	      evict, slot    |  SWAPPED --> FILLING -------->  |  \    ^ |
+ *	        CLEAN ---------->  ^           |               |   +---+ | writeback
+ *	                           |           | read failed   | WP event| begins
+ *	                           +-----------+--> POISONED   |         v
+ *	                             (gave up)                 +<---- WRITING
+ *	                                             written, untouched  |
+ *	                                        WP event or failure: DIRTY
+ *
+ * DIRTY is never write-protected; CLEAN and WRITING always are (space (2)).
+ */
+#ifndef VVM_PTE_H
+#define VVM_PTE_H
+
+#include "base.h"
+
+typedef uint64_t pte_t;
+
+#define PTE_MAPPED     ((pte_t)1 << 0)
+#define PTE_READ       ((pte_t)1 << 1)
+#define PTE_WRITE      ((pte_t)1 << 2)
+#define PTE_EXEC       ((pte_t)1 << 3)
+#define PTE_PRESENT    ((pte_t)1 << 4) /* the memfd holds its frame */
+#define PTE_DIRTY      ((pte_t)1 << 5)
+#define PTE_BUSY       ((pte_t)1 << 6) /* I/O in flight */
+#define PTE_POISON     ((pte_t)1 << 7)
+#define PTE_PINNED     ((pte_t)1 << 8)
+#define PTE_PREFETCHED ((pte_t)1 << 9)
+#define PTE_AGE_SHIFT  10
+#define PTE_AGE_MAX    3
+#define PTE_AGE	       ((pte_t)PTE_AGE_MAX << PTE_AGE_SHIFT)
+#define PTE_PERMS      (PTE_READ | PTE_WRITE | PTE_EXEC)
+#define PTE_SLOT_SHIFT 12
+
+enum page_state {
+	PAGE_NONE,     /* no region here */
+	PAGE_FRESH,    /* mapped; reads as zeros; no frame, no slot */
+	PAGE_SWAPPED,  /* its content is in its slot only */
+	PAGE_FILLING,  /* busy: a frame is taken, its content on the way */
+	PAGE_CLEAN,    /* frame equals slot (or zeros); write-protected */
+	PAGE_DIRTY,    /* frame is the only copy */
+	PAGE_WRITING,  /* dirty, protected, being written to a new slot */
+	PAGE_POISONED, /* its content is lost: touching it is SIGBUS */
+	PAGE_STATES
+};
+
+static inline enum page_state pte_state(pte_t e)
+{
+	if (!(e & PTE_MAPPED))
+		return PAGE_NONE;
+	if (e & PTE_POISON)
+		return PAGE_POISONED;
+	if (e & PTE_PRESENT) {
+		if (!(e & PTE_DIRTY))
+			return PAGE_CLEAN;
+		return e & PTE_BUSY ? PAGE_WRITING : PAGE_DIRTY;
+	}
+	if (e & PTE_BUSY)
+		return PAGE_FILLING;
+	return e >> PTE_SLOT_SHIFT ? PAGE_SWAPPED : PAGE_FRESH;
+}
+
+static inline uint64_t pte_slot(pte_t e)
+{
+	return e >> PTE_SLOT_SHIFT;
+}
+
+static inline pte_t pte_with_slot(pte_t e, uint64_t slot)
+{
+	return (e & (((pte_t)1 << PTE_SLOT_SHIFT) - 1)) | slot << PTE_SLOT_SHIFT;
+}
+
+static inline unsigned pte_age(pte_t e)
+{
+	return (unsigned)(e >> PTE_AGE_SHIFT) & PTE_AGE_MAX;
+}
+
+static inline pte_t pte_with_age(pte_t e, unsigned age)
+{
+	return (e & ~PTE_AGE) | (pte_t)age << PTE_AGE_SHIFT;
+}
+
+#endif

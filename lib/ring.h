@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ring.h - completions: reads, writes and "descriptor is readable", from
+ * io_uring, or from its twin on pread, pwrite and poll where io_uring is not
+ * permitted. The same interface, the same results.
+ *
+ * A ring belongs to one thread, the one that calls ring_run(); nothing here
+ * locks. Callbacks run inside ring_run() and may queue further operations,
+ * never call ring_run(). No malloc after ring_open(); operations and watches
+ * are the caller's memory and stay untouched until their callback.
+ */
+#ifndef VVM_RING_H
+#define VVM_RING_H
+
+#include "list.h"
+
+struct ring;
+
+enum ring_kind { RING_READ, RING_WRITE };
+
+struct ring_op {
+	/* result: 0 when all bytes moved, else -errno (-EIO: end of file). */
+	void (*done)(struct ring_op *op, int result);
+	enum ring_kind kind;
+	int fd;
+	uint32_t bytes;
+	uint64_t off;
+	char *buf;
+	/* private: */
+	uint32_t moved; /* short transfers are continued */
+	struct list link;
+};
+
+struct ring_watch {
+	/* fd is readable; called again each time it becomes so. */
+	void (*ready)(struct ring_watch *watch);
+	int fd;
+	bool armed; /* private */
+};
+
+enum ring_engine { RING_AUTO, RING_URING, RING_SYNC };
+
+/*
+ * depth: operations in flight before further ones queue in the ring's own
+ * list. RING_AUTO falls back to RING_SYNC on EPERM, ENOSYS, EACCES, ENOMEM
+ * (memlock). Errors: -ENOMEM, -EMFILE, and with RING_URING what io_uring says.
+ */
+int ring_open(struct ring **out, unsigned depth, enum ring_engine engine);
+/* Nothing may be in flight. */
+void ring_close(struct ring *r);
+enum ring_engine ring_engine(const struct ring *r);
+/* Starts op (submitted at the latest by the next ring_run()). Cannot fail. */
+void ring_start(struct ring *r, struct ring_op *op);
+/* Starts watching; at most RING_WATCHES at a time. */
+#define RING_WATCHES 8
+int ring_watch(struct ring *r, struct ring_watch *watch);
+/*
+ * Submits what is queued, waits until something completes or timeout_us
+ * passed (0: only look, < 0: no limit) and runs the callbacks of all that has
+ * completed. Returns their number (0: timeout), or -errno.
+ */
+int ring_run(struct ring *r, int64_t timeout_us);
+/* Operations started and not yet done (watches do not count). */
+unsigned ring_inflight(const struct ring *r);
+
+#endif
