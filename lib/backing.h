@@ -13,8 +13,7 @@
 #define IO_MAX_PAGES 256
 
 /*
- * One transfer between a buffer and consecutive slots; the pages are
- * consecutive in the guest as well. Owned by the caller, untouched by it
+ * One transfer between a buffer and consecutive slots. Owned by the caller, untouched by it
  * from the start of the transfer until done() was called.
  */
 struct io {
@@ -24,6 +23,12 @@ struct io {
 	 */
 	void (*done)(struct io *io, int result);
 	gaddr_t addr;	/* guest address of the first page */
+	/*
+	 * NULL: the pages are consecutive from addr. Else page i is the one
+	 * at addr + order[i] pages: victims of one block need not be
+	 * neighbours to share a write.
+	 */
+	const uint16_t *order;
 	uint64_t slot;	/* first slot */
 	uint32_t pages; /* 1..IO_MAX_PAGES */
 	char *buf;	/* pages * PAGE_BYTES, page aligned */
@@ -69,6 +74,11 @@ struct backing_ops {
 struct backing {
 	const struct backing_ops *ops;
 };
+
+static inline gaddr_t io_page_addr(const struct io *io, unsigned i)
+{
+	return io->addr + pages_to_bytes(io->order ? io->order[i] : i);
+}
 
 static inline bool io_page_bad(const struct io *io, unsigned i)
 {

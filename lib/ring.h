@@ -4,8 +4,9 @@
  * io_uring, or from its twin on pread, pwrite and poll where io_uring is not
  * permitted. The same interface, the same results.
  *
- * A ring belongs to one thread, the one that calls ring_run(); nothing here
- * locks. Callbacks run inside ring_run() and may queue further operations,
+ * A ring belongs to one thread, the one that first calls ring_run(); nothing
+ * here locks. Another thread may open it, start operations before that first
+ * ring_run(), and close it after the owner's last. Callbacks run inside ring_run() and may queue further operations,
  * never call ring_run(). No malloc after ring_open(); operations and watches
  * are the caller's memory and stay untouched until their callback.
  */
@@ -18,6 +19,9 @@ struct ring;
 
 enum ring_kind { RING_READ, RING_WRITE };
 
+/* Largest operation; io_uring's results are an int. */
+#define RING_OP_BYTES_MAX ((uint32_t)1 << 30)
+
 struct ring_op {
 	/* result: 0 when all bytes moved, else -errno (-EIO: end of file). */
 	void (*done)(struct ring_op *op, int result);
@@ -28,11 +32,16 @@ struct ring_op {
 	char *buf;
 	/* private: */
 	uint32_t moved; /* short transfers are continued */
+	uint32_t again; /* attempts without progress (EINTR, EAGAIN) */
 	struct list link;
 };
 
 struct ring_watch {
-	/* fd is readable; called again each time it becomes so. */
+	/*
+	 * fd is readable; called again each time it becomes so, which may be
+	 * only after it was read until nothing was left. A descriptor that
+	 * cannot be watched: called once, then never again.
+	 */
 	void (*ready)(struct ring_watch *watch);
 	int fd;
 	bool armed; /* private */
@@ -46,18 +55,20 @@ enum ring_engine { RING_AUTO, RING_URING, RING_SYNC };
  * (memlock). Errors: -ENOMEM, -EMFILE, and with RING_URING what io_uring says.
  */
 int ring_open(struct ring **out, unsigned depth, enum ring_engine engine);
-/* Nothing may be in flight. */
+/* => no operation in flight; watches may be. */
 void ring_close(struct ring *r);
 enum ring_engine ring_engine(const struct ring *r);
 /* Starts op (submitted at the latest by the next ring_run()). Cannot fail. */
 void ring_start(struct ring *r, struct ring_op *op);
-/* Starts watching; at most RING_WATCHES at a time. */
+/* Starts watching, until ring_close(). -ENOSPC: RING_WATCHES are watched. */
 #define RING_WATCHES 8
 int ring_watch(struct ring *r, struct ring_watch *watch);
 /*
  * Submits what is queued, waits until something completes or timeout_us
  * passed (0: only look, < 0: no limit) and runs the callbacks of all that has
- * completed. Returns their number (0: timeout), or -errno.
+ * completed (the sync engine: of one operation and the watches, so that
+ * events do not stand behind a queue of reads). Returns their number
+ * (0: timeout), or -errno.
  */
 int ring_run(struct ring *r, int64_t timeout_us);
 /* Operations started and not yet done (watches do not count). */

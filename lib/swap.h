@@ -11,10 +11,14 @@
 
 /*
  * Opens the swap that conf names: a directory (unlinked file inside), a
- * regular file (created 0600 when missing, its content overwritten) or a
- * block device. Errors: what open(2) says, -ENOTSUP (neither of those),
- * -EBUSY (another process or space uses the file: it is locked with flock
- * LOCK_EX), -ENOSPC (swap_reserve), -ENOMEM. The reason is logged.
+ * regular file (created 0600 when missing; its content is lost, and it is
+ * empty again after close) or a block device. Does I/O; not thread-safe.
+ *
+ * Errors: what open(2) says; -ENOTSUP neither of those, or swap_reserve and
+ * the file system cannot; -EBUSY another process or space uses the file (it
+ * is locked with flock LOCK_EX), or the device is mounted; -ENOSPC no room
+ * for the first page, or for all of them with swap_reserve; -EINVAL a device
+ * of less than two pages; -ENOMEM. The reason is logged.
  */
 int swap_open(struct backing **out, const struct conf *conf);
 

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ring_impl.h - what ring.c shares with its two engines, ring_uring.c and
+ * ring_sync.c; nobody else includes it.
+ */
+#ifndef VVM_RING_IMPL_H
+#define VVM_RING_IMPL_H
+
+#include "ring.h"
+
+/* An engine. All are called by the ring's owner, except open and close. */
+struct ring_ops {
+	enum ring_engine engine;
+	void (*close)(struct ring *r);
+	/* op is prepared and counted; the engine brings it to ring_op_done. */
+	void (*start)(struct ring *r, struct ring_op *op);
+	/* watch is in the table; the engine arms it and clears armed. */
+	void (*watch)(struct ring *r, struct ring_watch *watch);
+	/* As ring_run(). */
+	int (*run)(struct ring *r, int64_t timeout_us);
+};
+
+/* (i) set by ring_open, (o) owner thread only. */
+struct ring {
+	const struct ring_ops *ops; /* (i) */
+	unsigned depth;		    /* (i) */
+	unsigned inflight;	    /* (o) started, done() not yet called */
+	unsigned watch_count;	    /* (o) */
+	struct ring_watch *watches[RING_WATCHES]; /* (o) */
+	struct list waiting; /* (o) started, not yet with the kernel */
+};
+
+/*
+ * Each maps and fills a whole engine whose first member is struct ring;
+ * ring.c then sets the fields of that. -errno as ring_open().
+ */
+int ring_uring_open(struct ring **out, unsigned depth);
+int ring_sync_open(struct ring **out, unsigned depth);
+
+/*
+ * Books what one system call did to op: moved is a byte count or -errno.
+ * True when op is over, *result is then its result; false: start the rest.
+ */
+bool ring_op_over(struct ring_op *op, int moved, int *result);
+/* Takes op off the books and calls its owner. */
+void ring_op_done(struct ring *r, struct ring_op *op, int result);
+/* Now plus timeout; timeouts below 0 stay what they are. */
+int64_t ring_deadline(int64_t timeout_us);
+/* Time left, >= 0; of a deadline below 0: -1, no limit. */
+int64_t ring_time_left(int64_t deadline_us);
+
+#endif
