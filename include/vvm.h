@@ -121,7 +121,8 @@ enum vvm_io { VVM_IO_AUTO, VVM_IO_URING, VVM_IO_SYNC };
 struct vvm_options {
 	size_t struct_bytes;	   /* sizeof, set by vvm_options_init() */
 	uint64_t resident_bytes;   /* budget, >= one page */
-	const char *swap_path;	   /* directory, file or block device */
+	const char *swap_path;	   /* directory, file or block device;
+				    * NULL: VVM_SWAP, or the default */
 	uint64_t swap_limit_bytes; /* 0: what the file system has free */
 	int swap_reserve;	   /* allocate the limit at open */
 	int swap_direct;	   /* O_DIRECT if possible */
@@ -132,15 +133,14 @@ struct vvm_options {
 	uint64_t frame_wait_ms;
 	unsigned spin_us;
 	unsigned readahead_max_pages;
-	const char *policy;
+	const char *policy; /* NULL: VVM_POLICY, or the default */
 	int stat_segment;
 };
 
 /*
- * Defaults, overridden by VVM_* in the environment. swap_path and policy
- * point to storage that lives until the process ends.
- * -EINVAL: a variable holds nonsense; options are then the plain defaults,
- * and the variable is named on standard error.
+ * Defaults, overridden by VVM_* in the environment; swap_path and policy are
+ * NULL. -EINVAL: a variable holds nonsense; options are then the plain
+ * defaults, and the variable is named on standard error.
  */
 int vvm_options_init(struct vvm_options *options);
 

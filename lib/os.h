@@ -12,13 +12,14 @@
  * table below. os_inject() arms one: its nth use from now (1 = the next)
  * fails with the given error, once or for ever. Costs one relaxed load when
  * nothing is armed. VVM_INJECT in the environment ("pwrite:3:EIO",
- * "pread:10+:EIO", comma separated; + means for ever) arms them at
- * vvm_open(), through secure_getenv().
+ * "pread:10+:EIO", comma separated; + means for ever) arms them as
+ * the last step of vvm_open(), through secure_getenv().
  */
 #ifndef VVM_OS_H
 #define VVM_OS_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include "base.h"
@@ -48,6 +49,8 @@
 	X(fallocate)                                                           \
 	X(eventfd)                                                             \
 	X(thread)                                                              \
+	X(create)                                                              \
+	X(read_text)                                                           \
 	X(ring_setup)
 
 enum os_point {
@@ -90,7 +93,10 @@ int os_reserve(uint64_t bytes, uint64_t align, uint64_t congruent, haddr_t hint,
 int os_map_fixed(haddr_t at, uint64_t bytes, unsigned prot, int fd, uint64_t off);
 /* Puts a PROT_NONE reservation over whatever is mapped there. */
 int os_unmap_keep(haddr_t at, uint64_t bytes);
-/* Library memory: anonymous, readable, writable, zeroed. */
+/*
+ * Library memory: anonymous, readable, writable, zeroed; not accounted, so
+ * that tables may be mapped for their largest size and touched as they fill.
+ */
 int os_map_anon(uint64_t bytes, void **out);
 int os_unmap(haddr_t at, uint64_t bytes);
 int os_protect(haddr_t at, uint64_t bytes, unsigned prot);
@@ -169,7 +175,12 @@ int os_uffd_read(int fd, struct os_fault *faults, unsigned max);
 
 /* ---- files ---- */
 
-enum os_open_flags { OS_OPEN_DIRECT = 1, OS_OPEN_CREATE = 2, OS_OPEN_TMP = 4 };
+enum os_open_flags {
+	OS_OPEN_DIRECT = 1,
+	OS_OPEN_CREATE = 2,
+	OS_OPEN_TMP = 4,
+	OS_OPEN_EXCL = 8, /* block devices: -EBUSY while mounted or swapped to */
+};
 /*
  * Opens read-write, close-on-exec, mode 0600, never following a final
  * symbolic link when it creates. OS_OPEN_TMP: path is a directory, the file
@@ -177,6 +188,15 @@ enum os_open_flags { OS_OPEN_DIRECT = 1, OS_OPEN_CREATE = 2, OS_OPEN_TMP = 4 };
  */
 int os_open(const char *path, unsigned flags, int *fd);
 int os_close(int fd);
+/* Locks the file against every other descriptor of it; -EBUSY: it is. */
+int os_lock_file(int fd);
+/*
+ * Waits until one of up to 64 descriptors is readable, or failed; timeout_us
+ * 0: only looks, < 0: no limit. Bit i of *ready for fds[i], and of *invalid
+ * too when it cannot be polled. After a timeout both are 0.
+ */
+int os_poll(const int *fds, unsigned count, int64_t timeout_us,
+	    uint64_t *ready, uint64_t *invalid);
 /* Turns O_DIRECT on or off. */
 int os_set_direct(int fd, bool on);
 /* Whole transfers: a short one is continued; end of file reads -EIO. */
@@ -194,6 +214,12 @@ int os_free_space(int fd, uint64_t *bytes);
 
 /* True in a fork child of the process that called os_fork_watch(). */
 bool os_is_forked(void);
+/*
+ * Forks (fork(2), not vfork or a bare clone) between this process and the
+ * one that called os_fork_watch(); 0 there. Who remembers it can tell what
+ * it inherited from what it made itself.
+ */
+unsigned os_fork_count(void);
 /* Installs the watch (idempotent). Not async-signal-safe. */
 int os_fork_watch(void);
 
@@ -208,6 +234,7 @@ void os_futex_wake(_Atomic uint32_t *word, int count);
 /*
  * Starts a joinable thread with every signal blocked but the synchronous
  * ones, a small stack that is not paged memory, and a name of <= 15 bytes.
+ * Not async-signal-safe.
  */
 int os_thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
 		    void *arg);
@@ -219,7 +246,39 @@ uint64_t os_now_us(void);    /* CLOCK_MONOTONIC */
 uint64_t os_now_ns(void);
 void os_sleep_us(uint64_t us);
 void os_yield(void);
-/* Queues SIGBUS with si_addr to one thread of this process. */
+/*
+ * Queues SIGBUS with si_addr to one thread of this process. si_code is
+ * BUS_ADRERR for the calling thread, but SI_QUEUE for any other: the kernel
+ * allows no more. -ESRCH: no such thread.
+ */
 int os_sigbus_thread(int tid, haddr_t addr);
+/*
+ * Installs a handler that runs on the alternate stack, if there is one, with
+ * the signal itself not blocked. *old (never NULL) is what was there.
+ */
+int os_signal(int sig, void (*handler)(int, siginfo_t *, void *),
+	      struct sigaction *old);
+
+/* ---- statistics segment and settings; not async-signal-safe ---- */
+
+/*
+ * Makes a new file: read-write, close-on-exec, mode 0600 whatever the umask
+ * lets through, never an existing one or through a symbolic link: -EEXIST.
+ */
+int os_create(const char *path, int *fd);
+/*
+ * Opens a regular file of this user for reading. Does not follow a final
+ * symbolic link (-ELOOP) and never blocks on a fifo; -EPERM: it is another
+ * user's, or no regular file.
+ */
+int os_open_own(const char *path, int *fd);
+int os_unlink(const char *path);
+/* Calls each() with every name in the directory. Allocates memory. */
+int os_list_dir(const char *path, void (*each)(const char *name, void *arg),
+		void *arg);
+/* The start of a small (/proc) file, NUL-terminated, at most size - 1 bytes. */
+int os_read_text(const char *path, char *buf, size_t size);
+uint64_t os_ram_bytes(void); /* physical memory of the machine */
+uint64_t os_unix_us(void);   /* CLOCK_REALTIME */
 
 #endif

@@ -22,8 +22,16 @@ struct stats {
  * -ENOMEM only.
  */
 int stat_open(struct stats *st, bool publish);
+/*
+ * Marks the segment closed, removes the file and unmaps. In a fork child it
+ * only unmaps: the file is the parent's. Never opened (all zero): nothing.
+ */
 void stat_close(struct stats *st);
-/* Gives a new actor its block; index 0 is VVM_STAT_API. NULL: none left. */
+/*
+ * Gives a new actor its block, for ever, with the caller's tid in it. The
+ * application's threads share block 0: VVM_STAT_API gets it as often as it
+ * asks. NULL: none left.
+ */
 struct vvm_stat_actor *stat_actor(struct stats *st, enum vvm_stat_role role);
 /* Sum of a counter over the actors. */
 int64_t stat_sum(const struct stats *st, enum vvm_stat_counter c);

@@ -1,0 +1,602 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * os.c - memory and files.
+ *
+ * With os_uffd.c (userfaultfd), os_proc.c (processes, threads, time) and
+ * os_inject.c (failing on purpose) the one door to the kernel. The functions
+ * are thin: one system call, EINTR retried, the result as 0 or -errno. What is
+ * more than that is here because some kernel or file system needs it, and says
+ * which.
+ *
+ * Terms. A *reservation* is address space without memory: PROT_NONE,
+ * private, anonymous, not accounted. The guest view of a region begins and
+ * ends as one, so that no foreign mmap can slip into its place. The *guest
+ * view* is a MAP_SHARED mapping of the memfd put over it.
+ *
+ * (1) Nothing here allocates with malloc, and nothing keeps a lock.
+ * (2) Buffers on the stack stay under 4 KiB: os.h is used on handler stacks
+ *     and on the application's signal stacks. os_open() with OS_OPEN_TMP is
+ *     the exception (a path), and runs at open time only.
+ *
+ * State outside `struct vvm`: whether PAGEMAP_SCAN was refused, an atomic
+ * that is set once. It is a property of the kernel and not of a space.
+ */
+#define _GNU_SOURCE 1
+#include "os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/types.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include "log.h"
+
+#ifndef MFD_NOEXEC_SEAL /* 6.3 */
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+#ifndef MAP_FIXED_NOREPLACE /* 4.17 */
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+static int result(long r)
+{
+	return r < 0 ? -errno : 0;
+}
+
+static void *host(haddr_t at)
+{
+	return (void *)(uintptr_t)at;
+}
+
+/* ---- host memory ---- */
+
+/*
+ * MFD_NOEXEC_SEAL concerns the file's mode bits only, PROT_EXEC mappings
+ * work; asking for it keeps 6.3+ from warning in the log and passes every
+ * setting of vm.memfd_noexec. Older kernels say EINVAL.
+ */
+int os_memfd(const char *name, int *fd)
+{
+	int r, error = os_inject_check(OS_memfd);
+
+	if (error)
+		return error;
+	r = memfd_create(name, MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+	if (r < 0 && errno == EINVAL)
+		r = memfd_create(name, MFD_CLOEXEC);
+	if (r < 0)
+		return -errno;
+	*fd = r;
+	return 0;
+}
+
+/* mmap with the result as -errno. */
+static int map(haddr_t at, uint64_t bytes, int prot, int flags, int fd,
+	       uint64_t off, haddr_t *out)
+{
+	void *p = mmap(host(at), bytes, prot, flags, fd, (off_t)off);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	*out = (haddr_t)(uintptr_t)p;
+	return 0;
+}
+
+static int reserve_flags(haddr_t at, uint64_t bytes, int flags, haddr_t *out)
+{
+	return map(at, bytes, PROT_NONE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | flags, -1, 0,
+		   out);
+}
+
+static int reserve_at(uint64_t bytes, haddr_t hint, haddr_t *out)
+{
+	haddr_t got = 0;
+	int error = reserve_flags(hint, bytes, MAP_FIXED_NOREPLACE, &got);
+
+	if (error)
+		return error;
+	if (got != hint) { /* before 4.17 it is no more than a hint */
+		munmap(host(got), bytes);
+		return -EEXIST;
+	}
+	*out = got;
+	return 0;
+}
+
+/* Reserves align - page bytes more and gives back what is left and right. */
+static int reserve_aligned(uint64_t bytes, uint64_t align, uint64_t congruent,
+			   haddr_t *out)
+{
+	uint64_t slack = align - PAGE_BYTES, head;
+	haddr_t got = 0;
+	int error;
+
+	if (bytes + slack < bytes)
+		return -ENOMEM;
+	error = reserve_flags(0, bytes + slack, 0, &got);
+	if (error)
+		return error;
+	head = (congruent - got) & (align - 1);
+	if (head)
+		error = result(munmap(host(got), head));
+	if (!error && head < slack)
+		error = result(munmap(host(got + head + bytes), slack - head));
+	if (error) {
+		munmap(host(got), bytes + slack);
+		return error;
+	}
+	*out = got + head;
+	return 0;
+}
+
+int os_reserve(uint64_t bytes, uint64_t align, uint64_t congruent, haddr_t hint,
+	       haddr_t *out)
+{
+	int error = os_inject_check(OS_reserve);
+
+	ASSERT(align >= PAGE_BYTES && (align & (align - 1)) == 0);
+	if (error)
+		return error;
+	if (bytes == 0 || ((bytes | congruent) & PAGE_MASK))
+		return -EINVAL;
+	if (!hint)
+		return reserve_aligned(bytes, align, congruent, out);
+	if ((hint - congruent) & (align - 1))
+		return -EINVAL;
+	return reserve_at(bytes, hint, out);
+}
+
+static int prot_of(unsigned prot)
+{
+	return (prot & OS_READ ? PROT_READ : 0) |
+	       (prot & OS_WRITE ? PROT_WRITE : 0) |
+	       (prot & OS_EXEC ? PROT_EXEC : 0);
+}
+
+int os_map_fixed(haddr_t at, uint64_t bytes, unsigned prot, int fd,
+		 uint64_t off)
+{
+	int error = os_inject_check(OS_map);
+
+	return error ? error
+		     : map(at, bytes, prot_of(prot), MAP_SHARED | MAP_FIXED, fd,
+			   off, &at);
+}
+
+int os_unmap_keep(haddr_t at, uint64_t bytes)
+{
+	int error = os_inject_check(OS_unmap);
+
+	return error ? error : reserve_flags(at, bytes, MAP_FIXED, &at);
+}
+
+int os_map_anon(uint64_t bytes, void **out)
+{
+	haddr_t at = 0;
+	int error = os_inject_check(OS_map);
+
+	if (!error)
+		error = map(0, bytes, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0,
+			    &at);
+	if (!error)
+		*out = host(at);
+	return error;
+}
+
+int os_unmap(haddr_t at, uint64_t bytes)
+{
+	int error = os_inject_check(OS_unmap);
+
+	return error ? error : result(munmap(host(at), bytes));
+}
+
+int os_protect(haddr_t at, uint64_t bytes, unsigned prot)
+{
+	int error = os_inject_check(OS_protect);
+
+	return error ? error : result(mprotect(host(at), bytes, prot_of(prot)));
+}
+
+int os_advise(haddr_t at, uint64_t bytes, enum os_advice advice)
+{
+	static const int advices[] = {
+		[OS_ADV_DONTNEED] = MADV_DONTNEED,
+		[OS_ADV_DONTFORK] = MADV_DONTFORK,
+		[OS_ADV_NOHUGEPAGE] = MADV_NOHUGEPAGE,
+	};
+	int error = os_inject_check(OS_advise);
+
+	if (error)
+		return error;
+	error = result(
+		TEMP_FAILURE_RETRY(madvise(host(at), bytes, advices[advice])));
+	if (error == -EINVAL && advice == OS_ADV_NOHUGEPAGE)
+		return 0; /* CONFIG_TRANSPARENT_HUGEPAGE=n: nothing to ask */
+	return error;
+}
+
+int os_punch(int fd, uint64_t off, uint64_t bytes)
+{
+	int error = os_inject_check(OS_punch);
+
+	if (error)
+		return error;
+	return result(TEMP_FAILURE_RETRY(
+		fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			  (off_t)off, (off_t)bytes)));
+}
+
+int os_truncate(int fd, uint64_t bytes)
+{
+	int error = os_inject_check(OS_truncate);
+
+	if (error)
+		return error;
+	return result(TEMP_FAILURE_RETRY(ftruncate(fd, (off_t)bytes)));
+}
+
+int os_allocated(int fd, uint64_t *bytes)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	*bytes = (uint64_t)st.st_blocks * 512; /* stat(2): units of 512 */
+	return 0;
+}
+
+/* ---- whole transfers ---- */
+
+/*
+ * The error of a transfer that stopped with `done` bytes moved. At the ragged
+ * end of a file O_DIRECT moves the tail and then refuses its unaligned rest
+ * with EINVAL: that is an end of file.
+ */
+static int transfer_error(uint64_t done)
+{
+	return done && errno == EINVAL ? -EIO : -errno;
+}
+
+static int read_all(int fd, void *buf, uint64_t bytes, uint64_t off)
+{
+	uint64_t done = 0;
+	ssize_t n;
+
+	while (done < bytes) {
+		n = TEMP_FAILURE_RETRY(pread(fd, (char *)buf + done,
+					     bytes - done,
+					     (off_t)(off + done)));
+		if (n < 0)
+			return transfer_error(done);
+		if (n == 0)
+			return -EIO;
+		done += (uint64_t)n;
+	}
+	return 0;
+}
+
+/* ---- which pages are mapped ---- */
+
+/* PAGEMAP_SCAN (6.7) by names of our own, as the header may have it. */
+struct scan_region {
+	uint64_t start, end, categories;
+};
+struct scan_arg {
+	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
+	uint64_t category_inverted, category_mask, category_anyof_mask;
+	uint64_t return_mask;
+};
+#define SCAN_IOCTL   _IOWR('f', 16, struct scan_arg)
+#define SCAN_PRESENT (UINT64_C(1) << 3)
+/* Ranges per call, 1.5 KiB of stack; 512 pages have 256 ranges at most. */
+#define SCAN_REGIONS 64
+/* Entries per read of the file, 1 KiB of stack. */
+#define READ_ENTRIES  128
+#define ENTRY_PRESENT (UINT64_C(1) << 63)
+
+static _Atomic bool scan_refused; /* (a) ENOTTY came: do not ask again */
+
+int os_pagemap_open(int *fd)
+{
+	int r, error = os_inject_check(OS_pagemap);
+
+	if (error)
+		return error;
+	r = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	if (r < 0)
+		return -errno;
+	*fd = r;
+	return 0;
+}
+
+static void set_bits(uint64_t *bits, unsigned from, unsigned to)
+{
+	for (; from < to; from++)
+		bits[from / 64] |= UINT64_C(1) << (from % 64);
+}
+
+/* One ioctl from *at on; moves *at to where the kernel stopped. */
+static int scan_some(int fd, haddr_t base, haddr_t *at, haddr_t end,
+		     uint64_t *bits)
+{
+	struct scan_region regions[SCAN_REGIONS];
+	struct scan_arg arg = {
+		.size = sizeof(arg),
+		.start = *at,
+		.end = end,
+		.vec = (uintptr_t)regions,
+		.vec_len = SCAN_REGIONS,
+		.category_mask = SCAN_PRESENT,
+		.return_mask = SCAN_PRESENT,
+	};
+	int i, n = ioctl(fd, SCAN_IOCTL, &arg);
+
+	if (n < 0)
+		return -errno;
+	for (i = 0; i < n; i++)
+		set_bits(bits,
+			 (unsigned)((regions[i].start - base) / PAGE_BYTES),
+			 (unsigned)((regions[i].end - base) / PAGE_BYTES));
+	if (arg.walk_end <= *at) /* would loop for ever */
+		return -EIO;
+	*at = arg.walk_end;
+	return 0;
+}
+
+static int present_scan(int fd, haddr_t base, unsigned pages, uint64_t *bits)
+{
+	haddr_t at = base, end = base + pages_to_bytes(pages);
+	int error = 0;
+
+	while (!error && at < end)
+		error = scan_some(fd, base, &at, end, bits);
+	return error;
+}
+
+static int present_read(int fd, haddr_t base, unsigned pages, uint64_t *bits)
+{
+	uint64_t entries[READ_ENTRIES];
+	unsigned i, n, page;
+	int error;
+
+	for (page = 0; page < pages; page += n) {
+		n = MIN(pages - page, (unsigned)READ_ENTRIES);
+		error = read_all(fd, entries, n * sizeof(entries[0]),
+				 (base / PAGE_BYTES + page) *
+					 sizeof(entries[0]));
+		if (error)
+			return error;
+		for (i = 0; i < n; i++)
+			if (entries[i] & ENTRY_PRESENT)
+				set_bits(bits, page + i, page + i + 1);
+	}
+	return 0;
+}
+
+static void clear_bits(uint64_t *bits, unsigned pages)
+{
+	memset(bits, 0, (pages + 63) / 64 * sizeof(*bits));
+}
+
+int os_pagemap_present(int pagemap_fd, haddr_t at, unsigned pages,
+		       uint64_t *bits, enum os_pagemap_method *method)
+{
+	int error = os_inject_check(OS_pagemap);
+
+	ASSERT((at & PAGE_MASK) == 0);
+	clear_bits(bits, pages);
+	if (method)
+		*method = OS_PAGEMAP_SCAN;
+	if (error)
+		return error;
+	if (!atomic_load_explicit(&scan_refused, memory_order_relaxed)) {
+		error = present_scan(pagemap_fd, at, pages, bits);
+		if (error != -ENOTTY && error != -EINVAL)
+			return error;
+		atomic_store_explicit(&scan_refused, true,
+				      memory_order_relaxed);
+		clear_bits(bits, pages);
+	}
+	if (method)
+		*method = OS_PAGEMAP_READ;
+	return present_read(pagemap_fd, at, pages, bits);
+}
+
+/* ---- files ---- */
+
+/* Names tried before giving up; each collision needs a leftover file. */
+#define TMP_TRIES 16
+
+static int open_plain(const char *path, int flags, int *fd)
+{
+	int r;
+
+	do {
+		r = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | flags, 0600);
+	} while (r < 0 && errno == EINTR);
+	if (r < 0)
+		return -errno;
+	*fd = r;
+	return 0;
+}
+
+/* Creates, exclusively, and unlinks a file in the directory dir. */
+static int open_unlinked(const char *dir, int *fd)
+{
+	char name[PATH_MAX];
+	int tries, error = -EEXIST;
+
+	for (tries = 0; tries < TMP_TRIES && error == -EEXIST; tries++) {
+		if (log_format(name, sizeof(name), "%s/.vvm-%d-%llx", dir,
+			       os_pid(), (unsigned long long)os_now_ns()) >=
+		    sizeof(name) - 1)
+			return -ENAMETOOLONG;
+		error = open_plain(name, O_CREAT | O_EXCL | O_NOFOLLOW, fd);
+		if (!error)
+			unlink(name);
+	}
+	return error;
+}
+
+/*
+ * O_TMPFILE is refused with EOPNOTSUPP by file systems that lack it (some
+ * FUSE, NFS, overlay before 6.1), EISDIR or EINVAL by kernels before 3.11.
+ * O_EXCL: nobody can link it into the file system.
+ */
+static int open_tmp(const char *dir, int *fd)
+{
+	int error = open_plain(dir, O_TMPFILE | O_EXCL, fd);
+
+	if (error == -EOPNOTSUPP || error == -EISDIR || error == -EINVAL)
+		error = open_unlinked(dir, fd);
+	return error;
+}
+
+static int direct(int fd, bool on)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0)
+		return -errno;
+	flags = on ? flags | O_DIRECT : flags & ~O_DIRECT;
+	return result(fcntl(fd, F_SETFL, flags));
+}
+
+int os_set_direct(int fd, bool on)
+{
+	int error = os_inject_check(OS_open);
+
+	return error ? error : direct(fd, on);
+}
+
+/*
+ * O_DIRECT is set afterwards, not at open(2): there its EINVAL would come
+ * after the file was made, and look like that of O_TMPFILE.
+ */
+int os_open(const char *path, unsigned flags, int *fd)
+{
+	int create = flags & OS_OPEN_CREATE ? O_CREAT | O_NOFOLLOW : 0;
+	int excl = flags & OS_OPEN_EXCL ? O_EXCL : 0;
+	int got = -1, error = os_inject_check(OS_open);
+
+	if (error)
+		return error;
+	if (flags & OS_OPEN_TMP)
+		error = open_tmp(path, &got);
+	else
+		error = open_plain(path, create | excl, &got);
+	if (!error && (flags & OS_OPEN_DIRECT)) {
+		error = direct(got, true);
+		if (error)
+			close(got);
+	}
+	if (!error)
+		*fd = got;
+	return error;
+}
+
+/* Linux frees the descriptor even if close says EINTR: never retried. */
+int os_close(int fd)
+{
+	return close(fd) < 0 && errno != EINTR ? -errno : 0;
+}
+
+int os_lock_file(int fd)
+{
+	int error = result(TEMP_FAILURE_RETRY(flock(fd, LOCK_EX | LOCK_NB)));
+
+	return error == -EWOULDBLOCK ? -EBUSY : error;
+}
+
+int os_pread(int fd, void *buf, uint64_t bytes, uint64_t off)
+{
+	int error = os_inject_check(OS_pread);
+
+	return error ? error : read_all(fd, buf, bytes, off);
+}
+
+int os_pwrite(int fd, const void *buf, uint64_t bytes, uint64_t off)
+{
+	uint64_t done = 0;
+	ssize_t n;
+	int error = os_inject_check(OS_pwrite);
+
+	if (error)
+		return error;
+	while (done < bytes) {
+		n = TEMP_FAILURE_RETRY(pwrite(fd, (const char *)buf + done,
+					      bytes - done,
+					      (off_t)(off + done)));
+		if (n < 0)
+			return transfer_error(done);
+		if (n == 0)
+			return -EIO;
+		done += (uint64_t)n;
+	}
+	return 0;
+}
+
+int os_fallocate(int fd, uint64_t off, uint64_t bytes)
+{
+	int error = os_inject_check(OS_fallocate);
+
+	if (error)
+		return error;
+	return result(
+		TEMP_FAILURE_RETRY(fallocate(fd, 0, (off_t)off, (off_t)bytes)));
+}
+
+/* stat(2) knows no size of a block device; its end does. */
+static int block_bytes(const char *path, uint64_t *bytes)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	off_t end;
+	int error;
+
+	if (fd < 0)
+		return -errno;
+	end = lseek(fd, 0, SEEK_END);
+	error = result(end);
+	close(fd);
+	if (!error)
+		*bytes = (uint64_t)end;
+	return error;
+}
+
+int os_file_info(const char *path, enum os_file_type *type, uint64_t *bytes)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return -errno;
+	*bytes = (uint64_t)st.st_size;
+	if (S_ISREG(st.st_mode))
+		*type = OS_FILE_REG;
+	else if (S_ISDIR(st.st_mode))
+		*type = OS_FILE_DIR;
+	else if (S_ISBLK(st.st_mode))
+		*type = OS_FILE_BLOCK;
+	else
+		*type = OS_FILE_OTHER;
+	return *type == OS_FILE_BLOCK ? block_bytes(path, bytes) : 0;
+}
+
+int os_free_space(int fd, uint64_t *bytes)
+{
+	struct statfs fs;
+
+	if (TEMP_FAILURE_RETRY(fstatfs(fd, &fs)) < 0)
+		return -errno;
+	*bytes = (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize;
+	return 0;
+}

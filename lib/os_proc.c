@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * os_proc.c - processes, threads, time, and how threads wait for each other.
+ *
+ * Thin, as os.c: one system call each. Three things are more than that.
+ *
+ * Forks. The guest view is not inherited by a child, so whoever holds a
+ * space must notice that it lives in one. The check is on every public call
+ * and must cost nothing, so it is a counter that a pthread_atfork handler
+ * increments in the child, and not a getpid(). A child of vfork shares our
+ * memory and must not run handlers, and does not; a bare clone(2) without
+ * CLONE_VM is not noticed. Rejected: a MADV_WIPEONFORK page, which would see
+ * the bare clone too, but cannot count, so that a child that opens a space
+ * of its own would never be rid of the mark.
+ *
+ * Threads. The library's threads block every signal that is not raised by
+ * their own instructions: the application's handlers must not run on a
+ * thread it does not know, least of all on one that serves faults.
+ *
+ * SIGBUS. A failed access is reported as the kernel would: queued to the
+ * thread that made it, with si_addr. But si_code: the kernel lets a thread
+ * fake its codes (BUS_ADRERR, as all above 0) towards itself only, to other
+ * threads of its own process it answers EPERM. They get the same si_addr
+ * with SI_QUEUE, whose siginfo the kernel passes on untouched.
+ *
+ * State outside `struct vvm`: the number of forks, a property of the process.
+ */
+#define _GNU_SOURCE 1
+#include "os.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static int result(long r)
+{
+	return r < 0 ? -errno : 0;
+}
+
+/* ---- forks ---- */
+
+static _Atomic unsigned forks; /* (a) since the watch was installed */
+static int watch_error;	       /* (i) by pthread_once */
+
+static void count_fork(void)
+{
+	atomic_fetch_add_explicit(&forks, 1, memory_order_relaxed);
+}
+
+static void install_watch(void)
+{
+	watch_error = -pthread_atfork(NULL, NULL, count_fork);
+}
+
+int os_fork_watch(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, install_watch);
+	return watch_error;
+}
+
+unsigned os_fork_count(void)
+{
+	return atomic_load_explicit(&forks, memory_order_relaxed);
+}
+
+bool os_is_forked(void)
+{
+	return os_fork_count() != 0;
+}
+
+/* ---- eventfd, futex ---- */
+
+int os_eventfd(int *fd)
+{
+	int r, error = os_inject_check(OS_eventfd);
+
+	if (error)
+		return error;
+	r = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (r < 0)
+		return -errno;
+	*fd = r;
+	return 0;
+}
+
+/* EAGAIN means 2^64 - 2 signals wait: one more is no news. */
+void os_eventfd_signal(int fd)
+{
+	uint64_t one = 1;
+	ssize_t r = TEMP_FAILURE_RETRY(write(fd, &one, sizeof(one)));
+
+	DEBUG_ASSERT(r == sizeof(one) || errno == EAGAIN);
+	(void)r;
+}
+
+/* EAGAIN means that it was drained already. */
+void os_eventfd_drain(int fd)
+{
+	uint64_t count;
+	ssize_t r = TEMP_FAILURE_RETRY(read(fd, &count, sizeof(count)));
+
+	DEBUG_ASSERT(r == sizeof(count) || errno == EAGAIN);
+	(void)r;
+}
+
+static struct timespec timespec_of_us(uint64_t us)
+{
+	return (struct timespec){
+		.tv_sec = (time_t)(us / 1000000),
+		.tv_nsec = (long)(us % 1000000) * 1000,
+	};
+}
+
+int os_futex_wait(const _Atomic uint32_t *word, uint32_t value,
+		  int64_t timeout_us)
+{
+	struct timespec ts, *limit = NULL;
+
+	if (timeout_us >= 0) {
+		ts = timespec_of_us((uint64_t)timeout_us);
+		limit = &ts;
+	}
+	return result(syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, limit,
+			      NULL, 0));
+}
+
+void os_futex_wake(_Atomic uint32_t *word, int count)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
+}
+
+/* ---- threads ---- */
+
+/*
+ * Ample and not measured: buffers on the stack are KiBs (os.c (2)), but the
+ * sanitizers multiply frames, and thread-local storage of the application is
+ * taken from the same memory. Untouched stack costs address space only.
+ */
+#define THREAD_STACK_BYTES ((size_t)256 << 10)
+
+/* Every signal but those that an instruction of the thread itself raises. */
+static void block_async_signals(sigset_t *old)
+{
+	static const int synchronous[] = {SIGSEGV, SIGBUS,  SIGFPE,
+					  SIGILL,  SIGTRAP, SIGABRT};
+	sigset_t set;
+	unsigned i;
+
+	sigfillset(&set);
+	for (i = 0; i < ARRAY_SIZE(synchronous); i++)
+		sigdelset(&set, synchronous[i]);
+	pthread_sigmask(SIG_SETMASK, &set, old);
+}
+
+static int start_small(pthread_t *thread, void *(*run)(void *), void *arg)
+{
+	pthread_attr_t attr;
+	size_t bytes = MAX(THREAD_STACK_BYTES, (size_t)PTHREAD_STACK_MIN * 2);
+	int error = pthread_attr_init(&attr);
+
+	if (error)
+		return -error;
+	error = pthread_attr_setstacksize(&attr, bytes);
+	if (!error)
+		error = pthread_create(thread, &attr, run, arg);
+	pthread_attr_destroy(&attr);
+	return -error;
+}
+
+int os_thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
+		    void *arg)
+{
+	sigset_t old;
+	int error = os_inject_check(OS_thread);
+
+	if (error)
+		return error;
+	block_async_signals(&old);
+	error = start_small(thread, run, arg);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (!error) /* the name is for tools only; the thread may have ended */
+		pthread_setname_np(*thread, name);
+	return error;
+}
+
+int os_tid(void)
+{
+	return (int)syscall(SYS_gettid);
+}
+
+int os_pid(void)
+{
+	return (int)getpid();
+}
+
+/* 8192 CPUs is the most a distribution kernel is built for. */
+unsigned os_cpus(void)
+{
+	unsigned long mask[8192 / (8 * sizeof(unsigned long))];
+	long bytes = syscall(SYS_sched_getaffinity, 0, sizeof(mask), mask);
+	unsigned i, count = 0;
+
+	for (i = 0; bytes > 0 && i < (size_t)bytes / sizeof(mask[0]); i++)
+		count += (unsigned)__builtin_popcountl(mask[i]);
+	return MAX(count, 1u);
+}
+
+uint64_t os_page_size(void)
+{
+	return (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static int queue_sigbus(int tid, haddr_t addr, int code)
+{
+	siginfo_t info;
+
+	memset(&info, 0, sizeof(info));
+	info.si_signo = SIGBUS;
+	info.si_code = code;
+	info.si_addr = (void *)(uintptr_t)addr;
+	return result(
+		syscall(SYS_rt_tgsigqueueinfo, getpid(), tid, SIGBUS, &info));
+}
+
+int os_sigbus_thread(int tid, haddr_t addr)
+{
+	int error = queue_sigbus(tid, addr, BUS_ADRERR);
+
+	return error == -EPERM ? queue_sigbus(tid, addr, SI_QUEUE) : error;
+}
+
+/* ---- time ---- */
+
+uint64_t os_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t os_now_us(void)
+{
+	return os_now_ns() / 1000;
+}
+
+void os_sleep_us(uint64_t us)
+{
+	struct timespec ts = timespec_of_us(us);
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, &ts) == EINTR)
+		;
+}
+
+void os_yield(void)
+{
+	sched_yield();
+}
+
+/* ---- waiting for descriptors ---- */
+
+#define POLL_FDS 64
+
+/* ppoll(2), continued for the rest of the time after a signal. */
+static int poll_retry(struct pollfd *polls, unsigned count, int64_t timeout_us)
+{
+	uint64_t end_us = os_now_us() + (uint64_t)timeout_us;
+	struct timespec time;
+	int r;
+
+	do {
+		time.tv_sec = timeout_us / 1000000;
+		time.tv_nsec = timeout_us % 1000000 * 1000;
+		r = ppoll(polls, count, timeout_us < 0 ? NULL : &time, NULL);
+		if (r < 0 && errno == EINTR && timeout_us > 0) {
+			timeout_us = (int64_t)(end_us - os_now_us());
+			timeout_us = MAX(timeout_us, 0);
+		}
+	} while (r < 0 && errno == EINTR);
+	return result(r);
+}
+
+int os_poll(const int *fds, unsigned count, int64_t timeout_us, uint64_t *ready,
+	    uint64_t *invalid)
+{
+	struct pollfd polls[POLL_FDS];
+	unsigned i;
+	int error;
+
+	ASSERT(count <= POLL_FDS);
+	*ready = *invalid = 0;
+	for (i = 0; i < count; i++)
+		polls[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+	error = poll_retry(polls, count, timeout_us);
+	if (error)
+		return error;
+	for (i = 0; i < count; i++) {
+		*ready |= (uint64_t)(polls[i].revents != 0) << i;
+		*invalid |= (uint64_t) !!(polls[i].revents & POLLNVAL) << i;
+	}
+	return 0;
+}
+
+int os_signal(int sig, void (*handler)(int, siginfo_t *, void *),
+	      struct sigaction *old)
+{
+	struct sigaction sa = {.sa_sigaction = handler,
+			       .sa_flags =
+				       SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
+
+	sigemptyset(&sa.sa_mask);
+	return result(sigaction(sig, &sa, old));
+}
