@@ -24,7 +24,7 @@ struct block {
 	struct waitq busy_done; /* woken when a busy page of the block is done */
 	gaddr_t base;		/* (i) guest address of page 0 */
 	struct list clock_link; /* (c) in the clock's ring while on_clock */
-	bool on_clock;		/* (c) */
+	bool on_clock;		/* (b) */
 	uint16_t mapped;	/* (b) entries not NONE */
 	uint16_t resident;	/* (b) entries with PTE_PRESENT */
 	uint16_t dirty;		/* (b) entries DIRTY or WRITING */
@@ -44,7 +44,7 @@ struct pt_node {
 
 struct pagetable {
 	struct pt_node *root;
-	struct pool nodes, blocks;
+	struct pool nodes, blocks, pins;
 	_Atomic uint64_t block_count;
 };
 
@@ -69,7 +69,8 @@ struct block *pt_next(struct pagetable *pt, gaddr_t from, gaddr_t end);
 	     (b) = pt_next(pt, (b)->base + BLOCK_BYTES, end))
 /*
  * Frees a block whose entries are all NONE and interior nodes that become
- * empty. => space lock held for writing, block lock not held.
+ * empty; its pin counts go with it. => space lock held for writing, block
+ * lock not held, not on the clock.
  */
 void pt_free_block(struct pagetable *pt, struct block *b);
 
@@ -83,10 +84,28 @@ void pt_move(struct block *b, unsigned i, enum page_state to, uint64_t slot);
 /* Is from -> to in the table? */
 bool pt_legal(enum page_state from, enum page_state to);
 const char *pt_state_name(enum page_state s);
-/* Sets the permission bits (PTE_READ...) of a mapped entry. */
+/*
+ * Sets the permission bits (PTE_READ...) of a mapped entry. => block lock
+ * held.
+ */
 void pt_set_perms(struct block *b, unsigned i, pte_t perms);
+/*
+ * The block's 512 pin counts, made on the first use; NULL: out of memory.
+ * They stay until the block is freed. => block lock held.
+ */
+uint16_t *pt_pins(struct pagetable *pt, struct block *b);
+/*
+ * Sets or clears PINNED of a page with a frame and counts it in `pinned`.
+ * => block lock held, pt_pins() succeeded.
+ */
+void pt_set_pinned(struct block *b, unsigned i, bool pinned);
 
 /* Verifies the block's counts against its entries; ASSERTs. => block lock. */
 void pt_check_block(const struct block *b);
+/*
+ * Verifies the shape of the tree; ASSERTs. Does not look into blocks.
+ * => space lock held, nobody in pt_get().
+ */
+void pt_check(struct pagetable *pt);
 
 #endif

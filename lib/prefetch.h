@@ -10,7 +10,7 @@
  * starts at PREFETCH_MIN pages once a stream is recognised (three faults in
  * step; at once with sequential = true), doubles each time a fault lands on
  * the page just past the pages that were prefetched, up to max_pages, and
- * falls back when the caller reports that the pages went unused.
+ * falls back when the pages turn out to go unused.
  */
 #ifndef VVM_PREFETCH_H
 #define VVM_PREFETCH_H
@@ -33,7 +33,9 @@ struct prefetch {
 	struct prefetch_stream stream[PREFETCH_STREAMS];
 	uint64_t turn;
 	uint32_t max_pages;
-	uint32_t useful_pct; /* running estimate, 0..100, from feedback */
+	uint32_t useful_pct;   /* running estimate, 0..100 */
+	uint32_t used, wasted; /* pages behind the estimate, decaying */
+	uint32_t refused;      /* windows in a row not read: bad estimate */
 };
 
 /* What to read besides the faulting page: count pages, stride apart. */
@@ -51,7 +53,10 @@ void prefetch_init(struct prefetch *p, uint32_t max_pages);
 struct prefetch_plan prefetch_fault(struct prefetch *p, uint64_t page,
 				    uint64_t low, uint64_t high,
 				    bool sequential);
-/* So many prefetched pages were found used, or evicted unused. */
+/*
+ * So many prefetched pages were found used, or evicted unused. Optional: what
+ * the faults themselves tell is counted by prefetch_fault().
+ */
 void prefetch_feedback(struct prefetch *p, uint32_t used, uint32_t wasted);
 
 #endif

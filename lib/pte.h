@@ -15,18 +15,28 @@
  * The life of a page is the table in pagetable.c: states are derived from
  * M P D B ! and the slot; pt_move() is the one function that changes them.
  *
- *	          map                 fill, nothing to read
- *	NONE ------------> FRESH ---------------------------+-------+
- *	                     ^  \__ claim ____                |       |
- *	              discard|               \           read v       v write
- *	                     |   claim        v   installed  CLEAN  DIRTY
- *	      evict, slot    |  SWAPPED --> FILLING -------->  |  \    ^ |
- *	        CLEAN ---------->  ^           |               |   +---+ | writeback
- *	                           |           | read failed   | WP event| begins
- *	                           +-----------+--> POISONED   |         v
- *	                             (gave up)                 +<---- WRITING
- *	                                             written, untouched  |
- *	                                        WP event or failure: DIRTY
+ *	NONE                                             POISONED
+ *	  | map                                             ^
+ *	  v                     claim                       | read failed
+ *	FRESH ------------------------------------------> FILLING
+ *	  | ^                                               | ^
+ *	  | |          SWAPPED --------- claim ----------------+
+ *	  | |             ^                                 |
+ *	  | | evict,      | evict,                          | installed for
+ *	  | | no slot     | slot         +------------------+
+ *	  | |             |              | read             | write
+ *	  | |             |              v                  v
+ *	  | +-------------+----------- CLEAN -- WP event -> DIRTY <-----+
+ *	  |                            ^ ^ ^                | |         |
+ *	  | zero fill: CLEAN or DIRTY  | | +-- page is zero +           |
+ *	  +----------------------------+ |                  | write-back|
+ *	                                 |                  v begins    |
+ *	                                 +-- written --- WRITING -------+
+ *	                                     untouched     WP event or error
+ *
+ * Not drawn: FILLING that gave up goes back to FRESH or SWAPPED; unmap takes
+ * every state but FILLING to NONE, discard (DONTNEED) takes it to FRESH; a
+ * synchronous write takes DIRTY to CLEAN in one step.
  *
  * DIRTY is never write-protected; CLEAN and WRITING always are (space (2)).
  */

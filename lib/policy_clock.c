@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * policy_clock.c - a clock that gives used pages two more chances.
+ *
+ * What the hand tells us. Userspace has no accessed bits. When the hand
+ * passes a block it drops the mappings of all its pages; a page that is used
+ * after that is mapped again by the kernel, and the next pass sees it
+ * `referenced`. But installing a page maps it too, so at the first pass after
+ * its fault every page shows as referenced, by the very access that faulted:
+ * that pass tells nothing. Counting it as a use keeps each page of a scan for
+ * an extra turn. So a page's age, its only state, has a value for "not
+ * judged yet":
+ *
+ *	0 OLD	 not used for a turn: evicted unless used before the next pass
+ *	1 NEW	 brought in since the last pass
+ *	2 FADING was used, but not in the last turn
+ *	3 USED	 used in the last turn
+ *
+ *	          fault        referenced
+ *	   NEW <--------     +-------------+
+ *	    |                |             |
+ *	    | any            |   not    not|
+ *	    v     referenced v   ref.   ref|
+ *	   OLD -----------> USED ---> FADING
+ *	   | ^                             |
+ *	   | +-----------------------------+ not referenced
+ *	   v not referenced
+ *	 evicted
+ *
+ * A page that prefetch brought in is installed without a mapping and starts
+ * OLD: unless it is used before the hand comes by, which takes half a turn on
+ * average, it goes. At its first use reclaim takes the prefetched flag away
+ * and makes it NEW, as the fault would have done that it saved. While the
+ * flag is set a reference does not count.
+ *
+ * Measured by sim_policy: 65,536 pages, budget 25 %, reclaim by blocks with
+ * watermarks of 2 and 4 %, of which exact CLOCK and LRU have none, worth 0.3
+ * points to them. In brackets, page visits of the hand for each miss. The
+ * last column is the hits of the zipf part while the scan reads 32 pages
+ * ahead; in the middle one the scan faults page by page.
+ *
+ *				   zipf 0.99     3/4 zipf, 1/4 scan
+ *	exact CLOCK		   83.0 %        62.9 %         79.4 %
+ *	exact LRU		   82.4 %        62.1 %         78.4 %
+ *	the install is a use	   82.2 % (8.4)  61.9 % (7.2)   78.1 %
+ *	no NEW: from OLD, age + 1  82.7 % (6.7)  62.5 % (5.6)   78.9 %
+ *	NEW, a use is worth 1 turn 82.8 % (4.5)  62.7 % (3.8)   79.2 %
+ *	NEW, OLD - FADING - USED   83.2 % (4.8)  63.2 % (3.9)   79.7 %
+ *	this			   83.3 % (5.1)  63.4 % (4.1)   80.0 %
+ *
+ * Pressure p counts full turns that did not free enough: every page of an
+ * age below p is then a victim, used or not: prefetched and old ones first,
+ * then those never seen used, and from PTE_AGE_MAX + 1 on all.
+ */
+#include "policy.h"
+
+enum clock_age { AGE_OLD, AGE_NEW, AGE_FADING, AGE_USED };
+
+_Static_assert(AGE_USED == PTE_AGE_MAX, "ages are two bits");
+
+static unsigned clock_admit(gaddr_t addr, bool prefetched)
+{
+	(void)addr;
+	return prefetched ? AGE_OLD : AGE_NEW;
+}
+
+/* The age after a pass that saw no use. => not OLD */
+static unsigned fade(unsigned age)
+{
+	return age == AGE_USED ? AGE_FADING : AGE_OLD;
+}
+
+static bool clock_visit(struct policy_page *page, unsigned pressure)
+{
+	bool used =
+		page->referenced && !page->prefetched && page->age != AGE_NEW;
+
+	if (page->age < pressure)
+		return true;
+	if (!used && page->age == AGE_OLD)
+		return true;
+	page->age = used ? AGE_USED : fade(page->age);
+	return false;
+}
+
+const struct policy_ops policy_clock = {
+	.name = "clock",
+	.admit = clock_admit,
+	.visit = clock_visit,
+};
