@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * evict.h - reclaim, one block at a time. An evictor is bound to one actor
+ * thread and its ring; reclaim.c has one, each handler has a small one for
+ * direct reclaim.
+ */
+#ifndef VVM_EVICT_H
+#define VVM_EVICT_H
+
+#include "space.h"
+
+struct writeback;
+
+struct evictor {
+	struct vvm *vm;
+	struct vvm_stat_actor *actor;
+	struct ring *ring;
+	struct writeback *writebacks; /* array */
+	struct list idle;	      /* of struct writeback */
+	unsigned count;		      /* in the array */
+	unsigned room;		      /* pages of each one's buffer */
+	char *buffers;
+	uint64_t writing_pages;	      /* in flight, of this evictor */
+	bool swap_full;		      /* the last write-back found no slot */
+};
+
+/*
+ * count write-backs in flight, of up to `room` pages each. -ENOMEM.
+ */
+int evict_init(struct evictor *ev, struct vvm *vm, struct vvm_stat_actor *actor,
+	       struct ring *ring, unsigned count, unsigned room);
+/* => nothing in flight. */
+void evict_fini(struct evictor *ev);
+
+enum evict_result {
+	EVICT_FREED,   /* frames were given back, or write-backs started */
+	EVICT_NOTHING, /* this block had no victim */
+	EVICT_SKIPPED, /* the block was busy, or too fresh */
+	EVICT_EMPTY,   /* no block has resident pages */
+};
+
+/*
+ * One step of the clock: passes the hand over one block and evicts up to
+ * `target` of its pages. Clean ones are gone on return; dirty ones go when
+ * their write completes, in ring_run(). => nothing locked; try-locks only.
+ */
+enum evict_result evict_step(struct evictor *ev, uint64_t target);
+
+#endif

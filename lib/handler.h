@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * handler.h - the fault handler threads ("thread" mode).
+ */
+#ifndef VVM_HANDLER_H
+#define VVM_HANDLER_H
+
+#include "space.h"
+
+/* Starts vm->handler_count handlers. -ENOMEM, -EAGAIN, ...; none runs then. */
+int handlers_start(struct vvm *vm);
+/*
+ * Stops and frees them. => no regions are left, vm->stopping is set. Wakes
+ * every thread that still waits on one of their userfaultfds.
+ */
+void handlers_stop(struct vvm *vm);
+/* Asks a handler to read [addr, end) ahead; advice, so it may be forgotten. */
+void handlers_willneed(struct vvm *vm, gaddr_t addr, gaddr_t end);
+
+#endif

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mapping.h - the calls that change what is mapped where: map, unmap,
+ * protect, advise. Errors as the public functions of the same names; ranges
+ * are page aligned, not empty and end at or below GUEST_END (vvm.c checks).
+ * => all: nothing locked; they take the mapping lock and may wait for I/O.
+ */
+#ifndef VVM_MAPPING_H
+#define VVM_MAPPING_H
+
+#include "space.h"
+
+int mapping_map(struct vvm *vm, gaddr_t *addr, uint64_t bytes, unsigned prot,
+		const char *name);
+int mapping_unmap(struct vvm *vm, gaddr_t start, gaddr_t end);
+int mapping_protect(struct vvm *vm, gaddr_t start, gaddr_t end, unsigned prot);
+/* NORMAL, RANDOM, SEQUENTIAL. */
+int mapping_set_advice(struct vvm *vm, gaddr_t start, gaddr_t end,
+		       unsigned advice);
+int mapping_dontneed(struct vvm *vm, gaddr_t start, gaddr_t end);
+int mapping_cold(struct vvm *vm, gaddr_t start, gaddr_t end);
+/* Unmaps everything, pinned or not; for vvm_close(). */
+void mapping_unmap_all(struct vvm *vm);
+
+#endif

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reclaim.c - the thread that keeps frames free.
+ *
+ * It sleeps until fewer than `low` frames are free or somebody waits for one,
+ * then steps the clock until `high` are free, counting frames whose
+ * write-backs are in flight as free already. What a step says decides what
+ * comes next:
+ *
+ *	FREED	 go on
+ *	NOTHING	 go on; the clock counts barren turns, the policy gets stricter
+ *	SKIPPED, or every write-back in use: wait for a completion or BUSY_US
+ *	EMPTY	 nothing is resident: wait
+ *	swap full: back off, from BUSY_US up to FULL_US, since nothing but the
+ *		 application can change that; tell it (vvm_on_low_space())
+ *
+ * While it works it refreshes the published values, at most every
+ * PUBLISH_US, and once more before it sleeps.
+ */
+#include "reclaim.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "evict.h"
+#include "log.h"
+#include "ring.h"
+
+#define WRITEBACKS    16 /* in flight: enough to keep the disk busy, ... */
+#define ROOM	      64 /* ... of 256 KiB each */
+#define BUSY_US	      200
+#define FULL_US	      20000
+#define PUBLISH_US    100000
+#define LOW_SPACE_US  1000000 /* between calls of the user's callback */
+#define STEP_TARGET   128     /* frames per step: keeps block locks short */
+
+struct reclaimer {
+	struct vvm *vm;
+	struct ring *ring;
+	struct ring_watch watch;
+	struct evictor evictor;
+	pthread_t thread;
+	bool started;
+	int64_t backoff_us;
+	uint64_t published_us;
+	uint64_t low_space_us; /* of the last call */
+};
+
+/* Frames still to be found, those being written not counted. */
+static uint64_t shortage(const struct reclaimer *r)
+{
+	uint64_t need = frames_shortage(&r->vm->frames);
+
+	return need > r->evictor.writing_pages
+		       ? need - r->evictor.writing_pages
+		       : 0;
+}
+
+static void call_low_space(struct reclaimer *r)
+{
+	struct vvm *vm = r->vm;
+	vvm_low_space_callback callback = atomic_load(&vm->low_space);
+	uint64_t now_us = os_now_us();
+	struct vvm_low_space info;
+	struct backing_stat bs;
+
+	if (!callback || now_us - r->low_space_us < LOW_SPACE_US)
+		return;
+	r->low_space_us = now_us;
+	vm->swap->ops->stat(vm->swap, &bs);
+	info.swap_used_bytes = pages_to_bytes(bs.slots_used);
+	info.swap_limit_bytes = pages_to_bytes(bs.slots_limit);
+	info.dirty_bytes = pages_to_bytes(
+		(uint64_t)stat_sum(&vm->stats, VVM_STAT_dirty_pages));
+	callback(vm, &info, atomic_load(&vm->low_space_arg));
+}
+
+static void publish(struct reclaimer *r, bool now)
+{
+	uint64_t now_us = os_now_us();
+
+	if (!now && now_us - r->published_us < PUBLISH_US)
+		return;
+	r->published_us = now_us;
+	space_publish(r->vm);
+}
+
+/* How long to wait for completions after this step; 0: step on. */
+static int64_t after_step(struct reclaimer *r, enum evict_result result)
+{
+	if (r->evictor.swap_full && result != EVICT_EMPTY) {
+		r->evictor.swap_full = false;
+		call_low_space(r);
+		r->backoff_us = MIN(MAX(r->backoff_us * 2, BUSY_US), FULL_US);
+		return r->backoff_us;
+	}
+	if (result == EVICT_FREED)
+		r->backoff_us = 0;
+	if (list_empty(&r->evictor.idle) || result == EVICT_SKIPPED ||
+	    result == EVICT_EMPTY)
+		return BUSY_US;
+	return 0;
+}
+
+static void work(struct reclaimer *r)
+{
+	uint64_t need;
+
+	while ((need = shortage(r)) && !atomic_load(&r->vm->stopping)) {
+		enum evict_result result =
+			evict_step(&r->evictor, MIN(need, STEP_TARGET));
+
+		ring_run(r->ring, after_step(r, result));
+		publish(r, false);
+	}
+}
+
+static void event_ready(struct ring_watch *watch)
+{
+	os_eventfd_drain(watch->fd);
+}
+
+/* Sleeps until kicked or, with writes in flight, until one completes. */
+static void rest(struct reclaimer *r)
+{
+	struct vvm *vm = r->vm;
+
+	if (ring_inflight(r->ring)) {
+		ring_run(r->ring, -1);
+		return;
+	}
+	publish(r, true);
+	atomic_store(&vm->reclaim_asleep, true);
+	/*
+	 * A kick before this store was not sent: look once more. Low without
+	 * a shortage means that a waiter has not noticed its frame yet.
+	 */
+	if (!atomic_load(&vm->stopping))
+		ring_run(r->ring, frames_low(&vm->frames) ? BUSY_US : -1);
+	atomic_store(&vm->reclaim_asleep, false);
+}
+
+static void *run(void *arg)
+{
+	struct reclaimer *r = arg;
+
+	r->evictor.actor->tid = (uint64_t)os_tid();
+	while (!atomic_load(&r->vm->stopping) || ring_inflight(r->ring)) {
+		if (frames_low(&r->vm->frames))
+			work(r);
+		rest(r);
+	}
+	return NULL;
+}
+
+int reclaim_start(struct vvm *vm)
+{
+	struct vvm_stat_actor *actor =
+		stat_actor(&vm->stats, VVM_STAT_RECLAIMER);
+	struct reclaimer *r = calloc(1, sizeof(*r));
+	int rc;
+
+	if (!r || !actor) {
+		free(r);
+		return -ENOMEM;
+	}
+	vm->reclaimer = r;
+	r->vm = vm;
+	r->watch = (struct ring_watch){.fd = vm->reclaim_event,
+				       .ready = event_ready};
+	rc = ring_open(&r->ring, WRITEBACKS, (enum ring_engine)vm->conf.io);
+	if (rc == 0)
+		rc = ring_watch(r->ring, &r->watch);
+	if (rc == 0)
+		rc = evict_init(&r->evictor, vm, actor, r->ring, WRITEBACKS,
+				ROOM);
+	if (rc == 0)
+		rc = os_thread_start(&r->thread, "vvm-reclaim", run, r);
+	r->started = rc == 0;
+	if (rc < 0)
+		reclaim_stop(vm);
+	return rc;
+}
+
+void reclaim_stop(struct vvm *vm)
+{
+	struct reclaimer *r = vm->reclaimer;
+
+	if (!r)
+		return;
+	if (r->started) {
+		os_eventfd_signal(vm->reclaim_event);
+		pthread_join(r->thread, NULL);
+	}
+	evict_fini(&r->evictor);
+	if (r->ring)
+		ring_close(r->ring);
+	free(r);
+	vm->reclaimer = NULL;
+}
+
+int reclaim_resize(struct vvm *vm, uint64_t budget_pages, uint64_t timeout_ms)
+{
+	uint64_t old = atomic_load(&vm->frames.budget);
+	uint64_t until_us = os_now_us() + timeout_ms * 1000;
+	unsigned low = (unsigned)vm->conf.low_pct;
+	unsigned high = (unsigned)vm->conf.high_pct;
+	int rc = 0;
+
+	if (atomic_load(&vm->frames.pinned) >= budget_pages)
+		return -EBUSY;
+	frames_resize(&vm->frames, budget_pages, low, high);
+	while (rc == 0 && atomic_load(&vm->frames.used) > budget_pages) {
+		uint32_t ticket = waitq_ticket(&vm->frame_free);
+
+		atomic_fetch_add(&vm->frames.wanted, 1);
+		space_kick_reclaim(vm);
+		if (atomic_load(&vm->frames.used) > budget_pages)
+			waitq_wait(&vm->frame_free, ticket, 10000);
+		atomic_fetch_sub(&vm->frames.wanted, 1);
+		if (os_now_us() > until_us)
+			rc = -EBUSY;
+	}
+	if (rc < 0)
+		frames_resize(&vm->frames, old, low, high);
+	space_publish(vm);
+	return rc;
+}

@@ -1,0 +1,454 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * space.c - the state of a space, and the theory of the engine.
+ *
+ * Terms. A *page* is 4 KiB of guest addresses. A *frame* is a page of the
+ * space's memfd. A *slot* is a page of the backing (swap). A *block* is one
+ * page table leaf, 512 pages. An *actor* is whoever moves pages: a handler
+ * (handler.c), a reclaimer (reclaim.c), or an API thread (access.c,
+ * mapping.c).
+ *
+ * Where the bytes are. The frame of a page lies in the memfd at the offset
+ * that equals the page's host address. Host addresses are unique in the
+ * process and below 2^47, so the memfd needs no allocator of its own: a
+ * sparse file of 2^47 bytes is the frame table. The guest view is MAP_SHARED
+ * and registered with userfaultfd for MISSING and WP. Consequences:
+ *   - no frame in the memfd -> a MISSING event; we fill the page.
+ *   - a frame, but no mapping -> the kernel maps it again by itself. That is
+ *     our accessed bit: reclaim drops the mapping (MADV_DONTNEED) and later
+ *     asks the pagemap whether it is back.
+ *   - the write-protect bit of a shmem page survives the dropping of its
+ *     mapping (a PTE marker), so a clean page stays guarded.
+ *
+ * The software page table is the authority. A page's state (pte.h) changes
+ * only under its block's lock, by space_move(). The kernel's view may lag
+ * behind for a moment inside that lock, never outside it.
+ *
+ * Invariants, whenever no block lock is held:
+ *   (1) PRESENT pages, and only they, have a frame in the memfd.
+ *   (2) CLEAN and WRITING pages are write-protected, DIRTY ones are not. So
+ *	 a write to a clean or in-flight page is always an event, and a thread
+ *	 that holds the block lock may write to a DIRTY page without one.
+ *   (3) The content of a CLEAN page equals its slot, or is all zero without
+ *	 one; of a SWAPPED page it is in its slot only.
+ *   (4) A slot is named by at most one entry, or by one write-back in flight.
+ *   (5) frames.used = PRESENT pages + FILLING pages + frames of operations
+ *	 about to install or just punched: never less than the memfd holds,
+ *	 and never more than the budget.
+ *   (6) A FILLING page is changed by the fill that claimed it and by nobody
+ *	 else; everybody else waits (block.busy_done) or goes away.
+ *   (7) A block with resident pages is on the clock.
+ *   (8) A MAPPED entry is covered by a region and has its permissions. An
+ *	 entry is MAPPED when somebody first looks for its page, so a region
+ *	 costs nothing where it is not touched.
+ *
+ * Why no write is lost. A page is evicted in two ways only. Clean: it is
+ * write-protected (2), so the frame equals the slot at the moment of the
+ * punch; a writer that comes earlier raised an event, whose handler waits for
+ * the block lock and then finds the page SWAPPED: it fills it again. Dirty:
+ * it is protected first, then copied, then written. A write in between is an
+ * event that moves it back to DIRTY, and the write-back, when it completes,
+ * finds it no longer WRITING and throws its slot away. A block has one
+ * write-back generation at a time (block.writing), so "still WRITING" cannot
+ * mean a later one.
+ *
+ * Lock order: enum lock_rank. The mapping lock serialises the mapping calls
+ * and is the only one held while waiting for I/O: no actor ever takes it. The
+ * space lock is read-held for a look-up and across one step; written only to
+ * change the region index or free blocks. Whoever holds it for reading may
+ * use block pointers; whoever has a page FILLING or counted in block.writing
+ * may use that block without it, since unmap waits for both.
+ *
+ * Rejected: one allocator of memfd offsets per space (the address is one
+ * already); an alias mapping of the memfd to read victims through (each punch
+ * would shoot down the alias, 20 us; pread costs 1.5); a lock for each page
+ * (the block's lock is held for microseconds, and 4 KiB of entries share one
+ * clock step anyway).
+ */
+#include "space.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "swap.h"
+
+/* Host user addresses end here on x86-64; the memfd is that long. */
+#define MEMFD_BYTES ((uint64_t)1 << 47)
+
+/* ---- construction ---- */
+
+static int open_uffds(struct vvm *vm)
+{
+	enum os_uffd_method method;
+	unsigned i;
+	int rc;
+
+	rc = os_uffd_probe(&vm->uffd_features, &method);
+	if (rc < 0)
+		return rc;
+	if (!(vm->uffd_features & OS_UFFD_SHMEM) ||
+	    !(vm->uffd_features & OS_UFFD_WP_SHMEM))
+		return -ENOSYS;
+	for (i = 0; i < vm->handler_count; i++) {
+		rc = os_uffd_open(OS_UFFD_SHMEM | OS_UFFD_WP_SHMEM |
+					  OS_UFFD_THREAD_ID | OS_UFFD_EXACT |
+					  OS_UFFD_POISON,
+				  &vm->port[i].uffd, &method);
+		if (rc < 0)
+			return rc;
+		rc = os_eventfd(&vm->port[i].event);
+		if (rc < 0)
+			return rc;
+	}
+	if (method == OS_UFFD_USER_ONLY)
+		log_warn("userfaultfd is permitted for user mode only: system "
+			 "calls on absent pages will fail with EFAULT");
+	return 0;
+}
+
+static int open_memfd(struct vvm *vm)
+{
+	int rc = os_memfd("vvm", &vm->memfd);
+
+	if (rc < 0)
+		return rc;
+	rc = os_truncate(vm->memfd, MEMFD_BYTES);
+	if (rc < 0)
+		return rc;
+	return os_pagemap_open(&vm->pagemap_fd);
+}
+
+static unsigned default_handlers(void)
+{
+	return MIN(os_cpus(), 4u);
+}
+
+static struct vvm *space_alloc(const struct conf *conf)
+{
+	struct vvm *vm = calloc(1, sizeof(*vm));
+	unsigned i;
+
+	if (!vm)
+		return NULL;
+	vm->conf = *conf;
+	vm->forks = os_fork_count();
+	vm->memfd = vm->pagemap_fd = vm->reclaim_event = -1;
+	vm->handler_count = conf->handlers ? (unsigned)conf->handlers
+					   : default_handlers();
+	for (i = 0; i < SPACE_HANDLERS_MAX; i++)
+		vm->port[i].uffd = vm->port[i].event = -1;
+	lock_init(&vm->mapping, LOCK_MAPPING);
+	rwlock_init(&vm->lock, LOCK_SPACE);
+	lock_init(&vm->clock.lock, LOCK_CLOCK);
+	list_init(&vm->clock.ring);
+	vm->clock.hand = &vm->clock.ring;
+	waitq_init(&vm->frame_free);
+	regions_init(&vm->regions);
+	/* twice a page, to cut an aligned one out of */
+	pool_init(&vm->bounce, 2 * PAGE_BYTES);
+	frames_init(&vm->frames, conf->resident_bytes >> PAGE_SHIFT,
+		    (unsigned)conf->low_pct, (unsigned)conf->high_pct);
+	return vm;
+}
+
+int space_new(struct vvm **out, const struct conf *conf)
+{
+	struct vvm *vm = space_alloc(conf);
+	int rc;
+
+	if (!vm)
+		return -ENOMEM;
+	rc = pt_init(&vm->pt);
+	if (rc < 0) {
+		free(vm);
+		return rc;
+	}
+	rc = stat_open(&vm->stats, conf->stat_segment);
+	if (rc == 0)
+		rc = open_memfd(vm);
+	if (rc == 0)
+		rc = open_uffds(vm);
+	if (rc == 0)
+		rc = os_eventfd(&vm->reclaim_event);
+	if (rc == 0)
+		rc = swap_open(&vm->swap, conf);
+	if (rc < 0) {
+		space_free(vm);
+		return rc;
+	}
+	vm->policy = policy_find("clock");
+	vm->api = stat_actor(&vm->stats, VVM_STAT_API);
+	space_publish(vm);
+	*out = vm;
+	return 0;
+}
+
+void space_free(struct vvm *vm)
+{
+	unsigned i;
+
+	if (vm->swap)
+		vm->swap->ops->close(vm->swap);
+	for (i = 0; i < vm->handler_count; i++) {
+		os_close(vm->port[i].uffd);
+		os_close(vm->port[i].event);
+	}
+	os_close(vm->reclaim_event);
+	os_close(vm->pagemap_fd);
+	/* A fork child may still hold the memfd: give the frames back now. */
+	if (vm->memfd >= 0)
+		os_truncate(vm->memfd, 0);
+	os_close(vm->memfd);
+	if (vm->stats.segment)
+		stat_close(&vm->stats);
+	regions_fini(&vm->regions);
+	pt_fini(&vm->pt);
+	pool_fini(&vm->bounce);
+	free(vm);
+}
+
+/* ---- pages ---- */
+
+static void count_state(struct vvm_stat_actor *actor, enum page_state s, int n)
+{
+	if (s == PAGE_DIRTY || s == PAGE_WRITING)
+		stat_add(actor, VVM_STAT_dirty_pages, n);
+	else if (s == PAGE_SWAPPED)
+		stat_add(actor, VVM_STAT_swapped_pages, n);
+}
+
+void space_move(struct vvm *vm, struct vvm_stat_actor *actor, struct block *b,
+		unsigned i, enum page_state to, uint64_t slot)
+{
+	pte_t old = b->pte[i];
+	uint64_t old_slot = pte_slot(old);
+
+	pt_move(b, i, to, slot);
+	if (old_slot && old_slot != slot)
+		vm->swap->ops->give(vm->swap, old_slot, 1);
+	count_state(actor, pte_state(old), -1);
+	count_state(actor, to, 1);
+	if ((old ^ b->pte[i]) & b->pte[i] & PTE_PRESENT)
+		clock_add(vm, b);
+}
+
+/* ---- frames ---- */
+
+bool space_take_frames(struct vvm *vm, struct vvm_stat_actor *actor, uint64_t n,
+		       uint64_t reserve)
+{
+	bool taken = frames_take(&vm->frames, n, reserve);
+
+	if (taken)
+		stat_add(actor, VVM_STAT_resident_pages, (int64_t)n);
+	if (frames_low(&vm->frames))
+		space_kick_reclaim(vm);
+	return taken;
+}
+
+static void wake_starving(struct vvm *vm)
+{
+	unsigned i;
+
+	for (i = 0; i < vm->handler_count; i++)
+		if (atomic_load_explicit(&vm->port[i].starving,
+					 memory_order_seq_cst))
+			os_eventfd_signal(vm->port[i].event);
+	waitq_wake(&vm->frame_free);
+}
+
+void space_give_frames(struct vvm *vm, struct vvm_stat_actor *actor, uint64_t n)
+{
+	if (!n)
+		return;
+	stat_add(actor, VVM_STAT_resident_pages, -(int64_t)n);
+	frames_give(&vm->frames, n);
+	if (atomic_load(&vm->frames.wanted))
+		wake_starving(vm);
+}
+
+void space_kick_reclaim(struct vvm *vm)
+{
+	if (atomic_load(&vm->reclaim_asleep) &&
+	    atomic_exchange(&vm->reclaim_asleep, false))
+		os_eventfd_signal(vm->reclaim_event);
+}
+
+/* ---- blocks ---- */
+
+/* Maps the entries of a block that regions cover, with their permissions. */
+static void map_entries(struct vvm *vm, struct block *b)
+{
+	gaddr_t end = b->base + BLOCK_BYTES;
+	struct region *r = regions_next_guest(&vm->regions, b->base);
+	gaddr_t addr;
+
+	for (; r && r->start < end; r = regions_next_guest(&vm->regions, r->end)) {
+		for (addr = MAX(r->start, b->base); addr < MIN(r->end, end);
+		     addr += PAGE_BYTES) {
+			unsigned i = page_index(addr);
+
+			if (b->pte[i] & PTE_MAPPED)
+				continue;
+			pt_move(b, i, PAGE_FRESH, 0);
+			pt_set_perms(b, i, (pte_t)r->prot * PTE_READ);
+		}
+	}
+}
+
+struct block *space_lock_block(struct vvm *vm, gaddr_t addr)
+{
+	struct block *b = pt_get(&vm->pt, addr, NULL);
+
+	if (!b)
+		return NULL;
+	lock_take(&b->lock);
+	if (!(b->pte[page_index(addr)] & PTE_MAPPED))
+		map_entries(vm, b);
+	return b;
+}
+
+void space_wait_busy(struct block *b, unsigned first, unsigned last,
+		     bool writes)
+{
+	unsigned i;
+
+	for (;;) {
+		uint32_t ticket = waitq_ticket(&b->busy_done);
+
+		for (i = first; i <= last; i++)
+			if (pte_state(b->pte[i]) == PAGE_FILLING)
+				break;
+		if (i > last && !(writes && b->writing))
+			return;
+		lock_drop(&b->lock);
+		waitq_wait(&b->busy_done, ticket, -1);
+		lock_take(&b->lock);
+	}
+}
+
+/* ---- the clock ---- */
+
+void clock_add(struct vvm *vm, struct block *b)
+{
+	struct clock *c = &vm->clock;
+
+	if (b->on_clock)
+		return;
+	lock_take(&c->lock);
+	/* Just behind the hand: it comes by here last. */
+	list_insert(c->hand, &b->clock_link);
+	b->on_clock = true;
+	c->blocks++;
+	lock_drop(&c->lock);
+}
+
+void clock_remove(struct vvm *vm, struct block *b)
+{
+	struct clock *c = &vm->clock;
+
+	if (!b->on_clock)
+		return;
+	lock_take(&c->lock);
+	if (c->hand == &b->clock_link)
+		c->hand = b->clock_link.next;
+	list_remove(&b->clock_link);
+	b->on_clock = false;
+	c->blocks--;
+	lock_drop(&c->lock);
+}
+
+struct block *clock_advance(struct vvm *vm)
+{
+	struct clock *c = &vm->clock;
+	struct block *b = NULL;
+
+	lock_take(&c->lock);
+	if (c->hand == &c->ring)
+		c->hand = c->hand->next;
+	if (c->hand != &c->ring) {
+		b = list_entry(c->hand, struct block, clock_link);
+		c->hand = c->hand->next;
+	}
+	lock_drop(&c->lock);
+	return b;
+}
+
+unsigned clock_pressure(struct vvm *vm)
+{
+	struct clock *c = &vm->clock;
+	uint64_t turns;
+
+	lock_take(&c->lock);
+	turns = c->blocks ? c->barren / c->blocks : 0;
+	lock_drop(&c->lock);
+	return (unsigned)MIN(turns, (uint64_t)PTE_AGE_MAX + 1);
+}
+
+void clock_found(struct vvm *vm, bool victims)
+{
+	struct clock *c = &vm->clock;
+
+	lock_take(&c->lock);
+	c->barren = victims ? 0 : c->barren + 1;
+	lock_drop(&c->lock);
+}
+
+/* ---- publishing and checking ---- */
+
+void space_publish(struct vvm *vm)
+{
+	struct backing_stat bs;
+
+	memset(&bs, 0, sizeof(bs));
+	vm->swap->ops->stat(vm->swap, &bs);
+	stat_set(&vm->stats, budget_pages, atomic_load(&vm->frames.budget));
+	stat_set(&vm->stats, peak_pages, atomic_load(&vm->frames.peak));
+	stat_set(&vm->stats, swap_used_pages, bs.slots_used);
+	stat_set(&vm->stats, swap_area_pages, bs.slots_area);
+	stat_set(&vm->stats, swap_limit_pages, bs.slots_limit);
+	stat_set(&vm->stats, handlers, vm->handler_count);
+	stat_set(&vm->stats, direct_io, bs.direct);
+}
+
+/* (7) and (8) for one block; returns its frames. => block lock held. */
+static uint64_t check_block(struct vvm *vm, struct block *b)
+{
+	uint64_t frames = b->resident + b->filling;
+	unsigned i;
+
+	pt_check_block(b);
+	ASSERT(!b->resident || b->on_clock);
+	for (i = 0; i < BLOCK_PAGES; i++) {
+		const struct region *r = regions_at_guest(
+			&vm->regions, b->base + pages_to_bytes(i));
+
+		ASSERT(!(b->pte[i] & PTE_MAPPED) || r);
+		if (b->pte[i] & PTE_MAPPED)
+			ASSERT((b->pte[i] & PTE_PERMS) ==
+			       (pte_t)r->prot * PTE_READ);
+	}
+	return frames;
+}
+
+void space_check(struct vvm *vm)
+{
+	struct block *b;
+	uint64_t frames = 0, allocated = 0;
+
+	rwlock_read(&vm->lock);
+	regions_check(&vm->regions);
+	pt_for_each_block (&vm->pt, b, 0, GUEST_END) {
+		lock_take(&b->lock);
+		frames += check_block(vm, b);
+		lock_drop(&b->lock);
+	}
+	rwlock_end_read(&vm->lock);
+	/* (5), exact only while nothing moves. */
+	ASSERT(frames <= atomic_load(&vm->frames.used));
+	if (os_allocated(vm->memfd, &allocated) == 0)
+		ASSERT(bytes_to_pages(allocated) <=
+		       atomic_load(&vm->frames.used));
+}

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * space.h - struct vvm: one address space with all its state, and the small
+ * steps that every actor (fault, evict, mapping, access) is made of.
+ *
+ * The theory of the whole engine is at the head of space.c.
+ */
+#ifndef VVM_SPACE_H
+#define VVM_SPACE_H
+
+#include "backing.h"
+#include "conf.h"
+#include "frame.h"
+#include "os.h"
+#include "pagetable.h"
+#include "policy.h"
+#include "region.h"
+#include "stat.h"
+#include "vvm.h"
+
+#define SPACE_HANDLERS_MAX 32
+
+/*
+ * Below this many frames a page that a fault has just filled must not be
+ * evicted for SPACE_GRACE_US: the thread that waited for it has to run and
+ * use it first, or many threads on few frames would only steal from each
+ * other. A wake-up takes 25-60 us here; 500 leaves room for a busy machine.
+ * At larger budgets the hand takes longer than that to come round.
+ */
+#define SPACE_GRACE_PAGES 512
+#define SPACE_GRACE_US	  500
+
+/* Where other threads reach a handler. */
+struct port {
+	int uffd;		/* (i) serves its stripes of every region */
+	int event;		/* (i) eventfd that wakes the handler */
+	_Atomic bool starving;	/* has faults that wait for a frame */
+};
+
+/* The ring of blocks that have resident pages, and the hand. */
+struct clock {
+	struct lock lock; /* rank LOCK_CLOCK */
+	struct list ring; /* (lock) of block.clock_link */
+	struct list *hand; /* (lock) next to visit; may be the head */
+	uint64_t blocks;  /* (lock) */
+	uint64_t barren;  /* (lock) steps in a row that found no victim */
+};
+
+struct handler;
+struct reclaimer;
+
+/*
+ * Locks: (i) set by vvm_open(), (m) mapping lock, (s) space lock, (b) block
+ * lock, (c) clock.lock, (a) atomic, (t) trap.c's registry.
+ */
+struct vvm {
+	struct conf conf;      /* (i) */
+	int memfd;	       /* (i) the frames, at offset = host address */
+	int pagemap_fd;	       /* (i) */
+	unsigned uffd_features; /* (i) enum os_uffd_feature */
+	unsigned forks;	       /* (i) os_fork_count() when it was opened */
+
+	struct lock mapping;   /* serialises the mapping calls */
+	struct rwlock lock;    /* the space lock */
+	struct regions regions; /* (s) */
+	struct pagetable pt;   /* (s) (b) */
+	uint64_t mappings;     /* (m) vvm_map() calls so far */
+	struct frames frames;  /* (a) */
+	struct waitq frame_free; /* API threads that wait for a frame */
+	struct clock clock;    /* (c) */
+	struct pool bounce;    /* page buffers for reads by API threads */
+
+	struct backing *swap;  /* (i) */
+	const struct policy_ops *policy; /* (i) */
+	struct stats stats;    /* (i) */
+	struct vvm_stat_actor *api; /* (i) counters of API threads */
+
+	unsigned handler_count; /* (i) */
+	struct port port[SPACE_HANDLERS_MAX]; /* (i) */
+	struct handler *handlers; /* (i) */
+	struct reclaimer *reclaimer; /* (i) */
+	int reclaim_event;     /* (i) wakes the reclaimer */
+	_Atomic bool reclaim_asleep;
+	_Atomic bool stopping; /* the actors shall end */
+	_Atomic unsigned willneed_turn;
+
+	_Atomic(vvm_low_space_callback) low_space;
+	_Atomic(void *) low_space_arg;
+	_Atomic(vvm_fault_callback) on_fault;
+	_Atomic(void *) on_fault_arg;
+};
+
+/*
+ * Makes everything but the threads: memfd, userfaultfds, swap, statistics.
+ * Errors as vvm_open().
+ */
+int space_new(struct vvm **out, const struct conf *conf);
+/* => no threads, no regions. Frees it all. */
+void space_free(struct vvm *vm);
+
+/*
+ * Moves a page (pt_move) and counts the change. The slot that the page gives
+ * up by the move is given back to the backing, except on moves that keep the
+ * content in it. => block lock held.
+ */
+void space_move(struct vvm *vm, struct vvm_stat_actor *actor, struct block *b,
+		unsigned i, enum page_state to, uint64_t slot);
+
+/*
+ * Takes n frames leaving `reserve` free, and sees that reclaim runs when few
+ * are left. False: not enough now.
+ */
+bool space_take_frames(struct vvm *vm, struct vvm_stat_actor *actor, uint64_t n,
+		       uint64_t reserve);
+/* Gives frames back and wakes whoever waits for one. Any lock may be held. */
+void space_give_frames(struct vvm *vm, struct vvm_stat_actor *actor, uint64_t n);
+/* Wakes the reclaimer unless it is awake. */
+void space_kick_reclaim(struct vvm *vm);
+
+/* The userfaultfd that serves a host address of r. */
+static inline int space_uffd(const struct vvm *vm, const struct region *r,
+			     haddr_t host)
+{
+	return vm->port[region_stripe(r, host, vm->handler_count)].uffd;
+}
+
+/*
+ * The block of addr, which lies in a region, with its lock held and the
+ * entry of addr MAPPED. NULL: out of memory. => space lock held.
+ */
+struct block *space_lock_block(struct vvm *vm, gaddr_t addr);
+
+/* Blocks with resident pages are on the clock. => both: block lock held. */
+void clock_add(struct vvm *vm, struct block *b);
+void clock_remove(struct vvm *vm, struct block *b);
+/* Moves the hand and returns the block it passed, NULL when there is none. */
+struct block *clock_advance(struct vvm *vm);
+/* The step found victims (or not). Returns the pressure: full barren turns. */
+unsigned clock_pressure(struct vvm *vm);
+void clock_found(struct vvm *vm, bool victims);
+
+/*
+ * Waits until no page of b in [first, last] is FILLING and, with writes, no
+ * write-back of the block is in flight. => b's lock held; it is dropped while
+ * waiting and held again on return.
+ */
+void space_wait_busy(struct block *b, unsigned first, unsigned last,
+		     bool writes);
+
+/* Is this process a fork child of the one that opened vm? */
+static inline bool space_forked(const struct vvm *vm)
+{
+	return vm->forks != os_fork_count();
+}
+
+/* Brings the segment's values up to date. */
+void space_publish(struct vvm *vm);
+
+/* Verifies the numbered invariants of the whole space; for tests. */
+void space_check(struct vvm *vm);
+
+#endif

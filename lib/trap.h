@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * trap.h - illegal and failed plain accesses: the SIGSEGV and SIGBUS handlers
+ * behind vvm_on_fault().
+ */
+#ifndef VVM_TRAP_H
+#define VVM_TRAP_H
+
+#include "space.h"
+
+#define TRAP_SPACES 64
+
+/*
+ * Makes faults in the regions of vm reach vm->on_fault; installs the process's
+ * handlers the first time. Idempotent. -EAGAIN: TRAP_SPACES spaces have one.
+ */
+int trap_register(struct vvm *vm);
+/* The opposite; returns when no handler looks at vm any more. Idempotent. */
+void trap_unregister(struct vvm *vm);
+
+#endif
