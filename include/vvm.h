@@ -138,9 +138,10 @@ struct vvm_options {
 };
 
 /*
- * Defaults, overridden by VVM_* in the environment; swap_path and policy are
- * NULL. -EINVAL: a variable holds nonsense; options are then the plain
- * defaults, and the variable is named on standard error.
+ * Defaults, overridden by VVM_* in the environment. swap_path and policy
+ * point into the environment or to constants. -EINVAL: a variable holds
+ * nonsense; options are then the plain defaults, and the variable is named on
+ * standard error. -ENOMEM.
  */
 int vvm_options_init(struct vvm_options *options);
 
@@ -249,8 +250,7 @@ int vvm_touch(struct vvm *vm, uint64_t addr, uint64_t len, enum vvm_touch how);
  * written, until unpinned as often as pinned. The physical frames do not
  * move. Errors as vvm_touch(), and -EAGAIN: the budget would not leave 8
  * (or, below 16 pages, half of its) frames unpinned, or a page has 65,535
- * pins; -EBUSY: the range was unmapped meanwhile. On error nothing stays
- * pinned.
+ * pins. On error nothing stays pinned.
  */
 int vvm_pin(struct vvm *vm, uint64_t addr, uint64_t len);
 /* -EINVAL: a page of the range is not pinned; then nothing is unpinned. */

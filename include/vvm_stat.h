@@ -11,6 +11,10 @@
  * cache line. Readers map it read-only and add up the actors. Every field is
  * a naturally aligned 64-bit word unless it says otherwise; a reader sees
  * each word whole, and words of different times.
+ *
+ * Within one VVM_STAT_VERSION the two tables below only grow, at their ends:
+ * a reader takes what both sides know. Every other change is a new version.
+ * actor_count is the number of blocks handed out so far and may grow.
  */
 #ifndef VVM_STAT_H
 #define VVM_STAT_H

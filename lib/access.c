@@ -9,6 +9,9 @@
  * the page is there, permitted, and, for a store, DIRTY, hence not
  * write-protected (space (2)). At most the kernel maps it again, by itself.
  *
+ * The caller's buffer may be guest memory, too. It is touched only with
+ * nothing locked, hence the bounce buffer.
+ *
  * Pins are counted per page, in an array that a block gets with its first
  * pin; PTE_PINNED says that the count is not zero. Reclaim leaves pinned pages
  * alone. Memory that is writable is made DIRTY by the pin: a device may write
@@ -23,6 +26,8 @@
 
 /* vvm_pin() leaves so many frames unpinned, below twice that half of them. */
 #define PIN_RESERVE 8
+/* Loads and stores go through the stack in pieces of this size. */
+#define COPY_BYTES 1024
 
 /* ---- checks ---- */
 
@@ -59,7 +64,10 @@ int access_check(struct vvm *vm, gaddr_t addr, size_t len, pte_t need)
 
 /* ---- load and store ---- */
 
-/* The part of a copy that lies in one page. */
+/*
+ * The part of a copy that lies in one page. buf is not guest memory: a fault
+ * on it could wait for the very locks that are held here.
+ */
 static int copy_page(struct vvm *vm, gaddr_t addr, char *buf, size_t len,
 		     bool store)
 {
@@ -82,14 +90,19 @@ static int copy_page(struct vvm *vm, gaddr_t addr, char *buf, size_t len,
 
 int access_copy(struct vvm *vm, gaddr_t addr, void *buf, size_t len, bool store)
 {
-	char *at = buf;
+	char bounce[COPY_BYTES], *at = buf;
 	int rc;
 
 	rc = access_check(vm, addr, len, store ? PTE_WRITE : PTE_READ);
 	while (rc == 0 && len) {
 		size_t n = MIN(len, (size_t)(PAGE_BYTES - (addr & PAGE_MASK)));
 
-		rc = copy_page(vm, addr, at, n, store);
+		n = MIN(n, sizeof(bounce));
+		if (store)
+			memcpy(bounce, at, n);
+		rc = copy_page(vm, addr, bounce, n, store);
+		if (rc == 0 && !store)
+			memcpy(at, bounce, n);
 		addr += n;
 		at += n;
 		len -= n;
@@ -102,11 +115,8 @@ int access_copy(struct vvm *vm, gaddr_t addr, void *buf, size_t len, bool store)
 int access_touch(struct vvm *vm, gaddr_t start, gaddr_t end, bool write)
 {
 	gaddr_t at;
-	int rc = access_check(vm, start, end - start,
-			      write ? PTE_WRITE : PTE_READ);
+	int rc = 0;
 
-	if (rc == -VVM_EPASTEND)
-		rc = -VVM_EUNMAPPED;
 	for (at = start; at < end && rc == 0; at += PAGE_BYTES) {
 		struct region *r;
 		struct block *b;
@@ -214,10 +224,8 @@ static bool unpin_pages(struct vvm *vm, gaddr_t start, gaddr_t end, bool dry)
 int access_pin(struct vvm *vm, gaddr_t start, gaddr_t end)
 {
 	gaddr_t at;
-	int rc = access_check(vm, start, end - start, PTE_READ);
+	int rc = 0;
 
-	if (rc == -VVM_EPASTEND)
-		rc = -VVM_EUNMAPPED;
 	for (at = start; at < end && rc == 0; at += PAGE_BYTES)
 		rc = pin_page(vm, at);
 	if (rc < 0 && at > start)

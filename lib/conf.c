@@ -254,9 +254,6 @@ static const struct setting settings[] = {
 #undef X
 };
 
-#define for_each_setting(s) \
-	for (s = settings; s < settings + ARRAY_SIZE(settings); s++)
-
 static int setting_parse(const struct setting *s, struct conf *c,
 			 const char *text)
 {
@@ -265,23 +262,41 @@ static int setting_parse(const struct setting *s, struct conf *c,
 
 void conf_defaults(struct conf *c)
 {
-	const struct setting *s;
+	size_t i;
 
 	memset(c, 0, sizeof(*c));
-	for_each_setting(s) ASSERT(setting_parse(s, c, s->initial) == 0);
+	for (i = 0; i < ARRAY_SIZE(settings); i++)
+		ASSERT(setting_parse(&settings[i], c, settings[i].initial) == 0);
+}
+
+/* By field or by the part of the variable after VVM_; NULL: none. */
+static const struct setting *find(const char *name)
+{
+	const struct setting *s;
+
+	for (s = settings; s < settings + ARRAY_SIZE(settings); s++)
+		if (!strcmp(name, s->field) ||
+		    !strcmp(name, s->variable + strlen(ENV_PREFIX)))
+			return s;
+	return NULL;
 }
 
 int conf_set(struct conf *c, const char *name, const char *text)
 {
-	const struct setting *s;
+	const struct setting *s = find(name);
 
-	for_each_setting(s) if (
-		!strcmp(name, s->field) ||
-		!strcmp(name,
-			s->variable +
-				strlen(ENV_PREFIX))) return setting_parse(s, c,
-									  text);
-	return -ENOENT;
+	return s ? setting_parse(s, c, text) : -ENOENT;
+}
+
+const char *conf_text(const char *field, bool environment)
+{
+	const struct setting *s = find(field);
+	const char *text = NULL;
+
+	ASSERT(s);
+	if (environment)
+		text = secure_getenv(s->variable);
+	return text ? text : s->initial;
 }
 
 int conf_environment(struct conf *c, const char **bad)
@@ -289,8 +304,7 @@ int conf_environment(struct conf *c, const char **bad)
 	struct conf next = *c;
 	const struct setting *s;
 
-	for_each_setting(s)
-	{
+	for (s = settings; s < settings + ARRAY_SIZE(settings); s++) {
 		const char *text = secure_getenv(s->variable);
 
 		if (!text || setting_parse(s, &next, text) == 0)
@@ -355,8 +369,7 @@ static int check_words(const struct conf *c)
 {
 	const struct setting *s;
 
-	for_each_setting(s)
-	{
+	for (s = settings; s < settings + ARRAY_SIZE(settings); s++) {
 		const char *p;
 		unsigned words = 1;
 		int value;

@@ -77,6 +77,11 @@ int conf_set(struct conf *c, const char *name, const char *text);
  * error, not ignored: -EINVAL, and *bad (may be NULL) names the variable.
  */
 int conf_environment(struct conf *c, const char **bad);
+/*
+ * The text of a field: with environment, its variable's value if there is
+ * one; else the default. Points into the environment or to a constant.
+ */
+const char *conf_text(const char *field, bool environment);
 /* Cross-field checks and clamps: budget >= 1 page, low <= high <= 50 %. */
 int conf_check(struct conf *c);
 /* "256M", "4k", "1.5G", "0x1000", "25%": bytes; 0 or -EINVAL, -ERANGE. */

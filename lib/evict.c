@@ -417,12 +417,24 @@ static bool visit(struct evictor *ev, struct block *b, unsigned i,
 	return victim;
 }
 
-/* May page i leave at all? */
-static bool evictable(pte_t e)
+/* May page e leave at all? young: pages that have just come may not. */
+static bool evictable(const struct vvm *vm, pte_t e, bool young)
 {
 	enum page_state s = pte_state(e);
 
-	return (s == PAGE_CLEAN || s == PAGE_DIRTY) && !(e & PTE_PINNED);
+	if ((s != PAGE_CLEAN && s != PAGE_DIRTY) || (e & PTE_PINNED))
+		return false;
+	return !young || pte_age(e) != vm->policy->new_age;
+}
+
+/*
+ * Has a fault just filled pages of the block, on a budget so small that the
+ * hand may be back before the thread has run? See SPACE_GRACE_US.
+ */
+static bool in_grace(struct vvm *vm, const struct block *b)
+{
+	return atomic_load(&vm->frames.budget) < SPACE_GRACE_PAGES &&
+	       os_now_us() - b->filled_us < SPACE_GRACE_US;
 }
 
 /*
@@ -449,12 +461,13 @@ static void choose(struct evictor *ev, const struct piece *p,
 		   struct victims *v)
 {
 	struct block *b = p->block;
+	bool young = in_grace(ev->vm, b);
 	unsigned i, scanned = 0, referenced = 0;
 
 	for (i = p->first; i < p->end; i++) {
 		bool used = bit_get(mapped, i - p->first);
 
-		if (!evictable(b->pte[i]))
+		if (!evictable(ev->vm, b->pte[i], young))
 			continue;
 		scanned++;
 		referenced += used;
@@ -535,15 +548,6 @@ static bool next_piece(struct vvm *vm, struct block *b, gaddr_t addr,
 	return true;
 }
 
-/* Too early to judge, or somebody else is at it? => block lock held. */
-static bool leave_alone(struct vvm *vm, const struct block *b)
-{
-	if (b->writing)
-		return true;
-	return atomic_load(&vm->frames.budget) < SPACE_GRACE_PAGES &&
-	       os_now_us() - b->filled_us < SPACE_GRACE_US;
-}
-
 static enum evict_result evict_block(struct evictor *ev, struct block *b,
 				     uint64_t target, unsigned *freed)
 {
@@ -553,7 +557,7 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 	bool victims = false, progress;
 	struct piece p;
 
-	if (leave_alone(ev->vm, b))
+	if (b->writing) /* one write-back generation at a time */
 		return EVICT_SKIPPED;
 	while (next_piece(ev->vm, b, addr, &p)) {
 		victims |= evict_piece(ev, &p, pressure, target - *freed,

@@ -60,13 +60,20 @@ struct step {
 
 /* ---- install ---- */
 
-/* Puts n pages into the memfd without mapping them. */
+/*
+ * Puts n pages into the memfd without mapping them. A poison marker that
+ * fault_fail() left there would swallow the write protection: it goes first.
+ */
 static int install_unmapped(struct vvm *vm, int uffd, haddr_t host,
 			    const char *from, unsigned n, bool protect)
 {
 	uint64_t bytes = pages_to_bytes(n);
-	int rc = os_uffd_wp(uffd, host, bytes, protect);
+	int rc = 0;
 
+	if (atomic_load(&vm->failing))
+		rc = os_advise(host, bytes, OS_ADV_DONTNEED);
+	if (rc == 0)
+		rc = os_uffd_wp(uffd, host, bytes, protect);
 	if (rc == 0)
 		rc = os_pwrite(vm->memfd, from, bytes, host);
 	if (rc == 0)
@@ -245,7 +252,7 @@ void fault_wake(struct vvm *vm, haddr_t host)
 static void tell_kernel(const struct step *s, enum fault_result result, int tid)
 {
 	if (result == FAULT_FAILED)
-		fault_fail(s->vm, s->uffd, s->host, tid);
+		fault_fail(s->vm, s->host, tid);
 	else if (result == FAULT_GONE || (result == FAULT_DONE && !s->woke))
 		os_uffd_wake(s->uffd, s->host, PAGE_BYTES);
 }
@@ -280,20 +287,51 @@ enum fault_result fault_begin(struct vvm *vm, struct vvm_stat_actor *actor,
 	return result;
 }
 
-void fault_fail(struct vvm *vm, int uffd, haddr_t host, int tid)
+/*
+ * Poison marker, or a signal where the kernel has none. UFFDIO_POISON does not
+ * replace a write-protect marker, so that goes first; the page is absent, and
+ * its next fill protects it again or not as it needs. => block lock held.
+ */
+static void poison(struct step *s, int tid)
 {
 	int rc = -EOPNOTSUPP;
 
-	if (vm->uffd_features & OS_UFFD_POISON)
-		rc = os_uffd_poison(uffd, host, PAGE_BYTES);
+	if (s->vm->uffd_features & OS_UFFD_POISON) {
+		os_uffd_wp(s->uffd, s->host, PAGE_BYTES, false);
+		rc = os_uffd_poison(s->uffd, s->host, PAGE_BYTES);
+	}
 	if (rc < 0 && rc != -EEXIST && tid)
-		rc = os_sigbus_thread(tid, host);
-	os_uffd_wake(uffd, host, PAGE_BYTES);
+		os_sigbus_thread(tid, s->host);
 }
 
-void fault_unfail(haddr_t host)
+bool fault_fail(struct vvm *vm, haddr_t host, int tid)
+{
+	struct step s = {.vm = vm};
+	struct region *r;
+	bool undo = false;
+
+	rwlock_read(&vm->lock);
+	r = regions_at_host(&vm->regions, host);
+	if (r && look_up(&s, r, region_to_guest(r, host))) {
+		enum page_state state = pte_state(s.block->pte[s.index]);
+
+		if (state == PAGE_FRESH || state == PAGE_SWAPPED) {
+			undo = true;
+			atomic_fetch_add(&vm->failing, 1);
+		}
+		if (undo || state == PAGE_POISONED)
+			poison(&s, tid);
+		lock_drop(&s.block->lock);
+	}
+	rwlock_end_read(&vm->lock);
+	fault_wake(vm, host);
+	return undo;
+}
+
+void fault_unfail(struct vvm *vm, haddr_t host)
 {
 	os_advise(host, PAGE_BYTES, OS_ADV_DONTNEED);
+	atomic_fetch_sub(&vm->failing, 1);
 }
 
 /* ---- readahead ---- */
@@ -684,6 +722,7 @@ static enum fault_result try_page(struct step *s, gaddr_t addr, pte_t need,
 	struct vvm *vm = s->vm;
 	enum fault_result result = FAULT_GONE;
 	struct region *r;
+	bool fresh;
 
 	*refusal = -VVM_EUNMAPPED;
 	rwlock_read(&vm->lock);
@@ -695,9 +734,12 @@ static enum fault_result try_page(struct step *s, gaddr_t addr, pte_t need,
 		if (look_up(s, r, addr)) {
 			*refusal = 0;
 			*ticket = waitq_ticket(&s->block->busy_done);
+			fresh = pte_state(s->block->pte[s->index]) == PAGE_FRESH;
 			result = decide(s);
-			if (result == FAULT_DONE)
+			if (result == FAULT_DONE) {
+				stat_add(vm->api, VVM_STAT_api_fills, fresh);
 				return result;
+			}
 			lock_drop(&s->block->lock);
 		}
 	}

@@ -70,11 +70,13 @@ bool fault_claim_ahead(struct vvm *vm, struct vvm_stat_actor *actor,
 enum fault_result fault_install(struct fill *fill, struct vvm_stat_actor *actor,
 				int result);
 /*
- * Gives the thread that waits on host SIGBUS. The page's state is unchanged;
- * undo with fault_unfail() when it has had time to see it.
+ * Gives whoever waits on host SIGBUS, unless the page is (being) made usable
+ * by now. The page's state is unchanged. For a page that is not POISONED the
+ * caller undoes it with fault_unfail() when the thread has had time to see
+ * it. True when there is something to undo. tid: of the faulting thread.
  */
-void fault_fail(struct vvm *vm, int uffd, haddr_t host, int tid);
-void fault_unfail(haddr_t host);
+bool fault_fail(struct vvm *vm, haddr_t host, int tid);
+void fault_unfail(struct vvm *vm, haddr_t host);
 /* Wakes threads that wait on a page of whatever region. */
 void fault_wake(struct vvm *vm, haddr_t host);
 

@@ -273,7 +273,7 @@ static void filled(struct io *io, int result)
 			resolved(h, d);
 		break;
 	case FAULT_FAILED:
-		fault_fail(h->vm, hf->fill.uffd, d->fault.host, d->fault.tid);
+		fault_fail(h->vm, d->fault.host, d->fault.tid);
 		break;
 	default: /* given up, and woken to ask again */
 		break;
@@ -321,7 +321,7 @@ static void unfail_due(struct handler *h, uint64_t now_us)
 			i++;
 			continue;
 		}
-		fault_unfail(h->unfail[i].host);
+		fault_unfail(h->vm, h->unfail[i].host);
 		h->unfail[i] = h->unfail[--h->unfail_count];
 	}
 }
@@ -338,9 +338,9 @@ static void give_up(struct handler *h, const struct demand *d, uint64_t now_us)
 	stat_add(h->actor, VVM_STAT_frame_timeouts, 1);
 	if (h->unfail_count == UNFAIL_MAX)
 		unfail_due(h, UINT64_MAX);
-	h->unfail[h->unfail_count++] = (struct unfail){
-		.host = d->fault.host, .due_us = now_us + UNFAIL_US};
-	fault_fail(h->vm, h->port->uffd, d->fault.host, d->fault.tid);
+	if (fault_fail(h->vm, d->fault.host, d->fault.tid))
+		h->unfail[h->unfail_count++] = (struct unfail){
+			.host = d->fault.host, .due_us = now_us + UNFAIL_US};
 }
 
 /* Tries the pending faults again; true when any left the array. */

@@ -252,14 +252,14 @@ static void count_pins(struct vvm *vm, const struct block *b, unsigned i)
 }
 
 /*
- * Clears the entries of [start, end): they become `to`, NONE or FRESH.
+ * Clears the entries of [first, last]: they become `to`, NONE or FRESH.
  * Returns the frames that they had, which are still in the memfd.
  * => block lock held, no page of the range FILLING.
  */
 static unsigned clear_entries(struct vvm *vm, struct block *b, unsigned first,
 			      unsigned last, enum page_state to)
 {
-	unsigned i, frames = 0;
+	unsigned i, frames = 0, discarded = 0;
 
 	for (i = first; i <= last; i++) {
 		pte_t e = b->pte[i];
@@ -267,9 +267,11 @@ static unsigned clear_entries(struct vvm *vm, struct block *b, unsigned first,
 		if (!(e & PTE_MAPPED) || pte_state(e) == to)
 			continue;
 		frames += !!(e & PTE_PRESENT);
+		discarded += (e & PTE_PRESENT) || pte_slot(e);
 		count_pins(vm, b, i);
 		space_move(vm, vm->api, b, i, to, 0);
 	}
+	stat_add(vm->api, VVM_STAT_discarded_pages, discarded);
 	return frames;
 }
 
@@ -339,7 +341,6 @@ static void bury(struct vvm *vm, struct region *r)
 		free(r);
 		return;
 	}
-	stat_add(vm->api, VVM_STAT_discarded_pages, (int64_t)frames);
 	space_give_frames(vm, vm->api, frames);
 	for (i = 0; i < vm->handler_count; i++)
 		os_uffd_wake(vm->port[i].uffd, r->host, bytes);
@@ -373,49 +374,64 @@ static void join(struct vvm *vm, gaddr_t start, gaddr_t end)
 		 -(int64_t)(before - vm->regions.count));
 }
 
-/* Steps 1 and 2 for the first region of [start, end). *out NULL: none. */
-static int detach(struct vvm *vm, gaddr_t start, gaddr_t end,
-		  struct region **out)
+/* Step 1 for all regions of [start, end). => space lock, for writing. */
+static struct region *detach(struct vvm *vm, gaddr_t start, gaddr_t end)
 {
-	struct region *r;
+	struct region *r, *head = NULL, **tail = &head;
+
+	while ((r = regions_next_guest(&vm->regions, start)) && r->start < end) {
+		regions_remove(&vm->regions, r);
+		r->next = NULL;
+		*tail = r;
+		tail = &r->next;
+	}
+	return head;
+}
+
+/* Undoes it. Nobody else maps, so there is room and place for them. */
+static void reattach(struct vvm *vm, struct region *r)
+{
+	struct region *next;
 	int rc;
 
-	rwlock_write(&vm->lock);
-	r = regions_next_guest(&vm->regions, start);
-	if (r && r->start >= end)
-		r = NULL;
-	if (r)
-		regions_remove(&vm->regions, r);
-	rwlock_end_write(&vm->lock);
-	*out = r;
-	if (!r)
-		return 0;
-	rc = os_unmap_keep(r->host, r->end - r->start);
-	if (rc < 0) {
-		int back = insert(vm, r);
-
-		/* it was there, and nobody else maps: room and place exist */
-		ASSERT(back == 0);
-		*out = NULL;
+	for (; r; r = next) {
+		next = r->next;
+		rc = insert(vm, r);
+		ASSERT(rc == 0);
 	}
-	return rc;
+}
+
+/* Step 2 and what follows, region by region; the rest stays on an error. */
+static int dismantle(struct vvm *vm, struct region *r)
+{
+	struct region *next;
+	int rc;
+
+	for (; r; r = next) {
+		next = r->next;
+		rc = os_unmap_keep(r->host, r->end - r->start);
+		if (rc < 0) {
+			reattach(vm, r);
+			return rc;
+		}
+		bury(vm, r);
+	}
+	return 0;
 }
 
 int mapping_unmap(struct vvm *vm, gaddr_t start, gaddr_t end)
 {
-	struct region *r;
+	struct region *gone = NULL;
 	int rc;
 
 	lock_take(&vm->mapping);
 	rwlock_write(&vm->lock);
 	rc = any_pinned(vm, start, end) ? -EBUSY : isolate(vm, start, end);
+	if (rc == 0) /* under the same lock: nobody can pin in between */
+		gone = detach(vm, start, end);
 	rwlock_end_write(&vm->lock);
-	while (rc == 0) {
-		rc = detach(vm, start, end, &r);
-		if (!r)
-			break;
-		bury(vm, r);
-	}
+	if (rc == 0)
+		rc = dismantle(vm, gone);
 	rwlock_write(&vm->lock);
 	join(vm, start, end);
 	rwlock_end_write(&vm->lock);
@@ -425,17 +441,18 @@ int mapping_unmap(struct vvm *vm, gaddr_t start, gaddr_t end)
 
 void mapping_unmap_all(struct vvm *vm)
 {
-	struct region *r;
+	struct region *gone;
+	int rc;
 
 	lock_take(&vm->mapping);
-	for (;;) {
-		if (detach(vm, 0, GUEST_END, &r) < 0)
-			os_sleep_us(1000); /* the kernel is short of memory */
-		else if (!r)
-			break;
-		else
-			bury(vm, r);
-	}
+	do {
+		rwlock_write(&vm->lock);
+		gone = detach(vm, 0, GUEST_END);
+		rwlock_end_write(&vm->lock);
+		rc = dismantle(vm, gone);
+		if (rc < 0) /* the kernel is short of memory */
+			os_sleep_us(1000);
+	} while (rc < 0);
 	lock_drop(&vm->mapping);
 }
 
@@ -595,7 +612,6 @@ static int discard_run(struct vvm *vm, const struct run *run)
 	if (rc == 0)
 		frames = clear_entries(vm, b, run->first, run->last, PAGE_FRESH);
 	lock_drop(&b->lock);
-	stat_add(vm->api, VVM_STAT_discarded_pages, frames);
 	space_give_frames(vm, vm->api, frames);
 	return rc;
 }

@@ -20,6 +20,12 @@ struct policy_page {
 
 struct policy_ops {
 	const char *name;
+	/*
+	 * The age that admit() gives to demanded pages. On tiny budgets the
+	 * mechanism keeps such pages from visit() for a moment, until the
+	 * thread that waited for them has run.
+	 */
+	unsigned new_age;
 	/* Age of a page that a fault (or prefetch) just brought in. */
 	unsigned (*admit)(gaddr_t addr, bool prefetched);
 	/*

@@ -85,6 +85,7 @@ static bool clock_visit(struct policy_page *page, unsigned pressure)
 
 const struct policy_ops policy_clock = {
 	.name = "clock",
+	.new_age = AGE_NEW,
 	.admit = clock_admit,
 	.visit = clock_visit,
 };

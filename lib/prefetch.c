@@ -38,8 +38,7 @@
  * read but one window of PREFETCH_MIN pages in PROBE_PERIOD, so that a change
  * for the better is noticed. In between the largest window shrinks in step.
  * FULL_PCT is below 50 so that a stream which walks through all it is given
- * keeps its windows even if every page is also reported wasted once, as
- * happens when pages are used only after they were evicted and read again.
+ * keeps its windows even if reports call each of its pages wasted once.
  *
  * Invariants, verified by check_stream() in debug builds:
  *  (1) window > 0 only with stride != 0 and run >= RUN_STREAM.
@@ -47,8 +46,8 @@
  *  (3) |stride| <= STRIDE_MAX; window <= max_pages.
  * and of a plan: it never holds the faulting page, and lies in [low, high).
  *
- * Page numbers are below 2^36 (2^52 as host addresses), so that distances fit
- * int64_t and need no care for overflow.
+ * Page numbers are below 2^52, so that distances fit int64_t and need no care
+ * for overflow.
  */
 #include "prefetch.h"
 #include <string.h>

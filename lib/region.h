@@ -28,6 +28,7 @@ struct region {
 	uint64_t mapping_id;  /* (i) the vvm_map() call that it came from */
 	struct backing *backing; /* (i) */
 	char name[32];	      /* (i) */
+	struct region *next;  /* (m) on its way out: mapping.c */
 };
 
 struct regions {

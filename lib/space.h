@@ -21,8 +21,8 @@
 #define SPACE_HANDLERS_MAX 32
 
 /*
- * Below this many frames a page that a fault has just filled must not be
- * evicted for SPACE_GRACE_US: the thread that waited for it has to run and
+ * Below this many frames a page that a fault has just filled is not aged, hence
+ * not evicted, for SPACE_GRACE_US: the thread that waited for it has to run and
  * use it first, or many threads on few frames would only steal from each
  * other. A wake-up takes 25-60 us here; 500 leaves room for a busy machine.
  * At larger budgets the hand takes longer than that to come round.
@@ -82,6 +82,7 @@ struct vvm {
 	int reclaim_event;     /* (i) wakes the reclaimer */
 	_Atomic bool reclaim_asleep;
 	_Atomic bool stopping; /* the actors shall end */
+	_Atomic unsigned failing; /* fault_fail()s not yet undone */
 	_Atomic unsigned willneed_turn;
 
 	_Atomic(vvm_low_space_callback) low_space;

@@ -108,22 +108,29 @@ static int name_pid(const char *name)
 	return *end == '.' && pid > 0 && pid <= INT32_MAX ? (int)pid : 0;
 }
 
+/* Reads a field of the segment in the file; false: it is not there (yet). */
+#define read_field(fd, field, out)         \
+	(os_pread(fd, out, sizeof(*(out)), \
+		  offsetof(struct vvm_stat_segment, field)) == 0)
+
 /*
  * Is the file the segment of a process that is gone? A file whose header is
- * not there yet belongs to a process that is just making it.
+ * not there yet belongs to a process that is just making it. Of another
+ * version we know only the pid in its name.
  */
 static bool is_stale(int fd, int pid)
 {
-	struct vvm_stat_segment header;
-	const uint64_t bytes = offsetof(struct vvm_stat_segment, closed);
-	uint64_t start;
+	uint64_t start, magic, its_start;
+	uint32_t version;
 	int error = process_start(pid, &start);
 
 	if (error)
 		return error == -ESRCH;
-	if (os_pread(fd, &header, bytes, 0) || header.magic != VVM_STAT_MAGIC)
+	if (!read_field(fd, magic, &magic) || magic != VVM_STAT_MAGIC ||
+	    !read_field(fd, version, &version) || version != VVM_STAT_VERSION ||
+	    !read_field(fd, pid_start, &its_start))
 		return false;
-	return header.pid_start != start;
+	return its_start && its_start != start; /* 0: it could not tell */
 }
 
 /* Removes one stale file; for os_list_dir(). */

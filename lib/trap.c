@@ -142,9 +142,12 @@ static void on_signal(int sig, siginfo_t *si, void *context)
 	int saved = errno;
 	struct vvm *vm = NULL;
 
-	if (si->si_code > 0)
+	/* SI_QUEUE: our own, from kernels without UFFDIO_POISON. */
+	if (si->si_code > 0 || (sig == SIGBUS && si->si_code == SI_QUEUE))
 		vm = find_space(sig, si, context, &fault);
 	callback = vm ? atomic_load(&vm->on_fault) : NULL;
+	if (callback)
+		stat_add(vm->api, VVM_STAT_denied, 1);
 	if (!callback || callback(vm, &fault, atomic_load(&vm->on_fault_arg)) !=
 				 VVM_RETRY)
 		pass_on(sig, si, context);

@@ -163,6 +163,8 @@ int vvm_options_init(struct vvm_options *options)
 		return -ENOMEM;
 	rc = read_environment(c);
 	options_from_conf(options, c);
+	options->swap_path = conf_text("swap_path", rc == 0);
+	options->policy = conf_text("policy", rc == 0);
 	free(c);
 	return rc;
 }
@@ -213,6 +215,15 @@ static int start(struct vvm *vm)
 	return rc;
 }
 
+/* The threads' rings are all that a permission could be missing for. */
+static int start_error(int rc)
+{
+	if (rc != -EPERM && rc != -EACCES)
+		return rc;
+	log_error("io_uring is not permitted here; io=auto does without it");
+	return -ENOSYS;
+}
+
 static int arm_injection(void)
 {
 	const char *spec = secure_getenv("VVM_INJECT");
@@ -245,7 +256,7 @@ int vvm_open(struct vvm **out, const struct vvm_options *options)
 	rc = start(vm);
 	if (rc < 0) {
 		space_free(vm);
-		return rc;
+		return start_error(rc);
 	}
 	rc = arm_injection();
 	if (rc < 0)
