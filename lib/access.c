@@ -224,8 +224,10 @@ static bool unpin_pages(struct vvm *vm, gaddr_t start, gaddr_t end, bool dry)
 int access_pin(struct vvm *vm, gaddr_t start, gaddr_t end)
 {
 	gaddr_t at;
-	int rc = 0;
+	int rc = access_check(vm, start, end - start, PTE_READ);
 
+	if (rc == -VVM_EPASTEND)
+		rc = -VVM_EUNMAPPED;
 	for (at = start; at < end && rc == 0; at += PAGE_BYTES)
 		rc = pin_page(vm, at);
 	if (rc < 0 && at > start)

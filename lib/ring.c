@@ -38,9 +38,6 @@
  * 70), locks, and a size to choose. Where io_uring is missing, other
  * handlers, each with a ring of its own, give the parallelism.
  */
-#ifdef HAVE_CONFIG_H
-#include "config.h"
-#endif
 
 #include "ring.h"
 

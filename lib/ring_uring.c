@@ -40,10 +40,6 @@
  * Registered files and buffers, SQPOLL and IOPOLL gave nothing that could be
  * measured here (FACTS 1), so there are none.
  */
-#ifdef HAVE_CONFIG_H
-#include "config.h"
-#endif
-#define _GNU_SOURCE 1 /* syscall() */
 
 #include "ring_impl.h"
 

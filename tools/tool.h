@@ -41,7 +41,7 @@ void tool_json_int(struct tool_json *j, const char *key, int64_t value);
 void tool_json_real(struct tool_json *j, const char *key, double value);
 void tool_json_bool(struct tool_json *j, const char *key, bool value);
 void tool_json_text(struct tool_json *j, const char *key, const char *value);
-/* Nested object: begin it with a key, end it with tool_json_end(). */
+/* Nested object: begin it with a key, end it with tool_json_close(). */
 void tool_json_object(struct tool_json *j, const char *key);
 void tool_json_close(struct tool_json *j); /* ends a nested object */
 void tool_json_end(struct tool_json *j);   /* ends the line */

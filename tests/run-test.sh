@@ -1,0 +1,30 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Runs one test program for `make check` and `make torture`:
+#
+# - live_ and torture_ programs one at a time: they load the machine and
+#   measure it, and two at once would slow each other past their time limits;
+# - without address space randomisation when VVM_TEST_NO_ASLR is set:
+#   ThreadSanitizer refuses some layouts;
+# - scripts with a time limit (libcheck gives the programs theirs).
+prefix=
+if [ -n "$VVM_TEST_NO_ASLR" ] && setarch -R true 2>/dev/null; then
+	prefix="setarch -R"
+fi
+for arg; do
+	case ${arg##*/} in
+	live_* | torture_*)
+		if command -v flock >/dev/null; then
+			# -o: what the test leaves behind does not hold the lock
+			prefix="flock -o tests/.serial $prefix"
+		fi
+		break
+		;;
+	*.sh)
+		prefix="timeout 300 $prefix"
+		break
+		;;
+	esac
+done
+# shellcheck disable=SC2086 # words wanted
+exec $prefix "$@"

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sample.h - the numbers of a process at one moment, and arithmetic on them.
+ * Pure: no system calls. Hostile numbers give wrong results, never undefined
+ * behaviour.
+ */
+#ifndef VVM_SAMPLE_H
+#define VVM_SAMPLE_H
+
+#include <stdint.h>
+#include <vvm_stat.h>
+
+#define SAMPLE_PAGE_BYTES 4096 /* the only page size there is */
+
+enum sample_value {
+#define X(name, help) VALUE_##name,
+	VVM_STAT_VALUES(X)
+#undef X
+		VALUE_COUNT
+};
+
+struct sample {
+	uint64_t at_us;		 /* CLOCK_MONOTONIC when it was taken */
+	uint64_t opened_unix_us; /* of the oldest space */
+	unsigned spaces;	 /* open ones */
+	int64_t counter[VVM_STAT_COUNTER_COUNT];
+	uint64_t value[VALUE_COUNT];
+	uint64_t latency[VVM_STAT_BUCKETS];
+};
+
+/* Names and help of the two tables, by index. */
+const char *sample_counter_name(unsigned counter);
+const char *sample_counter_help(unsigned counter);
+int sample_counter_is_gauge(unsigned counter);
+const char *sample_value_name(unsigned value);
+const char *sample_value_help(unsigned value);
+
+/* Adds one space's numbers to a process's. */
+void sample_add(struct sample *sum, const struct sample *part);
+/*
+ * Keeps of a closed space what stays true of the process: what COUNT
+ * counters and the histogram counted. Gauges and values are void.
+ */
+void sample_keep_counts(struct sample *s);
+/*
+ * What happened from `old` to `now`: counts are differences (0 if a number
+ * went backwards), gauges and values are now's.
+ */
+void sample_delta(struct sample *delta, const struct sample *now,
+		  const struct sample *old);
+/*
+ * The latency in us that pct per cent of the faults did not exceed,
+ * interpolated inside its bucket; NAN when there were none.
+ */
+double sample_latency_us(const struct sample *delta, double pct);
+/* 100 * part / whole, NAN when whole is not positive. */
+double sample_pct(double part, double whole);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vvmbench - workloads on paged memory.
+ *
+ * This file only finds the sub-command. What they have in common is below
+ * them, each part alone and testable: bench_opt.c the options, bench_pattern.c
+ * which page is next, bench_stamp.c what a page holds, bench_hist.c and
+ * bench_clock.c latencies, bench_space.c opening libvvm. `run` is made of
+ * bench_work.c (threads and phases) on an engine of bench_engine.c; `sort` of
+ * the sort_*.c files.
+ */
+#include "bench.h"
+#include "tool.h"
+
+#include <string.h>
+#include <vvm.h>
+
+struct command {
+	const char *name, *summary;
+	int (*main)(int argc, char **argv);
+};
+
+static const struct command commands[] = {
+#define X(name, summary) {#name, summary, bench_##name},
+	BENCH_COMMANDS(X)
+#undef X
+};
+
+enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
+
+static void usage(FILE *out)
+{
+	unsigned i;
+
+	fputs("usage: vvmbench COMMAND [options]\n\n", out);
+	for (i = 0; i < COMMANDS; i++)
+		fprintf(out, "  %-8s %s\n", commands[i].name,
+			commands[i].summary);
+	fputs("\n'vvmbench COMMAND --help' explains one; 'vvmbench --version'\n"
+	      "says which. Exit status: 0 all well, 1 wrong usage, 3 "
+	      "interrupted\nbefore there was a result, 4 failed (wrong content, "
+	      "no space).\n",
+	      out);
+}
+
+static const struct command *find(const char *name)
+{
+	unsigned i;
+
+	for (i = 0; i < COMMANDS; i++)
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+	return NULL;
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *command;
+
+	tool_init(argv[0]);
+	if (argc < 2) {
+		usage(stderr);
+		return TOOL_USAGE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") ||
+	    !strcmp(argv[1], "help")) {
+		usage(stdout);
+		return TOOL_OK;
+	}
+	if (!strcmp(argv[1], "--version")) {
+		printf("vvmbench %s\n", vvm_version());
+		return TOOL_OK;
+	}
+	command = find(argv[1]);
+	if (!command)
+		tool_die(TOOL_USAGE, "no command '%s': try 'vvmbench --help'",
+			 argv[1]);
+	return command->main(argc - 1, argv + 1);
+}
