@@ -2,7 +2,7 @@
 /*
  * access.c - touch, pin, load and store.
  *
- * All of them get hold of one page at a time by fault_page(), which returns
+ * All of them get hold of one page at a time by inline_page(), which returns
  * with the page's block locked and the space lock held for reading. Under
  * these a resident page stays resident, and its permissions stay what the
  * table says; so a load or store may simply copy through the host pointer:
@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "fault.h"
+#include "inline.h"
 
 /* vvm_pin() leaves so many frames unpinned, below twice that half of them. */
 #define PIN_RESERVE 8
@@ -76,7 +77,7 @@ static int copy_page(struct vvm *vm, gaddr_t addr, char *buf, size_t len,
 	char *host;
 	int rc;
 
-	rc = fault_page(vm, addr, store ? PTE_WRITE : PTE_READ, store, &b, &r);
+	rc = inline_page(vm, addr, store ? PTE_WRITE : PTE_READ, store, &b, &r);
 	if (rc < 0)
 		return rc;
 	host = (char *)(uintptr_t)region_to_host(r, addr);
@@ -84,7 +85,7 @@ static int copy_page(struct vvm *vm, gaddr_t addr, char *buf, size_t len,
 		memcpy(host, buf, len);
 	else
 		memcpy(buf, host, len);
-	fault_page_end(vm, b);
+	inline_page_end(vm, b);
 	return 0;
 }
 
@@ -121,10 +122,10 @@ int access_touch(struct vvm *vm, gaddr_t start, gaddr_t end, bool write)
 		struct region *r;
 		struct block *b;
 
-		rc = fault_page(vm, at, write ? PTE_WRITE : PTE_READ, write,
+		rc = inline_page(vm, at, write ? PTE_WRITE : PTE_READ, write,
 				&b, &r);
 		if (rc == 0)
-			fault_page_end(vm, b);
+			inline_page_end(vm, b);
 	}
 	return rc;
 }
@@ -188,11 +189,11 @@ static int pin_page(struct vvm *vm, gaddr_t addr)
 	struct block *b;
 	int rc;
 
-	rc = fault_page(vm, addr, write ? PTE_WRITE : PTE_READ, write, &b, &r);
+	rc = inline_page(vm, addr, write ? PTE_WRITE : PTE_READ, write, &b, &r);
 	if (rc < 0)
 		return rc;
 	rc = pin_locked(vm, b, page_index(addr));
-	fault_page_end(vm, b);
+	inline_page_end(vm, b);
 	return rc;
 }
 

@@ -8,7 +8,7 @@
  * nothing in the loop waits for a single one.
  *
  *	   events ----> fault_begin --+-- resolved
- *	                 ^            +-- read --> ring --> fault_install
+ *	                 ^            +-- read --> ring --> fill_install
  *	                 |            +-- no frame: pending
  *	   frames free --+------------------------------'
  *
@@ -157,7 +157,7 @@ static void read_ahead(struct handler *h, gaddr_t addr, gaddr_t end)
 	gaddr_t next;
 
 	while (addr < end && (hf = fill_take(&h->large))) {
-		bool claimed = fault_claim_ahead(h->vm, h->actor, addr, end,
+		bool claimed = fill_claim_ahead(h->vm, h->actor, addr, end,
 						 &hf->fill, &next);
 
 		if (claimed)
@@ -176,7 +176,7 @@ static void read_strided(struct handler *h, gaddr_t addr, int64_t stride,
 
 	for (; count && (hf = fill_take(&h->small)); count--) {
 		addr += (gaddr_t)(stride * (int64_t)PAGE_BYTES);
-		if (fault_claim_ahead(h->vm, h->actor, addr, addr + PAGE_BYTES,
+		if (fill_claim_ahead(h->vm, h->actor, addr, addr + PAGE_BYTES,
 				      &hf->fill, &next))
 			fill_start(hf);
 		else
@@ -223,7 +223,7 @@ static void start_read(struct handler *h, struct handler_fill *hf)
 	}
 	hf = enlarge(h, hf);
 	fill = &hf->fill;
-	fault_widen(h->vm, h->actor, fill, plan.stride < 0 ? plan.count : 0,
+	fill_widen(h->vm, h->actor, fill, plan.stride < 0 ? plan.count : 0,
 		    plan.stride > 0 ? plan.count : 0);
 	end = fill->io.addr + pages_to_bytes(fill->io.pages);
 	fill_start(hf);
@@ -267,7 +267,7 @@ static void filled(struct io *io, int result)
 	struct handler *h = hf->handler;
 	const struct demand *d = &hf->demand;
 
-	switch (fault_install(&hf->fill, h->actor, result)) {
+	switch (fill_install(&hf->fill, h->actor, result)) {
 	case FAULT_DONE:
 		if (hf->fill.has_demand)
 			resolved(h, d);
@@ -413,7 +413,7 @@ static void serve_willneed(struct handler *h)
 		if (job.addr >= job.end)
 			return;
 		hf = fill_take(&h->large);
-		if (fault_claim_ahead(h->vm, h->actor, job.addr, job.end,
+		if (fill_claim_ahead(h->vm, h->actor, job.addr, job.end,
 				      &hf->fill, &job.addr))
 			fill_start(hf);
 		else

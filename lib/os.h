@@ -258,6 +258,10 @@ int os_sigbus_thread(int tid, haddr_t addr);
  */
 int os_signal(int sig, void (*handler)(int, siginfo_t *, void *),
 	      struct sigaction *old);
+/* Has the signal a handler: neither the default action nor "ignore"? */
+bool os_signal_handled(int sig);
+/* Puts the default action back, and sends the signal if asked. */
+void os_signal_default(int sig, bool send);
 
 /* ---- statistics segment and settings; not async-signal-safe ---- */
 

@@ -322,3 +322,20 @@ int os_signal(int sig, void (*handler)(int, siginfo_t *, void *),
 	sigemptyset(&sa.sa_mask);
 	return result(sigaction(sig, &sa, old));
 }
+
+bool os_signal_handled(int sig)
+{
+	struct sigaction now;
+
+	if (sigaction(sig, NULL, &now) < 0)
+		return false;
+	return (now.sa_flags & SA_SIGINFO) ||
+	       (now.sa_handler != SIG_DFL && now.sa_handler != SIG_IGN);
+}
+
+void os_signal_default(int sig, bool send)
+{
+	signal(sig, SIG_DFL);
+	if (send)
+		raise(sig);
+}

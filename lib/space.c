@@ -81,6 +81,8 @@
 
 static int open_uffds(struct vvm *vm)
 {
+	unsigned want = OS_UFFD_SHMEM | OS_UFFD_WP_SHMEM | OS_UFFD_THREAD_ID |
+			OS_UFFD_EXACT | OS_UFFD_POISON;
 	enum os_uffd_method method;
 	unsigned i;
 	int rc;
@@ -91,18 +93,19 @@ static int open_uffds(struct vvm *vm)
 	if (!(vm->uffd_features & OS_UFFD_SHMEM) ||
 	    !(vm->uffd_features & OS_UFFD_WP_SHMEM))
 		return -ENOSYS;
+	if (vm->conf.faults == CONF_FAULTS_INLINE)
+		want |= OS_UFFD_SIGBUS;
+	if (want & OS_UFFD_SIGBUS & ~vm->uffd_features)
+		return -ENOSYS;
 	for (i = 0; i < vm->handler_count; i++) {
-		rc = os_uffd_open(OS_UFFD_SHMEM | OS_UFFD_WP_SHMEM |
-					  OS_UFFD_THREAD_ID | OS_UFFD_EXACT |
-					  OS_UFFD_POISON,
-				  &vm->port[i].uffd, &method);
+		rc = os_uffd_open(want, &vm->port[i].uffd, &method);
 		if (rc < 0)
 			return rc;
 		rc = os_eventfd(&vm->port[i].event);
 		if (rc < 0)
 			return rc;
 	}
-	if (method == OS_UFFD_USER_ONLY)
+	if (method == OS_UFFD_USER_ONLY && !(want & OS_UFFD_SIGBUS))
 		log_warn("userfaultfd is permitted for user mode only: system "
 			 "calls on absent pages will fail with EFAULT");
 	return 0;
@@ -120,9 +123,12 @@ static int open_memfd(struct vvm *vm)
 	return os_pagemap_open(&vm->pagemap_fd);
 }
 
-static unsigned default_handlers(void)
+/* In inline mode one, for what is not a fault: readahead on request. */
+static unsigned handler_threads(const struct conf *conf)
 {
-	return MIN(os_cpus(), 4u);
+	if (conf->faults == CONF_FAULTS_INLINE)
+		return 1;
+	return conf->handlers ? (unsigned)conf->handlers : MIN(os_cpus(), 4u);
 }
 
 static struct vvm *space_alloc(const struct conf *conf)
@@ -135,8 +141,7 @@ static struct vvm *space_alloc(const struct conf *conf)
 	vm->conf = *conf;
 	vm->forks = os_fork_count();
 	vm->memfd = vm->pagemap_fd = vm->reclaim_event = -1;
-	vm->handler_count = conf->handlers ? (unsigned)conf->handlers
-					   : default_handlers();
+	vm->handler_count = handler_threads(conf);
 	for (i = 0; i < SPACE_HANDLERS_MAX; i++)
 		vm->port[i].uffd = vm->port[i].event = -1;
 	lock_init(&vm->mapping, LOCK_MAPPING);

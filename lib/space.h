@@ -48,6 +48,7 @@ struct clock {
 
 struct handler;
 struct reclaimer;
+struct lanes;
 
 /*
  * Locks: (i) set by vvm_open(), (m) mapping lock, (s) space lock, (b) block
@@ -79,6 +80,7 @@ struct vvm {
 	struct port port[SPACE_HANDLERS_MAX]; /* (i) */
 	struct handler *handlers; /* (i) */
 	struct reclaimer *reclaimer; /* (i) */
+	struct lanes *lanes;   /* (i) of inline mode; NULL in thread mode */
 	int reclaim_event;     /* (i) wakes the reclaimer */
 	_Atomic bool reclaim_asleep;
 	_Atomic bool stopping; /* the actors shall end */

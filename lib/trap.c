@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * trap.c - the process's SIGSEGV and SIGBUS handlers, installed when the
- * first space gets a fault callback and never taken out.
+ * first space gets a fault callback or opens in inline mode, never taken out.
+ *
+ * In inline mode SIGBUS is how the kernel reports an ordinary fault: it is
+ * resolved here, in the thread that had it (inline.c), and only what cannot be
+ * resolved goes on to the callback.
  *
  * A signal is ours when si_addr lies in a region of a registered space.
  * Everything else goes to the handler that was there before; where there was
@@ -27,10 +31,13 @@
 #include <signal.h>
 #include <ucontext.h>
 
+#include "inline.h"
+
 static _Atomic(struct vvm *) spaces[TRAP_SPACES];
 static _Atomic unsigned looking;
-static struct sigaction old_segv, old_bus; /* (i) */
-static atomic_flag installing = ATOMIC_FLAG_INIT;
+static struct sigaction old_segv, old_bus; /* of before our first one */
+static struct lock installing = {.rank = LOCK_MISC};
+static bool installed; /* (installing) */
 
 /* What the CPU tried, as far as the signal says. */
 static enum vvm_access access_kind(const siginfo_t *si, const ucontext_t *uc,
@@ -56,28 +63,10 @@ static enum vvm_access access_kind(const siginfo_t *si, const ucontext_t *uc,
 #endif
 }
 
-static bool page_poisoned(struct vvm *vm, gaddr_t addr)
-{
-	struct block *b = pt_find(&vm->pt, addr);
-	bool poisoned = false;
-
-	if (b) {
-		lock_take(&b->lock);
-		poisoned = b->pte[page_index(addr)] & PTE_POISON;
-		lock_drop(&b->lock);
-	}
-	return poisoned;
-}
-
 /* Fills in the fault when the address is in a region of vm. */
-static bool describe(struct vvm *vm, int sig, const siginfo_t *si, void *context,
+static bool describe(struct vvm *vm, const siginfo_t *si, void *context,
 		     struct vvm_fault *fault)
 {
-	static const int refusal[] = {
-		[VVM_ACCESS_READ] = -VVM_ENOREAD,
-		[VVM_ACCESS_WRITE] = -VVM_ENOWRITE,
-		[VVM_ACCESS_EXEC] = -VVM_ENOEXEC,
-	};
 	haddr_t host = (haddr_t)(uintptr_t)si->si_addr;
 	struct region *r;
 
@@ -87,11 +76,6 @@ static bool describe(struct vvm *vm, int sig, const siginfo_t *si, void *context
 		fault->addr = region_to_guest(r, host);
 		fault->ptr = si->si_addr;
 		fault->access = access_kind(si, context, r->prot);
-		fault->error = refusal[fault->access];
-		if (sig == SIGBUS)
-			fault->error = page_poisoned(vm, fault->addr)
-					       ? -VVM_EPOISON
-					       : -VVM_ENOFRAME;
 		fault->context = context;
 	}
 	rwlock_end_read(&vm->lock);
@@ -99,7 +83,7 @@ static bool describe(struct vvm *vm, int sig, const siginfo_t *si, void *context
 }
 
 /* The space whose region was hit, or NULL. */
-static struct vvm *find_space(int sig, const siginfo_t *si, void *context,
+static struct vvm *find_space(const siginfo_t *si, void *context,
 			      struct vvm_fault *fault)
 {
 	struct vvm *vm, *found = NULL;
@@ -108,11 +92,46 @@ static struct vvm *find_space(int sig, const siginfo_t *si, void *context,
 	atomic_fetch_add(&looking, 1);
 	for (i = 0; i < TRAP_SPACES && !found; i++) {
 		vm = atomic_load(&spaces[i]);
-		if (vm && !space_forked(vm) && describe(vm, sig, si, context, fault))
+		if (vm && !space_forked(vm) &&
+		    describe(vm, si, context, fault))
 			found = vm;
 	}
 	atomic_fetch_sub(&looking, 1);
 	return found;
+}
+
+/* What a SIGBUS of thread mode was for: the page tells. */
+static int bus_error(struct vvm *vm, gaddr_t addr)
+{
+	struct block *b;
+	bool poisoned = false;
+
+	rwlock_read(&vm->lock);
+	b = pt_find(&vm->pt, addr);
+	if (b) {
+		lock_take(&b->lock);
+		poisoned = b->pte[page_index(addr)] & PTE_POISON;
+		lock_drop(&b->lock);
+	}
+	rwlock_end_read(&vm->lock);
+	return poisoned ? -VVM_EPOISON : -VVM_ENOFRAME;
+}
+
+/* 0: resolved, do the access again. Else why it failed. */
+static int resolve(struct vvm *vm, int sig, const struct vvm_fault *fault)
+{
+	static const int refusal[] = {
+		[VVM_ACCESS_READ] = -VVM_ENOREAD,
+		[VVM_ACCESS_WRITE] = -VVM_ENOWRITE,
+		[VVM_ACCESS_EXEC] = -VVM_ENOEXEC,
+	};
+
+	if (sig == SIGSEGV)
+		return refusal[fault->access];
+	if (vm->lanes)
+		return inline_fault(vm, fault->addr,
+				    fault->access == VVM_ACCESS_WRITE);
+	return bus_error(vm, fault->addr);
 }
 
 /* Hands the signal to whoever had it before us. */
@@ -130,36 +149,91 @@ static void pass_on(int sig, siginfo_t *si, void *context)
 	}
 	if (si->si_code <= 0 && old->sa_handler == SIG_IGN)
 		return; /* sent by kill(2) */
-	signal(sig, SIG_DFL);
-	if (si->si_code <= 0)
-		raise(sig);
+	/* Returning does the access again, which is then deadly. */
+	os_signal_default(sig, si->si_code <= 0);
+}
+
+/* Does vm's owner want to see the fault, and has it repaired it? */
+static bool ask(struct vvm *vm, const struct vvm_fault *fault)
+{
+	vvm_fault_callback callback = atomic_load(&vm->on_fault);
+
+	if (!callback)
+		return false;
+	stat_add(vm->api, VVM_STAT_denied, 1);
+	return callback(vm, fault, atomic_load(&vm->on_fault_arg)) == VVM_RETRY;
+}
+
+/*
+ * May this SIGBUS in no region be the last of a region that is just being
+ * unmapped? Then the access will be SIGSEGV when it is done again. While a
+ * mapping call runs, it may; and once more after that, for one that has ended
+ * since: each thread gets one free try for an address.
+ */
+static bool maybe_unmapped(const siginfo_t *si)
+{
+	static _Atomic uintptr_t tried[64];
+	uint64_t thread = (uint64_t)(uintptr_t)__builtin_thread_pointer();
+	uintptr_t addr = (uintptr_t)si->si_addr;
+	struct vvm *vm;
+	unsigned i;
+
+	if (si->si_code != BUS_ADRERR)
+		return false;
+	atomic_fetch_add(&looking, 1);
+	for (i = 0; i < TRAP_SPACES; i++) {
+		vm = atomic_load(&spaces[i]);
+		if (vm && vm->lanes && atomic_load(&vm->mapping.word))
+			break;
+	}
+	atomic_fetch_sub(&looking, 1);
+	if (i < TRAP_SPACES) {
+		os_yield();
+		return true;
+	}
+	i = (unsigned)(thread * 0x9e3779b97f4a7c15u >> 58);
+	return atomic_exchange(&tried[i], addr) != addr;
 }
 
 static void on_signal(int sig, siginfo_t *si, void *context)
 {
-	vvm_fault_callback callback;
 	struct vvm_fault fault;
 	int saved = errno;
 	struct vvm *vm = NULL;
 
 	/* SI_QUEUE: our own, from kernels without UFFDIO_POISON. */
 	if (si->si_code > 0 || (sig == SIGBUS && si->si_code == SI_QUEUE))
-		vm = find_space(sig, si, context, &fault);
-	callback = vm ? atomic_load(&vm->on_fault) : NULL;
-	if (callback)
-		stat_add(vm->api, VVM_STAT_denied, 1);
-	if (!callback || callback(vm, &fault, atomic_load(&vm->on_fault_arg)) !=
-				 VVM_RETRY)
+		vm = find_space(si, context, &fault);
+	if (vm)
+		fault.error = resolve(vm, sig, &fault);
+	if (vm ? fault.error && !ask(vm, &fault)
+	       : sig == SIGSEGV || !maybe_unmapped(si))
 		pass_on(sig, si, context);
 	errno = saved;
 }
 
-static void install(void)
+/*
+ * Installs our handler, the first time, and again where somebody has put the
+ * default action back. A handler that another part of the program installed
+ * over ours stays: it may pass on to ours, and we must not to it.
+ */
+static void install(int sig, struct sigaction *old)
 {
-	if (atomic_flag_test_and_set(&installing))
-		return;
-	os_signal(SIGSEGV, on_signal, &old_segv);
-	os_signal(SIGBUS, on_signal, &old_bus);
+	struct sigaction now;
+
+	if (!installed)
+		os_signal(sig, on_signal, old);
+	else if (!os_signal_handled(sig))
+		os_signal(sig, on_signal, &now);
+}
+
+static void install_all(void)
+{
+	lock_take(&installing);
+	install(SIGSEGV, &old_segv);
+	install(SIGBUS, &old_bus);
+	installed = true;
+	lock_drop(&installing);
 }
 
 int trap_register(struct vvm *vm)
@@ -173,7 +247,7 @@ int trap_register(struct vvm *vm)
 		struct vvm *none = NULL;
 
 		if (atomic_compare_exchange_strong(&spaces[i], &none, vm)) {
-			install();
+			install_all();
 			return 0;
 		}
 	}

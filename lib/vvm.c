@@ -13,6 +13,7 @@
 #include "access.h"
 #include "fault.h"
 #include "handler.h"
+#include "inline.h"
 #include "log.h"
 #include "mapping.h"
 #include "reclaim.h"
@@ -173,15 +174,19 @@ int vvm_options_init(struct vvm_options *options)
 
 static int check_machine(const struct conf *c)
 {
+	(void)c;
 	if (os_page_size() != PAGE_BYTES) {
 		log_error("pages of %llu bytes are not supported, only 4096",
 			  (unsigned long long)os_page_size());
 		return -ENOTSUP;
 	}
+#if !defined(__x86_64__)
+	/* Elsewhere a signal does not say whether the access was a write. */
 	if (c->faults == CONF_FAULTS_INLINE) {
-		log_error("faults=inline is not in this version");
+		log_error("faults=inline is for x86-64 only");
 		return -ENOTSUP;
 	}
+#endif
 	return os_fork_watch();
 }
 
@@ -203,15 +208,27 @@ static int configure(struct conf *c, const struct vvm_options *options)
 
 static int start(struct vvm *vm)
 {
-	int rc = reclaim_start(vm);
+	int rc = inline_init(vm);
 
 	if (rc < 0)
-		return rc;
+		goto no_inline;
+	rc = reclaim_start(vm);
+	if (rc < 0)
+		goto no_inline;
 	rc = handlers_start(vm);
-	if (rc < 0) {
-		atomic_store(&vm->stopping, true);
-		reclaim_stop(vm);
-	}
+	if (rc < 0)
+		goto no_handlers;
+	if (vm->lanes)
+		rc = trap_register(vm);
+	if (rc == 0)
+		return 0;
+	atomic_store(&vm->stopping, true);
+	handlers_stop(vm);
+no_handlers:
+	atomic_store(&vm->stopping, true);
+	reclaim_stop(vm);
+no_inline:
+	inline_fini(vm);
 	return rc;
 }
 
@@ -277,6 +294,7 @@ int vvm_close(struct vvm *vm)
 	atomic_store(&vm->stopping, true);
 	handlers_stop(vm);
 	reclaim_stop(vm);
+	inline_fini(vm);
 	space_free(vm);
 	return 0;
 }
@@ -532,7 +550,8 @@ int vvm_on_fault(struct vvm *vm, vvm_fault_callback callback, void *arg)
 	atomic_store(&vm->on_fault, callback);
 	if (callback)
 		return trap_register(vm);
-	trap_unregister(vm);
+	if (!vm->lanes) /* inline mode needs the handler anyway */
+		trap_unregister(vm);
 	return 0;
 }
 

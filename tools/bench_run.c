@@ -308,7 +308,7 @@ static void report_text(struct engine *e, const struct work_result *r,
 	print_result(&f, r);
 	print_verdict(&f, r);
 	if (e->plan->budget_check)
-		printf("budget     memfd had %llu pages (%s) at most, of %llu\n",
+		printf("budget     memfd held %llu pages (%s), of %llu\n",
 		       (unsigned long long)watched_bytes / BENCH_PAGE,
 		       tool_human(peak, watched_bytes),
 		       (unsigned long long)e->plan->resident_bytes /
@@ -329,8 +329,8 @@ static int verdict(const struct plan *plan, const struct work_result *r,
 		status = TOOL_FAILED;
 	}
 	if (plan->budget_check && watched_bytes > plan->resident_bytes) {
-		tool_warn("the budget of %llu bytes was exceeded: the memfd "
-			  "had %llu",
+		tool_warn("the budget of %llu bytes was exceeded: the "
+			  "memfd had %llu",
 			  (unsigned long long)plan->resident_bytes,
 			  (unsigned long long)watched_bytes);
 		status = TOOL_FAILED;

@@ -36,10 +36,10 @@ static void usage(FILE *out)
 	for (i = 0; i < COMMANDS; i++)
 		fprintf(out, "  %-8s %s\n", commands[i].name,
 			commands[i].summary);
-	fputs("\n'vvmbench COMMAND --help' explains one; 'vvmbench --version'\n"
-	      "says which. Exit status: 0 all well, 1 wrong usage, 3 "
-	      "interrupted\nbefore there was a result, 4 failed (wrong content, "
-	      "no space).\n",
+	fputs("\n'vvmbench COMMAND --help' explains one; "
+	      "'vvmbench --version' says which.\n"
+	      "Exit status: 0 all well, 1 wrong usage, 3 interrupted before "
+	      "there was a\nresult, 4 failed (wrong content, no space).\n",
 	      out);
 }
 

@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * inline.c - faults resolved by the thread that needs the page.
+ *
+ * The steps are those of fault.c; here a thread goes through them by itself
+ * and waits where a handler would go on to the next event:
+ *
+ *	READ	 read the slot with a system call, install, look again
+ *	JOINED	 sleep until the block's busy page is done, look again
+ *	NOFRAME	 sleep until a frame is free, at most frame_wait_ms
+ *
+ * "Look again" is the point: nothing is assumed to have stayed as it was
+ * while nothing was locked.
+ *
+ * Inline mode. The userfaultfd has the SIGBUS feature: an access to an absent
+ * or write-protected page raises SIGBUS instead of an event, and the signal
+ * handler (trap.c) comes here. No other thread is woken: 5-7 us for a fault
+ * without I/O where a handler thread costs 50-60. The price is that the
+ * kernel cannot fault for a system call: it fails with EFAULT, so buffers are
+ * to be touched or pinned first. The one handler thread that a space always
+ * has serves only WILLNEED then.
+ *
+ * Everything in here is async-signal-safe: no malloc, no stdio, only our own
+ * locks, which the interrupted code cannot hold, since the library touches
+ * guest memory only where it is resident and permitted (access.c).
+ *
+ * Counters and stream detection are kept in LANES lanes picked by a hash of
+ * the thread: threads seldom share one, and nothing is to be cleaned up when
+ * a thread ends.
+ */
+#include "inline.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "fault.h"
+#include "prefetch.h"
+
+#define LANES	    16
+#define LANE_BITS   4
+#define FRAME_TRY_US 10000 /* a lost wake-up costs no more than this */
+#define SHORTAGE_US 100	   /* between tries when the kernel lacks memory */
+
+struct lane {
+	struct lock lock; /* rank LOCK_MISC; of prefetch */
+	struct prefetch prefetch;
+	struct vvm_stat_actor *actor; /* (i) */
+};
+
+struct lanes {
+	struct lane lane[LANES];
+	struct pool windows; /* buffers of window_pages + 1 pages */
+	unsigned window_pages;
+};
+
+/* A thread on its way to one page. */
+struct visit {
+	struct step step;
+	struct fill fill;
+	struct lane *lane; /* NULL: no readahead */
+	pte_t need;
+	int read_result;
+	uint64_t deadline_us; /* 0: has not waited yet */
+	uint32_t ticket;      /* of the block's busy_done */
+	enum page_state was;  /* at the first look */
+	struct pool *pool;    /* that buffer is from */
+	void *buffer;
+};
+
+/* ---- reading in place ---- */
+
+static void read_done(struct io *io, int result)
+{
+	struct visit *v = container_of(io, struct visit, fill.io);
+
+	v->read_result = result;
+}
+
+static bool take_buffer(struct visit *v, struct pool *pool, unsigned pages)
+{
+	v->buffer = pool_take(pool);
+	if (!v->buffer)
+		return false;
+	v->pool = pool;
+	v->fill.io.buf = (char *)page_ceil((uintptr_t)v->buffer);
+	v->fill.room = pages;
+	return true;
+}
+
+/* Widens the read when the thread's faults are a stream. */
+static void read_ahead(struct visit *v)
+{
+	struct lanes *lanes = v->step.vm->lanes;
+	struct fill *fill = &v->fill;
+	struct prefetch_plan plan;
+
+	if (!v->lane || fill->advice == VVM_ADV_RANDOM ||
+	    lanes->window_pages < 2 || !lock_try(&v->lane->lock))
+		return;
+	plan = prefetch_fault(&v->lane->prefetch, fill->host >> PAGE_SHIFT, 0,
+			      UINT64_MAX >> PAGE_SHIFT,
+			      fill->advice == VVM_ADV_SEQUENTIAL);
+	lock_drop(&v->lane->lock);
+	if (!plan.count || (plan.stride != 1 && plan.stride != -1))
+		return;
+	if (take_buffer(v, &lanes->windows, lanes->window_pages))
+		fill_widen(v->step.vm, v->step.actor, fill,
+			   plan.stride < 0 ? plan.count : 0,
+			   plan.stride > 0 ? plan.count : 0);
+}
+
+/* Reads the claimed page and installs it. => nothing locked. */
+static int read_now(struct visit *v)
+{
+	struct vvm *vm = v->step.vm;
+
+	read_ahead(v);
+	if (!v->buffer && !take_buffer(v, &vm->bounce, 1)) {
+		v->fill.has_demand = false; /* undo the claim, do not poison */
+		fill_install(&v->fill, v->step.actor, -ENOMEM);
+		return -ENOMEM;
+	}
+	v->fill.io.done = read_done;
+	vm->swap->ops->read(vm->swap, NULL, &v->fill.io);
+	fill_install(&v->fill, v->step.actor, v->read_result);
+	pool_give(v->pool, v->buffer);
+	v->buffer = NULL;
+	if (v->step.actor == vm->api)
+		stat_add(vm->api, VVM_STAT_api_fills, 1);
+	return 0;
+}
+
+/* ---- waiting ---- */
+
+static bool in_time(struct visit *v)
+{
+	uint64_t now_us = os_now_us();
+
+	if (!v->deadline_us)
+		v->deadline_us =
+			now_us + v->step.vm->conf.frame_wait_ms * 1000;
+	return now_us < v->deadline_us;
+}
+
+static int wait_frame(struct visit *v)
+{
+	struct vvm *vm = v->step.vm;
+	uint32_t ticket = waitq_ticket(&vm->frame_free);
+	uint64_t since_us = os_now_us();
+
+	if (!v->deadline_us)
+		stat_add(v->step.actor, VVM_STAT_stalls, 1);
+	if (!in_time(v)) {
+		stat_add(v->step.actor, VVM_STAT_frame_timeouts, 1);
+		return -VVM_ENOFRAME;
+	}
+	atomic_fetch_add(&vm->frames.wanted, 1);
+	space_kick_reclaim(vm);
+	if (!frames_free(&vm->frames))
+		waitq_wait(&vm->frame_free, ticket, FRAME_TRY_US);
+	atomic_fetch_sub(&vm->frames.wanted, 1);
+	stat_add(v->step.actor, VVM_STAT_stall_us,
+		 (int64_t)(os_now_us() - since_us));
+	return 0;
+}
+
+/* Waits for what the look said. 0: look again. */
+static int wait_result(struct visit *v, enum fault_result result)
+{
+	switch (result) {
+	case FAULT_READ:
+		return read_now(v);
+	case FAULT_JOINED:
+		/*
+		 * The block lives while its page is FILLING, and a freed one
+		 * stays readable in its pool: a stale wait times out.
+		 */
+		waitq_wait(&v->step.block->busy_done, v->ticket, FRAME_TRY_US);
+		return 0;
+	case FAULT_NOFRAME:
+		return wait_frame(v);
+	case FAULT_FAILED:
+		return -VVM_EPOISON;
+	default:
+		os_sleep_us(SHORTAGE_US);
+		return in_time(v) ? 0 : -ENOMEM;
+	}
+}
+
+/* ---- looking ---- */
+
+/* => space lock held; on FAULT_DONE the block lock is held as well. */
+static enum fault_result decide(struct visit *v)
+{
+	struct step *s = &v->step;
+	enum page_state state = pte_state(s->block->pte[s->index]);
+	enum fault_result result;
+
+	v->ticket = waitq_ticket(&s->block->busy_done);
+	if (v->was == PAGE_NONE)
+		v->was = state;
+	result = fault_decide(s);
+	if (result != FAULT_DONE)
+		lock_drop(&s->block->lock);
+	else if (state == PAGE_FRESH && s->actor == s->vm->api)
+		stat_add(s->actor, VVM_STAT_api_fills, 1);
+	return result;
+}
+
+/* One look at the page. Both locks are held on FAULT_DONE only. */
+static enum fault_result look(struct visit *v, gaddr_t addr, int *refusal)
+{
+	enum fault_result result = FAULT_GONE;
+	struct vvm *vm = v->step.vm;
+	struct region *r;
+
+	*refusal = -VVM_EUNMAPPED;
+	rwlock_read(&vm->lock);
+	r = regions_at_guest(&vm->regions, addr);
+	if (r)
+		*refusal = fault_refusal((pte_t)r->prot * PTE_READ, v->need);
+	if (*refusal == 0 && fault_look_up(&v->step, r, addr))
+		result = decide(v);
+	else if (*refusal == 0)
+		*refusal = -ENOMEM;
+	if (result != FAULT_DONE)
+		rwlock_end_read(&vm->lock);
+	return result;
+}
+
+/* The loop that both kinds of caller share. 0: both locks are held. */
+static int make_usable(struct visit *v, gaddr_t addr)
+{
+	enum fault_result result;
+	int rc = 0;
+
+	v->step.fill = &v->fill;
+	while (rc == 0) {
+		result = look(v, addr, &rc);
+		if (rc < 0 || result == FAULT_DONE)
+			break;
+		rc = wait_result(v, result);
+	}
+	return rc;
+}
+
+int inline_page(struct vvm *vm, gaddr_t addr, pte_t need, bool write,
+		struct block **locked, struct region **region)
+{
+	struct visit v = {.step.vm = vm, .step.actor = vm->api,
+			  .step.write = write, .need = need};
+	int rc = make_usable(&v, addr);
+
+	if (rc == 0) {
+		*locked = v.step.block;
+		*region = v.step.region;
+	}
+	return rc;
+}
+
+void inline_page_end(struct vvm *vm, struct block *b)
+{
+	lock_drop(&b->lock);
+	rwlock_end_read(&vm->lock);
+}
+
+/* ---- inline mode ---- */
+
+static struct lane *my_lane(struct vvm *vm)
+{
+	uint64_t thread = (uint64_t)(uintptr_t)__builtin_thread_pointer();
+
+	/* Fibonacci hashing: thread pointers differ in their middle bits. */
+	return &vm->lanes->lane[thread * 0x9e3779b97f4a7c15u >>
+				(64 - LANE_BITS)];
+}
+
+int inline_fault(struct vvm *vm, gaddr_t addr, bool write)
+{
+	struct lane *lane = my_lane(vm);
+	struct visit v = {.step.vm = vm, .step.actor = lane->actor,
+			  .step.write = write, .lane = lane};
+	uint64_t start_ns = os_now_ns();
+	int rc = make_usable(&v, addr);
+
+	if (rc == 0)
+		inline_page_end(vm, v.step.block);
+	fault_count(lane->actor, v.was, rc < 0 ? FAULT_FAILED : FAULT_DONE,
+		    write);
+	stat_latency(lane->actor, os_now_ns() - start_ns);
+	return rc;
+}
+
+int inline_init(struct vvm *vm)
+{
+	const struct conf *c = &vm->conf;
+	/* The windows of all lanes together: at most 1/8 of the budget. */
+	uint64_t share = (c->resident_bytes >> PAGE_SHIFT) / 8 / LANES;
+	struct lanes *lanes;
+	unsigned i;
+
+	if (c->faults != CONF_FAULTS_INLINE)
+		return 0;
+	lanes = calloc(1, sizeof(*lanes));
+	if (!lanes)
+		return -ENOMEM;
+	vm->lanes = lanes;
+	lanes->window_pages = (unsigned)MIN(
+		MIN(c->readahead_max_pages + 1, share), (uint64_t)IO_MAX_PAGES);
+	pool_init(&lanes->windows,
+		  pages_to_bytes((uint64_t)lanes->window_pages + 1));
+	for (i = 0; i < LANES; i++) {
+		struct lane *lane = &lanes->lane[i];
+
+		lock_init(&lane->lock, LOCK_MISC);
+		prefetch_init(&lane->prefetch,
+			      (uint32_t)c->readahead_max_pages);
+		lane->actor = stat_actor(&vm->stats, VVM_STAT_HANDLER);
+		if (!lane->actor)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+void inline_fini(struct vvm *vm)
+{
+	if (!vm->lanes)
+		return;
+	pool_fini(&vm->lanes->windows);
+	free(vm->lanes);
+	vm->lanes = NULL;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * inline.h - faults resolved by the thread that needs the page: API threads
+ * (touch, pin, load, store) and, in inline mode, every faulting thread, in
+ * its SIGBUS handler.
+ */
+#ifndef VVM_INLINE_H
+#define VVM_INLINE_H
+
+#include "space.h"
+
+/*
+ * Makes the page at addr usable, waiting as needed, and returns its block
+ * with the block's lock *and* the space lock (for reading) held: the page is
+ * then resident, DIRTY if write, and stays so until inline_page_end(). need:
+ * PTE_READ, PTE_WRITE: what must be permitted.
+ * 0; -VVM_EUNMAPPED, -VVM_ENOREAD, -VVM_ENOWRITE, -VVM_ENOEXEC, -VVM_EPOISON,
+ * -VVM_ENOFRAME, -ENOMEM: then nothing is held.
+ */
+int inline_page(struct vvm *vm, gaddr_t addr, pte_t need, bool write,
+		struct block **locked, struct region **region);
+void inline_page_end(struct vvm *vm, struct block *b);
+
+/*
+ * The fault of a plain access, in the thread that did it, counted as one.
+ * 0: do the access again. Errors as inline_page(). Async-signal-safe, as long
+ * as the interrupted code holds none of our locks: see trap.c.
+ */
+int inline_fault(struct vvm *vm, gaddr_t addr, bool write);
+
+/* Inline mode's own state, if vm is in that mode. -ENOMEM. */
+int inline_init(struct vvm *vm);
+void inline_fini(struct vvm *vm);
+
+#endif
