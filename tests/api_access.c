@@ -46,16 +46,20 @@ END_TEST
 
 START_TEST(access_of_unmapped_addresses)
 {
-	static const uint64_t nowhere[] = {0, 8, 0x7fffdeadb000, 1ull << 47,
-					   LIVE_GUEST - 1, LIVE_GUEST,
-					   UINT64_MAX - 7, UINT64_MAX};
+	static const uint64_t nowhere[] = {0,
+					   8,
+					   0x7fffdeadb000,
+					   1ull << 47,
+					   LIVE_GUEST - 1,
+					   LIVE_GUEST,
+					   UINT64_MAX - 7,
+					   UINT64_MAX};
 	char buf[8] = "";
 
 	for (size_t i = 0; i < LIVE_LEN(nowhere); i++) {
 		live_expect(vvm_load(vm, nowhere[i], buf, 1), -VVM_EUNMAPPED);
 		live_expect(vvm_store(vm, nowhere[i], buf, 1), -VVM_EUNMAPPED);
-		live_expect(vvm_fetch_check(vm, nowhere[i], 1),
-			    -VVM_EUNMAPPED);
+		live_expect(vvm_fetch_check(vm, nowhere[i], 1), -VVM_EUNMAPPED);
 		/* 8 bytes that may end past 2^48, or wrap */
 		live_expect(vvm_load(vm, nowhere[i], buf, 8), -VVM_EUNMAPPED);
 		if (nowhere[i] >= LIVE_GUEST)
@@ -218,9 +222,9 @@ START_TEST(load_and_store_agree_with_a_model)
 	for (unsigned i = 0; i < MODEL_PAGES; i += 16)
 		map_at(at + i * LIVE_PAGE, 16, LIVE_RW);
 	for (int n = 0; n < 3000; n++) {
-		uint64_t len = live_below(&state, 4) ?
-				       live_below(&state, 64) :
-				       live_below(&state, sizeof buf);
+		uint64_t len = live_below(&state, 4)
+				       ? live_below(&state, 64)
+				       : live_below(&state, sizeof buf);
 		uint64_t off = live_below(&state, sizeof model - len + 1);
 
 		if (live_below(&state, 2)) {
@@ -269,8 +273,8 @@ START_TEST(load_into_and_store_from_guest_memory)
 	for (uint64_t i = 0; i < 32; i++)
 		live_fill(p + i * LIVE_PAGE, i, 1);
 	live_ok(vvm_load(vm, live_addr(p), q, 16 * LIVE_PAGE));
-	live_ok(vvm_store(vm, live_addr(q) + 16 * LIVE_PAGE,
-			  p + 16 * LIVE_PAGE, 16 * LIVE_PAGE));
+	live_ok(vvm_store(vm, live_addr(q) + 16 * LIVE_PAGE, p + 16 * LIVE_PAGE,
+			  16 * LIVE_PAGE));
 	for (uint64_t i = 0; i < 32; i++)
 		live_equal(live_verify(q + i * LIVE_PAGE, i, 1), -1);
 }
@@ -292,7 +296,7 @@ START_TEST(pointers_over_ten_times_the_budget)
 		if (live_below(&state, 2))
 			live_fill(p + i * LIVE_PAGE, i, ++version[i]);
 	}
-	live_check(live_frames(live_memfd()) <= 8);
+	live_check(live_within(live_memfd(), 8));
 	live_check(live_stats(vm).peak_pages <= 8);
 }
 END_TEST

@@ -17,9 +17,9 @@ static struct seen {
 	_Atomic int calls;
 	struct vvm_fault fault;
 	struct vvm *space;
-	char *stack;		/* where it ran */
-	unsigned repair;	/* protection to set; VVM_NONE: decline */
-	bool jump;		/* leave by siglongjmp */
+	char *stack;	 /* where it ran */
+	unsigned repair; /* protection to set; VVM_NONE: decline */
+	bool jump;	 /* leave by siglongjmp */
 } seen;
 static sigjmp_buf out;
 
@@ -600,7 +600,7 @@ START_TEST(pin_too_much)
 		live_expect(vvm_pin(small, a + most * LIVE_PAGE, LIVE_PAGE),
 			    -EAGAIN);
 		live_ok(vvm_pin(small, a, LIVE_PAGE)); /* no further frame */
-		for (uint64_t k = 0; k < 100; k++) /* and it still pages */
+		for (uint64_t k = 0; k < 100; k++)     /* and it still pages */
 			live_fill(p + k * LIVE_PAGE, k, 1);
 		for (uint64_t k = 0; k < 100; k++)
 			live_equal(live_verify(p + k * LIVE_PAGE, k, 1), -1);
@@ -618,7 +618,7 @@ START_TEST(pinned_pages_stay_under_pressure)
 	for (uint64_t i = 0; i < 16; i++)
 		live_fill(p + i * LIVE_PAGE, i, 1);
 	live_push_out(vm, p, 16, q, 500);
-	live_sampler_start(&sampler);
+	live_sampler_start(&sampler, 64);
 	live_ok(vvm_pin(vm, a, 16 * LIVE_PAGE));
 	for (uint64_t i = 0; i < 16; i++)
 		live_equal(live_verify(p + i * LIVE_PAGE, i, 1), -1);

@@ -40,7 +40,7 @@ static void setup(void)
 static void teardown(void)
 {
 	live_check(live_stats(vm).peak_pages <= 16);
-	live_check(live_frames(live_memfd()) <= 16);
+	live_check(live_within(live_memfd(), 16));
 	live_ok(vvm_close(vm));
 }
 
@@ -100,7 +100,8 @@ START_TEST(arguments_in_paged_memory)
 {
 	char *args = live_map(vm, 64, LIVE_RW);
 	struct iovec *iov = (struct iovec *)(void *)(args + LIVE_PAGE - 24);
-	struct pollfd *poll_fd = (struct pollfd *)(void *)(args + 9 * LIVE_PAGE);
+	struct pollfd *poll_fd =
+		(struct pollfd *)(void *)(args + 9 * LIVE_PAGE);
 	char *path = args + 20 * LIVE_PAGE - 4;
 	struct stat *st = (struct stat *)(void *)(args + 30 * LIVE_PAGE - 64);
 	int *fds = (int *)(void *)(args + 40 * LIVE_PAGE - 4);
@@ -153,8 +154,8 @@ static void *send_file(void *arg)
 	off_t at = 0;
 
 	while (at < (off_t)BYTES)
-		live_check(sendfile(s->fd, s->from, &at,
-				    BYTES - (size_t)at) > 0);
+		live_check(sendfile(s->fd, s->from, &at, BYTES - (size_t)at) >
+			   0);
 	close(s->fd);
 	return NULL;
 }
@@ -268,9 +269,8 @@ static void *play(void *arg)
 
 	for (int turn = 0; turn < TURNS; turn++) {
 		for (uint64_t i = 0; i < 8; i++) /* pressure */
-			live_fill(me->scratch +
-					  (turn * 8 + i) % (PAGES / 2) *
-						  LIVE_PAGE,
+			live_fill(me->scratch + (turn * 8 + i) % (PAGES / 2) *
+							LIVE_PAGE,
 				  i, 9);
 		pthread_mutex_lock(&s->mutex);
 		while (s->turns % 2 != me->id)

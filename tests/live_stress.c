@@ -21,10 +21,10 @@
 #include "test.h"
 #include "live.h"
 
-#define THREADS	     16
-#define FIRST	     64 /* first counter */
-#define COUNTERS     448
-#define STAMP(p, v)  ((uint64_t)(p) << 32 | (v))
+#define THREADS	    16
+#define FIRST	    64 /* first counter */
+#define COUNTERS    448
+#define STAMP(p, v) ((uint64_t)(p) << 32 | (v))
 
 static struct run {
 	char *base;
@@ -165,7 +165,7 @@ static void stress(uint64_t budget, uint32_t pages, long ms)
 	run.published = calloc(pages, sizeof *run.published);
 	run.expected = calloc(pages, sizeof *run.expected);
 	live_check(run.published && run.expected);
-	live_sampler_start(&sampler);
+	live_sampler_start(&sampler, budget);
 	start(w, work);
 	for (end = live_now_ms() + (uint64_t)ms; live_now_ms() < end;)
 		live_nap_us(20000);
@@ -180,6 +180,7 @@ static void stress(uint64_t budget, uint32_t pages, long ms)
 	       (unsigned long long)budget, pages,
 	       (unsigned long long)run.operations, (long long)st.faults,
 	       (unsigned long long)max, (unsigned long long)sampler.samples);
+	fflush(stdout);
 	live_check(max >= 1 && max <= budget);
 	live_check(st.peak_pages <= budget);
 	live_check(run.operations > 0);

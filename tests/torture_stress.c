@@ -219,10 +219,9 @@ static const struct {
 	void (*run)(struct worker *w);
 	unsigned weight;
 } ops[] = {
-	{op_fill, 200},	  {op_verify, 200}, {op_increment, 300},
-	{op_store, 40},	  {op_load, 40},    {op_protect, 20},
-	{op_discard, 30}, {op_advise, 10},  {op_pin, 20},
-	{op_touch, 20},	  {op_region, 3},   {op_resize, 1},
+	{op_fill, 200}, {op_verify, 200}, {op_increment, 300}, {op_store, 40},
+	{op_load, 40},	{op_protect, 20}, {op_discard, 30},    {op_advise, 10},
+	{op_pin, 20},	{op_touch, 20},	  {op_region, 3},      {op_resize, 1},
 };
 
 static void *work(void *arg)
@@ -247,7 +246,8 @@ static void *watch_budget(void *arg)
 	int memfd = *(int *)arg;
 
 	while (!atomic_load(&stop)) {
-		uint64_t before = budget_now, frames = live_frames(memfd);
+		uint64_t before = budget_now;
+		uint64_t frames = live_frames_above(memfd, before);
 
 		if (frames > before && frames > budget_now)
 			live_fail("%llu frames at a budget of %llu",
@@ -360,13 +360,25 @@ int main(int argc, char **argv)
 		long n = optarg ? strtol(optarg, NULL, 0) : 0;
 
 		switch (c) {
-		case 's': option.seconds = n; break;
-		case 't': option.threads = n; break;
-		case 'b': option.budget = n; break;
-		case 'z': option.size_mib = n; break;
-		case 'r': option.seed = (uint64_t)n; break;
-		case 'h': return usage(argv[0], 0);
-		default: return usage(argv[0], 64);
+		case 's':
+			option.seconds = n;
+			break;
+		case 't':
+			option.threads = n;
+			break;
+		case 'b':
+			option.budget = n;
+			break;
+		case 'z':
+			option.size_mib = n;
+			break;
+		case 'r':
+			option.seed = (uint64_t)n;
+			break;
+		case 'h':
+			return usage(argv[0], 0);
+		default:
+			return usage(argv[0], 64);
 		}
 	}
 	if (option.seconds < 1 || option.threads < 1 || option.threads > 128 ||
@@ -377,7 +389,6 @@ int main(int argc, char **argv)
 	live_catch();
 	torture();
 	printf("torture_stress: %llu operations, no violation (seed %llu)\n",
-	       (unsigned long long)operations,
-	       (unsigned long long)option.seed);
+	       (unsigned long long)operations, (unsigned long long)option.seed);
 	return 0;
 }
