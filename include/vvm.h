@@ -42,6 +42,8 @@
  *   frame_wait_ms for a free frame, is SIGBUS; si_addr is the address. A
  *   system call on such memory fails with EFAULT. vvm_on_fault() lets you
  *   see and repair both. vvm_load() and vvm_store() return errors instead.
+ *   After a wait that was too long, accesses to that page fail for some 20 ms
+ *   more; then they may wait again.
  *
  * fork()
  *   Guest memory is not inherited. A child that touches it gets SIGSEGV;
@@ -106,10 +108,27 @@ const char *vvm_strerror(int error);
 
 struct vvm;
 
-enum vvm_faults {
-	VVM_FAULTS_THREAD, /* handler threads resolve faults */
-	VVM_FAULTS_INLINE  /* the faulting thread does, in a SIGBUS handler */
-};
+/*
+ * Who resolves a fault.
+ *
+ * THREAD (the default): handler threads. System calls on paged memory work as
+ * on any memory.
+ *
+ * INLINE: the faulting thread itself, in a SIGBUS handler. No thread is woken,
+ * so a fault costs a fraction, in time and CPU. In return:
+ *   - a system call that meets an absent page, or one whose first write it
+ *     would be, fails with EFAULT: vvm_touch() or vvm_pin() such buffers.
+ *   - SIGBUS belongs to the library. Install handlers of your own before the
+ *     first vvm_open(): they get every SIGBUS that is not the library's.
+ *     SIGBUS must not be blocked in threads that touch guest memory (the
+ *     kernel kills a process that faults with it blocked).
+ *   - the handler runs on the thread's alternate stack if it has one, and
+ *     needs about 4 KiB of stack besides the kernel's signal frame.
+ *   - guest memory must not be touched with locks held that your callbacks
+ *     take, as in any signal handler.
+ *   - x86-64 only.
+ */
+enum vvm_faults { VVM_FAULTS_THREAD, VVM_FAULTS_INLINE };
 
 enum vvm_io { VVM_IO_AUTO, VVM_IO_URING, VVM_IO_SYNC };
 
@@ -153,12 +172,13 @@ int vvm_options_init(struct vvm_options *options);
  * -ENOSYS   the kernel lacks a needed feature (userfaultfd with write
  *	     protection of shmem: Linux 5.19), or io_uring with VVM_IO_URING
  * -ENOTSUP  the page size is not 4 KiB; swap_path is neither a directory,
- *	     a file nor a block device; faults is VVM_FAULTS_INLINE and this
- *	     version was built without it
+ *	     a file nor a block device; VVM_FAULTS_INLINE on a CPU other
+ *	     than x86-64
  * -EBUSY    the swap file is in use by another space or process
+ * -EAGAIN   inline: 64 spaces have faults or callbacks to handle; threads
  * -ENOENT, -EACCES, -ENOTDIR, -ELOOP, -EROFS, -EIO: of swap_path
  * -ENOSPC   swap_reserve, and the file system has not enough
- * -ENOMEM, -EMFILE, -ENFILE, -EAGAIN (threads): resources
+ * -ENOMEM, -EMFILE, -ENFILE: resources
  */
 int vvm_open(struct vvm **out, const struct vvm_options *options);
 

@@ -182,9 +182,9 @@ static int run_unprotect(struct writeback *wb, unsigned at, unsigned n)
 
 static int run_copy(struct writeback *wb, unsigned at, unsigned n)
 {
-	return os_pread(wb->ev->vm->memfd, wb->io.buf + pages_to_bytes(at),
-			pages_to_bytes(n),
-			piece_host(&wb->piece, wb->index[at]));
+	return os_frame_read(wb->ev->vm->memfd,
+			     wb->io.buf + pages_to_bytes(at), pages_to_bytes(n),
+			     piece_host(&wb->piece, wb->index[at]));
 }
 
 /*

@@ -53,7 +53,7 @@ static int install_unmapped(struct vvm *vm, int uffd, haddr_t host,
 	if (rc == 0)
 		rc = os_uffd_wp(uffd, host, bytes, protect);
 	if (rc == 0)
-		rc = os_pwrite(vm->memfd, from, bytes, host);
+		rc = os_frame_write(vm->memfd, from, bytes, host);
 	if (rc == 0)
 		rc = os_uffd_wake(uffd, host, bytes);
 	return rc;

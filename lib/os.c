@@ -285,6 +285,24 @@ static int read_all(int fd, void *buf, uint64_t bytes, uint64_t off)
 	return 0;
 }
 
+static int write_all(int fd, const void *buf, uint64_t bytes, uint64_t off)
+{
+	uint64_t done = 0;
+	ssize_t n;
+
+	while (done < bytes) {
+		n = TEMP_FAILURE_RETRY(pwrite(fd, (const char *)buf + done,
+					      bytes - done,
+					      (off_t)(off + done)));
+		if (n < 0)
+			return transfer_error(done);
+		if (n == 0)
+			return -EIO;
+		done += (uint64_t)n;
+	}
+	return 0;
+}
+
 /* ---- which pages are mapped ---- */
 
 /* PAGEMAP_SCAN (6.7) by names of our own, as the header may have it. */
@@ -527,23 +545,23 @@ int os_pread(int fd, void *buf, uint64_t bytes, uint64_t off)
 
 int os_pwrite(int fd, const void *buf, uint64_t bytes, uint64_t off)
 {
-	uint64_t done = 0;
-	ssize_t n;
 	int error = os_inject_check(OS_pwrite);
 
-	if (error)
-		return error;
-	while (done < bytes) {
-		n = TEMP_FAILURE_RETRY(pwrite(fd, (const char *)buf + done,
-					      bytes - done,
-					      (off_t)(off + done)));
-		if (n < 0)
-			return transfer_error(done);
-		if (n == 0)
-			return -EIO;
-		done += (uint64_t)n;
-	}
-	return 0;
+	return error ? error : write_all(fd, buf, bytes, off);
+}
+
+int os_frame_read(int fd, void *buf, uint64_t bytes, uint64_t off)
+{
+	int error = os_inject_check(OS_frame_read);
+
+	return error ? error : read_all(fd, buf, bytes, off);
+}
+
+int os_frame_write(int fd, const void *buf, uint64_t bytes, uint64_t off)
+{
+	int error = os_inject_check(OS_frame_write);
+
+	return error ? error : write_all(fd, buf, bytes, off);
 }
 
 int os_fallocate(int fd, uint64_t off, uint64_t bytes)

@@ -33,6 +33,8 @@
 	X(protect)                                                             \
 	X(advise)                                                              \
 	X(punch)                                                               \
+	X(frame_read)                                                          \
+	X(frame_write)                                                         \
 	X(truncate)                                                            \
 	X(pagemap)                                                             \
 	X(uffd_open)                                                           \
@@ -101,6 +103,9 @@ int os_map_anon(uint64_t bytes, void **out);
 int os_unmap(haddr_t at, uint64_t bytes);
 int os_protect(haddr_t at, uint64_t bytes, unsigned prot);
 int os_advise(haddr_t at, uint64_t bytes, enum os_advice advice);
+/* Copies frames out of and into a memfd. */
+int os_frame_read(int fd, void *buf, uint64_t bytes, uint64_t off);
+int os_frame_write(int fd, const void *buf, uint64_t bytes, uint64_t off);
 /* Frees the pages of a file range (hole punch, size kept). */
 int os_punch(int fd, uint64_t off, uint64_t bytes);
 int os_truncate(int fd, uint64_t bytes);
