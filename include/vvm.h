@@ -147,7 +147,7 @@ struct vvm_options {
 	int swap_direct;	   /* O_DIRECT if possible */
 	enum vvm_io io;
 	enum vvm_faults faults;
-	unsigned handlers;	   /* 0: one for each CPU, at most 4 */
+	unsigned handlers;	   /* 0: one for two CPUs, at most 4 */
 	unsigned low_pct, high_pct; /* reclaim watermarks, % of the budget */
 	uint64_t frame_wait_ms;
 	unsigned spin_us;

@@ -33,14 +33,14 @@
 	X(ENUM, faults, FAULTS, "thread", "thread|inline",                     \
 	  "who resolves a fault: handler threads, or the faulting thread")     \
 	X(UINT, handlers, HANDLERS, "0", "threads",                            \
-	  "handler threads; 0: one for each CPU, at most 4")                   \
+	  "handler threads; 0: one for every two CPUs, at most 4")                   \
 	X(UINT, low_pct, LOW_PCT, "2", "% of the budget",                      \
 	  "reclaim starts when fewer frames than this are free")               \
 	X(UINT, high_pct, HIGH_PCT, "4", "% of the budget",                    \
 	  "reclaim goes on until so many frames are free")                     \
 	X(UINT, frame_wait_ms, FRAME_WAIT_MS, "10000", "ms",                   \
 	  "how long an access waits for a frame before it fails (SIGBUS)")     \
-	X(UINT, spin_us, SPIN_US, "50", "us",                                  \
+	X(UINT, spin_us, SPIN_US, "100", "us",                                  \
 	  "how long an idle handler polls for the next event before it sleeps") \
 	X(ENUM, policy, POLICY, "clock", "clock",                              \
 	  "replacement policy")                                                \

@@ -123,12 +123,17 @@ static int open_memfd(struct vvm *vm)
 	return os_pagemap_open(&vm->pagemap_fd);
 }
 
-/* In inline mode one, for what is not a fault: readahead on request. */
+/*
+ * In inline mode one, for what is not a fault: readahead on request. Else one
+ * for two CPUs: see handler.c for why not more.
+ */
 static unsigned handler_threads(const struct conf *conf)
 {
 	if (conf->faults == CONF_FAULTS_INLINE)
 		return 1;
-	return conf->handlers ? (unsigned)conf->handlers : MIN(os_cpus(), 4u);
+	if (conf->handlers)
+		return (unsigned)conf->handlers;
+	return MAX(1u, MIN(os_cpus() / 2, 4u));
 }
 
 static struct vvm *space_alloc(const struct conf *conf)
