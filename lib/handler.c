@@ -30,8 +30,8 @@
  * with other load; raw is the disk at queue depth 4):
  *
  *				  raw	4, 0   4, 50  2, 0   2, 100  1, 50
- *	uniform, 4 threads (k/s)  30.8	18.8   16.2   19.5   24.8    21.2
- *	uniform, 16 threads		39     33     -	     32	     26
+ *	uniform, 4 threads (k/s)  31	18.8   16.2   19.5   22.2    21.2
+ *	uniform, 16 threads	  48	38     -      -	     32	     26
  *	zipf, 4 threads (k ops/s)	96     -      94     146     -
  *
  * Tried and dropped: only one handler of a space polls at a time, the others

@@ -375,7 +375,8 @@ END_TEST
 /* Writes `bytes` of a segment to a file and changes its pid_start. */
 static void forge(const char *path, size_t bytes, uint64_t start_change)
 {
-	struct vvm_stat_segment *copy = malloc(sizeof(*copy));
+	struct vvm_stat_segment *copy =
+		aligned_alloc(_Alignof(struct vvm_stat_segment), sizeof(*copy));
 	int fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
 
 	ck_assert_int_ge(fd, 0);

@@ -47,7 +47,7 @@ static void teardown(void)
 	char command[128];
 
 	stat_close(&st);
-	if (dir[sizeof(dir) - 2] != 'X') {
+	if (strcmp(dir + sizeof(dir) - 7, "XXXXXX")) {
 		snprintf(command, sizeof(command), "rm -rf %s", dir);
 		if (system(command))
 			perror(dir);
@@ -584,7 +584,7 @@ static int run_bad(size_t bytes)
 static void setup_bad(void)
 {
 	setup();
-	bad = malloc(sizeof(*bad));
+	bad = aligned_alloc(_Alignof(struct vvm_stat_segment), sizeof(*bad));
 	memcpy(bad, st.segment, sizeof(*bad));
 }
 

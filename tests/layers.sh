@@ -24,7 +24,7 @@ layer()
 	slots | codec | prefetch | stat) echo 1 ;;
 	ring | ring_* | backing | swap | swap_*) echo 2 ;;
 	space | space_*) echo 3 ;;
-	fault | evict | inline | handler | reclaim | trap) echo 4 ;;
+	fill | fault | evict | inline | handler | reclaim | trap) echo 4 ;;
 	access | mapping) echo 4 ;;
 	fault_* | evict_* | handler_* | reclaim_* | trap_*) echo 4 ;;
 	vvm | vvm_* | heap | heap_*) echo 5 ;;
