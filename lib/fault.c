@@ -145,7 +145,7 @@ static void tell_kernel(const struct step *s, enum fault_result result, int tid)
 }
 
 enum fault_result fault_begin(struct vvm *vm, struct vvm_stat_actor *actor,
-			      const struct fault *f, struct fill *fill)
+			      struct fault *f, struct fill *fill)
 {
 	struct step s = {.vm = vm, .actor = actor, .write = f->write,
 			 .fill = fill};
@@ -157,6 +157,8 @@ enum fault_result fault_begin(struct vvm *vm, struct vvm_stat_actor *actor,
 	r = regions_at_host(&vm->regions, f->host);
 	if (r && fault_look_up(&s, r, region_to_guest(r, f->host))) {
 		was = pte_state(s.block->pte[s.index]);
+		f->fresh = was == PAGE_FRESH;
+		f->advice = r->advice;
 		result = fault_decide(&s);
 		lock_drop(&s.block->lock);
 	}

@@ -11,11 +11,13 @@
 
 #include "fill.h"
 
-/* What is wanted. */
+/* What is wanted, and what was found. */
 struct fault {
 	haddr_t host; /* page aligned */
 	bool write;   /* the page shall be DIRTY afterwards */
 	int tid;      /* of the faulting thread, 0: not known */
+	bool fresh;   /* out: it was the first touch of the page */
+	unsigned advice; /* out: of its region */
 };
 
 /*
@@ -23,7 +25,7 @@ struct fault {
  * the one page. => nothing locked; fill->io.buf and room set.
  */
 enum fault_result fault_begin(struct vvm *vm, struct vvm_stat_actor *actor,
-			      const struct fault *f, struct fill *fill);
+			      struct fault *f, struct fill *fill);
 /*
  * Gives whoever waits on host SIGBUS, unless the page is (being) made usable
  * by now. The page's state is unchanged. For a page that is not POISONED the

@@ -19,6 +19,11 @@
  * hits and waste are exact and unused pages go first, and that the demanded
  * page is installed, and its thread running, before the others are copied.
  *
+ * Fresh pages of a stream of first writes are filled with zeros ahead of it,
+ * after the demanded one, whose thread runs meanwhile. They are DIRTY, since
+ * the write to a protected one would be an event again; those that are never
+ * written cost no I/O either: evict.c finds that they are zero.
+ *
  * The kernel call comes before the change of state, so that a failing call
  * leaves the table as it was and the fault can be tried again.
  *
@@ -296,6 +301,63 @@ bool fill_claim_ahead(struct vvm *vm, struct vvm_stat_actor *actor,
 	}
 	rwlock_end_read(&vm->lock);
 	return claimed;
+}
+
+/* How many pages of b from i on are FRESH, up to `high`. */
+static unsigned fresh_run(const struct block *b, unsigned i, unsigned high)
+{
+	unsigned n = 0;
+
+	while (i + n < high && pte_state(b->pte[i + n]) == PAGE_FRESH)
+		n++;
+	return n;
+}
+
+/* Fills n FRESH pages of b with zeros; returns how many. => block lock held. */
+static unsigned put_zeros(struct vvm *vm, struct vvm_stat_actor *actor,
+			  struct block *b, unsigned i, int uffd, haddr_t host,
+			  unsigned n)
+{
+	unsigned k, done;
+	uint64_t got = 0;
+
+	os_uffd_zero(uffd, host, pages_to_bytes(n), &got);
+	done = (unsigned)(got >> PAGE_SHIFT);
+	for (k = i; k < i + done; k++) {
+		space_move(vm, actor, b, k, PAGE_DIRTY, 0);
+		fill_admit(vm, b, k, false);
+	}
+	space_give_frames(vm, actor, n - done);
+	stat_add(actor, VVM_STAT_zero_ahead_pages, done);
+	return done;
+}
+
+unsigned fill_zeros_ahead(struct vvm *vm, struct vvm_stat_actor *actor,
+			  haddr_t host, unsigned count)
+{
+	unsigned i, n = 0, low, high;
+	struct region *r;
+	struct block *b;
+	gaddr_t addr;
+
+	rwlock_read(&vm->lock);
+	r = regions_at_host(&vm->regions, host);
+	if (r && (r->prot & VVM_WRITE)) {
+		addr = region_to_guest(r, host);
+		i = page_index(addr);
+		b = space_lock_block(vm, addr);
+		if (b) {
+			run_limits(vm, r, b, i, &low, &high);
+			n = fresh_run(b, i, MIN(high, i + count));
+			n = spare_frames(vm, actor, n);
+			if (n)
+				n = put_zeros(vm, actor, b, i,
+					      space_uffd(vm, r, host), host, n);
+			lock_drop(&b->lock);
+		}
+	}
+	rwlock_end_read(&vm->lock);
+	return n;
 }
 
 /* ---- install ---- */

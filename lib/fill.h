@@ -64,6 +64,14 @@ enum fault_result fill_install(struct fill *fill, struct vvm_stat_actor *actor,
 			       int result);
 
 /*
+ * Fills up to `count` pages from host on with zeros, DIRTY and mapped, as far
+ * as they are FRESH, writable, of one block and stripe, and frames can be
+ * spared. Returns how many. => nothing locked.
+ */
+unsigned fill_zeros_ahead(struct vvm *vm, struct vvm_stat_actor *actor,
+			  haddr_t host, unsigned count);
+
+/*
  * Puts n pages into the memfd, maps them and wakes their waiters. Returns how
  * many; *error is why not all. from NULL: zeros. => block lock held.
  */

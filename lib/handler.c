@@ -95,7 +95,8 @@ struct handler {
 	struct ring *ring;
 	struct ring_watch uffd_watch, event_watch;
 	struct evictor evictor;
-	struct prefetch prefetch;
+	struct prefetch prefetch; /* streams of reads from swap */
+	struct prefetch zeros;	  /* streams of first touches */
 	pthread_t thread;
 	bool started;
 
@@ -242,6 +243,23 @@ static void start_read(struct handler *h, struct handler_fill *hf)
 		read_ahead(h, end, addr + pages_to_bytes(plan.count + 1));
 }
 
+/* After a first touch: the pages that a stream will touch next. */
+static void zeros_ahead(struct handler *h, const struct demand *d)
+{
+	const struct fault *f = &d->fault;
+	struct prefetch_plan plan;
+
+	if (!f->fresh || !f->write || !h->zeros.max_pages ||
+	    f->advice == VVM_ADV_RANDOM)
+		return;
+	plan = prefetch_fault(&h->zeros, f->host >> PAGE_SHIFT, 0,
+			      UINT64_MAX >> PAGE_SHIFT,
+			      f->advice == VVM_ADV_SEQUENTIAL);
+	if (plan.count && plan.stride == 1)
+		fill_zeros_ahead(h->vm, h->actor, f->host + PAGE_BYTES,
+				 plan.count);
+}
+
 /* One fault, new or pending. False: it has to wait. */
 static bool handle(struct handler *h, struct demand *d)
 {
@@ -256,6 +274,7 @@ static bool handle(struct handler *h, struct demand *d)
 		return true;
 	case FAULT_DONE:
 		resolved(h, d);
+		zeros_ahead(h, d);
 		break;
 	case FAULT_NOFRAME:
 	case FAULT_RETRY:
@@ -552,6 +571,7 @@ static int init(struct handler *h, struct vvm *vm, unsigned number)
 	prefetch_init(&h->prefetch, h->large_room > 1
 					    ? (unsigned)vm->conf.readahead_max_pages
 					    : 0);
+	prefetch_init(&h->zeros, h->prefetch.max_pages);
 	rc = ring_open(&h->ring, SMALL_FILLS + LARGE_FILLS + DIRECT_WRITES,
 		       (enum ring_engine)vm->conf.io);
 	if (rc < 0)

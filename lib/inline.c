@@ -43,7 +43,8 @@
 
 struct lane {
 	struct lock lock; /* rank LOCK_MISC; of prefetch */
-	struct prefetch prefetch;
+	struct prefetch prefetch; /* (lock) streams of reads from swap */
+	struct prefetch zeros;	  /* (lock) streams of first touches */
 	struct vvm_stat_actor *actor; /* (i) */
 };
 
@@ -275,6 +276,24 @@ static struct lane *my_lane(struct vvm *vm)
 				(64 - LANE_BITS)];
 }
 
+/* After a first touch: the pages that a stream will touch next. */
+static void zeros_ahead(struct visit *v, haddr_t host, unsigned advice)
+{
+	struct lane *lane = v->lane;
+	struct prefetch_plan plan;
+
+	if (advice == VVM_ADV_RANDOM || v->step.vm->lanes->window_pages < 2 ||
+	    !lock_try(&lane->lock))
+		return;
+	plan = prefetch_fault(&lane->zeros, host >> PAGE_SHIFT, 0,
+			      UINT64_MAX >> PAGE_SHIFT,
+			      advice == VVM_ADV_SEQUENTIAL);
+	lock_drop(&lane->lock);
+	if (plan.count && plan.stride == 1)
+		fill_zeros_ahead(v->step.vm, lane->actor, host + PAGE_BYTES,
+				 plan.count);
+}
+
 int inline_fault(struct vvm *vm, gaddr_t addr, bool write)
 {
 	struct lane *lane = my_lane(vm);
@@ -282,9 +301,14 @@ int inline_fault(struct vvm *vm, gaddr_t addr, bool write)
 			  .step.write = write, .lane = lane};
 	uint64_t start_ns = os_now_ns();
 	int rc = make_usable(&v, addr);
+	unsigned advice;
 
-	if (rc == 0)
+	if (rc == 0) {
+		advice = v.step.region->advice;
 		inline_page_end(vm, v.step.block);
+		if (write && v.was == PAGE_FRESH)
+			zeros_ahead(&v, v.step.host, advice);
+	}
 	fault_count(lane->actor, v.was, rc < 0 ? FAULT_FAILED : FAULT_DONE,
 		    write);
 	stat_latency(lane->actor, os_now_ns() - start_ns);
@@ -315,6 +339,7 @@ int inline_init(struct vvm *vm)
 		lock_init(&lane->lock, LOCK_MISC);
 		prefetch_init(&lane->prefetch,
 			      (uint32_t)c->readahead_max_pages);
+		prefetch_init(&lane->zeros, lane->prefetch.max_pages);
 		lane->actor = stat_actor(&vm->stats, VVM_STAT_HANDLER);
 		if (!lane->actor)
 			return -ENOMEM;

@@ -54,8 +54,8 @@ static struct vvm_stats idle_stats(void)
 /* What always holds when the library is idle and nothing was unmapped. */
 static void check_sums(const struct vvm_stats *s)
 {
-	live_equal(s->faults_zero + s->faults_swapin + s->prefetch_pages +
-			   s->api_fills,
+	live_equal(s->faults_zero + s->zero_ahead_pages + s->faults_swapin +
+			   s->prefetch_pages + s->api_fills,
 		   s->resident_pages + s->evict_clean_pages +
 			   s->evict_written_pages);
 	live_check(s->resident_pages <= (int64_t)s->budget_pages);
@@ -116,9 +116,37 @@ START_TEST(stats_arguments)
 }
 END_TEST
 
+/* Nothing ahead of a fault: so each page is an event of its own. */
+static char *map_random(uint64_t pages)
+{
+	char *p = live_map(vm, pages, LIVE_RW);
+
+	live_ok(vvm_advise(vm, live_addr(p), pages * LIVE_PAGE,
+			   VVM_ADV_RANDOM));
+	return p;
+}
+
+START_TEST(a_stream_of_first_writes_is_filled_ahead)
+{
+	char *p = live_map(vm, 600, LIVE_RW);
+	struct vvm_stats s;
+
+	write_pages(p, 0, 600, 1);
+	read_pages(p, 0, 600, 1);
+	s = idle_stats();
+	live_check(s.zero_ahead_pages > 300);
+	/* the last window may reach past what was written */
+	live_check(s.faults_zero + s.zero_ahead_pages >= 600);
+	live_equal(s.faults_wp, 0);
+	live_equal(s.swapin_pages, 0);
+	live_equal(s.resident_pages, 600);
+	check_sums(&s);
+}
+END_TEST
+
 START_TEST(first_writes_are_zero_fills)
 {
-	char *p = live_map(vm, 300, LIVE_RW);
+	char *p = map_random(300);
 	struct vvm_stats s;
 
 	write_pages(p, 0, 300, 1);
@@ -283,7 +311,7 @@ END_TEST
 
 START_TEST(latencies_are_counted)
 {
-	char *p = live_map(vm, 500, LIVE_RW);
+	char *p = map_random(500);
 	struct vvm_stats s;
 	uint64_t sum = 0;
 
@@ -346,6 +374,7 @@ static void add_counters(Suite *s)
 	tcase_add_test(tc, stats_of_a_new_space);
 	tcase_add_test(tc, stats_arguments);
 	tcase_add_test(tc, first_writes_are_zero_fills);
+	tcase_add_test(tc, a_stream_of_first_writes_is_filled_ahead);
 	tcase_add_test(tc, reads_then_writes_are_write_protect_faults);
 	tcase_add_test(tc, touch_and_pin_are_counted);
 	tcase_add_test(tc, spilling_adds_up);

@@ -149,7 +149,7 @@ END_TEST
 static struct pattern pattern_of(enum pattern_kind kind, uint64_t pages,
 				 int64_t stride, unsigned thread)
 {
-	struct pattern_spec spec = {kind, pages, 0.99, stride, 5};
+	struct pattern_spec spec = {kind, pages, 0.99, stride, 5, 0};
 	struct pattern p;
 
 	pattern_init(&p, &spec, thread, 4);
@@ -196,6 +196,47 @@ START_TEST(scanmix_alternates)
 	for (i = 0; i < 3000; i++) {
 		ck_assert_uint_lt(pattern_next(&p), 1000);
 		ck_assert_uint_eq(pattern_next(&p), i % 1000);
+	}
+}
+END_TEST
+
+START_TEST(backward_from_the_end)
+{
+	struct pattern p = pattern_of(PATTERN_backward, 5, 3, 0);
+	static const unsigned want[] = {4, 3, 2, 1, 0, 4, 3};
+	int i;
+
+	for (i = 0; i < COUNT(want); i++)
+		ck_assert_uint_eq(pattern_next(&p), want[i]);
+}
+END_TEST
+
+/* Each thread from its own start, all over the same pages. */
+START_TEST(loop_stays_in_its_pages)
+{
+	struct pattern_spec spec = {PATTERN_loop, 100, 0.99, 3, 5, 8};
+	struct pattern p;
+	unsigned i;
+
+	pattern_init(&p, &spec, 1, 4);
+	for (i = 0; i < 30; i++)
+		ck_assert_uint_eq(pattern_next(&p), (2 + i) % 8);
+	spec.loop_pages = 101; /* more than there are */
+	pattern_init(&p, &spec, 0, 1);
+	for (i = 0; i < 250; i++)
+		ck_assert_uint_eq(pattern_next(&p), i % 100);
+}
+END_TEST
+
+/* Which half of scanmix a page came from: hit rates are told apart by it. */
+START_TEST(scanmix_knows_its_hot_half)
+{
+	struct pattern p = pattern_of(PATTERN_scanmix, 1000, 1, 0);
+	unsigned i;
+
+	for (i = 0; i < 100; i++) {
+		pattern_next(&p);
+		ck_assert(p.hot == (i % 2 == 0));
 	}
 }
 END_TEST
@@ -563,7 +604,10 @@ static void add_patterns(Suite *suite)
 	tcase_add_test(tc, seq_goes_round);
 	tcase_add_test(tc, stride_steps_and_sees_all);
 	tcase_add_test(tc, negative_stride_goes_backwards);
+	tcase_add_test(tc, backward_from_the_end);
+	tcase_add_test(tc, loop_stays_in_its_pages);
 	tcase_add_test(tc, scanmix_alternates);
+	tcase_add_test(tc, scanmix_knows_its_hot_half);
 	tcase_add_loop_test(tc, patterns_stay_inside, 0, PATTERN_COUNT);
 	tcase_add_test(tc, threads_share_hot_pages);
 }

@@ -10,6 +10,7 @@
 
 #define BENCH_COMMANDS(X)                                      \
 	X(run, "one workload, every access verified")          \
+	X(compare, "one workload on several engines in turn")  \
 	X(hit, "cost of an access that finds its page")        \
 	X(faults, "faults that need no I/O: rate and latency") \
 	X(sort, "sort text in memory several times the budget")

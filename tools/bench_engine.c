@@ -50,8 +50,7 @@ void engine_close(struct engine *e)
 	e->ops->close(e);
 }
 
-/* Where libvvm itself would swap. */
-static const char *swap_directory(const struct plan *plan)
+const char *engine_directory(const struct plan *plan)
 {
 	struct vvm_options options;
 
@@ -63,7 +62,7 @@ static const char *swap_directory(const struct plan *plan)
 
 int engine_file(const struct plan *plan, int flags)
 {
-	const char *path = swap_directory(plan);
+	const char *path = engine_directory(plan);
 	int fd = open(path, O_TMPFILE | O_RDWR | O_CLOEXEC | flags, 0600);
 	int error;
 

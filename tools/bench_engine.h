@@ -14,9 +14,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define ENGINES(X)                                                             \
-	X(vvm, "libvvm, --resident of --size")                                 \
-	X(mmap, "a mapped file; only a memory cgroup limits what is resident") \
+#define ENGINES(X)                                                            \
+	X(vvm, "libvvm, --resident of --size")                                \
+	X(swap, "anonymous memory, a swap file, a memory cgroup (root only)") \
+	X(mmap, "a mapped file, in a memory cgroup where that is permitted")  \
 	X(raw, "the disk: 4 KiB requests, as many in flight as threads")
 
 enum engine_kind {
@@ -27,6 +28,8 @@ enum engine_kind {
 };
 
 #define BENCH_PAGE 4096
+
+struct cgroup;
 
 /* One workload, as the command line gives it. */
 struct plan {
@@ -41,6 +44,8 @@ struct plan {
 	uint64_t threads, handlers, seed;
 	double seconds, warm_s;
 	const char *swap_path; /* NULL: from the environment, or the default */
+	const char *label;     /* begins what progress is called, or NULL */
+	const struct cgroup *group; /* that the process is in, or NULL */
 	bool rmw, budget_check, no_sweep, json;
 };
 
@@ -49,10 +54,20 @@ static inline uint64_t plan_pages(const struct plan *plan)
 	return plan->size_bytes / BENCH_PAGE;
 }
 
+/* Of the pattern loop: 1.1 times the budget, at most all. */
+static inline uint64_t plan_loop_pages(const struct plan *plan)
+{
+	uint64_t budget = plan->resident_bytes / BENCH_PAGE;
+	uint64_t pages = budget + budget / 10;
+
+	return pages < plan_pages(plan) ? pages : plan_pages(plan);
+}
+
 /* What an engine has counted since it was opened. */
 struct engine_counts {
-	uint64_t faults; /* all the pager's events */
-	uint64_t misses; /* accesses whose page was not there */
+	uint64_t faults;       /* the pager's events; the kernel's: major */
+	uint64_t misses;       /* accesses whose page was not there */
+	uint64_t minor_faults; /* the kernel's, without a read */
 	uint64_t read_bytes, written_bytes;
 	uint64_t resident_peak_bytes;
 };
@@ -97,6 +112,8 @@ extern const char *const engine_words[];
 /* Opens plan->engine. Exits TOOL_FAILED with a message when it cannot. */
 void engine_open(struct engine *e, const struct plan *plan);
 void engine_close(struct engine *e);
+/* Where the plan, or libvvm itself, would swap. */
+const char *engine_directory(const struct plan *plan);
 /*
  * An unlinked file of the plan's size in the swap directory, for engines
  * that need one. Exits TOOL_FAILED; flags are added to open(2)'s.

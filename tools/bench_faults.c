@@ -154,7 +154,7 @@ static void run_rounds(struct faults_run *run)
 	uint64_t start_us = tool_now_us(), done_us = 0;
 	struct progress p;
 
-	progress_start(&p, "measuring");
+	progress_start(&p, NULL, "measuring");
 	while (done_us < length_us && !bench_interrupted()) {
 		one_round(run);
 		done_us = tool_now_us() - start_us;

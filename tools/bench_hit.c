@@ -120,7 +120,7 @@ static void measure(struct hit_run *run, const struct hit_plan *plan)
 {
 	struct progress p;
 
-	progress_start(&p, "measuring");
+	progress_start(&p, NULL, "measuring");
 	one_round(run); /* caches and TLBs: not counted */
 	run->rounds = 0;
 	while (run->rounds < plan->rounds && !bench_interrupted()) {

@@ -4,18 +4,19 @@
  * paged by the kernel.
  *
  * The kernel keeps as much of it in memory as it likes; the plan's budget
- * holds only if vvmbench runs in a memory cgroup with that limit. Faults are
- * those of the whole process, a miss is a major fault; bytes are what the
- * process caused on block devices, which write-back by kernel threads is
- * accounted to as well, when the page is dirtied.
+ * holds only in a memory cgroup with that limit (bench_cage.c). Faults are
+ * explained in bench_swap.c. Bytes written are those that the process has made
+ * dirty, a page once for each time it was clean: write-back itself is done
+ * by kernel threads, and is not accounted to anybody.
  */
+#include "bench_kernel.h"
 #include "bench_memory.h"
 #include "bench_space.h"
+#include "bench_util.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 static int kernel_advice(int advice)
@@ -47,34 +48,10 @@ static void mmap_close(struct engine *e)
 	close(e->fd);
 }
 
-/* One line "name: value" of /proc/self/io, 0 when it is not there. */
-static uint64_t io_bytes(const char *name)
-{
-	FILE *f = fopen("/proc/self/io", "re");
-	unsigned long long value = 0;
-	char line[80];
-	size_t n = strlen(name);
-
-	if (!f)
-		return 0;
-	while (fgets(line, sizeof(line), f))
-		if (!strncmp(line, name, n) && line[n] == ':')
-			sscanf(line + n + 1, "%llu", &value);
-	fclose(f);
-	return value;
-}
-
 static void mmap_counts(struct engine *e, struct engine_counts *c)
 {
-	struct rusage u;
-
-	(void)e;
-	getrusage(RUSAGE_SELF, &u);
-	c->faults = (uint64_t)(u.ru_majflt + u.ru_minflt);
-	c->misses = (uint64_t)u.ru_majflt;
-	c->read_bytes = io_bytes("read_bytes");
-	c->written_bytes = io_bytes("write_bytes");
-	c->resident_peak_bytes = (uint64_t)u.ru_maxrss * 1024;
+	kernel_counts(e, c);
+	c->written_bytes = line_value("/proc/self/io", "write_bytes");
 }
 
 const struct engine_ops engine_mmap = {

@@ -22,9 +22,10 @@
  * on the next power of two, repeated until the result is below n (at most
  * twice on average). It depends on the seed, not on the thread.
  *
- * Walks. seq is a walk in steps of one page, stride in steps of several. If
- * each lap began at page 0, a stride of 3 would never see two thirds of the
- * pages; so each lap starts one page further, modulo the step.
+ * Walks. seq is a walk in steps of one page, stride in steps of several, loop
+ * one over the first pages only, backward one from the end. If each lap of
+ * a stride of 3 began at page 0, two thirds of the pages would never be seen;
+ * so each lap starts one page further, modulo the step.
  */
 #include "bench_pattern.h"
 
@@ -154,19 +155,36 @@ static uint64_t walk_next(struct walk *w)
 /* ------------------------------------------------------------------ */
 /* Patterns								*/
 
+static int64_t step_of(const struct pattern_spec *spec)
+{
+	if (spec->kind == PATTERN_stride)
+		return spec->stride;
+	return spec->kind == PATTERN_backward ? -1 : 1;
+}
+
+/* Pages that a walk goes over. */
+static uint64_t walk_pages(const struct pattern_spec *spec)
+{
+	bool part = spec->kind == PATTERN_loop && spec->loop_pages &&
+		    spec->loop_pages < spec->pages;
+
+	return part ? spec->loop_pages : spec->pages;
+}
+
 void pattern_init(struct pattern *p, const struct pattern_spec *spec,
 		  unsigned thread, unsigned threads)
 {
+	uint64_t walked = walk_pages(spec);
 	uint64_t start =
-		(uint64_t)((unsigned __int128)spec->pages * thread / threads);
-	int64_t stride = spec->kind == PATTERN_stride ? spec->stride : 1;
+		(uint64_t)((unsigned __int128)walked * thread / threads);
 
 	p->kind = spec->kind;
 	p->turn = 0;
+	p->hot = spec->kind == PATTERN_zipf;
 	p->rng.state = rng_mix(spec->seed + 1) + rng_mix(thread);
 	zipf_init(&p->zipf, spec->pages, spec->theta);
 	scramble_init(&p->scramble, spec->pages, spec->seed);
-	walk_init(&p->walk, spec->pages, stride, start);
+	walk_init(&p->walk, walked, step_of(spec), start);
 }
 
 static uint64_t next_hot(struct pattern *p)
@@ -182,7 +200,8 @@ uint64_t pattern_next(struct pattern *p)
 	case PATTERN_zipf:
 		return next_hot(p);
 	case PATTERN_scanmix:
-		return p->turn++ & 1 ? walk_next(&p->walk) : next_hot(p);
+		p->hot = !(p->turn++ & 1);
+		return p->hot ? next_hot(p) : walk_next(&p->walk);
 	default:
 		return walk_next(&p->walk);
 	}

@@ -6,15 +6,19 @@
 #ifndef VVM_BENCH_PATTERN_H
 #define VVM_BENCH_PATTERN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* X(name, help): the patterns, in the order of enum pattern_kind. */
-#define PATTERNS(X)                                                \
-	X(seq, "page after page, each thread from its own start")  \
-	X(uniform, "every page equally likely")                    \
-	X(zipf, "the k-th hottest page 1/k^theta times as likely") \
-	X(stride, "every --stride'th page; negative: backwards")   \
-	X(scanmix, "zipf, and every second access goes on with a scan")
+#define PATTERNS(X)                                                     \
+	X(seq, "page after page, each thread from its own start")       \
+	X(uniform, "every page equally likely")                         \
+	X(zipf, "the k-th hottest page 1/k^theta times as likely")      \
+	X(stride, "every --stride'th page; negative: backwards")        \
+	X(scanmix, "zipf, and every second access goes on with a scan") \
+	X(loop, "seq over the first 1.1 x the budget")                  \
+	X(backward, "seq from the end to the start")                    \
+	X(fill, "the first touch itself is measured: no set-up")
 
 enum pattern_kind {
 #define X(name, help) PATTERN_##name,
@@ -29,6 +33,7 @@ struct pattern_spec {
 	double theta;	/* >= 0; 0 is uniform */
 	int64_t stride; /* pages, not 0, less than the number of pages */
 	uint64_t seed;
+	uint64_t loop_pages; /* of loop: 1..pages; 0: all */
 };
 
 /* Stream of random numbers: splitmix64 (Steele, Lea, Flood 2014). */
@@ -88,6 +93,7 @@ struct walk {
 struct pattern {
 	enum pattern_kind kind;
 	uint64_t turn; /* accesses so far: scanmix alternates */
+	bool hot;      /* the last page came from zipf */
 	struct rng rng;
 	struct zipf zipf;
 	struct scramble scramble;

@@ -14,6 +14,11 @@
  * is a thread with pread and pwrite for each. Reads verify all stamps of the
  * page; writes write the page that is there, so that reads of the same page
  * at the same time remain right. Every access is a miss.
+ *
+ * A pager may merge what a sequential reader will want into large requests;
+ * so for the patterns seq and loop a request is RUN_PAGES neighbours, each of
+ * them counted as an access, with the latency of their request. That is the
+ * yardstick for prefetch.
  */
 #include "bench_space.h"
 #include "bench_stamp.h"
@@ -28,11 +33,12 @@
 #include <liburing.h>
 #endif
 
-enum { FILL_PAGES = 256 }; /* 1 MiB a request */
+enum { RUN_PAGES = 256 }; /* 1 MiB a request */
 
 /* One request at a time, and its buffer. */
 struct lane {
 	uint64_t page, start; /* start: clock_ticks() */
+	unsigned pages;
 	bool write;
 	uint64_t *words;
 };
@@ -104,55 +110,108 @@ static void *new_buffer(size_t bytes)
 	return buffer;
 }
 
+/* Pages of the longest request. */
+static unsigned run_pages(const struct plan *plan)
+{
+	bool runs =
+		plan->pattern == PATTERN_seq || plan->pattern == PATTERN_loop;
+
+	return runs ? RUN_PAGES : 1;
+}
+
+/* Pages of a request that begins at a page; runs do not go round the end. */
+static unsigned pages_from(const struct plan *plan, uint64_t page)
+{
+	uint64_t end = plan->pattern == PATTERN_loop ? plan_loop_pages(plan)
+						     : plan_pages(plan);
+	unsigned max = run_pages(plan);
+
+	return end - page < max ? (unsigned)(end - page) : max;
+}
+
+static uint64_t *page_of(uint64_t *words, unsigned i)
+{
+	return words + i * (BENCH_PAGE / sizeof(*words));
+}
+
+static void stamp_pages(uint64_t *words, uint64_t seed, uint64_t page,
+			unsigned pages)
+{
+	unsigned i;
+
+	for (i = 0; i < pages; i++)
+		stamp_page(page_of(words, i), seed, page + i);
+}
+
 static void lane_prepare(struct worker *w, struct lane *lane)
 {
+	const struct plan *plan = w->work->plan;
+	unsigned i;
+
 	lane->page = pattern_next(&w->pattern);
+	lane->pages = pages_from(plan, lane->page);
+	for (i = 1; i < lane->pages; i++)
+		pattern_next(&w->pattern);
 	lane->write = worker_writes(w);
 	if (lane->write)
-		stamp_page(lane->words, w->work->plan->seed, lane->page);
+		stamp_pages(lane->words, plan->seed, lane->page, lane->pages);
 	lane->start = clock_ticks(&w->work->clock);
 }
 
-static void lane_verify(struct worker *w, const struct lane *lane)
+static void verify_page(uint64_t seed, const uint64_t *words, uint64_t page)
 {
-	uint64_t seed = w->work->plan->seed;
-	unsigned line = stamp_verify(lane->words, seed, lane->page);
+	unsigned line = stamp_verify(words, seed, page);
 
 	if (line < STAMP_LINES)
-		work_mismatch(lane->page, lane->words, "stamp in the file",
-			      stamp(seed, lane->page, line),
-			      lane->words[line * STAMP_LINE_WORDS]);
+		work_mismatch(page, words, "stamp in the file",
+			      stamp(seed, page, line),
+			      words[line * STAMP_LINE_WORDS]);
+}
+
+/* A request is done: every page of it is an access. */
+static void record(struct worker *w, uint64_t start, unsigned pages, bool write)
+{
+	struct engine *e = w->work->engine;
+	uint64_t end = clock_ticks(&w->work->clock);
+	unsigned i;
+
+	for (i = 0; i < pages; i++)
+		worker_record(w, start, end);
+	atomic_fetch_add_explicit(write ? &e->writes : &e->reads, pages,
+				  memory_order_relaxed);
 }
 
 /* => result as of pread(2), or -errno. */
 static void lane_complete(struct worker *w, const struct lane *lane,
 			  ssize_t result)
 {
-	struct engine *e = w->work->engine;
+	unsigned i;
 
-	if (result != BENCH_PAGE)
+	if (result != (ssize_t)lane->pages * BENCH_PAGE)
 		failed(lane->write ? "write" : "read", lane->page,
 		       result < 0 ? (int)-result : 0);
-	worker_record(w, lane->start, clock_ticks(&w->work->clock));
-	atomic_fetch_add_explicit(lane->write ? &e->writes : &e->reads, 1,
-				  memory_order_relaxed);
-	if (!lane->write)
-		lane_verify(w, lane);
+	record(w, lane->start, lane->pages, lane->write);
+	for (i = 0; !lane->write && i < lane->pages; i++)
+		verify_page(w->work->plan->seed, page_of(lane->words, i),
+			    lane->page + i);
 }
 
 static void drive_sync(struct worker *w)
 {
-	struct lane lane = {.words = new_buffer(BENCH_PAGE)};
+	unsigned most = run_pages(w->work->plan);
+	struct lane lane = {.words = new_buffer(most * BENCH_PAGE)};
 	int fd = w->work->engine->fd;
 
 	while (worker_go(w)) {
+		size_t bytes;
 		off_t at;
 		ssize_t n;
 
 		lane_prepare(w, &lane);
+		bytes = (size_t)lane.pages * BENCH_PAGE;
 		at = (off_t)(lane.page * BENCH_PAGE);
-		n = lane.write ? pwrite(fd, lane.words, BENCH_PAGE, at)
-			       : pread(fd, lane.words, BENCH_PAGE, at);
+		n = lane.write ? pwrite(fd, lane.words, bytes, at)
+			       : pread(fd, lane.words, bytes, at);
 		lane_complete(w, &lane, n < 0 ? -errno : n);
 	}
 	free(lane.words);
@@ -164,13 +223,15 @@ static void lane_submit(struct worker *w, struct io_uring *ring,
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
 	int fd = w->work->engine->fd;
+	unsigned bytes;
 
 	lane_prepare(w, lane);
+	bytes = lane->pages * BENCH_PAGE;
 	if (lane->write)
-		io_uring_prep_write(sqe, fd, lane->words, BENCH_PAGE,
+		io_uring_prep_write(sqe, fd, lane->words, bytes,
 				    lane->page * BENCH_PAGE);
 	else
-		io_uring_prep_read(sqe, fd, lane->words, BENCH_PAGE,
+		io_uring_prep_read(sqe, fd, lane->words, bytes,
 				   lane->page * BENCH_PAGE);
 	io_uring_sqe_set_data(sqe, lane);
 }
@@ -215,7 +276,8 @@ static void run_ring(struct worker *w, struct io_uring *ring, unsigned depth)
 static void drive_ring(struct worker *w)
 {
 	unsigned depth = (unsigned)w->work->plan->threads, i;
-	uint64_t *buffer = new_buffer((size_t)depth * BENCH_PAGE);
+	unsigned most = run_pages(w->work->plan);
+	uint64_t *buffer = new_buffer((size_t)depth * most * BENCH_PAGE);
 	struct lane *lanes = calloc(depth, sizeof(*lanes));
 	struct io_uring ring;
 	int error = io_uring_queue_init(depth, &ring, 0);
@@ -224,7 +286,7 @@ static void drive_ring(struct worker *w)
 		tool_die(TOOL_FAILED, "io_uring: %s",
 			 strerror(error ? -error : ENOMEM));
 	for (i = 0; i < depth; i++) {
-		lanes[i].words = buffer + i * (BENCH_PAGE / sizeof(*buffer));
+		lanes[i].words = page_of(buffer, i * most);
 		lane_submit(w, &ring, &lanes[i]);
 	}
 	run_ring(w, &ring, depth);
@@ -258,15 +320,17 @@ static void write_all(int fd, const void *buffer, size_t bytes, uint64_t page)
 
 static void raw_fill(struct worker *w, uint64_t first, uint64_t end)
 {
-	uint64_t *buffer = new_buffer(FILL_PAGES * BENCH_PAGE);
-	uint64_t page = first, n, i;
+	uint64_t *buffer = new_buffer(RUN_PAGES * BENCH_PAGE);
+	uint64_t page = first, start;
+	unsigned n;
 
 	for (; page < end && !work_stopping(); page += n) {
-		n = end - page < FILL_PAGES ? end - page : FILL_PAGES;
-		for (i = 0; i < n; i++)
-			stamp_page(buffer + i * (BENCH_PAGE / sizeof(*buffer)),
-				   w->work->plan->seed, page + i);
-		write_all(w->work->engine->fd, buffer, n * BENCH_PAGE, page);
+		n = end - page < RUN_PAGES ? (unsigned)(end - page) : RUN_PAGES;
+		start = clock_ticks(&w->work->clock);
+		stamp_pages(buffer, w->work->plan->seed, page, n);
+		write_all(w->work->engine->fd, buffer, (size_t)n * BENCH_PAGE,
+			  page);
+		record(w, start, n, true);
 		work_progress(w, n);
 	}
 	free(buffer);

@@ -334,7 +334,7 @@ static uint64_t load_all(struct sorter *s, const struct sort_plan *plan)
 	struct progress p;
 	unsigned i;
 
-	progress_start(&p, "reading");
+	progress_start(&p, NULL, "reading");
 	for (i = 0; i < plan->file_count; i++)
 		sort_load(s, plan->files[i], &p, plan->input_bytes);
 	return progress_end(&p);
@@ -347,11 +347,11 @@ static void sort_all(struct sorter *s, const struct sort_plan *plan, int out,
 
 	t->read_us = load_all(s, plan);
 	t->runs = s->chunk_count;
-	progress_start(&p, "sorting");
+	progress_start(&p, NULL, "sorting");
 	sort_make_runs(s, &p);
 	t->runs_us = progress_end(&p);
 	truncate_output(plan, out);
-	progress_start(&p, "merging");
+	progress_start(&p, NULL, "merging");
 	t->passes = sort_merge(s, out, &p);
 	t->merge_us = progress_end(&p);
 }

@@ -8,6 +8,9 @@
  *	measure	 the accesses that are
  *	sweep	 every page is verified once more, exactly
  *
+ * The pattern "fill" is about the first touch: then fill is what is reported,
+ * and there is neither warm-up nor measuring.
+ *
  * Warm and measure are one run of the same threads: what changes is a word
  * that each worker compares before every access. When it sees "measure" it
  * clears its counters, when it sees anything later it ends; nobody waits at a
@@ -69,6 +72,8 @@ bool worker_turn(struct worker *w, enum phase phase)
 	w->phase = phase;
 	hist_clear(&w->hist);
 	w->ops = 0;
+	w->hot_probes = 0;
+	w->hot_hits = 0;
 	return true;
 }
 
@@ -146,7 +151,7 @@ static uint64_t over_all_pages(struct work *w, worker_body body,
 	struct progress p;
 
 	atomic_store(&w->done_pages, 0);
-	progress_start(&p, label);
+	progress_start(&p, w->plan->label, label);
 	start_workers(w, body);
 	while (atomic_load(&w->running)) {
 		progress_draw(&p, atomic_load(&w->done_pages),
@@ -167,7 +172,8 @@ static void init_worker(struct work *w, unsigned id)
 				    .pages = plan_pages(plan),
 				    .theta = plan->theta,
 				    .stride = plan->stride,
-				    .seed = plan->seed};
+				    .seed = plan->seed,
+				    .loop_pages = plan_loop_pages(plan)};
 	struct worker *worker = &w->workers[id];
 
 	worker->work = w;
@@ -201,21 +207,15 @@ void work_fini(struct work *w)
 	free(w->workers);
 }
 
-bool work_fill(struct work *w, struct work_result *r)
-{
-	atomic_store(&w->phase, PHASE_FILL);
-	r->fill_us = over_all_pages(w, fill_body, "set-up");
-	return !bench_interrupted();
-}
-
 /* Sleeps, drawing progress. False: interrupted. */
-static bool wait_seconds(double seconds, const char *label)
+static bool wait_seconds(const struct plan *plan, double seconds,
+			 const char *label)
 {
 	uint64_t length_us = (uint64_t)(seconds * 1e6), done_us = 0;
 	uint64_t start_us = tool_now_us();
 	struct progress p;
 
-	progress_start(&p, label);
+	progress_start(&p, plan->label, label);
 	while (done_us < length_us && !bench_interrupted()) {
 		uint64_t left_us = length_us - done_us;
 
@@ -241,52 +241,90 @@ static void subtract(struct engine_counts *c, const struct engine_counts *from)
 {
 	c->faults -= from->faults;
 	c->misses -= from->misses;
+	c->minor_faults -= from->minor_faults;
 	c->read_bytes -= from->read_bytes;
 	c->written_bytes -= from->written_bytes;
 }
 
-static void add_up(struct work *w, struct work_result *r)
+static void add_up(struct work *w, struct work_result *r, enum phase phase)
 {
 	unsigned i;
 
-	r->ops = 0;
-	r->increments = 0;
+	r->ops = r->increments = r->hot_probes = r->hot_hits = 0;
 	hist_clear(&r->hist);
 	for (i = 0; i < w->worker_count; i++) {
-		r->increments += w->workers[i].increments;
-		if (w->workers[i].phase != PHASE_MEASURE)
+		const struct worker *worker = &w->workers[i];
+
+		r->increments += worker->increments;
+		if (worker->phase != phase)
 			continue; /* interrupted before it saw the change */
-		r->ops += w->workers[i].ops;
-		hist_merge(&r->hist, &w->workers[i].hist);
+		r->ops += worker->ops;
+		r->hot_probes += worker->hot_probes;
+		r->hot_hits += worker->hot_hits;
+		hist_merge(&r->hist, &worker->hist);
 	}
+}
+
+/* What is read before and after what is measured. */
+struct meter {
+	uint64_t start_us, start_cpu_us;
+	struct engine_counts before;
+};
+
+static void meter_start(struct meter *m, struct engine *e)
+{
+	m->start_us = tool_now_us();
+	m->start_cpu_us = cpu_us();
+	e->ops->counts(e, &m->before);
+}
+
+static void meter_stop(const struct meter *m, struct engine *e,
+		       struct work_result *r)
+{
+	e->ops->counts(e, &r->counts);
+	r->elapsed_us = tool_now_us() - m->start_us;
+	r->cpu_us = cpu_us() - m->start_cpu_us;
+	subtract(&r->counts, &m->before);
+}
+
+bool work_fill(struct work *w, struct work_result *r)
+{
+	struct meter meter;
+
+	atomic_store(&w->phase, PHASE_FILL);
+	meter_start(&meter, w->engine);
+	r->fill_us = over_all_pages(w, fill_body, "set-up");
+	if (w->plan->pattern == PATTERN_fill) {
+		meter_stop(&meter, w->engine, r);
+		add_up(w, r, PHASE_FILL);
+		r->measured = r->ops > 0;
+	}
+	return !bench_interrupted();
 }
 
 /* The measured phase proper, while the workers run. */
 static void measure(struct work *w, struct work_result *r)
 {
-	const struct engine_ops *ops = w->engine->ops;
-	struct engine_counts before;
-	uint64_t start_us = tool_now_us(), start_cpu_us = cpu_us();
+	struct meter meter;
 
-	ops->counts(w->engine, &before);
+	meter_start(&meter, w->engine);
 	atomic_store(&w->phase, PHASE_MEASURE);
-	wait_seconds(w->plan->seconds, "measuring");
-	ops->counts(w->engine, &r->counts);
-	r->elapsed_us = tool_now_us() - start_us;
-	r->cpu_us = cpu_us() - start_cpu_us;
-	subtract(&r->counts, &before);
+	wait_seconds(w->plan, w->plan->seconds, "measuring");
+	meter_stop(&meter, w->engine, r);
 }
 
 bool work_measure(struct work *w, struct work_result *r)
 {
+	if (w->plan->pattern == PATTERN_fill)
+		return r->measured;
 	atomic_store(&w->phase, PHASE_WARM);
 	start_workers(w, drive_body);
-	r->measured = wait_seconds(w->plan->warm_s, "warming up");
+	r->measured = wait_seconds(w->plan, w->plan->warm_s, "warming up");
 	if (r->measured)
 		measure(w, r);
 	atomic_store(&w->phase, PHASE_SWEEP);
 	join_workers(w);
-	add_up(w, r);
+	add_up(w, r, PHASE_MEASURE);
 	return r->measured;
 }
 

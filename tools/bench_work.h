@@ -28,6 +28,9 @@ struct worker {
 	struct pattern pattern; /* (o) */
 	uint64_t ops;		/* (o) accesses in the phase */
 	uint64_t increments;	/* (o) writes since the fill */
+	uint64_t hot_turn;	/* (o) scanmix: accesses of the zipf part */
+	uint64_t hot_probes;	/* (o) in the phase: those looked at first */
+	uint64_t hot_hits;	/* (o) and found resident */
 	struct hist hist;	/* (o) latencies in the phase */
 } __attribute__((aligned(64)));
 
@@ -48,6 +51,7 @@ struct work {
 struct work_result {
 	uint64_t fill_us, sweep_us, elapsed_us, cpu_us;
 	uint64_t ops, increments, lost_increments;
+	uint64_t hot_probes, hot_hits; /* scanmix: see bench_memory.c */
 	bool measured, swept;
 	struct engine_counts counts; /* of the measured phase alone */
 	struct hist hist;
@@ -56,7 +60,8 @@ struct work_result {
 void work_init(struct work *w, struct engine *e, const struct plan *plan);
 void work_fini(struct work *w);
 /*
- * The phases, in this order. Each returns false when it was interrupted (for
+ * The phases, in this order; the pattern fill has no measuring, its figures
+ * are those of work_fill(). Each returns false when it was interrupted (for
  * work_measure(): before measuring began) and the rest makes no sense; a page
  * that fails verification ends the process with TOOL_FAILED.
  */

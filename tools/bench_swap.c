@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bench_swap.c - the engine "swap": anonymous memory, paged by the kernel;
+ * and the counters of all engines that the kernel pages.
+ *
+ * The process is in a memory cgroup with the plan's budget, and there is a
+ * swap area: bench_cage.c has seen to both. Huge pages are off, as the other
+ * engines have none and a fault for 4 KiB would read 2 MiB.
+ *
+ * A miss is a major fault, one that waited for a read. A minor fault found
+ * its page in the swap cache or page cache, which is a hit for a program that
+ * asks whether it has to wait for the disk; minor faults are told apart. Bytes
+ * read are those of the process. What is written is not accounted to a process
+ * at all, since it may not even be its own pages: here it is pswpout of
+ * /proc/vmstat, of the whole machine; another program that swaps meanwhile
+ * is counted too.
+ */
+#include "bench_cgroup.h"
+#include "bench_kernel.h"
+#include "bench_memory.h"
+
+#include "tool.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+
+void kernel_counts(const struct engine *e, struct engine_counts *c)
+{
+	const struct cgroup *group = e->plan->group;
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	c->faults = c->misses = (uint64_t)u.ru_majflt;
+	c->minor_faults = (uint64_t)u.ru_minflt;
+	c->read_bytes = line_value("/proc/self/io", "read_bytes");
+	c->resident_peak_bytes =
+		group ? cgroup_peak_bytes(group) : (uint64_t)u.ru_maxrss * 1024;
+}
+
+static void swap_open(struct engine *e)
+{
+	uint64_t len = e->plan->size_bytes;
+
+	e->base = mmap(NULL, len, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (e->base == MAP_FAILED)
+		tool_die(TOOL_FAILED, "mmap: %s", strerror(errno));
+	madvise(e->base, len, MADV_NOHUGEPAGE);
+}
+
+static void swap_close(struct engine *e)
+{
+	munmap(e->base, e->plan->size_bytes);
+}
+
+static void swap_counts(struct engine *e, struct engine_counts *c)
+{
+	kernel_counts(e, c);
+	c->written_bytes = line_value("/proc/vmstat", "pswpout") * BENCH_PAGE;
+}
+
+const struct engine_ops engine_swap = {
+	.open = swap_open,
+	.close = swap_close,
+	.counts = swap_counts,
+	.workers = memory_workers,
+	.fill = memory_fill,
+	.drive = memory_drive,
+	.sweep = memory_sweep,
+};
