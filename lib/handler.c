@@ -22,6 +22,12 @@
  * Reads. A demand fault uses a small fill, one page. When the prefetcher
  * sees a stream the fill is moved to a large one and widened.
  *
+ * Tried and dropped: a trip wire, that is leaving out the page in the middle
+ * of a full window, so that the stream faults there and the next half window
+ * is read while it walks through this one. One thread reading 1 GiB at 256
+ * MiB in sequence: 77 k pages/s with, 101 k without (medians of 3); the
+ * extra event and single read cost more than the overlap brings.
+ *
  * Sleeping. Handing a fault to a sleeping thread on another CPU costs 25 us
  * and more each way, so after work a handler polls for spin_us before it
  * sleeps. An idle space therefore costs nothing, a busy one few wake-ups.
