@@ -67,6 +67,9 @@ static void call_low_space(struct reclaimer *r)
 	if (!callback || now_us - r->low_space_us < LOW_SPACE_US)
 		return;
 	r->low_space_us = now_us;
+	/* It may unmap, and unmap waits for write-backs: not for our own. */
+	while (ring_inflight(r->ring))
+		ring_run(r->ring, -1);
 	vm->swap->ops->stat(vm->swap, &bs);
 	info.swap_used_bytes = pages_to_bytes(bs.slots_used);
 	info.swap_limit_bytes = pages_to_bytes(bs.slots_limit);

@@ -631,6 +631,46 @@ static inline int live_run(Suite *suite, const char *program)
 	}
 	return test_run(suite);
 }
+
+/*
+ * The same once for each way to take faults, or for the one that VVM_FAULTS
+ * names: a space takes it from there. make() gets the program's name and the
+ * way's. A program that catches signals does so before it opens a space.
+ */
+static inline int live_run_modes(Suite *(*make)(const char *name),
+				 const char *program)
+{
+	static const char *const modes[] = {
+		"thread",
+#ifdef __x86_64__
+		"inline",
+#endif
+	};
+	const char *only = getenv("VVM_FAULTS");
+	char name[64];
+	int status = 0;
+
+	if (live_cannot_run(program))
+		return TEST_SKIP;
+	for (size_t i = 0; i < LIVE_LEN(modes); i++) {
+		if (only && strcmp(only, modes[i]))
+			continue;
+		snprintf(name, sizeof name, "%s (%s)", program, modes[i]);
+		setenv("VVM_FAULTS", modes[i], 1);
+		status |= test_run(make(name));
+		if (only)
+			break; /* `only` is what we have just replaced */
+	}
+	return status;
+}
+
+/* Are the spaces of this run in inline mode? */
+static inline bool live_inline(void)
+{
+	const char *mode = getenv("VVM_FAULTS");
+
+	return mode && !strcmp(mode, "inline");
+}
 #endif
 
 #endif

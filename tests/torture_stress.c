@@ -338,7 +338,7 @@ static int usage(const char *name, int status)
 {
 	fprintf(status ? stderr : stdout,
 		"usage: %s [--seconds S] [--threads N] [--budget PAGES] "
-		"[--size MIB] [--seed N]\n",
+		"[--size MIB] [--seed N] [--faults thread|inline]\n",
 		name);
 	return status;
 }
@@ -351,6 +351,7 @@ int main(int argc, char **argv)
 		{"budget", required_argument, NULL, 'b'},
 		{"size", required_argument, NULL, 'z'},
 		{"seed", required_argument, NULL, 'r'},
+		{"faults", required_argument, NULL, 'f'},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
@@ -374,6 +375,12 @@ int main(int argc, char **argv)
 			break;
 		case 'r':
 			option.seed = (uint64_t)n;
+			break;
+		case 'f': /* where a space takes it from */
+			if (strcmp(optarg, "thread") &&
+			    strcmp(optarg, "inline"))
+				return usage(argv[0], 64);
+			setenv("VVM_FAULTS", optarg, 1);
 			break;
 		case 'h':
 			return usage(argv[0], 0);
