@@ -124,8 +124,9 @@ struct vvm;
  *     kernel kills a process that faults with it blocked).
  *   - the handler runs on the thread's alternate stack if it has one, and
  *     needs about 4 KiB of stack besides the kernel's signal frame.
- *   - guest memory must not be touched with locks held that your callbacks
- *     take, as in any signal handler.
+ *   - signals other than SIGBUS and SIGSEGV are held back while the library
+ *     resolves a fault. A handler of yours that touches guest memory must not
+ *     interrupt a vvm_* call: block its signal around those.
  *   - x86-64 only.
  */
 enum vvm_faults { VVM_FAULTS_THREAD, VVM_FAULTS_INLINE };
@@ -247,7 +248,8 @@ int vvm_protect(struct vvm *vm, uint64_t addr, uint64_t len, unsigned prot);
 
 /*
  * NORMAL, RANDOM and SEQUENTIAL stay with the range; the others act once.
- * DONTNEED waits for I/O in flight on the range.
+ * DONTNEED waits for reads in flight on the range; slots of pages that are
+ * just being written come back when the write ends.
  * -EINVAL unaligned, past 2^48 or unknown advice; -VVM_EUNMAPPED: not wholly
  * mapped; -EBUSY: DONTNEED and a page is pinned; -ENOMEM: no memory to split.
  */

@@ -368,12 +368,13 @@ static void written(struct io *io, int result)
 	keep_referenced(wb, clean);
 	freed = evict_clean(ev, &wb->piece, clean, true);
 	b->writing -= (uint16_t)io->pages;
+	/* under the lock: who unmaps next finds the frames counted */
+	space_give_frames(ev->vm, ev->actor, freed);
 	waitq_wake(&b->busy_done);
 	lock_drop(&b->lock);
 	/* the block may go away from here on */
 	ev->writing_pages -= io->pages;
 	list_insert(&ev->idle, &wb->link);
-	space_give_frames(ev->vm, ev->actor, freed);
 }
 
 /* ---- the step ---- */
@@ -560,10 +561,13 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 	if (b->writing) /* one write-back generation at a time */
 		return EVICT_SKIPPED;
 	while (next_piece(ev->vm, b, addr, &p)) {
-		victims |= evict_piece(ev, &p, pressure, target - *freed,
-				       freed);
+		uint64_t found = *freed + ev->writing_pages - writing;
+
+		if (found >= target)
+			break;
+		victims |= evict_piece(ev, &p, pressure, target - found, freed);
 		addr = b->base + pages_to_bytes(p.end);
-		if (*freed >= target || p.end == BLOCK_PAGES)
+		if (p.end == BLOCK_PAGES)
 			break;
 	}
 	progress = *freed || ev->writing_pages > writing;
@@ -591,12 +595,12 @@ enum evict_result evict_step(struct evictor *ev, uint64_t target)
 				result = evict_block(ev, b, target, &freed);
 			if (!b->resident)
 				clock_remove(vm, b);
+			space_give_frames(vm, ev->actor, freed);
 			lock_drop(&b->lock);
 		}
 		stat_add(ev->actor, VVM_STAT_reclaim_steps, 1);
 	}
 	rwlock_end_read(&vm->lock);
-	space_give_frames(vm, ev->actor, freed);
 	return result;
 }
 

@@ -46,6 +46,7 @@ static const char zero_page[PAGE_BYTES] __attribute__((aligned(4096)));
 /*
  * Puts n pages into the memfd without mapping them. A poison marker that
  * fault_fail() left there would swallow the write protection: it goes first.
+ * After an error no frame is left: half-written ones must not be mapped.
  */
 static int install_unmapped(struct vvm *vm, int uffd, haddr_t host,
 			    const char *from, unsigned n, bool protect)
@@ -61,6 +62,8 @@ static int install_unmapped(struct vvm *vm, int uffd, haddr_t host,
 		rc = os_frame_write(vm->memfd, from, bytes, host);
 	if (rc == 0)
 		rc = os_uffd_wake(uffd, host, bytes);
+	if (rc < 0)
+		os_punch(vm->memfd, host, bytes);
 	return rc;
 }
 
@@ -448,8 +451,6 @@ static void install_ahead(struct fill *fill, struct vvm_stat_actor *actor,
 	int rc = install_unmapped(fill->vm, fill->uffd, host,
 				  fill->io.buf + pages_to_bytes(i), n, true);
 
-	if (rc < 0) /* perhaps written in part */
-		os_punch(fill->vm->memfd, host, pages_to_bytes(n));
 	for (; i < end; i++) {
 		if (rc < 0)
 			unclaim(fill, actor, i);

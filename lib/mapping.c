@@ -296,6 +296,22 @@ static uint64_t clear_region(struct vvm *vm, const struct region *r)
 	return frames;
 }
 
+/*
+ * Is b empty, and off the clock? The count is read under the lock: a move
+ * takes an entry out of it for a moment.
+ */
+static bool retire_block(struct vvm *vm, struct block *b)
+{
+	bool empty;
+
+	lock_take(&b->lock);
+	empty = !b->mapped;
+	if (empty)
+		clock_remove(vm, b);
+	lock_drop(&b->lock);
+	return empty;
+}
+
 /* Frees the blocks of [start, end) that have no entries left. */
 static void free_blocks(struct vvm *vm, gaddr_t start, gaddr_t end)
 {
@@ -305,12 +321,8 @@ static void free_blocks(struct vvm *vm, gaddr_t start, gaddr_t end)
 	rwlock_write(&vm->lock);
 	while ((b = pt_next(&vm->pt, at, end))) {
 		at = b->base + BLOCK_BYTES;
-		if (b->mapped)
-			continue;
-		lock_take(&b->lock);
-		clock_remove(vm, b);
-		lock_drop(&b->lock);
-		pt_free_block(&vm->pt, b);
+		if (retire_block(vm, b))
+			pt_free_block(&vm->pt, b);
 	}
 	rwlock_end_write(&vm->lock);
 }
@@ -333,18 +345,19 @@ static void bury(struct vvm *vm, struct region *r)
 {
 	uint64_t bytes = r->end - r->start, frames;
 	unsigned i;
+	int rc;
 
 	frames = clear_region(vm, r);
-	if (punch_all(vm, r->host, bytes) < 0) {
+	rc = punch_all(vm, r->host, bytes);
+	if (rc == 0)
+		space_give_frames(vm, vm->api, frames);
+	else
 		log_error("cannot free the frames of an unmapped range: its "
 			  "addresses and frames are lost to this process");
-		free(r);
-		return;
-	}
-	space_give_frames(vm, vm->api, frames);
 	for (i = 0; i < vm->handler_count; i++)
 		os_uffd_wake(vm->port[i].uffd, r->host, bytes);
-	os_unmap(r->host, bytes);
+	if (rc == 0)
+		os_unmap(r->host, bytes);
 	free_blocks(vm, block_floor(r->start), r->end);
 	stat_add(vm->api, VVM_STAT_regions, -1);
 	stat_add(vm->api, VVM_STAT_mapped_bytes, -(int64_t)bytes);

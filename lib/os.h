@@ -259,10 +259,12 @@ void os_yield(void);
 int os_sigbus_thread(int tid, haddr_t addr);
 /*
  * Installs a handler that runs on the alternate stack, if there is one, with
- * the signal itself not blocked. *old (never NULL) is what was there.
+ * all signals blocked but the synchronous ones. *old (never NULL) is what was there.
  */
 int os_signal(int sig, void (*handler)(int, siginfo_t *, void *),
 	      struct sigaction *old);
+/* Gives the thread the signal mask that a handler's context came with. */
+void os_signal_unblock(const sigset_t *mask);
 /* Has the signal a handler: neither the default action nor "ignore"? */
 bool os_signal_handled(int sig);
 /* Puts the default action back, and sends the signal if asked. */

@@ -150,16 +150,22 @@ void os_futex_wake(_Atomic uint32_t *word, int count)
 #define THREAD_STACK_BYTES ((size_t)256 << 10)
 
 /* Every signal but those that an instruction of the thread itself raises. */
+static void async_signals(sigset_t *set)
+{
+	static const int synchronous[] = { SIGSEGV, SIGBUS,  SIGFPE,
+					   SIGILL,  SIGTRAP, SIGABRT };
+	size_t i;
+
+	sigfillset(set);
+	for (i = 0; i < ARRAY_SIZE(synchronous); i++)
+		sigdelset(set, synchronous[i]);
+}
+
 static void block_async_signals(sigset_t *old)
 {
-	static const int synchronous[] = {SIGSEGV, SIGBUS,  SIGFPE,
-					  SIGILL,  SIGTRAP, SIGABRT};
 	sigset_t set;
-	unsigned i;
 
-	sigfillset(&set);
-	for (i = 0; i < ARRAY_SIZE(synchronous); i++)
-		sigdelset(&set, synchronous[i]);
+	async_signals(&set);
 	pthread_sigmask(SIG_SETMASK, &set, old);
 }
 
@@ -319,8 +325,13 @@ int os_signal(int sig, void (*handler)(int, siginfo_t *, void *),
 			       .sa_flags =
 				       SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
 
-	sigemptyset(&sa.sa_mask);
+	async_signals(&sa.sa_mask);
 	return result(sigaction(sig, &sa, old));
+}
+
+void os_signal_unblock(const sigset_t *mask)
+{
+	pthread_sigmask(SIG_SETMASK, mask, NULL);
 }
 
 bool os_signal_handled(int sig)

@@ -22,8 +22,11 @@
  * the application's code, which holds none of our locks, and checked accesses
  * (access.c) only touch pages that are resident and permitted.
  *
- * SA_NODEFER: the callback may be left by siglongjmp() with or without a
- * saved mask.
+ * While a fault is resolved asynchronous signals are blocked: a handler of
+ * the application that touches guest memory would otherwise meet the locks
+ * of its own thread. The callback and foreign handlers run with the mask of
+ * the interrupted code (and SA_NODEFER), so they may be left by siglongjmp()
+ * with or without a saved mask.
  */
 #include "trap.h"
 
@@ -139,6 +142,7 @@ static void pass_on(int sig, siginfo_t *si, void *context)
 {
 	const struct sigaction *old = sig == SIGSEGV ? &old_segv : &old_bus;
 
+	os_signal_unblock(&((const ucontext_t *)context)->uc_sigmask);
 	if (old->sa_flags & SA_SIGINFO) {
 		old->sa_sigaction(sig, si, context);
 		return;
@@ -160,6 +164,8 @@ static bool ask(struct vvm *vm, const struct vvm_fault *fault)
 
 	if (!callback)
 		return false;
+	/* it may leave by siglongjmp() without restoring a mask */
+	os_signal_unblock(&((const ucontext_t *)fault->context)->uc_sigmask);
 	stat_add(vm->api, VVM_STAT_denied, 1);
 	return callback(vm, fault, atomic_load(&vm->on_fault_arg)) == VVM_RETRY;
 }
@@ -206,6 +212,8 @@ static void on_signal(int sig, siginfo_t *si, void *context)
 		vm = find_space(si, context, &fault);
 	if (vm)
 		fault.error = resolve(vm, sig, &fault);
+	if (vm && fault.error == -VVM_EUNMAPPED)
+		vm = NULL; /* it was there a moment ago */
 	if (vm ? fault.error && !ask(vm, &fault)
 	       : sig == SIGSEGV || !maybe_unmapped(si))
 		pass_on(sig, si, context);
