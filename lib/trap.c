@@ -14,9 +14,9 @@
  *
  * A signal handler belongs to the process, hence the one piece of global
  * state in the library: a fixed table of spaces. An entry is looked at
- * without a lock; `looking` keeps trap_unregister() from returning while
- * anybody does. It is not held across the callback, which may leave by
- * siglongjmp().
+ * without a lock; its `users` keep trap_unregister() from returning while
+ * a handler looks at the space or resolves a fault in it. They are not held
+ * across the callback, which may leave by siglongjmp().
  *
  * Taking the space lock here is safe: plain accesses that can fail happen in
  * the application's code, which holds none of our locks, and checked accesses
@@ -36,8 +36,10 @@
 
 #include "inline.h"
 
-static _Atomic(struct vvm *) spaces[TRAP_SPACES];
-static _Atomic unsigned looking;
+static struct entry {
+	_Atomic(struct vvm *) vm;
+	_Atomic unsigned users;
+} entries[TRAP_SPACES];
 static struct sigaction old_segv, old_bus; /* of before our first one */
 static struct lock installing = {.rank = LOCK_MISC};
 static bool installed; /* (installing) */
@@ -85,22 +87,37 @@ static bool describe(struct vvm *vm, const siginfo_t *si, void *context,
 	return r != NULL;
 }
 
-/* The space whose region was hit, or NULL. */
-static struct vvm *find_space(const siginfo_t *si, void *context,
-			      struct vvm_fault *fault)
+/* The space of an entry, which stays until put_space(). NULL: none. */
+static struct vvm *get_space(struct entry *e)
 {
-	struct vvm *vm, *found = NULL;
-	unsigned i;
+	struct vvm *vm;
 
-	atomic_fetch_add(&looking, 1);
-	for (i = 0; i < TRAP_SPACES && !found; i++) {
-		vm = atomic_load(&spaces[i]);
-		if (vm && !space_forked(vm) &&
-		    describe(vm, si, context, fault))
-			found = vm;
+	atomic_fetch_add(&e->users, 1);
+	vm = atomic_load(&e->vm);
+	return vm && !space_forked(vm) ? vm : NULL;
+}
+
+static void put_space(struct entry *e)
+{
+	atomic_fetch_sub(&e->users, 1);
+}
+
+/* The space that was hit, got by *held, or NULL. */
+static struct vvm *find_space(const siginfo_t *si, void *context,
+			      struct vvm_fault *fault, struct entry **held)
+{
+	struct entry *e;
+
+	for (e = entries; e < entries + TRAP_SPACES; e++) {
+		struct vvm *vm = get_space(e);
+
+		if (vm && describe(vm, si, context, fault)) {
+			*held = e;
+			return vm;
+		}
+		put_space(e);
 	}
-	atomic_fetch_sub(&looking, 1);
-	return found;
+	return NULL;
 }
 
 /* What a SIGBUS of thread mode was for: the page tells. */
@@ -181,21 +198,20 @@ static bool maybe_unmapped(const siginfo_t *si)
 	static _Atomic uintptr_t tried[64];
 	uint64_t thread = (uint64_t)(uintptr_t)__builtin_thread_pointer();
 	uintptr_t addr = (uintptr_t)si->si_addr;
-	struct vvm *vm;
+	struct entry *e;
 	unsigned i;
 
 	if (si->si_code != BUS_ADRERR)
 		return false;
-	atomic_fetch_add(&looking, 1);
-	for (i = 0; i < TRAP_SPACES; i++) {
-		vm = atomic_load(&spaces[i]);
-		if (vm && vm->lanes && atomic_load(&vm->mapping.word))
-			break;
-	}
-	atomic_fetch_sub(&looking, 1);
-	if (i < TRAP_SPACES) {
-		os_yield();
-		return true;
+	for (e = entries; e < entries + TRAP_SPACES; e++) {
+		struct vvm *vm = get_space(e);
+		bool busy = vm && vm->lanes && atomic_load(&vm->mapping.word);
+
+		put_space(e);
+		if (busy) {
+			os_yield();
+			return true;
+		}
 	}
 	i = (unsigned)(thread * 0x9e3779b97f4a7c15u >> 58);
 	return atomic_exchange(&tried[i], addr) != addr;
@@ -204,14 +220,17 @@ static bool maybe_unmapped(const siginfo_t *si)
 static void on_signal(int sig, siginfo_t *si, void *context)
 {
 	struct vvm_fault fault;
-	int saved = errno;
 	struct vvm *vm = NULL;
+	struct entry *held;
+	int saved = errno;
 
 	/* SI_QUEUE: our own, from kernels without UFFDIO_POISON. */
 	if (si->si_code > 0 || (sig == SIGBUS && si->si_code == SI_QUEUE))
-		vm = find_space(si, context, &fault);
-	if (vm)
+		vm = find_space(si, context, &fault, &held);
+	if (vm) {
 		fault.error = resolve(vm, sig, &fault);
+		put_space(held);
+	}
 	if (vm && fault.error == -VVM_EUNMAPPED)
 		vm = NULL; /* it was there a moment ago */
 	if (vm ? fault.error && !ask(vm, &fault)
@@ -246,15 +265,15 @@ static void install_all(void)
 
 int trap_register(struct vvm *vm)
 {
-	unsigned i;
+	struct entry *e;
 
-	for (i = 0; i < TRAP_SPACES; i++)
-		if (atomic_load(&spaces[i]) == vm)
+	for (e = entries; e < entries + TRAP_SPACES; e++)
+		if (atomic_load(&e->vm) == vm)
 			return 0;
-	for (i = 0; i < TRAP_SPACES; i++) {
+	for (e = entries; e < entries + TRAP_SPACES; e++) {
 		struct vvm *none = NULL;
 
-		if (atomic_compare_exchange_strong(&spaces[i], &none, vm)) {
+		if (atomic_compare_exchange_strong(&e->vm, &none, vm)) {
 			install_all();
 			return 0;
 		}
@@ -264,13 +283,14 @@ int trap_register(struct vvm *vm)
 
 void trap_unregister(struct vvm *vm)
 {
-	unsigned i;
+	struct entry *e;
 
-	for (i = 0; i < TRAP_SPACES; i++) {
+	for (e = entries; e < entries + TRAP_SPACES; e++) {
 		struct vvm *it = vm;
 
-		atomic_compare_exchange_strong(&spaces[i], &it, NULL);
+		if (!atomic_compare_exchange_strong(&e->vm, &it, NULL))
+			continue;
+		while (atomic_load(&e->users))
+			os_yield();
 	}
-	while (atomic_load(&looking))
-		os_yield();
 }

@@ -289,8 +289,8 @@ int vvm_close(struct vvm *vm)
 		return 0;
 	if (space_forked(vm))
 		return -ECHILD;
-	trap_unregister(vm);
 	mapping_unmap_all(vm);
+	trap_unregister(vm);
 	atomic_store(&vm->stopping, true);
 	handlers_stop(vm);
 	reclaim_stop(vm);
