@@ -236,7 +236,8 @@ int vvm_map(struct vvm *vm, uint64_t *addr, uint64_t len, unsigned prot,
  * Their content is gone, frames and slots are free on return. Threads blocked
  * on a page of the range get SIGSEGV. Waits for I/O in flight on the range.
  * -EINVAL unaligned, or past 2^48; -EBUSY a page of it is pinned;
- * -ENOMEM no memory to split a region.
+ * -ENOMEM no memory, or kernel mappings, to split a region; of several
+ * regions some may be gone then.
  */
 int vvm_unmap(struct vvm *vm, uint64_t addr, uint64_t len);
 
@@ -251,7 +252,8 @@ int vvm_protect(struct vvm *vm, uint64_t addr, uint64_t len, unsigned prot);
  * DONTNEED waits for reads in flight on the range; slots of pages that are
  * just being written come back when the write ends.
  * -EINVAL unaligned, past 2^48 or unknown advice; -VVM_EUNMAPPED: not wholly
- * mapped; -EBUSY: DONTNEED and a page is pinned; -ENOMEM: no memory to split.
+ * mapped; -EBUSY: DONTNEED and a page is pinned; -ENOMEM: no memory to split,
+ * or the kernel would not free (part of the range may read as zeros then).
  */
 int vvm_advise(struct vvm *vm, uint64_t addr, uint64_t len,
 	       enum vvm_advice advice);

@@ -509,6 +509,18 @@ static unsigned write_victims(struct evictor *ev, const struct piece *p,
 	return freed;
 }
 
+/* Is there anything to look at? If not, the mappings are left alone. */
+static bool any_evictable(struct evictor *ev, const struct piece *p)
+{
+	bool young = in_grace(ev->vm, p->block);
+	unsigned i;
+
+	for (i = p->first; i < p->end; i++)
+		if (evictable(ev->vm, p->block->pte[i], young))
+			return true;
+	return false;
+}
+
 /* The whole step for one piece. Returns true when it had victims. */
 static bool evict_piece(struct evictor *ev, const struct piece *p,
 			unsigned pressure, uint64_t target, unsigned *freed)
@@ -555,7 +567,7 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 	unsigned pressure = clock_pressure(ev->vm);
 	uint64_t writing = ev->writing_pages;
 	gaddr_t addr = b->base;
-	bool victims = false, progress;
+	bool victims = false, looked = false, progress;
 	struct piece p;
 
 	if (b->writing) /* one write-back generation at a time */
@@ -565,11 +577,18 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 
 		if (found >= target)
 			break;
-		victims |= evict_piece(ev, &p, pressure, target - found, freed);
+		if (any_evictable(ev, &p)) {
+			looked = true;
+			victims |= evict_piece(ev, &p, pressure, target - found,
+					       freed);
+		}
 		addr = b->base + pages_to_bytes(p.end);
 		if (p.end == BLOCK_PAGES)
 			break;
 	}
+	/* All too fresh: that is no barren turn, and time will tell. */
+	if (!looked && in_grace(ev->vm, b))
+		return EVICT_SKIPPED;
 	progress = *freed || ev->writing_pages > writing;
 	/* With swap full, rising pressure gets at the clean pages. */
 	clock_found(ev->vm, progress || (victims && !ev->swap_full));

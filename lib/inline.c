@@ -309,10 +309,12 @@ int inline_fault(struct vvm *vm, gaddr_t addr, bool write)
 		if (write && v.was == PAGE_FRESH)
 			zeros_ahead(&v, v.step.host, advice);
 	}
-	fault_count(lane->actor, v.was, rc < 0 ? FAULT_FAILED : FAULT_DONE,
+	fault_count(lane->actor, v.was,
+		    rc < 0 && rc != -VVM_EUNMAPPED ? FAULT_FAILED : FAULT_DONE,
 		    write);
 	stat_latency(lane->actor, os_now_ns() - start_ns);
-	return rc;
+	/* To the callback one lack of memory is as good as another. */
+	return rc == -ENOMEM ? -VVM_ENOFRAME : rc;
 }
 
 int inline_init(struct vvm *vm)

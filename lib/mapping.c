@@ -31,6 +31,7 @@
 
 #include "fault.h"
 #include "log.h"
+#include "trap.h"
 
 #define PLACE_TRIES 64	/* host ranges looked at for a free guest range */
 #define PUNCH_TRIES 100
@@ -420,6 +421,8 @@ static int dismantle(struct vvm *vm, struct region *r)
 	struct region *next;
 	int rc;
 
+	if (vm->lanes)
+		trap_unmapped();
 	for (; r; r = next) {
 		next = r->next;
 		rc = os_unmap_keep(r->host, r->end - r->start);

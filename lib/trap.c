@@ -41,6 +41,8 @@ static struct entry {
 	_Atomic unsigned users;
 } entries[TRAP_SPACES];
 static struct sigaction old_segv, old_bus; /* of before our first one */
+/* Counts unmappings, so that an address used again gets a new free try. */
+static _Atomic unsigned unmappings;
 static struct lock installing = {.rank = LOCK_MISC};
 static bool installed; /* (installing) */
 
@@ -214,6 +216,7 @@ static bool maybe_unmapped(const siginfo_t *si)
 		}
 	}
 	i = (unsigned)(thread * 0x9e3779b97f4a7c15u >> 58);
+	addr ^= (uintptr_t)atomic_load(&unmappings) << 48;
 	return atomic_exchange(&tried[i], addr) != addr;
 }
 
@@ -261,6 +264,11 @@ static void install_all(void)
 	install(SIGBUS, &old_bus);
 	installed = true;
 	lock_drop(&installing);
+}
+
+void trap_unmapped(void)
+{
+	atomic_fetch_add(&unmappings, 1);
 }
 
 int trap_register(struct vvm *vm)

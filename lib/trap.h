@@ -15,6 +15,8 @@
  * handlers the first time. Idempotent. -EAGAIN: TRAP_SPACES spaces have one.
  */
 int trap_register(struct vvm *vm);
+/* A region was unmapped: see maybe_unmapped(). */
+void trap_unmapped(void);
 /* The opposite; returns when no handler looks at vm any more. Idempotent. */
 void trap_unregister(struct vvm *vm);
 
