@@ -474,8 +474,10 @@ static void choose(struct evictor *ev, const struct piece *p,
 		referenced += used;
 		if (used && (b->pte[i] & PTE_PREFETCHED))
 			note_prefetched(ev, b, i);
+		/* Swap full: dirty victims must not stand for clean ones. */
 		if (!visit(ev, b, i, used, pressure) ||
-		    v->clean_count + v->dirty_count >= target)
+		    v->clean_count + (ev->swap_full ? 0 : v->dirty_count) >=
+			    target)
 			continue;
 		if (b->pte[i] & PTE_DIRTY) {
 			v->dirty[v->dirty_count++] = (uint16_t)i;

@@ -11,8 +11,9 @@
  *	NOTHING	 go on; the clock counts barren turns, the policy gets stricter
  *	SKIPPED, or every write-back in use: wait for a completion or BUSY_US
  *	EMPTY	 nothing is resident: wait
- *	swap full: back off, from BUSY_US up to FULL_US, since nothing but the
- *		 application can change that; tell it (vvm_on_low_space())
+ *	swap full: tell the application (vvm_on_low_space()); go on until no
+ *		 clean page is left to evict, then back off, from BUSY_US up to
+ *		 FULL_US, since nothing but the application can change that
  *
  * While it works it refreshes the published values, at most every
  * PUBLISH_US, and once more before it sleeps.
@@ -88,17 +89,26 @@ static void publish(struct reclaimer *r, bool now)
 	space_publish(r->vm);
 }
 
+/*
+ * Only clean pages can go. Until the hand has gone round at every pressure
+ * there may be some; from then on it is up to the application.
+ */
+static int64_t swap_is_full(struct reclaimer *r)
+{
+	call_low_space(r);
+	if (clock_pressure(r->vm) <= PTE_AGE_MAX)
+		return 0;
+	r->backoff_us = MIN(MAX(r->backoff_us * 2, BUSY_US), FULL_US);
+	return r->backoff_us;
+}
+
 /* How long to wait for completions after this step; 0: step on. */
 static int64_t after_step(struct reclaimer *r, enum evict_result result)
 {
-	if (r->evictor.swap_full && result != EVICT_EMPTY) {
-		r->evictor.swap_full = false;
-		call_low_space(r);
-		r->backoff_us = MIN(MAX(r->backoff_us * 2, BUSY_US), FULL_US);
-		return r->backoff_us;
-	}
 	if (result == EVICT_FREED)
 		r->backoff_us = 0;
+	else if (r->evictor.swap_full && result == EVICT_NOTHING)
+		return swap_is_full(r);
 	if (list_empty(&r->evictor.idle) || result == EVICT_SKIPPED ||
 	    result == EVICT_EMPTY)
 		return BUSY_US;
