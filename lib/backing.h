@@ -13,7 +13,8 @@
 #define IO_MAX_PAGES 256
 
 /*
- * One transfer between a buffer and consecutive slots. Owned by the caller, untouched by it
+ * One transfer between a buffer and consecutive slots. Owned by the caller,
+ * untouched by it
  * from the start of the transfer until done() was called.
  */
 struct io {

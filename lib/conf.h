@@ -33,7 +33,7 @@
 	X(ENUM, faults, FAULTS, "thread", "thread|inline",                     \
 	  "who resolves a fault: handler threads, or the faulting thread")     \
 	X(UINT, handlers, HANDLERS, "0", "threads",                            \
-	  "handler threads; 0: one for every two CPUs, at most 4")                   \
+	  "handler threads of thread mode; 0: one for two CPUs, at most 4")    \
 	X(UINT, low_pct, LOW_PCT, "2", "% of the budget",                      \
 	  "reclaim starts when fewer frames than this are free")               \
 	X(UINT, high_pct, HIGH_PCT, "4", "% of the budget",                    \

@@ -20,9 +20,6 @@
 #include "fault.h"
 
 #include <errno.h>
-#include <string.h>
-
-#include "log.h"
 
 /* ---- the steps: all => space lock (read) and block lock held ---- */
 

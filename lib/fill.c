@@ -141,9 +141,8 @@ static bool follows(const struct block *b, unsigned i, uint64_t slot)
  * Index range [*low, *high) of b that shares region and stripe with host, the
  * address of index i: one descriptor and one host run. => space lock held.
  */
-static void run_limits(struct vvm *vm, const struct region *r,
-		       const struct block *b, unsigned i, unsigned *low,
-		       unsigned *high)
+static void run_limits(const struct region *r, const struct block *b,
+		       unsigned i, unsigned *low, unsigned *high)
 {
 	gaddr_t start = MAX(b->base, r->start);
 	gaddr_t end = MIN(b->base + BLOCK_BYTES, r->end);
@@ -151,7 +150,6 @@ static void run_limits(struct vvm *vm, const struct region *r,
 	haddr_t stripe = host >> r->stripe_shift << r->stripe_shift;
 	haddr_t stripe_end = stripe + ((haddr_t)1 << r->stripe_shift);
 
-	(void)vm;
 	if (region_to_host(r, start) < stripe)
 		start = region_to_guest(r, stripe);
 	if (region_to_host(r, end - 1) >= stripe_end)
@@ -228,7 +226,7 @@ unsigned fill_widen(struct vvm *vm, struct vvm_stat_actor *actor,
 	r = regions_at_host(&vm->regions, fill->host);
 	if (r) {
 		lock_take(&fill->block->lock);
-		run_limits(vm, r, fill->block, fill->first, &low, &high);
+		run_limits(r, fill->block, fill->first, &low, &high);
 		after = MIN(after, room - fill->io.pages);
 		added = widen_behind(vm, actor, fill, high, after);
 		before = MIN(before, room - fill->io.pages);
@@ -250,7 +248,7 @@ static bool claim_in_block(struct vvm *vm, struct vvm_stat_actor *actor,
 		i++;
 	if (i == end)
 		return false;
-	run_limits(vm, r, b, i, &low, &high);
+	run_limits(r, b, i, &low, &high);
 	high = MIN(high, end);
 	for (n = 1; n < fill->room && n < IO_MAX_PAGES && i + n < high; n++)
 		if (!follows(b, i + n, pte_slot(b->pte[i]) + n))
@@ -350,7 +348,7 @@ unsigned fill_zeros_ahead(struct vvm *vm, struct vvm_stat_actor *actor,
 		i = page_index(addr);
 		b = space_lock_block(vm, addr);
 		if (b) {
-			run_limits(vm, r, b, i, &low, &high);
+			run_limits(r, b, i, &low, &high);
 			n = fresh_run(b, i, MIN(high, i + count));
 			n = spare_frames(vm, actor, n);
 			if (n)

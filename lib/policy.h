@@ -39,7 +39,9 @@ struct policy_ops {
 
 extern const struct policy_ops policy_clock;
 
-/* By the word of the settings table; NULL: no such policy. */
+/* By its place among the words of the settings table (POLICY). */
+const struct policy_ops *policy_at(unsigned index);
+/* By its word there; NULL: no such policy. */
 const struct policy_ops *policy_find(const char *name);
 
 #endif

@@ -6,7 +6,8 @@
  *
  * A ring belongs to one thread, the one that first calls ring_run(); nothing
  * here locks. Another thread may open it, start operations before that first
- * ring_run(), and close it after the owner's last. Callbacks run inside ring_run() and may queue further operations,
+ * ring_run(), and close it after the owner's last. Callbacks run inside
+ * ring_run() and may queue further operations,
  * never call ring_run(). No malloc after ring_open(); operations and watches
  * are the caller's memory and stay untouched until their callback.
  */

@@ -188,7 +188,7 @@ int space_new(struct vvm **out, const struct conf *conf)
 		space_free(vm);
 		return rc;
 	}
-	vm->policy = policy_find("clock");
+	vm->policy = policy_at((unsigned)conf->policy);
 	vm->api = stat_actor(&vm->stats, VVM_STAT_API);
 	space_publish(vm);
 	*out = vm;
