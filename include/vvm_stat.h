@@ -35,6 +35,7 @@
 	X(faults_spurious, COUNT, "of these: resolved before they were read")  \
 	X(faults_failed, COUNT, "of these: ended in SIGBUS")                   \
 	X(zero_ahead_pages, COUNT, "zero pages filled ahead of a first touch") \
+	X(intent_pages, COUNT, "read faults filled for the write to come")     \
 	X(api_fills, COUNT, "pages filled by vvm_touch, pin, load and store")  \
 	X(stalls, COUNT, "faults that had to wait for a free frame")           \
 	X(stall_us, COUNT, "time that faults waited for a free frame")         \

@@ -23,26 +23,33 @@
 
 /* ---- the steps: all => space lock (read) and block lock held ---- */
 
-/* FRESH: zeros, without I/O. A read leaves it CLEAN with no slot. */
+/*
+ * FRESH: zeros, without I/O. A read leaves it CLEAN with no slot, unless it
+ * is likely to be written next.
+ */
 static enum fault_result fill_zero(struct step *s)
 {
 	uint64_t got = 0;
+	bool write;
 	int rc = 0;
 
 	if (!space_take_frames(s->vm, s->actor, 1, 0))
 		return FAULT_NOFRAME;
-	if (s->write)
+	write = s->write || fill_intends(s->region);
+	if (write)
 		rc = os_uffd_zero(s->uffd, s->host, PAGE_BYTES, &got);
-	if (!s->write || rc == -EEXIST)
-		fill_put(s->vm, s->uffd, s->host, NULL, 1, !s->write, &rc);
+	if (!write || rc == -EEXIST)
+		fill_put(s->vm, s->uffd, s->host, NULL, 1, !write, &rc);
 	if (rc < 0) {
 		space_give_frames(s->vm, s->actor, 1);
 		return fill_error(rc);
 	}
 	space_move(s->vm, s->actor, s->block, s->index,
-		   s->write ? PAGE_DIRTY : PAGE_CLEAN, 0);
+		   write ? PAGE_DIRTY : PAGE_CLEAN, 0);
 	fill_admit(s->vm, s->block, s->index, false);
 	s->block->filled_us = os_now_us();
+	if (!s->write)
+		fill_note_intent(s->actor, s->region, write, 1);
 	s->woke = true;
 	return FAULT_DONE;
 }
@@ -60,10 +67,14 @@ static enum fault_result claim(struct step *s)
 /* CLEAN or WRITING, and somebody writes: it is the only copy from now on. */
 static enum fault_result make_dirty(struct step *s)
 {
+	pte_t e = s->block->pte[s->index];
 	int rc = os_uffd_wp(s->uffd, s->host, PAGE_BYTES, false);
 
 	if (rc < 0)
 		return fill_error(rc);
+	if (pte_state(e) == PAGE_CLEAN &&
+	    (pte_age(e) == s->vm->policy->new_age || (e & PTE_PREFETCHED)))
+		intent_written(&s->region->intent);
 	space_move(s->vm, s->actor, s->block, s->index, PAGE_DIRTY, 0);
 	s->block->pte[s->index] &= ~PTE_PREFETCHED;
 	s->block->filled_us = os_now_us();

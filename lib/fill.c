@@ -9,8 +9,10 @@
  *
  * A page read for reading is installed write-protected and CLEAN, keeping its
  * slot. One read for writing is installed writable and DIRTY, its slot given
- * back: no second event. Pages that come along with it (readahead) are CLEAN
- * and marked PREFETCHED until the clock sees them used.
+ * back: no second event. So is one read for reading in a region where what is
+ * read is usually written next (intent.c). Pages that come along with it
+ * (readahead) are installed as for reading and marked PREFETCHED until the
+ * clock sees them used.
  *
  * Pages that come along are not mapped: they are write-protected (markers,
  * 0.04 us a page) and written into the memfd. The total cost is that of
@@ -109,9 +111,24 @@ void fill_admit(struct vvm *vm, struct block *b, unsigned i, bool prefetched)
 
 /* ---- claim ---- */
 
+bool fill_intends(struct region *r)
+{
+	return (r->prot & VVM_WRITE) && intent_ask(&r->intent);
+}
+
+void fill_note_intent(struct vvm_stat_actor *actor, struct region *r,
+		      bool intended, unsigned n)
+{
+	if (!n)
+		return;
+	if (intended)
+		stat_add(actor, VVM_STAT_intent_pages, n);
+	else
+		intent_filled(&r->intent, n);
+}
+
 void fill_claim(struct fill *fill, struct vvm *vm, struct vvm_stat_actor *actor,
-		const struct region *r, struct block *b, gaddr_t addr,
-		bool write)
+		struct region *r, struct block *b, gaddr_t addr, bool write)
 {
 	unsigned i = page_index(addr);
 	uint64_t slot = pte_slot(b->pte[i]);
@@ -121,7 +138,10 @@ void fill_claim(struct fill *fill, struct vvm *vm, struct vvm_stat_actor *actor,
 	fill->block = b;
 	fill->first = fill->demand = i;
 	fill->has_demand = true;
-	fill->write = write;
+	fill->intended = fill_intends(r);
+	fill->write = write || fill->intended;
+	if (!write)
+		fill_note_intent(actor, r, fill->intended, 1);
 	fill->host = region_to_host(r, addr);
 	fill->uffd = space_uffd(vm, r, fill->host);
 	fill->advice = r->advice;
@@ -170,19 +190,23 @@ static unsigned spare_frames(struct vvm *vm, struct vvm_stat_actor *actor,
 	return n;
 }
 
-/* Claims pages [from, from + n) of b as part of the fill. */
+/* Claims pages [from, from + n) of its block as part of the fill. */
 static void claim_pages(struct vvm *vm, struct vvm_stat_actor *actor,
-			struct block *b, unsigned from, unsigned n)
+			struct region *r, struct fill *fill, unsigned from,
+			unsigned n)
 {
+	struct block *b = fill->block;
 	unsigned i;
 
 	for (i = from; i < from + n; i++)
 		space_move(vm, actor, b, i, PAGE_FILLING, pte_slot(b->pte[i]));
 	stat_add(actor, VVM_STAT_prefetch_pages, n);
+	fill_note_intent(actor, r, fill->intended, n);
 }
 
 static unsigned widen_behind(struct vvm *vm, struct vvm_stat_actor *actor,
-			     struct fill *fill, unsigned high, unsigned most)
+			     struct region *r, struct fill *fill,
+			     unsigned high, unsigned most)
 {
 	struct block *b = fill->block;
 	unsigned end = fill->first + fill->io.pages, n = 0;
@@ -191,13 +215,14 @@ static unsigned widen_behind(struct vvm *vm, struct vvm_stat_actor *actor,
 	       follows(b, end + n, fill->io.slot + fill->io.pages + n))
 		n++;
 	n = spare_frames(vm, actor, n);
-	claim_pages(vm, actor, b, end, n);
+	claim_pages(vm, actor, r, fill, end, n);
 	fill->io.pages += n;
 	return n;
 }
 
 static unsigned widen_before(struct vvm *vm, struct vvm_stat_actor *actor,
-			     struct fill *fill, unsigned low, unsigned most)
+			     struct region *r, struct fill *fill, unsigned low,
+			     unsigned most)
 {
 	struct block *b = fill->block;
 	unsigned n = 0;
@@ -206,7 +231,7 @@ static unsigned widen_before(struct vvm *vm, struct vvm_stat_actor *actor,
 	       follows(b, fill->first - n - 1, fill->io.slot - n - 1))
 		n++;
 	n = spare_frames(vm, actor, n);
-	claim_pages(vm, actor, b, fill->first - n, n);
+	claim_pages(vm, actor, r, fill, fill->first - n, n);
 	fill->first -= n;
 	fill->host -= pages_to_bytes(n);
 	fill->io.addr -= pages_to_bytes(n);
@@ -228,9 +253,9 @@ unsigned fill_widen(struct vvm *vm, struct vvm_stat_actor *actor,
 		lock_take(&fill->block->lock);
 		run_limits(r, fill->block, fill->first, &low, &high);
 		after = MIN(after, room - fill->io.pages);
-		added = widen_behind(vm, actor, fill, high, after);
+		added = widen_behind(vm, actor, r, fill, high, after);
 		before = MIN(before, room - fill->io.pages);
-		added += widen_before(vm, actor, fill, low, before);
+		added += widen_before(vm, actor, r, fill, low, before);
 		lock_drop(&fill->block->lock);
 	}
 	rwlock_end_read(&vm->lock);
@@ -261,13 +286,14 @@ static bool claim_in_block(struct vvm *vm, struct vvm_stat_actor *actor,
 	fill->first = i;
 	fill->has_demand = false;
 	fill->write = false;
+	fill->intended = fill_intends(r);
 	fill->io.addr = b->base + pages_to_bytes(i);
 	fill->io.order = NULL;
 	fill->io.slot = pte_slot(b->pte[i]);
 	fill->io.pages = n;
 	fill->host = region_to_host(r, fill->io.addr);
 	fill->uffd = space_uffd(vm, r, fill->host);
-	claim_pages(vm, actor, b, i, n);
+	claim_pages(vm, actor, r, fill, i, n);
 	return true;
 }
 
@@ -447,13 +473,14 @@ static void install_ahead(struct fill *fill, struct vvm_stat_actor *actor,
 	haddr_t host = fill->host + pages_to_bytes(i);
 	unsigned end = i + n;
 	int rc = install_unmapped(fill->vm, fill->uffd, host,
-				  fill->io.buf + pages_to_bytes(i), n, true);
+				  fill->io.buf + pages_to_bytes(i), n,
+				  !fill->intended);
 
 	for (; i < end; i++) {
 		if (rc < 0)
 			unclaim(fill, actor, i);
 		else
-			settle(fill, actor, i, false);
+			settle(fill, actor, i, fill->intended);
 	}
 }
 

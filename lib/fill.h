@@ -28,6 +28,7 @@ struct fill {
 	unsigned demand; /* of the page that somebody waits for */
 	bool has_demand; /* false: all of it is prefetch */
 	bool write;	 /* the demanded page shall be DIRTY */
+	bool intended;	 /* so shall the others: they will likely be written */
 	unsigned advice; /* of the demanded page's region */
 	haddr_t host;	 /* of the first page */
 	int uffd;
@@ -39,8 +40,7 @@ struct fill {
  * and room set.
  */
 void fill_claim(struct fill *fill, struct vvm *vm, struct vvm_stat_actor *actor,
-		const struct region *r, struct block *b, gaddr_t addr,
-		bool write);
+		struct region *r, struct block *b, gaddr_t addr, bool write);
 /*
  * Widens a claimed fill by up to `after` pages behind and `before` pages in
  * front of it, as far as the neighbours are swapped out in consecutive slots,
@@ -79,6 +79,14 @@ unsigned fill_put(struct vvm *vm, int uffd, haddr_t host, const char *from,
 		  unsigned n, bool protect, int *error);
 /* What an error of fill_put() means to the one who waits. */
 enum fault_result fill_error(int error);
+/*
+ * Shall pages of r that are filled for reading be DIRTY, since they will
+ * likely be written (intent.c)? => both: space lock held.
+ */
+bool fill_intends(struct region *r);
+/* n pages are filled for reading, with the answer of fill_intends(). */
+void fill_note_intent(struct vvm_stat_actor *actor, struct region *r,
+		      bool intended, unsigned n);
 /* A page has just become resident: its age. => block lock held. */
 void fill_admit(struct vvm *vm, struct block *b, unsigned i, bool prefetched);
 

@@ -16,6 +16,7 @@
 #define VVM_REGION_H
 
 #include "base.h"
+#include "intent.h"
 
 struct backing;
 
@@ -28,6 +29,7 @@ struct region {
 	uint64_t mapping_id;  /* (i) the vvm_map() call that it came from */
 	struct backing *backing; /* (i) */
 	char name[32];	      /* (i) */
+	struct intent intent; /* (a) */
 	struct region *next;  /* (m) on its way out: mapping.c */
 };
 

@@ -190,6 +190,42 @@ START_TEST(new_pages_are_new)
 }
 END_TEST
 
+static struct intent *intent_of(gaddr_t a)
+{
+	return &regions_at_guest(&vm->regions, a)->intent;
+}
+
+/* Only a write that follows the read soon tells something. */
+START_TEST(writes_after_reads_are_counted)
+{
+	engine_out(at(1), 1);
+	ck_assert_int_eq(engine_fault(at(0), false), FAULT_DONE);
+	ck_assert_int_eq(engine_fault(at(1), false), FAULT_DONE);
+	ck_assert_int_eq(engine_fault(at(2), true), FAULT_DONE);
+	ck_assert_uint_eq(intent_of(addr)->filled, 2);
+	ck_assert_uint_eq(intent_of(addr)->written, 0);
+	ck_assert_int_eq(engine_fault(at(1), true), FAULT_DONE);
+	ck_assert_uint_eq(intent_of(addr)->written, 1);
+	engine_cold(at(0), 1);
+	ck_assert_int_eq(engine_fault(at(0), true), FAULT_DONE);
+	ck_assert_uint_eq(intent_of(addr)->written, 1);
+	ck_assert_uint_eq(intent_of(addr)->filled, 2);
+}
+END_TEST
+
+START_TEST(zeros_for_the_write_to_come)
+{
+	intent_of(addr)->on = 1;
+	engine_remember();
+	ck_assert_int_eq(engine_fault(at(0), false), FAULT_DONE);
+	expect_state(at(0), PAGE_DIRTY);
+	engine_expect(C(faults) = 1, C(faults_zero) = 1, C(intent_pages) = 1,
+		      C(resident_pages) = 1, C(dirty_pages) = 1);
+	ck_assert_uint_eq(*ptr_of(at(0)), 0);
+	stamp(ptr_of(at(0)), at(0), 1); /* no event, or it hangs */
+}
+END_TEST
+
 START_TEST(a_write_ends_prefetched)
 {
 	gaddr_t next;
@@ -459,6 +495,8 @@ int main(void)
 	tcase_add_loop_test(tc, the_thread_goes_on, 0, (int)ARRAY_SIZE(cases));
 	tcase_add_test(tc, a_spurious_fault_wakes);
 	tcase_add_test(tc, new_pages_are_new);
+	tcase_add_test(tc, writes_after_reads_are_counted);
+	tcase_add_test(tc, zeros_for_the_write_to_come);
 	tcase_add_test(tc, a_write_ends_prefetched);
 	tcase_add_loop_test(tc, no_frame, 0, 4);
 	tcase_add_loop_test(tc, no_frame_needed, 0, 3);

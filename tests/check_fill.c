@@ -464,6 +464,44 @@ START_TEST(installed_for_writing)
 }
 END_TEST
 
+/* Where reads are usually followed by a write, the page and its company. */
+START_TEST(installed_for_the_write_to_come)
+{
+	unsigned i;
+
+	engine_out(at(10), 4);
+	engine_remember();
+	regions_at_guest(&vm->regions, addr)->intent.on = 1;
+	claim(10, false);
+	ck_assert_uint_eq(widen(0, 3), 3);
+	finish();
+	expect_range(10, 4, PAGE_DIRTY);
+	engine_expect(C(faults) = 1, C(faults_swapin) = 1, C(swapin_pages) = 4,
+		      C(swapin_reads) = 1, C(prefetch_pages) = 3,
+		      C(intent_pages) = 4, C(resident_pages) = 4,
+		      C(dirty_pages) = 4, C(swapped_pages) = -4);
+	ck_assert_uint_eq(slots_used(), 0);
+	for (i = 10; i < 14; i++) {
+		ck_assert_int_eq(!!(entry(at(i)) & PTE_PREFETCHED), i > 10);
+		expect_content(i, 1);
+		stamp(ptr_of(at(i)), at(i), 2); /* no event, or it hangs */
+		expect_content(i, 2);
+	}
+}
+END_TEST
+
+START_TEST(read_only_regions_are_filled_for_reading)
+{
+	engine_out(at(10), 1);
+	ck_assert_int_eq(mapping_protect(vm, at(0), at(BLOCK_PAGES), VVM_READ),
+			 0);
+	regions_at_guest(&vm->regions, addr)->intent.on = 1;
+	claim(10, false);
+	finish();
+	expect_state(at(10), PAGE_CLEAN);
+}
+END_TEST
+
 START_TEST(readahead_is_not_mapped_and_old)
 {
 	unsigned i;
@@ -797,6 +835,8 @@ int main(void)
 	tcase_add_test(tc, installed_for_reading);
 	tcase_add_test(tc, installed_for_reading_is_protected);
 	tcase_add_test(tc, installed_for_writing);
+	tcase_add_test(tc, installed_for_the_write_to_come);
+	tcase_add_test(tc, read_only_regions_are_filled_for_reading);
 	tcase_add_test(tc, readahead_is_not_mapped_and_old);
 	tcase_add_test(tc, ahead_is_installed_like_readahead);
 	tcase_add_test(tc, install_wakes_the_waiters);
