@@ -50,17 +50,17 @@
 
 static const char *const status_name[] = {"ok", "warn", "fail"};
 
-static void print_json(enum doctor_status status, const char *check,
-		       const char *remedy, const char *reason)
+static void output_check(struct doctor *d, enum doctor_status status,
+			 const char *check, const char *remedy,
+			 const char *reason)
 {
-	struct tool_json j;
+	struct record r = {.fields = 0};
 
-	tool_json_begin(&j, stdout);
-	tool_json_text(&j, "check", check);
-	tool_json_text(&j, "status", status_name[status]);
-	tool_json_text(&j, "reason", reason);
-	tool_json_text(&j, "remedy", remedy ? remedy : "");
-	tool_json_end(&j);
+	record_text(&r, "check", check);
+	record_text(&r, "status", status_name[status]);
+	record_text(&r, "reason", reason);
+	record_text(&r, "remedy", remedy ? remedy : "");
+	output_record(d->output, &r);
 }
 
 void doctor_report(struct doctor *d, enum doctor_status status,
@@ -74,8 +74,8 @@ void doctor_report(struct doctor *d, enum doctor_status status,
 	va_end(ap);
 	if (status > d->worst)
 		d->worst = status;
-	if (d->json) {
-		print_json(status, check, remedy, reason);
+	if (d->output->form != OUTPUT_TEXT) {
+		output_check(d, status, check, remedy, reason);
 		return;
 	}
 	printf("%-5s %-13s %s\n", status_name[status], check, reason);
@@ -393,9 +393,9 @@ static int verdict(struct doctor *d)
 {
 	bool usable = d->worst != DOCTOR_FAIL;
 
-	if (d->json)
-		print_json(d->worst, "summary", "",
-			   usable ? "libvvm can run" : "libvvm cannot run");
+	if (d->output->form != OUTPUT_TEXT)
+		output_check(d, d->worst, "summary", "",
+			     usable ? "libvvm can run" : "libvvm cannot run");
 	else
 		printf("\nlibvvm can%s run here%s.\n", usable ? "" : "not",
 		       d->worst == DOCTOR_WARN ? ", with the warnings above"
@@ -403,11 +403,13 @@ static int verdict(struct doctor *d)
 	return usable ? TOOL_OK : TOOL_FAILED;
 }
 
-int doctor_run(const char *swap_path, bool json)
+int doctor_run(const char *swap_path, struct output *output)
 {
-	struct doctor d = {.json = json, .swap_path = swap_path};
+	struct doctor d = {.output = output, .swap_path = swap_path};
 	struct vvm_probe probe = {0};
+	int status;
 
+	output_group(output, "check", tool_unix_us());
 	vvm_probe(&probe);
 	check_library(&d, &probe);
 	check_kernel(&d);
@@ -421,5 +423,8 @@ int doctor_run(const char *swap_path, bool json)
 	check_thp(&d);
 	check_segment_dir(&d);
 	doctor_swap(&d);
-	return verdict(&d);
+	status = verdict(&d);
+	output_group_end(output);
+	output_end(output);
+	return status;
 }

@@ -4,11 +4,12 @@
 #define VVM_DOCTOR_H
 
 #include <stdbool.h>
+#include "output.h"
 
 enum doctor_status { DOCTOR_OK, DOCTOR_WARN, DOCTOR_FAIL };
 
 struct doctor {
-	bool json;
+	struct output *output;
 	const char *swap_path;
 	enum doctor_status worst; /* of the checks so far */
 };
@@ -25,7 +26,7 @@ void doctor_report(struct doctor *d, enum doctor_status status,
  * Runs all checks. TOOL_OK: libvvm can run (there may be warnings);
  * TOOL_FAILED: it cannot. swap_path NULL: VVM_SWAP, or the default.
  */
-int doctor_run(const char *swap_path, bool json);
+int doctor_run(const char *swap_path, struct output *output);
 
 /* The checks of the swap path; takes up to a second. */
 void doctor_swap(struct doctor *d);

@@ -122,6 +122,9 @@ void sample_delta(struct sample *delta, const struct sample *now,
 		delta->latency[i] = now->latency[i] > old->latency[i]
 					    ? now->latency[i] - old->latency[i]
 					    : 0;
+	delta->kernel_faults = now->kernel_faults > old->kernel_faults
+				       ? now->kernel_faults - old->kernel_faults
+				       : 0;
 }
 
 double sample_latency_us(const struct sample *delta, double pct)
@@ -148,6 +151,19 @@ double sample_latency_us(const struct sample *delta, double pct)
 	}
 	/* Rounding of huge sums may miss the last step. */
 	return (double)vvm_stat_bucket_ns(VVM_STAT_BUCKETS) / 1000;
+}
+
+double sample_latency_sum_us(const struct sample *delta)
+{
+	double sum = 0;
+	unsigned i;
+
+	for (i = 0; i < VVM_STAT_BUCKETS; i++)
+		sum += (double)delta->latency[i] *
+		       ((double)vvm_stat_bucket_ns(i) +
+			(double)vvm_stat_bucket_ns(i + 1)) /
+		       2;
+	return sum / 1000;
 }
 
 double sample_pct(double part, double whole)

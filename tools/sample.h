@@ -21,11 +21,13 @@ enum sample_value {
 
 struct sample {
 	uint64_t at_us;		 /* CLOCK_MONOTONIC when it was taken */
+	uint64_t unix_us;	 /* CLOCK_REALTIME then */
 	uint64_t opened_unix_us; /* of the oldest space */
 	unsigned spaces;	 /* open ones */
 	int64_t counter[VVM_STAT_COUNTER_COUNT];
 	uint64_t value[VALUE_COUNT];
 	uint64_t latency[VVM_STAT_BUCKETS];
+	uint64_t kernel_faults; /* of the process, as the kernel counts */
 };
 
 /* Names and help of the two tables, by index. */
@@ -53,6 +55,8 @@ void sample_delta(struct sample *delta, const struct sample *now,
  * interpolated inside its bucket; NAN when there were none.
  */
 double sample_latency_us(const struct sample *delta, double pct);
+/* The time that all of them took, together. */
+double sample_latency_sum_us(const struct sample *delta);
 /* 100 * part / whole, NAN when whole is not positive. */
 double sample_pct(double part, double whole);
 

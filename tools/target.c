@@ -39,8 +39,11 @@
 /* Without a pidfd (seccomp) we look this often whether the process lives. */
 #define LOOK_US 100000
 
-/* Start time of a living process; 0: it is gone, or a zombie. */
-static uint64_t process_start(int pid)
+/* Fields of /proc/PID/stat, counted from 1. */
+enum { FIELD_MINFLT = 10, FIELD_MAJFLT = 12, FIELD_STARTTIME = 22 };
+
+/* A number of a living process; 0: it is gone, or a zombie. */
+static uint64_t process_number(int pid, int wanted)
 {
 	char path[32], text[1024];
 	char *p;
@@ -58,9 +61,14 @@ static uint64_t process_start(int pid)
 	p = strrchr(text, ')'); /* a command may contain one */
 	if (!p || p[1] != ' ' || p[2] == 'Z' || p[2] == 'X')
 		return 0;
-	for (field = 2; p && field < 22; field++)
+	for (field = 2; p && field < wanted; field++)
 		p = strchr(p + 1, ' ');
 	return p ? strtoull(p + 1, NULL, 10) : 0;
+}
+
+static uint64_t process_start(int pid)
+{
+	return process_number(pid, FIELD_STARTTIME);
 }
 
 /* ------------------------------------------------------------------ */
@@ -168,6 +176,7 @@ static void read_spaces(struct target *t, struct sample *sum)
 void target_sample(struct target *t, struct sample *out)
 {
 	char reason[SEGMENT_REASON_BYTES];
+	uint64_t kernel_faults;
 
 	/*
 	 * First the closed ones go: a new space takes the lowest number that
@@ -179,6 +188,13 @@ void target_sample(struct target *t, struct sample *out)
 	read_spaces(t, out);
 	sample_add(out, &t->closed);
 	out->at_us = tool_now_us();
+	out->unix_us = tool_unix_us();
+	/* When the process is gone, its last number. */
+	kernel_faults = process_number(t->pid, FIELD_MINFLT) +
+			process_number(t->pid, FIELD_MAJFLT);
+	if (kernel_faults)
+		t->kernel_faults = kernel_faults;
+	out->kernel_faults = t->kernel_faults;
 	/* These are yes or no, not amounts: yes if it is so for all spaces. */
 	out->value[VALUE_io_uring] =
 		out->spaces && out->value[VALUE_io_uring] == out->spaces;
@@ -242,21 +258,26 @@ void target_close(struct target *t)
 	t->pidfd = -1;
 }
 
-/* Sleeps for at most that long; true: the process ended. */
-static bool wait_once(struct target *t, uint64_t us)
+/* Sleeps for at most that long. */
+static enum target_event wait_once(struct target *t, uint64_t us, int wake_fd)
 {
 	struct timespec time = {.tv_sec = (time_t)(us / 1000000),
 				.tv_nsec = (long)(us % 1000000) * 1000};
-	struct pollfd fd = {.fd = t->pidfd, .events = POLLIN};
+	struct pollfd fd[2] = {{.fd = t->pidfd, .events = POLLIN},
+			       {.fd = wake_fd, .events = POLLIN}};
 
-	if (t->pidfd >= 0)
-		return ppoll(&fd, 1, &time, NULL) > 0;
-	nanosleep(&time, NULL);
-	return process_start(t->pid) != t->start;
+	/* poll(2) ignores a descriptor of -1. */
+	if (ppoll(fd, 2, &time, NULL) < 0)
+		return TARGET_DUE; /* a signal: the caller looks at the clock */
+	if (fd[0].revents ||
+	    (t->pidfd < 0 && process_start(t->pid) != t->start))
+		return TARGET_ENDED;
+	return fd[1].revents ? TARGET_WOKEN : TARGET_DUE;
 }
 
-bool target_wait(struct target *t, uint64_t until_us)
+enum target_event target_wait(struct target *t, uint64_t until_us, int wake_fd)
 {
+	enum target_event event;
 	uint64_t now;
 
 	while ((now = tool_now_us()) < until_us) {
@@ -264,10 +285,11 @@ bool target_wait(struct target *t, uint64_t until_us)
 
 		if (t->pidfd < 0 && us > LOOK_US)
 			us = LOOK_US;
-		if (wait_once(t, us))
-			return true;
+		event = wait_once(t, us, wake_fd);
+		if (event != TARGET_DUE)
+			return event;
 	}
-	return wait_once(t, 0);
+	return wait_once(t, 0, wake_fd);
 }
 
 /* ------------------------------------------------------------------ */

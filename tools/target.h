@@ -22,7 +22,8 @@ struct target {
 	char command[64];
 	struct target_space *space; /* open ones */
 	unsigned spaces;
-	struct sample closed; /* what spaces counted that are closed now */
+	uint64_t kernel_faults; /* at the last look */
+	struct sample closed;	/* what spaces counted that are closed now */
 };
 
 /*
@@ -38,8 +39,12 @@ void target_close(struct target *t);
  * last numbers.
  */
 void target_sample(struct target *t, struct sample *out);
-/* Waits until the moment (CLOCK_MONOTONIC us); true: the process ended. */
-bool target_wait(struct target *t, uint64_t until_us);
+enum target_event { TARGET_DUE, TARGET_ENDED, TARGET_WOKEN };
+/*
+ * Waits until the moment (CLOCK_MONOTONIC us), the end of the process, or
+ * until wake_fd (-1: none) is readable, whichever comes first.
+ */
+enum target_event target_wait(struct target *t, uint64_t until_us, int wake_fd);
 
 /*
  * The pids of which `dir` holds segments, ascending, each once; the caller

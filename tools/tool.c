@@ -184,12 +184,22 @@ char *tool_human(char buf[8], uint64_t bytes)
 	return buf;
 }
 
-uint64_t tool_now_us(void)
+static uint64_t clock_us(clockid_t clock)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(clock, &now);
 	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+uint64_t tool_now_us(void)
+{
+	return clock_us(CLOCK_MONOTONIC);
+}
+
+uint64_t tool_unix_us(void)
+{
+	return clock_us(CLOCK_REALTIME);
 }
 
 /* ------------------------------------------------------------------ */

@@ -28,7 +28,8 @@ uint64_t tool_number(const char *option, const char *text, uint64_t min,
 double tool_real(const char *option, const char *text, double min, double max);
 /* "256.0M", "1.5G": at most 8 bytes with the NUL; returns buf. */
 char *tool_human(char buf[8], uint64_t bytes);
-uint64_t tool_now_us(void); /* CLOCK_MONOTONIC */
+uint64_t tool_now_us(void);  /* CLOCK_MONOTONIC */
+uint64_t tool_unix_us(void); /* CLOCK_REALTIME */
 
 /* A JSON object on one line, written as it is called; keys in that order. */
 struct tool_json {

@@ -1,36 +1,55 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * view.h - what vvmstat prints: rows, totals and the list, as text or JSON.
+ * view.h - what vvmstat prints: rows, totals, the list, and what all views
+ * share.
  */
 #ifndef VVM_VIEW_H
 #define VVM_VIEW_H
 
 #include <stdbool.h>
+#include "column.h"
+#include "output.h"
 #include "target.h"
 
 struct view {
-	bool json;
+	struct output output;
+	bool colour;
 	bool wide;
 	bool once; /* the header only at the start */
 	bool timestamp;
+	bool skip_idle;	       /* no rows in which nothing happened */
+	bool iso_time;	       /* S_TIME_FORMAT=ISO */
 	double unit_bytes;     /* -S; 0: chosen for each number */
 	unsigned since_header; /* rows printed below the last header */
 	bool started;
 };
 
+enum row_kind { ROW_SINCE_START, ROW_INTERVAL, ROW_AVERAGE };
+
 /*
- * Prints one row: what happened in `seconds` up to `now`. since_start: the
- * row covers the whole life of the spaces. Prints the header when one is due.
+ * Sets what the environment says: colour (NO_COLOR, S_COLORS, is standard
+ * output a terminal?) and time format (S_TIME_FORMAT).
+ */
+void view_environment(struct view *v);
+
+/*
+ * Prints one row: what happened in `seconds` up to `now` (SINCE_START: in the
+ * whole life of the spaces). Prints the header when one is due. An average is
+ * for people: the machine-readable forms leave it out.
  */
 void view_row(struct view *v, const struct target *t,
 	      const struct sample *delta, const struct sample *now,
-	      double seconds, bool since_start);
+	      double seconds, enum row_kind kind);
 /* Everything that was counted, one number on a line. */
-void view_totals(const struct view *v, const struct target *t,
+void view_totals(struct view *v, const struct target *t,
 		 const struct sample *now);
 /* One line of the list of processes; the header with the first. */
 void view_list(struct view *v, const struct target *t,
 	       const struct sample *now);
+/* Ends what the machine-readable forms must end. */
+void view_end(struct view *v);
+
+/* ---- for the views ---- */
 
 /*
  * Formats into at most width characters (and a NUL) if that is possible:
@@ -39,5 +58,27 @@ void view_list(struct view *v, const struct target *t,
  */
 void view_number(char *buf, size_t size, int width, double value);
 void view_bytes(char *buf, size_t size, int width, double bytes);
+/* As that column prints it. */
+void view_cell(const struct view *v, const struct column *c, int width,
+	       double value, char *buf, size_t size);
+
+enum style { STYLE_PLAIN, STYLE_DIM, STYLE_HEAD, STYLE_WARN, STYLE_BAD };
+/* The style of a column's value: its alarm, or dim for nothing. */
+enum style view_style(const struct column *c, double value);
+/* The escape sequence that switches it on; "" for PLAIN. */
+const char *view_sgr(enum style style);
+#define VIEW_SGR_OFF "\033[0m"
+
+/* "42s", "03:07", "5:03:07", "12d05h" */
+void view_uptime(char *buf, size_t size, double seconds);
+/* Seconds since the oldest space was opened; 0 when the clock was set back. */
+double view_uptime_s(const struct sample *now);
+/* Keys that every record begins with. */
+void view_record_head(struct record *r, const struct target *t,
+		      const struct sample *now);
+/* All counters and values; of a row also rates and what is derived. */
+void view_record_values(struct record *r, const struct sample *now);
+void view_record_rates(struct record *r, const struct row *row);
+void view_record_derived(struct record *r, const struct row *row);
 
 #endif

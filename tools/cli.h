@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cli.h - vvmstat's command line.
+ */
+#ifndef VVM_CLI_H
+#define VVM_CLI_H
+
+#include "view.h"
+
+enum action {
+	ACTION_ROWS,
+	ACTION_LIST,
+	ACTION_TOTALS,
+	ACTION_OPENMETRICS,
+	ACTION_TOP,
+	ACTION_DOCTOR,
+};
+
+struct options {
+	enum action action;
+	struct view view;
+	bool skip_first;
+	const char *dir;
+	const char *swap_path;
+	int pid;	   /* 0: not given */
+	double interval_s; /* 0: one row only */
+	uint64_t count;	   /* rows */
+};
+
+/*
+ * Fills *o from the arguments. Does not return after --help and --version,
+ * nor for what is wrong: exits with TOOL_USAGE.
+ */
+void cli_parse(struct options *o, int argc, char **argv);
+
+#endif
