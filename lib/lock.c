@@ -189,6 +189,22 @@ void lock_drop(struct lock *l)
 		os_futex_wake(&l->word, 1);
 }
 
+void lock_freeze(struct lock *l)
+{
+	if (!grab(l) && !grab_spinning(l))
+		grab_sleeping(l);
+}
+
+void lock_thaw(struct lock *l)
+{
+	uint32_t old = atomic_exchange_explicit(&l->word, FREE,
+						memory_order_release);
+
+	ASSERT(old != FREE);
+	if (old == CONTENDED)
+		os_futex_wake(&l->word, 1);
+}
+
 bool lock_held(const struct lock *l)
 {
 #ifdef VVM_DEBUG

@@ -20,7 +20,11 @@
 #include "base.h"
 
 enum lock_rank {
-	LOCK_MAPPING = 1, /* serialises map, unmap, protect, advise, resize */
+	LOCK_HEAP_SLOT = 1, /* threads' caches of a heap, when they exit */
+	LOCK_HEAP_CACHES,   /* list of the caches of a heap */
+	LOCK_HEAP_CLASS,    /* spans of a size class */
+	LOCK_HEAP_PAGES,    /* free runs of a heap */
+	LOCK_MAPPING,	  /* serialises map, unmap, protect, advise, resize */
 	LOCK_SPACE,	  /* region index and page table shape (rwlock) */
 	LOCK_BLOCK,	  /* one leaf: its entries and counts */
 	LOCK_CLOCK,	  /* the ring of blocks with resident pages */
@@ -47,6 +51,13 @@ bool lock_try(struct lock *l);
 void lock_drop(struct lock *l);
 /* For assertions: in debug builds exact, else "somebody holds it". */
 bool lock_held(const struct lock *l);
+/*
+ * For pthread_atfork(): takes a lock across fork(), and drops it in the
+ * parent; the child uses lock_init(). Many may be held, whatever their ranks:
+ * the caller sees to an order.
+ */
+void lock_freeze(struct lock *l);
+void lock_thaw(struct lock *l);
 
 struct rwlock {
 	_Atomic uint32_t word; /* reader count; top bits: writer, waiting */

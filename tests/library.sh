@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The built library is what <vvm.h> promises: it exports every function of the
-# header and nothing else, has the soname libvvm.so.0 and the version of the
+# The built library is what <vvm.h> and <vvm_heap.h> promise: it exports every
+# function of the headers and nothing else, has the soname libvvm.so.0 and the version of the
 # header; the headers compile alone, pedantically, in C and in C++.
 # Runs in the build directory.
 : "${top_srcdir:=..}" "${CC:=cc}"
@@ -17,7 +17,7 @@ fail()
 	bad=1
 }
 
-for h in vvm vvm_stat; do
+for h in vvm vvm_heap vvm_stat; do
 	echo "#include <$h.h>" >"$tmp/$h.c"
 	echo "int main(void) { return 0; }" >>"$tmp/$h.c"
 	cp "$tmp/$h.c" "$tmp/$h.cc"
@@ -39,14 +39,14 @@ version=$(sed -n 's/^#define VVM_VERSION_[A-Z]* \([0-9]*\)$/\1/p' \
 
 if [ -f $so ]; then
 	# shellcheck disable=SC2086
-	$CC -E -P -std=c11 -I"$include" "$tmp/vvm.c" |
+	$CC -E -P -std=c11 -I"$include" "$tmp/vvm_heap.c" |
 		sed 's/static inline.*//' |
 		grep -o '\<vvm_[a-z0-9_]*(' | tr -d '(' |
 		grep -v '^vvm_stat_bucket' | sort -u >"$tmp/declared"
 	nm -D --defined-only $so | sed 's/@.*//' |
 		awk '$2 != "A" { print $3 }' | sort -u >"$tmp/exported"
 	diff "$tmp/declared" "$tmp/exported" ||
-		fail "declared in vvm.h (<) and exported (>) differ"
+		fail "declared in vvm.h, vvm_heap.h (<) and exported (>) differ"
 	readelf -d $so | grep -q 'SONAME.*\[libvvm\.so\.0\]' ||
 		fail "the soname is not libvvm.so.0"
 else

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * heap_large.c - objects of more than 32 KiB, each in a run of its own.
+ *
+ * The table of pages holds all there is to know: the entry of the first page
+ * has the length of the run, the next the bytes asked for. An object of n
+ * pages has a run of at least n + 1. The page behind it, the *gap*, stays
+ * untouched, so whether it was written tells of an overrun, and the space
+ * knows that without a fault: vvm_residency(). (A run that is used again
+ * may have a gap that was written before; then this one is not watched.)
+ * In a hardened heap the gap has no permissions.
+ *
+ * Address space costs nothing here, so an object that has to move because it
+ * grows gets a run of twice its size, to grow into: a chain of realloc()s
+ * copies each byte about once. While it is moved, what has been copied is
+ * given back, so that it needs frames and swap once, not twice.
+ *
+ * Rejected: moving the page table entries instead of the bytes. A frame lies
+ * in the memfd at the offset of its page (space.c), so a resident page must
+ * be copied anyway, and slots would need a new kind of move in the engine.
+ */
+#include "heap.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* Zeroing this much costs less than the faults on fresh pages would. */
+#define CLEAR_BYTES ((size_t)256 << 10)
+/* Copied at a time when an object moves. */
+#define MOVE_BYTES ((size_t)1 << 20)
+/* Flags of an entry that are about the gap. */
+#define GAP_FLAGS (HEAP_GAP_CLEAN | HEAP_GAP_GUARDED)
+
+/* ---- the gap ---- */
+
+static uint64_t page_addr(const struct vvm_heap *h, heap_page_t i)
+{
+	return h->base + pages_to_bytes(i);
+}
+
+static bool all_zero(const char *page)
+{
+	return !*page && !memcmp(page, page + 1, PAGE_BYTES - 1);
+}
+
+/*
+ * A page in swap is not all zeros; a dirty one may have been filled ahead of
+ * a stream of first writes. It is resident, so a look costs nothing.
+ */
+static bool page_written(const struct vvm_heap *h, heap_page_t i)
+{
+	unsigned char flags = 0;
+
+	if (vvm_residency(h->vm, page_addr(h, i), PAGE_BYTES, &flags) < 0)
+		return false;
+	if (flags & VVM_PAGE_SWAPPED)
+		return true;
+	return flags & VVM_PAGE_DIRTY && !all_zero(heap_page_ptr(h, i));
+}
+
+/* The flags for a gap; fresh: known to be untouched. */
+static heap_entry_t watch_gap(struct vvm_heap *h, heap_page_t gap, bool fresh)
+{
+	if (h->hardened &&
+	    vvm_protect(h->vm, page_addr(h, gap), PAGE_BYTES, VVM_NONE) == 0)
+		return HEAP_GAP_GUARDED;
+	return fresh || !page_written(h, gap) ? HEAP_GAP_CLEAN : 0;
+}
+
+/* Ends that; reports what it has seen. */
+static void unwatch_gap(struct vvm_heap *h, const void *ptr, heap_page_t gap,
+			heap_entry_t flags)
+{
+	if (flags & HEAP_GAP_GUARDED)
+		vvm_protect(h->vm, page_addr(h, gap), PAGE_BYTES,
+			    VVM_READ | VVM_WRITE);
+	if (flags & HEAP_GAP_CLEAN && page_written(h, gap))
+		heap_report(h, VVM_HEAP_OVERRUN, ptr);
+}
+
+/* ---- allocation ---- */
+
+static heap_page_t page_of(const struct vvm_heap *h, const void *ptr)
+{
+	return (heap_page_t)(((uintptr_t)ptr - h->base) >> PAGE_SHIFT);
+}
+
+static uint64_t bytes_of(const struct vvm_heap *h, heap_page_t first)
+{
+	return heap_entry(h, first + 1) >> 2;
+}
+
+static void count_large(struct heap_pages *p, int objects, int64_t pages)
+{
+	p->large += (uint64_t)objects;
+	p->large_pages += (uint64_t)pages;
+}
+
+/* Takes a run; `run` pages of which the object may use all but one. */
+static heap_page_t take(struct vvm_heap *h, heap_page_t run, size_t align,
+			size_t bytes, bool *fresh)
+{
+	uint64_t pages = bytes_to_pages(bytes);
+	heap_page_t first;
+
+	lock_take(&h->pages.lock);
+	first = heap_pages_take(h, run, (heap_page_t)bytes_to_pages(align),
+				fresh);
+	if (first)
+		count_large(&h->pages, 1, (int64_t)pages);
+	lock_drop(&h->pages.lock);
+	return first;
+}
+
+/* Makes the memory of a dirty run read as zeros. */
+static void clear(struct vvm_heap *h, heap_page_t first, size_t bytes)
+{
+	if (bytes <= CLEAR_BYTES ||
+	    vvm_advise(h->vm, page_addr(h, first), bytes, VVM_ADV_DONTNEED) < 0)
+		memset(heap_page_ptr(h, first), 0, bytes);
+}
+
+/* => the run was just taken: nobody else knows it. */
+static void *publish(struct vvm_heap *h, heap_page_t first, heap_page_t run,
+		     size_t bytes, bool fresh)
+{
+	heap_page_t gap = first + (heap_page_t)bytes_to_pages(bytes);
+	heap_entry_t flags = watch_gap(h, gap, fresh);
+
+	heap_set_entry(h, first + 1, (heap_entry_t)bytes << 2);
+	heap_set_entry(h, first,
+		       HEAP_LARGE | flags |
+			       (heap_entry_t)run << HEAP_RUN_SHIFT);
+	return heap_page_ptr(h, first);
+}
+
+static bool too_large(const struct vvm_heap *h, size_t bytes, size_t align)
+{
+	return bytes >= h->bytes || align >= h->bytes;
+}
+
+void *heap_large_alloc(struct vvm_heap *h, size_t bytes, size_t align,
+		       bool zero)
+{
+	bool fresh = zero && bytes > CLEAR_BYTES;
+	heap_page_t first, run;
+
+	if (too_large(h, bytes, align))
+		return NULL;
+	run = (heap_page_t)bytes_to_pages(MAX(bytes, 1u)) + 1;
+	first = take(h, run, align, MAX(bytes, 1u), &fresh);
+	if (!first)
+		return NULL;
+	if (zero && !fresh)
+		clear(h, first, bytes);
+	return publish(h, first, run, MAX(bytes, 1u), fresh);
+}
+
+/* ---- freeing ---- */
+
+/*
+ * Unpublishes the object at page first if its entry is still e, so that of
+ * two threads that free it one reports.
+ */
+static bool claim(struct vvm_heap *h, heap_page_t first, heap_entry_t e)
+{
+	return heap_kind(e) == HEAP_LARGE &&
+	       atomic_compare_exchange_strong(&h->page[first], &e, HEAP_NONE);
+}
+
+/* Gives back the run of an object; clean: its own pages read as zeros. */
+static void release(struct vvm_heap *h, heap_page_t first, heap_entry_t e,
+		    bool clean)
+{
+	heap_page_t run = heap_run_pages(e);
+	heap_page_t pages = (heap_page_t)bytes_to_pages(bytes_of(h, first));
+
+	lock_take(&h->pages.lock);
+	heap_set_entry(h, first + 1, HEAP_NONE);
+	count_large(&h->pages, -1, -(int64_t)pages);
+	if (clean) {
+		heap_pages_give(h, first + pages, run - pages, true);
+		run = pages;
+	}
+	heap_pages_give(h, first, run, !clean);
+	lock_drop(&h->pages.lock);
+	heap_pages_settle(h);
+}
+
+static heap_page_t gap_of(const struct vvm_heap *h, heap_page_t first)
+{
+	return first + (heap_page_t)bytes_to_pages(bytes_of(h, first));
+}
+
+void heap_large_free(struct vvm_heap *h, void *ptr)
+{
+	heap_page_t first = page_of(h, ptr);
+	heap_entry_t e = heap_entry(h, first);
+
+	if (!claim(h, first, e)) {
+		heap_report(h, VVM_HEAP_DOUBLE_FREE, ptr);
+		return;
+	}
+	unwatch_gap(h, ptr, gap_of(h, first), e & GAP_FLAGS);
+	release(h, first, e, false);
+}
+
+size_t heap_large_usable(const struct vvm_heap *h, const void *ptr)
+{
+	return page_ceil(bytes_of(h, page_of(h, ptr)));
+}
+
+/* ---- realloc ---- */
+
+/* Makes the run of the object long enough, in place. */
+static bool lengthen(struct vvm_heap *h, heap_page_t first, heap_page_t *run,
+		     heap_page_t need)
+{
+	bool ok = true;
+
+	if (*run < need)
+		ok = heap_pages_extend(h, first + *run, need - *run);
+	if (ok)
+		*run = MAX(*run, need);
+	return ok;
+}
+
+/*
+ * Gives back the end of a run when the object got smaller: all behind the
+ * new gap that had something in it; the rest, never touched, goes along.
+ */
+static void shorten(struct vvm_heap *h, heap_page_t first, heap_page_t *run,
+		    heap_page_t need)
+{
+	if (*run <= need)
+		return;
+	heap_pages_give(h, first + need, *run - need, true);
+	*run = need;
+}
+
+/* Changes run and size; returns the new run, 0 if it cannot stay here. */
+static heap_page_t change(struct vvm_heap *h, heap_page_t first,
+			  heap_page_t run, heap_page_t pages, heap_page_t old)
+{
+	bool ok = true;
+
+	lock_take(&h->pages.lock);
+	if (pages > old)
+		ok = lengthen(h, first, &run, pages + 1);
+	else if (pages < old)
+		shorten(h, first, &run, pages + 1);
+	if (ok)
+		count_large(&h->pages, 0, (int64_t)pages - (int64_t)old);
+	lock_drop(&h->pages.lock);
+	return ok ? run : 0;
+}
+
+void *heap_large_resize(struct vvm_heap *h, void *ptr, size_t bytes)
+{
+	heap_page_t first = page_of(h, ptr), run, old, pages;
+	heap_entry_t e = heap_entry(h, first);
+
+	if (bytes <= HEAP_SMALL_MAX || too_large(h, bytes, 1))
+		return NULL;
+	old = (heap_page_t)bytes_to_pages(bytes_of(h, first));
+	pages = (heap_page_t)bytes_to_pages(bytes);
+	if (pages == old) {
+		heap_set_entry(h, first + 1, (heap_entry_t)bytes << 2);
+		return ptr;
+	}
+	unwatch_gap(h, ptr, first + old, e & GAP_FLAGS);
+	run = change(h, first, heap_run_pages(e), pages, old);
+	if (!run) { /* it stays as it was, for now */
+		publish(h, first, heap_run_pages(e), bytes_of(h, first), false);
+		return NULL;
+	}
+	publish(h, first, run, bytes, false);
+	heap_pages_settle(h);
+	return ptr;
+}
+
+/* Room to grow into, while less than half of the addresses are taken. */
+static heap_page_t roomy(const struct vvm_heap *h, heap_page_t pages)
+{
+	uint64_t run = (uint64_t)pages * 2;
+
+	if (h->pages.top + run > h->pages.end / 2)
+		return pages + 1;
+	return (heap_page_t)run + 1;
+}
+
+/* Copies, giving back what is done. The source is clean when it returns true.
+ */
+static bool copy_away(struct vvm_heap *h, char *to, char *from, size_t bytes)
+{
+	size_t done, n;
+	bool clean = bytes > MOVE_BYTES;
+
+	for (done = 0; done < bytes; done += n) {
+		n = MIN(MOVE_BYTES, bytes - done);
+		memcpy(to + done, from + done, n);
+		if (clean)
+			clean = vvm_advise(h->vm, (uintptr_t)from + done, n,
+					   VVM_ADV_DONTNEED) == 0;
+	}
+	return clean;
+}
+
+/* => bytes is more than the object has. */
+static void *grow_elsewhere(struct vvm_heap *h, heap_page_t first,
+			    heap_entry_t e, size_t bytes)
+{
+	heap_page_t run = roomy(h, (heap_page_t)bytes_to_pages(bytes)), to;
+	bool fresh = true, clean;
+
+	to = take(h, run, 1, bytes, &fresh);
+	if (!to) {
+		run = (heap_page_t)bytes_to_pages(bytes) + 1;
+		to = take(h, run, 1, bytes, &fresh);
+	}
+	if (!to)
+		return NULL;
+	publish(h, to, run, bytes, fresh);
+	unwatch_gap(h, heap_page_ptr(h, first), gap_of(h, first),
+		    e & GAP_FLAGS);
+	clean = copy_away(h, heap_page_ptr(h, to), heap_page_ptr(h, first),
+			  bytes_of(h, first));
+	heap_set_entry(h, first, HEAP_NONE);
+	release(h, first, e, clean);
+	h->moves++;
+	return heap_page_ptr(h, to);
+}
+
+void *heap_large_move(struct vvm_heap *h, void *ptr, size_t bytes)
+{
+	heap_page_t first = page_of(h, ptr);
+	heap_entry_t e = heap_entry(h, first);
+	void *to;
+
+	if (too_large(h, bytes, 1))
+		return NULL;
+	if (bytes > bytes_of(h, first))
+		return grow_elsewhere(h, first, e, bytes);
+	to = vvm_malloc(h, bytes);
+	if (to) {
+		memcpy(to, ptr, bytes);
+		heap_large_free(h, ptr);
+	}
+	return to;
+}
