@@ -116,8 +116,7 @@ int ring_watch(struct ring *r, struct ring_watch *watch)
 	if (r->watch_count == RING_WATCHES)
 		return -ENOSPC;
 	r->watches[r->watch_count++] = watch;
-	watch->armed = true;
-	r->ops->watch(r, watch);
+	watch->armed = watch->unwatchable = false;
 	return 0;
 }
 

@@ -39,13 +39,14 @@ struct ring_op {
 
 struct ring_watch {
 	/*
-	 * fd is readable; called again each time it becomes so, which may be
-	 * only after it was read until nothing was left. A descriptor that
-	 * cannot be watched: called once, then never again.
+	 * fd is readable; called again in each ring_run() that finds it so. A
+	 * descriptor that cannot be watched: called once, then never again.
 	 */
 	void (*ready)(struct ring_watch *watch);
 	int fd;
-	bool armed; /* private */
+	/* private: */
+	bool armed; /* a poll is with the kernel */
+	bool unwatchable;
 };
 
 enum ring_engine { RING_AUTO, RING_URING, RING_SYNC };
@@ -61,7 +62,11 @@ void ring_close(struct ring *r);
 enum ring_engine ring_engine(const struct ring *r);
 /* Starts op (submitted at the latest by the next ring_run()). Cannot fail. */
 void ring_start(struct ring *r, struct ring_op *op);
-/* Starts watching, until ring_close(). -ENOSPC: RING_WATCHES are watched. */
+/*
+ * Starts watching, until ring_close(), in those ring_run()s that may wait:
+ * who only looks (timeout 0) may not be told. -ENOSPC: RING_WATCHES are
+ * watched.
+ */
 #define RING_WATCHES 8
 int ring_watch(struct ring *r, struct ring_watch *watch);
 /*

@@ -14,8 +14,6 @@ struct ring_ops {
 	void (*close)(struct ring *r);
 	/* op is prepared and counted; the engine brings it to ring_op_done. */
 	void (*start)(struct ring *r, struct ring_op *op);
-	/* watch is in the table; the engine arms it and clears armed. */
-	void (*watch)(struct ring *r, struct ring_watch *watch);
 	/* As ring_run(). */
 	int (*run)(struct ring *r, int64_t timeout_us);
 };

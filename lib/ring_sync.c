@@ -33,12 +33,6 @@ static void sync_start(struct ring *r, struct ring_op *op)
 	list_insert(&r->waiting, &op->link);
 }
 
-static void sync_watch(struct ring *r, struct ring_watch *watch)
-{
-	(void)r;
-	(void)watch;
-}
-
 /* os_pread() and os_pwrite() move all bytes or fail. */
 static int transfer(const struct ring_op *op)
 {
@@ -70,14 +64,14 @@ static int run_one_op(struct ring *r)
 	return 1;
 }
 
-/* Collects the armed watches. Returns their number. */
-static unsigned armed_watches(struct ring *r, struct ring_watch **watches,
+/* Collects the watches that can be polled. Returns their number. */
+static unsigned live_watches(struct ring *r, struct ring_watch **watches,
 			      int *fds)
 {
 	unsigned i, n = 0;
 
 	for (i = 0; i < r->watch_count; i++) {
-		if (!r->watches[i]->armed)
+		if (r->watches[i]->unwatchable)
 			continue;
 		watches[n] = r->watches[i];
 		fds[n++] = r->watches[i]->fd;
@@ -91,7 +85,7 @@ static int run_watches(struct ring *r, int64_t timeout_us)
 	struct ring_watch *watches[RING_WATCHES];
 	int fds[RING_WATCHES];
 	uint64_t ready, invalid;
-	unsigned i, n = armed_watches(r, watches, fds);
+	unsigned i, n = live_watches(r, watches, fds);
 	int err;
 
 	if (n == 0 && timeout_us == 0)
@@ -101,7 +95,7 @@ static int run_watches(struct ring *r, int64_t timeout_us)
 		return err;
 	for (i = 0; i < n; i++) {
 		if (invalid >> i & 1)
-			watches[i]->armed = false;
+			watches[i]->unwatchable = true;
 		if (ready >> i & 1)
 			watches[i]->ready(watches[i]);
 	}
@@ -120,7 +114,6 @@ static const struct ring_ops sync_ops = {
 	.engine = RING_SYNC,
 	.close = sync_close,
 	.start = sync_start,
-	.watch = sync_watch,
 	.run = sync_run,
 };
 
