@@ -35,6 +35,7 @@ static enum fault_result fill_zero(struct step *s)
 
 	if (!space_take_frames(s->vm, s->actor, 1, 0))
 		return FAULT_NOFRAME;
+	s->looked_ns = os_now_ns();
 	write = s->write || fill_intends(s->region);
 	if (write)
 		rc = os_uffd_zero(s->uffd, s->host, PAGE_BYTES, &got);
@@ -47,7 +48,7 @@ static enum fault_result fill_zero(struct step *s)
 	space_move(s->vm, s->actor, s->block, s->index,
 		   write ? PAGE_DIRTY : PAGE_CLEAN, 0);
 	fill_admit(s->vm, s->block, s->index, false);
-	s->block->filled_us = os_now_us();
+	s->block->filled_us = s->looked_ns / 1000;
 	if (!s->write)
 		fill_note_intent(s->actor, s->region, write, 1);
 	s->woke = true;
@@ -68,16 +69,18 @@ static enum fault_result claim(struct step *s)
 static enum fault_result make_dirty(struct step *s)
 {
 	pte_t e = s->block->pte[s->index];
-	int rc = os_uffd_wp(s->uffd, s->host, PAGE_BYTES, false);
+	int rc;
 
+	s->looked_ns = os_now_ns();
+	rc = os_uffd_wp(s->uffd, s->host, PAGE_BYTES, false);
 	if (rc < 0)
 		return fill_error(rc);
 	if (pte_state(e) == PAGE_CLEAN &&
 	    (pte_age(e) == s->vm->policy->new_age || (e & PTE_PREFETCHED)))
 		intent_written(&s->region->intent);
-	space_move(s->vm, s->actor, s->block, s->index, PAGE_DIRTY, 0);
 	s->block->pte[s->index] &= ~PTE_PREFETCHED;
-	s->block->filled_us = os_now_us();
+	space_move(s->vm, s->actor, s->block, s->index, PAGE_DIRTY, 0);
+	s->block->filled_us = s->looked_ns / 1000;
 	s->woke = true;
 	return FAULT_DONE;
 }
@@ -117,22 +120,61 @@ bool fault_look_up(struct step *s, struct region *r, gaddr_t addr)
 
 /* ---- for handlers ---- */
 
-void fault_count(struct vvm_stat_actor *actor, enum page_state was,
-		 enum fault_result result, bool write)
+static enum vvm_stat_kind kind_of(enum page_state was,
+				  enum fault_result result, bool write)
 {
-	stat_add(actor, VVM_STAT_faults, 1);
 	if (result == FAULT_FAILED)
-		stat_add(actor, VVM_STAT_faults_failed, 1);
-	else if (result == FAULT_JOINED)
-		stat_add(actor, VVM_STAT_faults_joined, 1);
-	else if (was == PAGE_FRESH)
-		stat_add(actor, VVM_STAT_faults_zero, 1);
-	else if (was == PAGE_SWAPPED)
-		stat_add(actor, VVM_STAT_faults_swapin, 1);
-	else if ((was == PAGE_CLEAN || was == PAGE_WRITING) && write)
-		stat_add(actor, VVM_STAT_faults_wp, 1);
-	else
-		stat_add(actor, VVM_STAT_faults_spurious, 1);
+		return VVM_STAT_KIND_failed;
+	if (result == FAULT_JOINED)
+		return VVM_STAT_KIND_joined;
+	if (was == PAGE_FRESH)
+		return VVM_STAT_KIND_zero;
+	if (was == PAGE_SWAPPED)
+		return VVM_STAT_KIND_swapin;
+	if ((was == PAGE_CLEAN || was == PAGE_WRITING) && write)
+		return VVM_STAT_KIND_wp;
+	return VVM_STAT_KIND_spurious;
+}
+
+static unsigned count(struct vvm *vm, struct vvm_stat_actor *actor,
+		      struct region *r, enum vvm_stat_kind kind, bool write)
+{
+	static const enum vvm_stat_counter counter[] = {
+#define X(name, help) [VVM_STAT_KIND_##name] = VVM_STAT_faults_##name,
+		VVM_STAT_KINDS(X)
+#undef X
+	};
+
+	stat_add(actor, VVM_STAT_faults, 1);
+	stat_add(actor, counter[kind], 1);
+	stat_region_fault(&vm->stats, r ? r->stat : NULL, kind);
+	return kind | (write ? VVM_STAT_EVENT_WRITE : 0);
+}
+
+unsigned fault_count(struct step *s, enum page_state was,
+		     enum fault_result result)
+{
+	stat_block_fault(s->block->stat, s->looked_ns / 1000);
+	return count(s->vm, s->actor, s->region,
+		     kind_of(was, result, s->write), s->write);
+}
+
+unsigned fault_count_failed(struct vvm *vm, struct vvm_stat_actor *actor,
+			    struct region *r, bool write)
+{
+	return count(vm, actor, r,
+		     r ? VVM_STAT_KIND_failed : VVM_STAT_KIND_spurious, write);
+}
+
+void fault_lost(struct vvm *vm, struct vvm_stat_actor *actor, struct fault *f)
+{
+	struct region *r;
+
+	rwlock_read(&vm->lock);
+	r = regions_at_host(&vm->regions, f->host);
+	f->stat.page = r ? region_to_guest(r, f->host) : f->host;
+	f->stat.flags |= fault_count_failed(vm, actor, r, f->write);
+	rwlock_end_read(&vm->lock);
 }
 
 void fault_wake(struct vvm *vm, haddr_t host)
@@ -159,6 +201,7 @@ enum fault_result fault_begin(struct vvm *vm, struct vvm_stat_actor *actor,
 			 .fill = fill};
 	enum fault_result result = FAULT_RETRY;
 	enum page_state was = PAGE_NONE;
+	bool counted = false;
 	struct region *r;
 
 	rwlock_read(&vm->lock);
@@ -167,20 +210,23 @@ enum fault_result fault_begin(struct vvm *vm, struct vvm_stat_actor *actor,
 		was = pte_state(s.block->pte[s.index]);
 		f->fresh = was == PAGE_FRESH;
 		f->advice = r->advice;
+		f->stat.page = s.addr;
 		result = fault_decide(&s);
+		counted = result != FAULT_NOFRAME && result != FAULT_RETRY;
+		if (counted)
+			f->stat.flags |= fault_count(&s, was, result);
+		f->stat.at.looked_ns = s.looked_ns;
 		lock_drop(&s.block->lock);
 	}
 	rwlock_end_read(&vm->lock);
 	if (!r) {
-		stat_add(actor, VVM_STAT_faults, 1);
-		stat_add(actor, VVM_STAT_faults_spurious, 1);
+		f->stat.page = f->host;
+		f->stat.flags |= fault_count_failed(vm, actor, NULL, f->write);
 		fault_wake(vm, f->host);
 		return FAULT_GONE;
 	}
-	if (result != FAULT_NOFRAME && result != FAULT_RETRY) {
-		fault_count(actor, was, result, f->write);
+	if (counted)
 		tell_kernel(&s, result, f->tid);
-	}
 	return result;
 }
 

@@ -18,6 +18,7 @@ struct fault {
 	int tid;      /* of the faulting thread, 0: not known */
 	bool fresh;   /* out: it was the first touch of the page */
 	unsigned advice; /* out: of its region */
+	struct stat_fault stat; /* times in; page and flags out, if counted */
 };
 
 /*
@@ -34,6 +35,11 @@ enum fault_result fault_begin(struct vvm *vm, struct vvm_stat_actor *actor,
  */
 bool fault_fail(struct vvm *vm, haddr_t host, int tid);
 void fault_unfail(struct vvm *vm, haddr_t host);
+/*
+ * Counts a fault that is given up, because no frame came free.
+ * => nothing locked.
+ */
+void fault_lost(struct vvm *vm, struct vvm_stat_actor *actor, struct fault *f);
 /* Wakes threads that wait on a page of whatever region. */
 void fault_wake(struct vvm *vm, haddr_t host);
 
@@ -55,14 +61,21 @@ struct step {
 	bool write;
 	struct fill *fill;
 	bool woke; /* the kernel has been told already */
+	uint64_t looked_ns; /* when the kernel was about to be told */
 };
 
 /* Fills s from the region and takes the block lock. => space lock held. */
 bool fault_look_up(struct step *s, struct region *r, gaddr_t addr);
 /* Does what the page's state demands. => space lock and block lock held. */
 enum fault_result fault_decide(struct step *s);
-/* Counts a fault by the state that it met and what came of it. */
-void fault_count(struct vvm_stat_actor *actor, enum page_state was,
-		 enum fault_result result, bool write);
+/*
+ * Counts a fault by the state that it met and what came of it, for its
+ * region and block, too. Returns its flags for the ring. => both locks held.
+ */
+unsigned fault_count(struct step *s, enum page_state was,
+		     enum fault_result result);
+/* The same for one that met no region (NULL), or that failed. => space lock. */
+unsigned fault_count_failed(struct vvm *vm, struct vvm_stat_actor *actor,
+			    struct region *r, bool write);
 
 #endif

@@ -107,6 +107,7 @@ void fill_admit(struct vvm *vm, struct block *b, unsigned i, bool prefetched)
 	pte_t e = pte_with_age(b->pte[i], vm->policy->admit(addr, prefetched));
 
 	b->pte[i] = prefetched ? e | PTE_PREFETCHED : e;
+	pt_publish(b, i);
 }
 
 /* ---- claim ---- */
@@ -462,7 +463,7 @@ static enum fault_result install_demand(struct fill *fill,
 		return fill_error(rc);
 	}
 	settle(fill, actor, i, fill->write);
-	fill->block->filled_us = os_now_us();
+	fill->block->filled_us = fill->done_ns / 1000;
 	return FAULT_DONE;
 }
 
@@ -511,6 +512,9 @@ enum fault_result fill_install(struct fill *fill, struct vvm_stat_actor *actor,
 
 	stat_add(actor, VVM_STAT_swapin_pages, fill->io.pages);
 	stat_add(actor, VVM_STAT_swapin_reads, 1);
+	fill->done_ns = os_now_ns();
+	stat_add(actor, VVM_STAT_swapin_us,
+		 (int64_t)(fill->done_ns - fill->start_ns) / 1000);
 	if (result < 0)
 		memset(fill->io.bad, 0xff, sizeof(fill->io.bad));
 	lock_take(&b->lock);

@@ -32,6 +32,8 @@ struct fill {
 	unsigned advice; /* of the demanded page's region */
 	haddr_t host;	 /* of the first page */
 	int uffd;
+	uint64_t start_ns; /* the owner began to read it, ... */
+	uint64_t done_ns;  /* ... and had it, when fill_install() was called */
 };
 
 /*
@@ -59,6 +61,7 @@ bool fill_claim_ahead(struct vvm *vm, struct vvm_stat_actor *actor,
 /*
  * Installs what the read brought (or gives it up), wakes the waiters.
  * FAULT_DONE, FAULT_FAILED, FAULT_GONE or FAULT_RETRY for the demanded page.
+ * => fill->start_ns set.
  */
 enum fault_result fill_install(struct fill *fill, struct vvm_stat_actor *actor,
 			       int result);

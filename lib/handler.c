@@ -73,7 +73,6 @@
 
 struct demand { /* an event, as long as it lives here */
 	struct fault fault;
-	uint64_t start_ns;
 	uint64_t since_us; /* pending since; 0: not pending */
 };
 
@@ -141,6 +140,7 @@ static void fill_start(struct handler_fill *hf)
 {
 	struct vvm *vm = hf->handler->vm;
 
+	hf->fill.start_ns = os_now_ns();
 	vm->swap->ops->read(vm->swap, hf->handler->ring, &hf->fill.io);
 }
 
@@ -153,16 +153,24 @@ static void pend(struct handler *h, const struct demand *d)
 	*p = *d;
 	if (!p->since_us) {
 		p->since_us = os_now_us();
+		p->fault.stat.flags = VVM_STAT_EVENT_STALLED;
 		stat_add(h->actor, VVM_STAT_stalls, 1);
+		stat_add(h->actor, VVM_STAT_waiting_faults, 1);
 	}
 	atomic_fetch_add(&h->vm->frames.wanted, 1);
 	atomic_store(&h->port->starving, true);
 	space_kick_reclaim(h->vm);
 }
 
-static void resolved(struct handler *h, const struct demand *d)
+/* The fault is over: it does not wait any more, whatever came of it. */
+static void ended(struct handler *h, const struct demand *d, bool good)
 {
-	stat_latency(h->actor, os_now_ns() - d->start_ns);
+	const struct stat_fault *f = &d->fault.stat;
+
+	if (good)
+		stat_resolved(&h->vm->stats, h->actor, f, os_now_ns());
+	else
+		stat_event(&h->vm->stats, h->actor, f, os_now_ns());
 	if (d->since_us)
 		stat_add(h->actor, VVM_STAT_stall_us,
 			 (int64_t)(os_now_us() - d->since_us));
@@ -273,13 +281,14 @@ static bool handle(struct handler *h, struct demand *d)
 
 	if (!hf)
 		return false;
-	hf->demand = *d;
+	d->fault.stat.at.begin_ns = os_now_ns();
 	switch (fault_begin(h->vm, h->actor, &d->fault, &hf->fill)) {
 	case FAULT_READ:
+		hf->demand = *d;
 		start_read(h, hf);
 		return true;
 	case FAULT_DONE:
-		resolved(h, d);
+		ended(h, d, true);
 		zeros_ahead(h, d);
 		break;
 	case FAULT_NOFRAME:
@@ -289,6 +298,7 @@ static bool handle(struct handler *h, struct demand *d)
 	case FAULT_JOINED:
 	case FAULT_GONE:
 	case FAULT_FAILED:
+		ended(h, d, false);
 		break;
 	}
 	fill_give(hf);
@@ -301,25 +311,27 @@ static void filled(struct io *io, int result)
 	struct handler_fill *hf =
 		container_of(io, struct handler_fill, fill.io);
 	struct handler *h = hf->handler;
-	const struct demand *d = &hf->demand;
+	struct demand *d = &hf->demand;
+	enum fault_result verdict = fill_install(&hf->fill, h->actor, result);
 
-	switch (fill_install(&hf->fill, h->actor, result)) {
-	case FAULT_DONE:
-		if (hf->fill.has_demand)
-			resolved(h, d);
-		break;
-	case FAULT_FAILED:
+	d->fault.stat.at.looked_ns = hf->fill.start_ns;
+	d->fault.stat.at.read_ns = hf->fill.done_ns;
+	if (verdict == FAULT_FAILED) {
 		fault_fail(h->vm, d->fault.host, d->fault.tid);
-		break;
-	default: /* given up, and woken to ask again */
-		break;
+		d->fault.stat.flags |= VVM_STAT_EVENT_KIND;
+		d->fault.stat.flags ^= VVM_STAT_EVENT_KIND ^
+				       VVM_STAT_KIND_failed;
 	}
+	/* Else not done: given up, and woken to ask again. */
+	if (hf->fill.has_demand)
+		ended(h, d, verdict == FAULT_DONE);
 	fill_give(hf);
 }
 
 static bool read_events(struct handler *h)
 {
 	struct os_fault events[EVENTS_MAX];
+	uint64_t now_ns;
 	bool any = false;
 	int i, n;
 
@@ -328,13 +340,15 @@ static bool read_events(struct handler *h)
 		if (n <= 0)
 			break;
 		any = true;
+		now_ns = os_now_ns();
 		for (i = 0; i < n; i++) {
 			struct demand d = {
 				.fault.host = page_floor(events[i].addr),
 				.fault.write = events[i].write ||
 					       events[i].protect,
 				.fault.tid = events[i].tid,
-				.start_ns = os_now_ns(),
+				.fault.stat.tid = events[i].tid,
+				.fault.stat.at.start_ns = now_ns,
 			};
 
 			if (!handle(h, &d))
@@ -363,14 +377,14 @@ static void unfail_due(struct handler *h, uint64_t now_us)
 }
 
 /* The fault has waited too long: only this access fails. */
-static void give_up(struct handler *h, const struct demand *d, uint64_t now_us)
+static void give_up(struct handler *h, struct demand *d, uint64_t now_us)
 {
 	static atomic_flag once = ATOMIC_FLAG_INIT;
 
 	log_warn_once(&once, "no free frame within frame_wait_ms: swap is full, "
 			     "failing, or all is pinned; the access gets SIGBUS");
-	stat_add(h->actor, VVM_STAT_faults, 1);
-	stat_add(h->actor, VVM_STAT_faults_failed, 1);
+	fault_lost(h->vm, h->actor, &d->fault);
+	ended(h, d, false);
 	stat_add(h->actor, VVM_STAT_frame_timeouts, 1);
 	if (h->unfail_count == UNFAIL_MAX)
 		unfail_due(h, UINT64_MAX);
@@ -397,6 +411,7 @@ static bool retry_pending(struct handler *h)
 	}
 	h->pending_count = kept;
 	atomic_fetch_sub(&h->vm->frames.wanted, n - kept);
+	stat_add(h->actor, VVM_STAT_waiting_faults, -(int64_t)(n - kept));
 	if (!kept)
 		atomic_store(&h->port->starving, false);
 	return kept < n;

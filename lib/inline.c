@@ -64,6 +64,7 @@ struct visit {
 	uint64_t deadline_us; /* 0: has not waited yet */
 	uint32_t ticket;      /* of the block's busy_done */
 	enum page_state was;  /* at the first look */
+	struct stat_fault stat;
 	struct pool *pool;    /* that buffer is from */
 	void *buffer;
 };
@@ -118,14 +119,17 @@ static int read_now(struct visit *v)
 	read_ahead(v);
 	if (!v->buffer && !take_buffer(v, &vm->bounce, 1)) {
 		v->fill.has_demand = false; /* undo the claim, do not poison */
+		v->fill.start_ns = os_now_ns();
 		fill_install(&v->fill, v->step.actor, -ENOMEM);
 		return -ENOMEM;
 	}
 	v->fill.io.done = read_done;
+	v->fill.start_ns = os_now_ns();
 	vm->swap->ops->read(vm->swap, NULL, &v->fill.io);
 	fill_install(&v->fill, v->step.actor, v->read_result);
 	pool_give(v->pool, v->buffer);
 	v->buffer = NULL;
+	v->stat.at.read_ns = v->fill.done_ns;
 	if (v->step.actor == vm->api)
 		stat_add(vm->api, VVM_STAT_api_fills, 1);
 	return 0;
@@ -151,14 +155,17 @@ static int wait_frame(struct visit *v)
 
 	if (!v->deadline_us)
 		stat_add(v->step.actor, VVM_STAT_stalls, 1);
+	v->stat.flags |= VVM_STAT_EVENT_STALLED;
 	if (!in_time(v)) {
 		stat_add(v->step.actor, VVM_STAT_frame_timeouts, 1);
 		return -VVM_ENOFRAME;
 	}
 	atomic_fetch_add(&vm->frames.wanted, 1);
+	stat_add(v->step.actor, VVM_STAT_waiting_faults, 1);
 	space_kick_reclaim(vm);
 	if (!frames_free(&vm->frames))
 		waitq_wait(&vm->frame_free, ticket, FRAME_TRY_US);
+	stat_add(v->step.actor, VVM_STAT_waiting_faults, -1);
 	atomic_fetch_sub(&vm->frames.wanted, 1);
 	stat_add(v->step.actor, VVM_STAT_stall_us,
 		 (int64_t)(os_now_us() - since_us));
@@ -241,6 +248,8 @@ static int make_usable(struct visit *v, gaddr_t addr)
 		if (rc < 0 || result == FAULT_DONE)
 			break;
 		rc = wait_result(v, result);
+		if (result != FAULT_READ && v->lane)
+			v->stat.at.begin_ns = os_now_ns();
 	}
 	return rc;
 }
@@ -294,25 +303,54 @@ static void zeros_ahead(struct visit *v, haddr_t host, unsigned advice)
 				 plan.count);
 }
 
+/* Counts a fault that could not be resolved. => nothing locked. */
+static void count_failure(struct visit *v, gaddr_t addr, int error)
+{
+	struct vvm *vm = v->step.vm;
+	struct region *r = NULL;
+
+	rwlock_read(&vm->lock);
+	if (error != -VVM_EUNMAPPED)
+		r = regions_at_guest(&vm->regions, addr);
+	v->stat.flags |=
+		fault_count_failed(vm, v->lane->actor, r, v->step.write);
+	rwlock_end_read(&vm->lock);
+}
+
+static void count_times(struct visit *v, bool resolved)
+{
+	struct vvm *vm = v->step.vm;
+
+	v->stat.at.looked_ns = v->stat.at.read_ns ? v->fill.start_ns
+						  : v->step.looked_ns;
+	if (resolved)
+		stat_resolved(&vm->stats, v->lane->actor, &v->stat,
+			      os_now_ns());
+	else
+		stat_event(&vm->stats, v->lane->actor, &v->stat, os_now_ns());
+}
+
 int inline_fault(struct vvm *vm, gaddr_t addr, bool write)
 {
 	struct lane *lane = my_lane(vm);
 	struct visit v = {.step.vm = vm, .step.actor = lane->actor,
-			  .step.write = write, .lane = lane};
-	uint64_t start_ns = os_now_ns();
-	int rc = make_usable(&v, addr);
+			  .step.write = write, .lane = lane,
+			  .stat.page = addr, .stat.tid = os_tid()};
 	unsigned advice;
+	int rc;
 
+	v.stat.at.start_ns = v.stat.at.begin_ns = os_now_ns();
+	rc = make_usable(&v, addr);
 	if (rc == 0) {
 		advice = v.step.region->advice;
+		v.stat.flags |= fault_count(&v.step, v.was, FAULT_DONE);
 		inline_page_end(vm, v.step.block);
 		if (write && v.was == PAGE_FRESH)
 			zeros_ahead(&v, v.step.host, advice);
+	} else {
+		count_failure(&v, addr, rc);
 	}
-	fault_count(lane->actor, v.was,
-		    rc < 0 && rc != -VVM_EUNMAPPED ? FAULT_FAILED : FAULT_DONE,
-		    write);
-	stat_latency(lane->actor, os_now_ns() - start_ns);
+	count_times(&v, rc == 0);
 	/* To the callback one lack of memory is as good as another. */
 	return rc == -ENOMEM ? -VVM_ENOFRAME : rc;
 }

@@ -515,6 +515,7 @@ static void assign_prot(struct vvm *vm, gaddr_t start, gaddr_t end,
 
 	for (; r && r->start < end; r = regions_next_guest(&vm->regions, r->end)) {
 		r->prot = prot;
+		regions_publish(&vm->regions, r);
 		set_perms(vm, r);
 	}
 }
@@ -555,8 +556,10 @@ int mapping_set_advice(struct vvm *vm, gaddr_t start, gaddr_t end,
 		rc = isolate(vm, start, end);
 		r = regions_next_guest(&vm->regions, start);
 		for (; rc == 0 && r && r->start < end;
-		     r = regions_next_guest(&vm->regions, r->end))
+		     r = regions_next_guest(&vm->regions, r->end)) {
 			r->advice = advice;
+			regions_publish(&vm->regions, r);
+		}
 		join(vm, start, end);
 	}
 	rwlock_end_write(&vm->lock);
@@ -672,6 +675,7 @@ int mapping_cold(struct vvm *vm, gaddr_t start, gaddr_t end)
 		lock_take(&run.block->lock);
 		for (i = run.first; i <= run.last; i++)
 			run.block->pte[i] = pte_with_age(run.block->pte[i], 0);
+		pt_publish_block(run.block);
 		/* unmapped, so that only a use from now on counts as one */
 		os_advise(run.host, pages_to_bytes(run.last - run.first + 1),
 			  OS_ADV_DONTNEED);

@@ -52,6 +52,7 @@
 	X(eventfd)                                                             \
 	X(thread)                                                              \
 	X(create)                                                              \
+	X(claim)                                                               \
 	X(read_text)                                                           \
 	X(ring_setup)
 
@@ -283,6 +284,13 @@ int os_create(const char *path, int *fd);
  * user's, or no regular file.
  */
 int os_open_own(const char *path, int *fd);
+/*
+ * Claims a file for as long as the descriptor, and what fork made of it, is
+ * open; exec and death end it. -EBUSY: it is claimed already.
+ */
+int os_claim_file(int fd);
+/* Has anybody claimed it? Needs no right to write. */
+int os_file_claimed(int fd, bool *claimed);
 int os_unlink(const char *path);
 /* Calls each() with every name in the directory. Allocates memory. */
 int os_list_dir(const char *path, void (*each)(const char *name, void *arg),

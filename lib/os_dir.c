@@ -50,6 +50,29 @@ int os_open_own(const char *path, int *fd)
 	return -EPERM;
 }
 
+/* An open file description lock (3.15): close() elsewhere does not end it. */
+int os_claim_file(int fd)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	int error = os_inject_check(OS_claim);
+
+	if (error)
+		return error;
+	if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+		return 0;
+	return errno == EAGAIN || errno == EACCES ? -EBUSY : -errno;
+}
+
+int os_file_claimed(int fd, bool *claimed)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	if (fcntl(fd, F_OFD_GETLK, &lock))
+		return -errno;
+	*claimed = lock.l_type != F_UNLCK;
+	return 0;
+}
+
 int os_unlink(const char *path)
 {
 	return unlink(path) ? -errno : 0;

@@ -51,14 +51,23 @@ static int result(long r)
 static _Atomic unsigned forks; /* (a) since the watch was installed */
 static int watch_error;	       /* (i) by pthread_once */
 
+/*
+ * gettid() takes 170 ns here, and an inline fault notes its thread. Initial
+ * exec: a signal handler may not make the thread's first access allocate.
+ */
+static __thread int own_tid __attribute__((tls_model("initial-exec")));
+static _Atomic bool watched; /* (a) forks reset own_tid */
+
 static void count_fork(void)
 {
+	own_tid = 0;
 	atomic_fetch_add_explicit(&forks, 1, memory_order_relaxed);
 }
 
 static void install_watch(void)
 {
 	watch_error = -pthread_atfork(NULL, NULL, count_fork);
+	atomic_store(&watched, watch_error == 0);
 }
 
 int os_fork_watch(void)
@@ -202,7 +211,14 @@ int os_thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
 
 int os_tid(void)
 {
-	return (int)syscall(SYS_gettid);
+	int tid = own_tid;
+
+	if (!tid) {
+		tid = (int)syscall(SYS_gettid);
+		if (atomic_load_explicit(&watched, memory_order_relaxed))
+			own_tid = tid;
+	}
+	return tid;
 }
 
 int os_pid(void)

@@ -28,8 +28,9 @@
  *	permissions, and, with a frame or busy, PINNED, PREFETCHED and an age.
  *  (2) NONE is the entry 0. FRESH, DIRTY and WRITING have no slot, SWAPPED
  *	has one; CLEAN, FILLING and POISONED may have one.
- *  (3) mapped, resident, dirty, filling and pinned of a block count its
- *	entries that are not NONE, PRESENT, DIRTY or WRITING, FILLING, PINNED.
+ *  (3) mapped, resident, dirty, filling, swapped and pinned of a block count
+ *	its entries that are not NONE, PRESENT, DIRTY or WRITING, FILLING,
+ *	SWAPPED, PINNED.
  *  (4) A page that is PINNED has a frame; pinned > 0 implies pins.
  *  (5) base is a multiple of BLOCK_BYTES below GUEST_END.
  *  (6) A block hangs where its base says; block_count counts them.
@@ -49,6 +50,10 @@
 
 _Static_assert(sizeof(struct pt_node) == NODE_CHILDS * sizeof(void *),
 	       "a node is 512 pointers");
+_Static_assert((int)VVM_STAT_PAGE_SWAPPED == PAGE_SWAPPED &&
+		       (int)VVM_STAT_PAGE_POISONED == PAGE_POISONED &&
+		       PAGE_STATES == 8 && PTE_AGE_MAX == 3,
+	       "vvm_stat.h's byte for a page");
 _Static_assert(sizeof(pte_t) == 8 && BLOCK_PAGES == 512, "a block is 4 KiB");
 
 /* ---- the life of a page ---- */
@@ -119,6 +124,53 @@ const char *pt_state_name(enum page_state s)
 	return s < PAGE_STATES ? name[s] : "?";
 }
 
+/* ---- what readers see ---- */
+
+/* vvm_stat.h's byte for an entry. */
+static uint8_t entry_byte(pte_t e)
+{
+	unsigned byte = pte_state(e);
+
+	if (e & PTE_PRESENT) {
+		byte |= e & PTE_PINNED ? VVM_STAT_PAGE_PINNED : 0;
+		byte |= e & PTE_PREFETCHED ? VVM_STAT_PAGE_AHEAD : 0;
+		byte |= pte_slot(e) ? VVM_STAT_PAGE_SLOT : 0;
+		byte |= pte_age(e) << 6;
+	}
+	return (uint8_t)byte;
+}
+
+static void publish_counts(const struct block *b)
+{
+	__atomic_store_n(&b->stat->pages,
+			 (uint64_t)b->mapped | (uint64_t)b->resident << 16 |
+				 (uint64_t)b->dirty << 32 |
+				 (uint64_t)b->swapped << 48,
+			 __ATOMIC_RELAXED);
+}
+
+void pt_publish(struct block *b, unsigned i)
+{
+	if (!STAT_ON || !b->stat)
+		return;
+	__atomic_store_n(&b->stat->page[i], entry_byte(b->pte[i]),
+			 __ATOMIC_RELAXED);
+	publish_counts(b);
+}
+
+void pt_publish_block(struct block *b)
+{
+	unsigned i;
+
+	if (!STAT_ON || !b->stat)
+		return;
+	for (i = 0; i < BLOCK_PAGES; i++)
+		b->stat->page[i] = entry_byte(b->pte[i]);
+	publish_counts(b);
+}
+
+/* ---- moves ---- */
+
 /* Adds an entry to its block's counts (sign 1), or takes it out (-1). */
 static void count_entry(struct block *b, pte_t e, int sign)
 {
@@ -128,6 +180,7 @@ static void count_entry(struct block *b, pte_t e, int sign)
 	b->resident += sign * !!(e & PTE_PRESENT);
 	b->dirty += sign * !!(e & PTE_DIRTY);
 	b->filling += sign * (s == PAGE_FILLING);
+	b->swapped += sign * (s == PAGE_SWAPPED);
 	b->pinned += sign * !!(e & PTE_PINNED);
 }
 
@@ -158,6 +211,7 @@ void pt_move(struct block *b, unsigned i, enum page_state to, uint64_t slot)
 	count_entry(b, old, -1);
 	count_entry(b, new, 1);
 	b->pte[i] = new;
+	pt_publish(b, i);
 }
 
 void pt_set_perms(struct block *b, unsigned i, pte_t perms)
@@ -180,6 +234,7 @@ void pt_set_pinned(struct block *b, unsigned i, bool pinned)
 	e = pinned ? e | PTE_PINNED : e & ~PTE_PINNED;
 	count_entry(b, e, 1);
 	b->pte[i] = e;
+	pt_publish(b, i);
 }
 
 /* ---- the tree ---- */
@@ -200,6 +255,7 @@ int pt_init(struct pagetable *pt)
 	pool_init(&pt->blocks, sizeof(struct block));
 	pool_init(&pt->pins, BLOCK_PAGES * sizeof(uint16_t));
 	atomic_init(&pt->block_count, 0);
+	pt->stats = NULL;
 	pt->root = pool_take(&pt->nodes);
 	if (pt->root)
 		return 0;
@@ -269,6 +325,7 @@ static struct block *block_new(struct pagetable *pt, gaddr_t base)
 	waitq_init(&b->busy_done);
 	list_init(&b->clock_link);
 	b->base = base;
+	b->stat = stat_block_take(pt->stats, base);
 	return b;
 }
 
@@ -277,15 +334,19 @@ static struct block *block_get(struct pagetable *pt, struct pt_node *n,
 {
 	unsigned i = child_index(addr, BLOCK_SHIFT);
 	struct block *b = child_load(n, i);
+	struct vvm_stat_block *stat;
 
 	if (b)
 		return b;
 	b = block_new(pt, block_floor(addr));
 	if (!b)
 		return NULL;
+	stat = b->stat;
 	b = child_publish(n, i, &pt->blocks, b, fresh);
 	if (*fresh)
 		atomic_fetch_add(&pt->block_count, 1);
+	else
+		stat_block_give(pt->stats, stat);
 	return b;
 }
 
@@ -369,6 +430,7 @@ void pt_free_block(struct pagetable *pt, struct block *b)
 	unlink_below(pt, pt->root, TOP_SHIFT, b->base);
 	if (b->pins)
 		pool_give(&pt->pins, b->pins);
+	stat_block_give(pt->stats, b->stat);
 	pool_give(&pt->blocks, b);
 	atomic_fetch_sub(&pt->block_count, 1);
 }
@@ -409,6 +471,7 @@ void pt_check_block(const struct block *b)
 	}
 	ASSERT(sum.mapped == b->mapped && sum.resident == b->resident);
 	ASSERT(sum.dirty == b->dirty && sum.filling == b->filling);
+	ASSERT(sum.swapped == b->swapped);
 	ASSERT(sum.pinned == b->pinned && (!b->pinned || b->pins));
 }
 

@@ -18,6 +18,7 @@
 #include "lock.h"
 #include "pool.h"
 #include "pte.h"
+#include "stat.h"
 
 struct block {
 	struct lock lock;	/* rank LOCK_BLOCK */
@@ -32,7 +33,9 @@ struct block {
 	uint16_t writing;	/* (b) pages in write-backs not yet completed,
 				 * whatever became of their entries */
 	uint16_t pinned;	/* (b) entries with PTE_PINNED */
+	uint16_t swapped;	/* (b) entries SWAPPED */
 	uint16_t *pins;		/* (b) pin counts, allocated on the first pin */
+	struct vvm_stat_block *stat; /* (i) what readers see; or NULL */
 	uint64_t filled_us;	/* (b) when a fault last made a page usable */
 	pte_t pte[BLOCK_PAGES]; /* (b) */
 };
@@ -46,6 +49,7 @@ struct pagetable {
 	struct pt_node *root;
 	struct pool nodes, blocks, pins;
 	_Atomic uint64_t block_count;
+	struct stats *stats; /* (i) where blocks are published; or NULL */
 };
 
 /* -ENOMEM when not even the root could be had. */
@@ -99,6 +103,13 @@ uint16_t *pt_pins(struct pagetable *pt, struct block *b);
  * => block lock held, pt_pins() succeeded.
  */
 void pt_set_pinned(struct block *b, unsigned i, bool pinned);
+
+/*
+ * Tells readers of the statistics what has changed in an entry, or in all of
+ * them, otherwise than by the functions above. => block lock held.
+ */
+void pt_publish(struct block *b, unsigned i);
+void pt_publish_block(struct block *b);
 
 /* Verifies the block's counts against its entries; ASSERTs. => block lock. */
 void pt_check_block(const struct block *b);

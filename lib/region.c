@@ -43,6 +43,34 @@ void regions_init(struct regions *rs)
 	memset(rs, 0, sizeof(*rs));
 }
 
+void regions_publish(struct regions *rs, struct region *r)
+{
+	struct vvm_stat_region image = {
+		.start = r->start,
+		.end = r->end,
+		.host = r->host,
+		.prot = r->prot,
+		.advice = r->advice,
+		.mapping = r->mapping_id,
+	};
+
+	if (!rs->stats)
+		return;
+	if (!r->stat)
+		r->stat = stat_region_take(rs->stats);
+	memcpy(image.name, r->name, MIN(sizeof(image.name), sizeof(r->name)));
+	stat_region_write(r->stat, &image);
+}
+
+/* Its faults go to `heir`, or elsewhere. */
+static void withdraw(struct regions *rs, struct region *r, struct region *heir)
+{
+	if (!rs->stats)
+		return;
+	stat_region_give(rs->stats, r->stat, heir ? heir->stat : NULL);
+	r->stat = NULL;
+}
+
 void regions_fini(struct regions *rs)
 {
 	size_t i;
@@ -219,6 +247,7 @@ int regions_insert(struct regions *rs, struct region *r)
 	if (make_room(rs))
 		return -ENOMEM;
 	link_region(rs, r);
+	regions_publish(rs, r);
 	return 0;
 }
 
@@ -231,6 +260,7 @@ void regions_remove(struct regions *rs, struct region *r)
 	remove_at(rs->by_guest, rs->count, g);
 	remove_at(rs->by_host, rs->count, h);
 	rs->count--;
+	withdraw(rs, r, NULL);
 }
 
 int regions_split(struct regions *rs, gaddr_t addr)
@@ -250,7 +280,10 @@ int regions_split(struct regions *rs, gaddr_t addr)
 	*upper = *r;
 	upper->host = region_to_host(r, addr);
 	upper->start = r->end = addr;
+	upper->stat = NULL;
 	link_region(rs, upper);
+	regions_publish(rs, r);
+	regions_publish(rs, upper);
 	return 0;
 }
 
@@ -303,6 +336,8 @@ void regions_merge(struct regions *rs, gaddr_t start, gaddr_t end)
 		}
 		into->end = r->end;
 		r->end = r->start;
+		withdraw(rs, r, into);
+		regions_publish(rs, into);
 		merged = true;
 	}
 	if (!merged)

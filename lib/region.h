@@ -17,6 +17,7 @@
 
 #include "base.h"
 #include "intent.h"
+#include "stat.h"
 
 struct backing;
 
@@ -30,12 +31,14 @@ struct region {
 	struct backing *backing; /* (i) */
 	char name[32];	      /* (i) */
 	struct intent intent; /* (a) */
+	struct vvm_stat_region *stat; /* (s) what readers see; or NULL */
 	struct region *next;  /* (m) on its way out: mapping.c */
 };
 
 struct regions {
 	struct region **by_guest, **by_host; /* (s) sorted */
 	size_t count, capacity;		     /* (s) */
+	struct stats *stats; /* (i) where they are published; or NULL */
 };
 
 void regions_init(struct regions *rs);
@@ -60,6 +63,8 @@ gaddr_t regions_find_gap(const struct regions *rs, gaddr_t from, uint64_t bytes,
 int regions_insert(struct regions *rs, struct region *r);
 /* Takes r out of the index; the caller owns it again. */
 void regions_remove(struct regions *rs, struct region *r);
+/* Tells readers of the statistics what has changed in r. */
+void regions_publish(struct regions *rs, struct region *r);
 /*
  * Makes addr (inside a region, page aligned) a border between two regions.
  * Does nothing where there is one already or no region. -ENOMEM.

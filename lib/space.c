@@ -176,6 +176,7 @@ int space_new(struct vvm **out, const struct conf *conf)
 		return rc;
 	}
 	rc = stat_open(&vm->stats, conf->stat_segment);
+	vm->pt.stats = vm->regions.stats = rc == 0 ? &vm->stats : NULL;
 	if (rc == 0)
 		rc = open_memfd(vm);
 	if (rc == 0)
@@ -227,6 +228,10 @@ static void count_state(struct vvm_stat_actor *actor, enum page_state s, int n)
 		stat_add(actor, VVM_STAT_dirty_pages, n);
 	else if (s == PAGE_SWAPPED)
 		stat_add(actor, VVM_STAT_swapped_pages, n);
+	else if (s == PAGE_FILLING)
+		stat_add(actor, VVM_STAT_filling_pages, n);
+	if (s == PAGE_WRITING)
+		stat_add(actor, VVM_STAT_writing_pages, n);
 }
 
 void space_move(struct vvm *vm, struct vvm_stat_actor *actor, struct block *b,
@@ -421,6 +426,10 @@ void space_publish(struct vvm *vm)
 	stat_set(&vm->stats, swap_limit_pages, bs.slots_limit);
 	stat_set(&vm->stats, handlers, vm->handler_count);
 	stat_set(&vm->stats, direct_io, bs.direct);
+	stat_set(&vm->stats, inline_faults,
+		 vm->conf.faults == CONF_FAULTS_INLINE);
+	stat_set(&vm->stats, low_pages, atomic_load(&vm->frames.low));
+	stat_set(&vm->stats, high_pages, atomic_load(&vm->frames.high));
 }
 
 /* (7) and (8) for one block; returns its frames. => block lock held. */

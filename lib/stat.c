@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stat.c - the statistics segment of one space: a small file in /dev/shm,
+ * stat.c - the statistics segment of one space: a sparse file in /dev/shm,
  * mapped shared, that the library's threads count in and that vvmstat reads
  * while they do.
  *
  * Terms
- *   segment  struct vvm_stat_segment, the content of the file
+ *   segment  the content of the file, laid out by vvm_stat.h
  *   actor    whoever counts: one handler or reclaimer thread, or, as actor 0,
  *	      all of the application's own threads together
- *   stale    a segment whose process is gone
+ *   stale    a file whose process is gone: stat_file.c
+ *   item     a region, block or ring of the growing part: stat_table.c
  *
  * Counting costs one uncontended atomic add in memory that no other thread
  * writes. That is why each actor has a block of its own, and why the reader
@@ -18,70 +19,47 @@
  *
  * Invariants
  *  (1) A reader that sees the magic number sees a complete header: it is
- *	stored last.
- *  (2) actor_count counts the blocks handed out; a block never changes hands
+ *	stored last, and the file is locked by then.
+ *  (2) actors.count counts the blocks handed out; a block never changes hands
  *	and is never cleared, so sums of COUNT counters only grow.
- *  (3) The file has storage for every byte of the mapping before the mapping
- *	is used. A file in tmpfs that is merely truncated to size would raise
- *	SIGBUS, in the fault path, on the day that /dev/shm is full.
+ *  (3) Memory of the mapping has storage in the file before it is used. A
+ *	file in tmpfs that is merely truncated to size would raise SIGBUS, in
+ *	the fault path, on the day that /dev/shm is full.
  *  (4) Only the process that created the file removes it while it lives. A
  *	fork child inherits the mapping and the path, and must not.
- *  (5) Nothing here is needed for paging: when the file cannot be made the
+ *  (5) Nothing here is needed for paging, and nothing that is read back here
+ *	is trusted further than to be wrong: when the file cannot be made the
  *	counters live in private memory and the library works the same.
  *
- * A process that is killed leaves its file behind, so whoever opens a space
- * first removes the stale ones of its own user. Gone means: no such process,
- * a zombie, or a process that started at another time than the segment says
- * (the pid was used again). Two containers that share /dev/shm but not their
- * pids can remove each other's files that way; they lose vvmstat, no more.
+ * A process may end by exit() with spaces open: a destructor removes their
+ * files. The list of open segments that it needs is, with the number of
+ * forks, the library's only state outside of struct vvm.
  *
  * Rejected: a socket on which the library answers (a thread that must run
  * and be trusted while the process is in trouble, which is when people
- * look); one file for all processes (needs locks and an owner).
+ * look); one file for all processes (needs locks and an owner); sharing the
+ * page table itself with readers (whoever may write to the file could then
+ * corrupt the pager; a fork child that wants its parent's table would share
+ * it instead of copying it): one byte a page is 1/8 of it, and says what a
+ * reader wants to know.
  */
 #include "stat.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include "log.h"
 #include "os.h"
+#include "stat_file.h"
 #include "vvm.h"
 
-#define NAME_TRIES    4096 /* spaces of one process, strangers' files included */
-#define PROC_STAT_MAX 1024 /* a /proc/PID/stat is about 350 bytes */
-#define SEGMENT_BYTES page_ceil(sizeof(struct vvm_stat_segment))
+#define HEADER_BYTES VVM_STAT_RINGS_OFFSET /* and actors */
+#define REGION_STEP  32	 /* 4 KiB of storage */
+#define BLOCK_STEP   112 /* 63 KiB of storage, 224 MiB of guest addresses */
 
-/* ------------------------------------------------------------------ */
-/* Who is that process?							*/
-
-/*
- * Start time of a living process, field 22 of /proc/PID/stat. -ESRCH: gone,
- * or only a zombie; other errors: cannot say.
- */
-static int process_start(int pid, uint64_t *start)
-{
-	char path[64], text[PROC_STAT_MAX];
-	char *p;
-	int error, field;
-
-	log_format(path, sizeof(path), "/proc/%d/stat", pid);
-	error = os_read_text(path, text, sizeof(text));
-	if (error)
-		return error == -ENOENT ? -ESRCH : error;
-	/* The command may hold anything, ")" too: fields go on at the last. */
-	p = strrchr(text, ')');
-	if (!p || p[1] != ' ')
-		return -EPROTO;
-	if (p[2] == 'Z' || p[2] == 'X')
-		return -ESRCH;
-	for (field = 2; field < 22 && p; field++)
-		p = strchr(p + 1, ' ');
-	if (!p)
-		return -EPROTO;
-	*start = strtoull(p + 1, NULL, 10);
-	return 0;
-}
+_Static_assert(VVM_STAT_PAGE_BYTES == PAGE_BYTES, "one page size");
+_Static_assert(VVM_STAT_BLOCK_PAGES == BLOCK_PAGES, "one block size");
+_Static_assert(VVM_STAT_ACTORS <= 64, "rings_ready has a bit for each");
+_Static_assert(VVM_STAT_BLOCKS_MAX <= UINT32_MAX, "stat_items.spare");
 
 static void process_command(char *buf, size_t size)
 {
@@ -91,99 +69,68 @@ static void process_command(char *buf, size_t size)
 }
 
 /* ------------------------------------------------------------------ */
-/* Stale files								*/
+/* The open segments							*/
 
-/* The pid in "vvm-stat.<pid>.<n>", or 0 if the name has another shape. */
-static int name_pid(const char *name)
+static struct lock open_lock = {.rank = LOCK_MISC};
+static struct list open_list = {&open_list, &open_list}; /* (open_lock) */
+
+static void remember(struct stats *st)
 {
-	char *end;
-	long pid;
-
-	if (strncmp(name, VVM_STAT_PREFIX, strlen(VVM_STAT_PREFIX)))
-		return 0;
-	name += strlen(VVM_STAT_PREFIX);
-	if (*name < '1' || *name > '9')
-		return 0;
-	pid = strtol(name, &end, 10);
-	return *end == '.' && pid > 0 && pid <= INT32_MAX ? (int)pid : 0;
+	lock_take(&open_lock);
+	list_insert(&open_list, &st->link);
+	lock_drop(&open_lock);
 }
 
-/* Reads a field of the segment in the file; false: it is not there (yet). */
-#define read_field(fd, field, out)         \
-	(os_pread(fd, out, sizeof(*(out)), \
-		  offsetof(struct vvm_stat_segment, field)) == 0)
-
-/*
- * Is the file the segment of a process that is gone? A file whose header is
- * not there yet belongs to a process that is just making it. Of another
- * version we know only the pid in its name.
- */
-static bool is_stale(int fd, int pid)
+static void forget(struct stats *st)
 {
-	uint64_t start, magic, its_start;
-	uint32_t version;
-	int error = process_start(pid, &start);
-
-	if (error)
-		return error == -ESRCH;
-	if (!read_field(fd, magic, &magic) || magic != VVM_STAT_MAGIC ||
-	    !read_field(fd, version, &version) || version != VVM_STAT_VERSION ||
-	    !read_field(fd, pid_start, &its_start))
-		return false;
-	return its_start && its_start != start; /* 0: it could not tell */
+	lock_take(&open_lock);
+	list_remove(&st->link);
+	lock_drop(&open_lock);
 }
 
-/* Removes one stale file; for os_list_dir(). */
-static void remove_if_stale(const char *name, void *unused)
+/* Marks it closed and removes the file, if it is ours (4). */
+static void withdraw(struct stats *st)
 {
-	int fd, pid = name_pid(name);
-	char path[sizeof(((struct stats *)0)->path)];
-	size_t length;
+	struct vvm_stat_segment *s = st->segment;
 
-	(void)unused;
-	if (pid == 0)
+	if (st->pid != os_pid())
 		return;
-	length = log_format(path, sizeof(path), "%s/%s", VVM_STAT_DIR, name);
-	if (length >= sizeof(path) - 1 || os_open_own(path, &fd))
+	__atomic_store_n(&s->closed, 1, __ATOMIC_RELEASE);
+	if (st->path[0])
+		os_unlink(st->path);
+}
+
+/* At exit(): the threads may still be counting, so nothing is unmapped. */
+__attribute__((destructor)) static void withdraw_all(void)
+{
+	struct list *node;
+
+	if (!lock_try(&open_lock))
 		return;
-	if (is_stale(fd, pid))
-		os_unlink(path);
-	os_close(fd);
+	for (node = open_list.next; node != &open_list; node = node->next)
+		withdraw(list_entry(node, struct stats, link));
+	lock_drop(&open_lock);
 }
 
 /* ------------------------------------------------------------------ */
 /* Making and removing a segment					*/
 
-/* Creates the first free name of this process. */
-static int create_file(char *path, size_t size, int *fd)
-{
-	int error = -EEXIST;
-	unsigned n;
-
-	for (n = 0; n < NAME_TRIES && error == -EEXIST; n++) {
-		log_format(path, size, "%s/%s%d.%u", VVM_STAT_DIR,
-			   VVM_STAT_PREFIX, os_pid(), n);
-		error = os_create(path, fd);
-	}
-	if (error)
-		path[0] = '\0';
-	return error;
-}
-
-/* Gives the file its size and storage, and maps it. */
+/* Gives the file its length, the header its storage, and maps all of it. */
 static int map_file(int fd, struct vvm_stat_segment **out)
 {
 	haddr_t at;
-	int error = os_fallocate(fd, 0, SEGMENT_BYTES);
+	int error = os_truncate(fd, VVM_STAT_FILE_BYTES);
 
+	if (!error)
+		error = os_fallocate(fd, 0, HEADER_BYTES);
+	if (!error)
+		error = os_reserve(VVM_STAT_FILE_BYTES, PAGE_BYTES, 0, 0, &at);
 	if (error)
 		return error;
-	error = os_reserve(SEGMENT_BYTES, PAGE_BYTES, 0, 0, &at);
-	if (error)
-		return error;
-	error = os_map_fixed(at, SEGMENT_BYTES, OS_READ | OS_WRITE, fd, 0);
+	error = os_map_fixed(at, VVM_STAT_FILE_BYTES, OS_READ | OS_WRITE, fd,
+			     0);
 	if (error) {
-		os_unmap(at, SEGMENT_BYTES);
+		os_unmap(at, VVM_STAT_FILE_BYTES);
 		return error;
 	}
 	*out = (struct vvm_stat_segment *)at;
@@ -192,67 +139,134 @@ static int map_file(int fd, struct vvm_stat_segment **out)
 
 static int open_shared(struct stats *st)
 {
-	int fd, error;
+	int error;
 
-	os_list_dir(VVM_STAT_DIR, remove_if_stale, NULL);
-	error = create_file(st->path, sizeof(st->path), &fd);
+	stat_file_clean();
+	error = stat_file_create(st->path, sizeof(st->path), &st->fd);
 	if (error)
 		return error;
-	error = map_file(fd, &st->segment);
-	os_close(fd);
-	if (error) {
-		os_unlink(st->path);
-		st->path[0] = '\0';
-	}
+	error = map_file(st->fd, &st->segment);
+	if (error)
+		stat_file_remove(st->path, &st->fd);
 	return error;
 }
 
 static int open_private(struct stats *st)
 {
 	void *memory;
-	int error = os_map_anon(SEGMENT_BYTES, &memory);
+	int error = os_map_anon(HEADER_BYTES, &memory);
 
 	if (!error)
 		st->segment = memory;
 	return error ? -ENOMEM : 0;
 }
 
-/* Fills the header of a zeroed segment; the magic number last (1). */
-static void write_header(struct vvm_stat_segment *s)
+/* Readies a growing table. Without memory for its spares there is none. */
+static void open_items(struct stats *st, struct stat_items *items,
+		       struct vvm_stat_table *table, uint64_t step)
+{
+	void *spare;
+
+	if (os_map_anon(table->max * sizeof(*items->spare), &spare))
+		return;
+	items->first = (char *)st->segment + table->offset;
+	items->item_bytes = table->item_bytes;
+	items->max = table->max;
+	items->table = table;
+	items->spare = spare;
+	items->step = step;
+}
+
+static void close_items(struct stat_items *items)
+{
+	if (items->first)
+		os_unmap((haddr_t)items->spare,
+			 items->max * sizeof(*items->spare));
+	items->first = NULL;
+}
+
+/* What only a segment has that is shared. */
+static void open_tables(struct stats *st)
+{
+	struct vvm_stat_segment *s = st->segment;
+
+	st->rings = (struct vvm_stat_ring *)((char *)s + s->rings.offset);
+	open_items(st, &st->regions, &s->regions, REGION_STEP);
+	open_items(st, &st->blocks, &s->blocks, BLOCK_STEP);
+}
+
+static void write_tables(struct vvm_stat_segment *s)
+{
+	s->actors = (struct vvm_stat_table){
+		offsetof(struct vvm_stat_segment, actor),
+		sizeof(struct vvm_stat_actor), 1, VVM_STAT_ACTORS};
+	s->rings = (struct vvm_stat_table){VVM_STAT_RINGS_OFFSET,
+					   sizeof(struct vvm_stat_ring), 0,
+					   VVM_STAT_ACTORS};
+	s->regions = (struct vvm_stat_table){VVM_STAT_REGIONS_OFFSET,
+					     sizeof(struct vvm_stat_region), 0,
+					     VVM_STAT_REGIONS_MAX};
+	s->blocks = (struct vvm_stat_table){VVM_STAT_BLOCKS_OFFSET,
+					    sizeof(struct vvm_stat_block), 0,
+					    VVM_STAT_BLOCKS_MAX};
+}
+
+/* Fills the header of a zeroed segment, but for the magic number. */
+static void write_header(struct vvm_stat_segment *s, uint64_t bytes)
 {
 	s->version = VVM_STAT_VERSION;
+	s->header_bytes = offsetof(struct vvm_stat_segment, actor);
+	s->file_bytes = bytes;
 	s->counter_count = VVM_STAT_COUNTER_COUNT;
-	s->segment_bytes = sizeof(*s);
-	s->actor_offset = offsetof(struct vvm_stat_segment, actor);
-	s->actor_bytes = sizeof(s->actor[0]);
-	s->actor_count = 1;
+	s->value_count = sizeof(s->value) / sizeof(uint64_t);
+	s->bucket_count = VVM_STAT_BUCKETS;
+	s->stage_count = VVM_STAT_STAGE_COUNT;
+	s->stage_bucket_count = VVM_STAT_STAGE_BUCKETS;
+	s->kind_count = VVM_STAT_KIND_COUNT;
+	write_tables(s);
 	s->actor[0].role = VVM_STAT_API;
 	s->pid = (uint64_t)os_pid();
-	if (process_start(os_pid(), &s->pid_start))
+	if (stat_process_start(os_pid(), &s->pid_start))
 		s->pid_start = 0;
 	s->opened_unix_us = os_unix_us();
 	process_command(s->command, sizeof(s->command));
 	log_format(s->library_version, sizeof(s->library_version), "%d.%d.%d",
 		   VVM_VERSION_MAJOR, VVM_VERSION_MINOR, VVM_VERSION_PATCH);
+}
+
+/* From now on readers believe what they see (1). */
+static void publish(struct vvm_stat_segment *s)
+{
 	__atomic_store_n(&s->magic, VVM_STAT_MAGIC, __ATOMIC_RELEASE);
 }
 
-int stat_open(struct stats *st, bool publish)
+int stat_open(struct stats *st, bool shared)
 {
 	int error = 0;
 
 	memset(st, 0, sizeof(*st));
-	if (publish) {
+	st->fd = -1;
+	lock_init(&st->lock, LOCK_MISC);
+	shared &= STAT_ON;
+	if (shared) {
 		error = open_shared(st);
 		if (error)
 			log_warn("no statistics for vvmstat: %s: %s",
 				 VVM_STAT_DIR, strerror(-error));
+		shared = !error;
 	}
-	if (!publish || error)
+	if (!shared)
 		error = open_private(st);
-	if (!error)
-		write_header(st->segment);
-	return error;
+	if (error)
+		return error;
+	st->pid = os_pid();
+	st->mapped_bytes = shared ? VVM_STAT_FILE_BYTES : HEADER_BYTES;
+	write_header(st->segment, st->mapped_bytes);
+	if (shared)
+		open_tables(st);
+	publish(st->segment);
+	remember(st);
+	return 0;
 }
 
 void stat_close(struct stats *st)
@@ -261,42 +275,61 @@ void stat_close(struct stats *st)
 
 	if (!s)
 		return;
-	if (s->pid == (uint64_t)os_pid()) { /* (4) */
-		__atomic_store_n(&s->closed, 1, __ATOMIC_RELEASE);
-		if (st->path[0])
-			os_unlink(st->path);
-	}
-	os_unmap((haddr_t)s, SEGMENT_BYTES);
+	forget(st);
+	withdraw(st);
+	close_items(&st->regions);
+	close_items(&st->blocks);
+	os_unmap((haddr_t)s, st->mapped_bytes);
+	if (st->fd >= 0)
+		os_close(st->fd);
 	memset(st, 0, sizeof(*st));
 }
 
 /* ------------------------------------------------------------------ */
 /* Actors								*/
 
+/* Gives an actor that takes faults its ring, if there is storage for it. */
+static void open_ring(struct stats *st, uint64_t i)
+{
+	uint64_t bytes = sizeof(*st->rings);
+
+	if (!st->rings || os_fallocate(st->fd,
+				       VVM_STAT_RINGS_OFFSET + i * bytes,
+				       bytes))
+		return;
+	atomic_fetch_or(&st->rings_ready, (uint64_t)1 << i);
+	lock_take(&st->lock);
+	st->segment->rings.count = MAX(st->segment->rings.count, i + 1);
+	lock_drop(&st->lock);
+}
+
 struct vvm_stat_actor *stat_actor(struct stats *st, enum vvm_stat_role role)
 {
 	struct vvm_stat_segment *s = st->segment;
-	uint64_t n = __atomic_load_n(&s->actor_count, __ATOMIC_RELAXED);
+	uint64_t n = __atomic_load_n(&s->actors.count, __ATOMIC_RELAXED);
 
 	if (role == VVM_STAT_API)
 		return &s->actor[0];
 	do {
 		if (n >= VVM_STAT_ACTORS)
 			return NULL;
-	} while (!__atomic_compare_exchange_n(&s->actor_count, &n, n + 1, true,
+	} while (!__atomic_compare_exchange_n(&s->actors.count, &n, n + 1, true,
 					      __ATOMIC_RELAXED,
 					      __ATOMIC_RELAXED));
 	s->actor[n].role = role;
 	s->actor[n].tid = (uint64_t)os_tid();
+	if (role == VVM_STAT_HANDLER)
+		open_ring(st, n);
 	return &s->actor[n];
 }
 
 int64_t stat_sum(const struct stats *st, enum vvm_stat_counter c)
 {
 	const struct vvm_stat_segment *s = st->segment;
-	uint64_t i, n = __atomic_load_n(&s->actor_count, __ATOMIC_RELAXED);
+	uint64_t i, n = __atomic_load_n(&s->actors.count, __ATOMIC_RELAXED);
 	int64_t sum = 0;
 
+	n = MIN(n, (uint64_t)VVM_STAT_ACTORS);
 	for (i = 0; i < n; i++)
 		sum += __atomic_load_n(&s->actor[i].counter[c],
 				       __ATOMIC_RELAXED);

@@ -2,24 +2,60 @@
 /*
  * stat.h - the writing side of vvm_stat.h: the segment of one space.
  * Without a segment (VVM_STAT=no, or no /dev/shm) the counters live in
- * private memory and everything else works the same.
+ * private memory, regions, blocks and events are not kept, and everything
+ * else works the same.
+ *
+ * In a build with --disable-stats (VVM_NO_STATS) nothing is counted but what
+ * the library needs itself, and nothing is published.
  */
 #ifndef VVM_LIB_STAT_H
 #define VVM_LIB_STAT_H
 
 #include <stdatomic.h>
 #include "base.h"
+#include "list.h"
+#include "lock.h"
 #include "vvm_stat.h"
 
+#ifdef VVM_NO_STATS
+#define STAT_ON 0
+#else
+#define STAT_ON 1
+#endif
+
+/*
+ * A table of the segment whose items are taken and given back. What decides
+ * about addresses is kept here, where no stranger can write.
+ */
+struct stat_items {
+	char *first;		      /* (i) item 0; NULL: there is no table */
+	size_t item_bytes;	      /* (i) */
+	struct vvm_stat_table *table; /* (i) in the segment: for readers */
+	uint64_t count;		      /* (l) items ever taken */
+	uint64_t ready;		      /* (l) items with storage */
+	uint64_t max, step;	      /* (i) storage grows by step items */
+	uint32_t *spare;	      /* (l) stack of items given back */
+	uint64_t spares;	      /* (l) on that stack */
+};
+
+/* (i) set by stat_open(), (l) lock, (r) the list of open segments, (a) */
 struct stats {
-	struct vvm_stat_segment *segment;
-	char path[128]; /* of the file, "" when private */
+	struct vvm_stat_segment *segment; /* (i) */
+	uint64_t mapped_bytes;		  /* (i) from segment on */
+	struct vvm_stat_ring *rings;	  /* (i) by actor; NULL: none */
+	_Atomic uint64_t rings_ready;	  /* (a) bit i: ring i has storage */
+	struct lock lock;		  /* rank LOCK_MISC */
+	struct stat_items regions, blocks;
+	struct list link; /* (r) */
+	int pid;	  /* (i) of the process that opened it */
+	int fd;		  /* (i) of the file, holds its lock; or -1 */
+	char path[128];	  /* (i) of the file, "" when private */
 };
 
 /*
- * publish: make the file (O_EXCL, O_NOFOLLOW, 0600); stale files of this
- * user's dead processes are removed first. Falls back to private memory.
- * -ENOMEM only.
+ * publish: make the file (O_EXCL, O_NOFOLLOW, 0600) and lock it; files of
+ * this user that nobody has locked are removed first. Falls back to private
+ * memory. -ENOMEM only.
  */
 int stat_open(struct stats *st, bool publish);
 /*
@@ -40,16 +76,82 @@ int64_t stat_sum(const struct stats *st, enum vvm_stat_counter c);
 static inline void stat_add(struct vvm_stat_actor *a, enum vvm_stat_counter c,
 			    int64_t n)
 {
-	__atomic_fetch_add(&a->counter[c], n, __ATOMIC_RELAXED);
-}
-
-static inline void stat_latency(struct vvm_stat_actor *a, uint64_t ns)
-{
-	__atomic_fetch_add(&a->latency[vvm_stat_bucket(ns)], 1,
-			   __ATOMIC_RELAXED);
+	/* dirty_pages is what vvm_on_low_space() tells */
+	if (STAT_ON || c == VVM_STAT_dirty_pages)
+		__atomic_fetch_add(&a->counter[c], n, __ATOMIC_RELAXED);
 }
 
 #define stat_set(st, name, v)                                                  \
 	__atomic_store_n(&(st)->segment->value.name, (v), __ATOMIC_RELAXED)
+
+/* ---- faults ---- */
+
+/* The moments that divide a fault into its stages. CLOCK_MONOTONIC. */
+struct stat_times {
+	uint64_t start_ns;  /* taken from the kernel */
+	uint64_t begin_ns;  /* its (last) handling began */
+	uint64_t looked_ns; /* page found, the kernel is told next; or 0 */
+	uint64_t read_ns;   /* read from swap, or 0; looked_ns: read begins */
+};
+
+/* One fault, for the ring. */
+struct stat_fault {
+	struct stat_times at;
+	gaddr_t page;	/* guest address */
+	unsigned flags; /* enum vvm_stat_kind and VVM_STAT_EVENT_* */
+	int tid;	/* of the thread that faulted, 0: not known */
+};
+
+/* A fault ended now, whatever came of it: puts it into the actor's ring. */
+void stat_event(struct stats *st, struct vvm_stat_actor *a,
+		const struct stat_fault *f, uint64_t end_ns);
+/* It was resolved: the same, and counts its latency and stages. */
+void stat_resolved(struct stats *st, struct vvm_stat_actor *a,
+		   const struct stat_fault *f, uint64_t end_ns);
+
+/* ---- regions and blocks ---- */
+
+/*
+ * An item, zero but for a region's seq and a block's base; NULL: no segment
+ * (st may be NULL), or no room in it. => may be called in fault handling.
+ */
+struct vvm_stat_region *stat_region_take(struct stats *st);
+struct vvm_stat_block *stat_block_take(struct stats *st, gaddr_t base);
+/*
+ * Gives r (may be NULL) back. What it counted goes to `heir`, or, if that is
+ * NULL, to faults_elsewhere. => nobody counts for r any more.
+ */
+void stat_region_give(struct stats *st, struct vvm_stat_region *r,
+		      struct vvm_stat_region *heir);
+/* NULL is allowed. */
+void stat_block_give(struct stats *st, struct vvm_stat_block *b);
+/* Writes all but the counters; `to` may be NULL. One writer at a time. */
+void stat_region_write(struct vvm_stat_region *to,
+		       const struct vvm_stat_region *from);
+/* Counts a fault for its region; NULL: faults_elsewhere. */
+static inline void stat_region_fault(struct stats *st,
+				     struct vvm_stat_region *r,
+				     enum vvm_stat_kind kind)
+{
+	uint64_t *word;
+
+	if (!STAT_ON)
+		return;
+	word = !r			       ? &st->segment->value.faults_elsewhere
+	       : kind == VVM_STAT_KIND_zero    ? &r->faults_zero
+	       : kind == VVM_STAT_KIND_swapin  ? &r->faults_swapin
+	       : kind == VVM_STAT_KIND_wp      ? &r->faults_wp
+					       : &r->faults_other;
+	__atomic_fetch_add(word, 1, __ATOMIC_RELAXED);
+}
+
+/* The same for its block, which may be NULL. => block lock held. */
+static inline void stat_block_fault(struct vvm_stat_block *b, uint64_t now_us)
+{
+	if (!STAT_ON || !b)
+		return;
+	__atomic_store_n(&b->faults, b->faults + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&b->last_us, now_us, __ATOMIC_RELAXED);
+}
 
 #endif

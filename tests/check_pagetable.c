@@ -113,6 +113,7 @@ START_TEST(every_legal_move_works)
 				continue;
 			memset(b->pte, 0, sizeof(b->pte));
 			b->mapped = b->resident = b->dirty = b->filling = 0;
+			b->swapped = 0;
 			bring_to(b, 9, from);
 			pt_check_block(b);
 			pt_move(b, 9, to, slot_for(to));

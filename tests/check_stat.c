@@ -88,17 +88,22 @@ START_TEST(header_and_file)
 	ck_assert_int_eq(lstat(st.path, &info), 0);
 	ck_assert(S_ISREG(info.st_mode));
 	ck_assert_uint_eq(info.st_mode & 07777, 0600);
-	ck_assert_uint_ge((uint64_t)info.st_size, s->segment_bytes);
-	/* stat (3): all of it has storage */
-	ck_assert_uint_ge((uint64_t)info.st_blocks * 512, s->segment_bytes);
+	ck_assert_uint_eq((uint64_t)info.st_size, s->file_bytes);
+	ck_assert_uint_eq(s->file_bytes, VVM_STAT_FILE_BYTES);
+	/* stat (3): what is used has storage, the rest has none */
+	ck_assert_uint_eq((uint64_t)info.st_blocks * 512,
+			  VVM_STAT_RINGS_OFFSET);
 	ck_assert_uint_eq(s->magic, VVM_STAT_MAGIC);
 	ck_assert_int_eq(memcmp(&s->magic, "VVVSTAT1", 8), 0);
 	ck_assert_uint_eq(s->version, VVM_STAT_VERSION);
 	ck_assert_uint_eq(s->counter_count, VVM_STAT_COUNTER_COUNT);
-	ck_assert_uint_eq(s->segment_bytes, sizeof(*s));
-	ck_assert_uint_eq(s->actor_offset % 64, 0);
-	ck_assert_uint_eq(s->actor_bytes, sizeof(struct vvm_stat_actor));
-	ck_assert_uint_eq(s->actor_count, 1);
+	ck_assert_uint_eq(s->value_count, sizeof(s->value) / 8);
+	ck_assert_uint_eq(s->header_bytes, s->actors.offset);
+	ck_assert_uint_eq(s->actors.offset % 64, 0);
+	ck_assert_uint_eq(s->actors.item_bytes, sizeof(struct vvm_stat_actor));
+	ck_assert_uint_eq(s->actors.count, 1);
+	ck_assert_uint_eq(s->regions.count, 0);
+	ck_assert_uint_eq(s->blocks.count, 0);
 	ck_assert_uint_eq(s->pid, (uint64_t)getpid());
 	ck_assert_uint_gt(s->pid_start, 0);
 	ck_assert_uint_le(s->opened_unix_us, os_unix_us());
@@ -156,7 +161,7 @@ START_TEST(sums_over_actors)
 	ck_assert_ptr_eq(api, stat_actor(&st, VVM_STAT_API));
 	ck_assert_ptr_eq(api, &st.segment->actor[0]);
 	ck_assert(a != b && a != api && b != api);
-	ck_assert_uint_eq(st.segment->actor_count, 3);
+	ck_assert_uint_eq(st.segment->actors.count, 3);
 	ck_assert_uint_eq(a->role, VVM_STAT_HANDLER);
 	ck_assert_uint_eq(b->role, VVM_STAT_RECLAIMER);
 	ck_assert_uint_eq(a->tid, (uint64_t)os_tid());
@@ -169,10 +174,6 @@ START_TEST(sums_over_actors)
 	ck_assert_int_eq(stat_sum(&st, VVM_STAT_faults), 0);
 	ck_assert_int_eq(stat_sum(&st, VVM_STAT_regions), 0);
 
-	stat_latency(a, 1000);
-	stat_latency(a, UINT64_MAX);
-	ck_assert_uint_eq(a->latency[vvm_stat_bucket(1000)], 1);
-	ck_assert_uint_eq(a->latency[VVM_STAT_BUCKETS - 1], 1);
 	stat_set(&st, budget_pages, 16);
 	ck_assert_uint_eq(st.segment->value.budget_pages, 16);
 }
@@ -204,7 +205,7 @@ START_TEST(actors_run_out)
 	ck_assert_ptr_null(stat_actor(&st, VVM_STAT_HANDLER));
 	ck_assert_ptr_null(stat_actor(&st, VVM_STAT_RECLAIMER));
 	ck_assert_ptr_nonnull(stat_actor(&st, VVM_STAT_API));
-	ck_assert_uint_eq(st.segment->actor_count, VVM_STAT_ACTORS);
+	ck_assert_uint_eq(st.segment->actors.count, VVM_STAT_ACTORS);
 }
 END_TEST
 
@@ -261,6 +262,164 @@ START_TEST(buckets_meet)
 }
 END_TEST
 
+/* ---- regions, blocks and events ---- */
+
+START_TEST(items_get_storage_and_are_used_again)
+{
+	struct vvm_stat_block *b[300];
+	struct vvm_stat_segment *s;
+	struct stat info;
+	unsigned i;
+
+	ck_assert_int_eq(stat_open(&st, true), 0);
+	s = st.segment;
+	for (i = 0; i < ARRAY_SIZE(b); i++) {
+		b[i] = stat_block_take(&st, (uint64_t)i << BLOCK_SHIFT);
+		ck_assert_ptr_nonnull(b[i]);
+		ck_assert_uint_eq(b[i]->base, ((uint64_t)i << BLOCK_SHIFT) + 1);
+		ck_assert_ptr_eq((char *)b[i], (char *)s + s->blocks.offset +
+						       i * sizeof(**b));
+		memset(b[i]->page, 0xff, sizeof(b[i]->page));
+	}
+	ck_assert_uint_eq(s->blocks.count, ARRAY_SIZE(b));
+	ck_assert_int_eq(lstat(st.path, &info), 0);
+	ck_assert_uint_ge((uint64_t)info.st_blocks * 512,
+			  VVM_STAT_RINGS_OFFSET + sizeof(**b) * ARRAY_SIZE(b));
+	stat_block_give(&st, b[7]);
+	ck_assert_uint_eq(b[7]->base, 0);
+	ck_assert_uint_eq(b[7]->page[511], 0);
+	ck_assert_ptr_eq(stat_block_take(&st, 0), b[7]);
+	ck_assert_uint_eq(s->blocks.count, ARRAY_SIZE(b));
+}
+END_TEST
+
+/* stat (3): a full /dev/shm costs the map, not the process. */
+START_TEST(no_storage_no_item)
+{
+	unsigned i, got = 0;
+
+	ck_assert_int_eq(stat_open(&st, true), 0);
+	os_inject(OS_fallocate, 2, true, ENOSPC);
+	for (i = 0; i < 300; i++)
+		got += stat_block_take(&st, (uint64_t)i << BLOCK_SHIFT) != NULL;
+	ck_assert_uint_gt(got, 0);
+	ck_assert_uint_lt(got, 300);
+	ck_assert_uint_eq(st.segment->blocks.count, got);
+	ck_assert_uint_eq(st.segment->value.unpublished_blocks, 300 - got);
+	ck_assert_ptr_null(stat_region_take(&st));
+}
+END_TEST
+
+START_TEST(region_faults_are_inherited)
+{
+	struct vvm_stat_region *a, *b, image = {.start = 4096, .end = 8192};
+
+	ck_assert_int_eq(stat_open(&st, true), 0);
+	a = stat_region_take(&st);
+	b = stat_region_take(&st);
+	strcpy(image.name, "name");
+	stat_region_write(a, &image);
+	ck_assert_uint_eq(a->seq, 2);
+	ck_assert_uint_eq(a->start, 4096);
+	ck_assert_str_eq(a->name, "name");
+	stat_region_fault(&st, a, VVM_STAT_KIND_zero);
+	stat_region_fault(&st, b, VVM_STAT_KIND_swapin);
+	stat_region_fault(&st, b, VVM_STAT_KIND_joined);
+	stat_region_fault(&st, b, VVM_STAT_KIND_wp);
+	stat_region_fault(&st, NULL, VVM_STAT_KIND_spurious);
+	stat_region_give(&st, b, a);
+	ck_assert_uint_eq(a->faults_zero, 1);
+	ck_assert_uint_eq(a->faults_swapin, 1);
+	ck_assert_uint_eq(a->faults_wp, 1);
+	ck_assert_uint_eq(a->faults_other, 1);
+	ck_assert_uint_eq(st.segment->value.faults_elsewhere, 1);
+	stat_region_give(&st, a, NULL);
+	ck_assert_uint_eq(st.segment->value.faults_elsewhere, 5);
+	ck_assert_uint_eq(a->start, a->end);
+	ck_assert_uint_eq(a->faults_zero, 0);
+}
+END_TEST
+
+START_TEST(events_fill_a_ring)
+{
+	struct stat_fault f = {.at = {1000, 1100, 1300, 0},
+			       .page = 0x12345000,
+			       .flags = VVM_STAT_KIND_wp |
+					VVM_STAT_EVENT_WRITE,
+			       .tid = 4711};
+	struct vvm_stat_actor *a;
+	struct vvm_stat_event *e;
+	unsigned i;
+
+	ck_assert_int_eq(stat_open(&st, true), 0);
+	a = stat_actor(&st, VVM_STAT_HANDLER);
+	ck_assert_uint_eq(st.segment->rings.count, 2);
+	for (i = 0; i <= VVM_STAT_EVENTS; i++)
+		stat_event(&st, a, &f, 2000 + i);
+	ck_assert_uint_eq(a->events, VVM_STAT_EVENTS + 1);
+	e = &st.rings[1].event[0]; /* the last overwrote the first */
+	ck_assert_uint_eq(e->time_ns, 2000 + VVM_STAT_EVENTS);
+	ck_assert_uint_eq(e->page, 0x12345000 | f.flags);
+	ck_assert_uint_eq(e->took & 0xffffff, 4711);
+	ck_assert_uint_eq(e->took >> 24, 1000 + VVM_STAT_EVENTS);
+	ck_assert_uint_eq(e->seq,
+			  vvm_stat_event_seq(VVM_STAT_EVENTS, e->time_ns,
+					     e->page, e->took));
+	ck_assert_uint_ne(e->seq, vvm_stat_event_seq(0, e->time_ns, e->page,
+						     e->took));
+	/* the application's threads take no faults */
+	stat_event(&st, stat_actor(&st, VVM_STAT_API), &f, 2000);
+	ck_assert_uint_eq(st.segment->actor[0].events, 0);
+}
+END_TEST
+
+START_TEST(stages_add_up)
+{
+	struct stat_fault swapin = {.at = {1000, 1100, 1300, 9000}};
+	struct stat_fault zero = {.at = {1000, 1000, 1300, 0}};
+	struct stat_fault spurious = {.at = {1000, 1000, 0, 0}};
+	struct vvm_stat_actor *a;
+
+	ck_assert_int_eq(stat_open(&st, true), 0);
+	a = stat_actor(&st, VVM_STAT_HANDLER);
+	stat_resolved(&st, a, &swapin, 9500);
+	ck_assert_uint_eq(a->latency[vvm_stat_bucket(8500)], 1);
+	ck_assert_uint_eq(a->stage[VVM_STAT_STAGE_queue][6], 1);   /* 100 */
+	ck_assert_uint_eq(a->stage[VVM_STAT_STAGE_lookup][7], 1);  /* 200 */
+	ck_assert_uint_eq(a->stage[VVM_STAT_STAGE_read][12], 1);   /* 7700 */
+	ck_assert_uint_eq(a->stage[VVM_STAT_STAGE_install][8], 1); /* 500 */
+	stat_resolved(&st, a, &zero, 1700);
+	ck_assert_uint_eq(a->stage[VVM_STAT_STAGE_queue][0], 1);   /* 0 */
+	ck_assert_uint_eq(a->stage[VVM_STAT_STAGE_lookup][8], 1);  /* 300 */
+	ck_assert_uint_eq(a->stage[VVM_STAT_STAGE_install][8], 2); /* 400 */
+	stat_resolved(&st, a, &spurious, UINT64_MAX);
+	ck_assert_uint_eq(a->latency[VVM_STAT_BUCKETS - 1], 1);
+	ck_assert_uint_eq(a->stage[VVM_STAT_STAGE_lookup]
+				  [VVM_STAT_STAGE_BUCKETS - 1],
+			  1);
+	ck_assert_uint_eq(a->events, 3);
+}
+END_TEST
+
+START_TEST(private_ones_have_neither)
+{
+	struct stat_fault f = {.page = 4096};
+	struct vvm_stat_actor *a;
+
+	ck_assert_int_eq(stat_open(&st, false), 0);
+	a = stat_actor(&st, VVM_STAT_HANDLER);
+	stat_resolved(&st, a, &f, 1000);
+	ck_assert_uint_eq(a->latency[vvm_stat_bucket(1000)], 1);
+	ck_assert_uint_eq(a->events, 0);
+	ck_assert_ptr_null(stat_region_take(&st));
+	ck_assert_ptr_null(stat_block_take(&st, 0));
+	ck_assert_ptr_null(stat_block_take(NULL, 0));
+	stat_region_give(&st, NULL, NULL);
+	stat_block_give(&st, NULL);
+	stat_region_write(NULL, NULL);
+}
+END_TEST
+
 /* ---- without a file ---- */
 
 START_TEST(private_when_not_published)
@@ -278,7 +437,8 @@ static const struct {
 	int error;
 } breaks[] = {
 	{OS_create, EACCES},  {OS_create, EMFILE}, {OS_fallocate, ENOSPC},
-	{OS_reserve, ENOMEM}, {OS_map, ENOMEM},
+	{OS_reserve, ENOMEM}, {OS_map, ENOMEM},	   {OS_claim, ENOLCK},
+	{OS_truncate, EFBIG},
 };
 
 START_TEST(private_when_the_file_fails)
@@ -334,6 +494,7 @@ START_TEST(failures_leak_no_descriptor)
 	}
 	os_inject_clear();
 	ck_assert_int_eq(stat_open(&st, true), 0);
+	stat_close(&st);
 	after = dup(0);
 	close(after);
 	ck_assert_int_eq(before, after);
@@ -372,42 +533,117 @@ START_TEST(killed_process_is_cleaned_up)
 }
 END_TEST
 
-/* Writes `bytes` of a segment to a file and changes its pid_start. */
-static void forge(const char *path, size_t bytes, uint64_t start_change)
+/* Writes `bytes` of a segment to a file of its own. Returns its descriptor. */
+static int forge(const char *path, size_t bytes)
 {
-	struct vvm_stat_segment *copy =
-		aligned_alloc(_Alignof(struct vvm_stat_segment), sizeof(*copy));
 	int fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
 
 	ck_assert_int_ge(fd, 0);
-	memcpy(copy, st.segment, sizeof(*copy));
-	copy->pid_start += start_change;
-	ck_assert_int_eq(write(fd, copy, bytes), (ssize_t)bytes);
-	close(fd);
-	free(copy);
+	ck_assert_int_eq(write(fd, st.segment, bytes), (ssize_t)bytes);
+	return fd;
 }
 
-START_TEST(recycled_pid_is_cleaned_up)
+/* The pid was used again, or the process executed another program. */
+START_TEST(unclaimed_file_is_cleaned_up)
 {
+	int fd;
+
 	ck_assert_int_eq(stat_open(&st, true), 0);
-	forge(path_of(getpid(), "77"), sizeof(*st.segment), 1);
-	forge(path_of(getpid(), "78"), sizeof(*st.segment), 0);
+	close(forge(path_of(getpid(), "77"), sizeof(*st.segment)));
+	fd = forge(path_of(getpid(), "78"), sizeof(*st.segment));
+	ck_assert_int_eq(os_claim_file(fd), 0);
 	clean();
 	ck_assert(!exists(path_of(getpid(), "77")));
 	ck_assert(exists(path_of(getpid(), "78")));
 	ck_assert(exists(st.path));
-	unlink(path_of(getpid(), "78"));
+	close(fd);
+	clean();
+	ck_assert(!exists(path_of(getpid(), "78")));
+}
+END_TEST
+
+/* ... which the lock of this one's own file must survive. */
+START_TEST(claim_outlives_other_descriptors)
+{
+	bool claimed = false;
+	int fd;
+
+	ck_assert_int_eq(stat_open(&st, true), 0);
+	close(open(st.path, O_RDONLY));
+	ck_assert_int_eq(os_open_own(st.path, &fd), 0);
+	ck_assert_int_eq(os_file_claimed(fd, &claimed), 0);
+	ck_assert(claimed);
+	ck_assert_int_eq(os_claim_file(st.fd), 0); /* it is ours */
+	close(fd);
+	fd = open(st.path, O_RDWR);
+	ck_assert_int_eq(os_claim_file(fd), -EBUSY);
+	close(fd);
+}
+END_TEST
+
+/* Runs this program again, with nothing but a check of its own file. */
+static _Noreturn void exec_self(void)
+{
+	char fd[16];
+
+	if (stat_open(&st, true))
+		_exit(1);
+	snprintf(fd, sizeof(fd), "%d", getpid());
+	execl("/bin/sh", "sh", "-c", "test -e " VVM_STAT_DIR "/"
+	      VVM_STAT_PREFIX "$0.0 && kill -STOP $0 && exit 7", fd, NULL);
+	_exit(1);
+}
+
+START_TEST(exec_leaves_a_file_that_is_cleaned_up)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		exec_self();
+	ck_assert_int_eq(waitpid(pid, &status, WUNTRACED), pid);
+	ck_assert(WIFSTOPPED(status));
+	ck_assert(exists(path_of(pid, "0")));
+	clean();
+	ck_assert(!exists(path_of(pid, "0")));
+	kill(pid, SIGCONT);
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+}
+END_TEST
+
+START_TEST(exit_removes_the_file)
+{
+	pid_t pid = fork();
+	struct stats two;
+	int status;
+
+	if (pid == 0) {
+		if (stat_open(&st, true) || stat_open(&two, true))
+			_exit(1);
+		if (!exists(path_of(getpid(), "1")))
+			_exit(2);
+		exit(0); /* destructors run */
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	ck_assert(!exists(path_of(pid, "0")));
+	ck_assert(!exists(path_of(pid, "1")));
 }
 END_TEST
 
 START_TEST(half_made_file_is_kept)
 {
+	int pid = dead_pid();
+
 	ck_assert_int_eq(stat_open(&st, true), 0);
-	forge(path_of(getpid(), "77"), 0, 1);
-	forge(path_of(getpid(), "78"), 40, 1);
+	close(forge(path_of(getpid(), "77"), 0));
+	close(forge(path_of(getpid(), "78"), 4));
+	close(forge(path_of(pid, "0"), 4));
 	clean();
 	ck_assert(exists(path_of(getpid(), "77")));
 	ck_assert(exists(path_of(getpid(), "78")));
+	ck_assert(!exists(path_of(pid, "0")));
 	unlink(path_of(getpid(), "77"));
 	unlink(path_of(getpid(), "78"));
 }
@@ -534,6 +770,14 @@ int main(void)
 	tcase_add_test(tc, threads_lose_nothing);
 	tcase_add_test(tc, buckets_meet);
 
+	tc = new_case(s, "regions, blocks and events");
+	tcase_add_test(tc, items_get_storage_and_are_used_again);
+	tcase_add_test(tc, no_storage_no_item);
+	tcase_add_test(tc, region_faults_are_inherited);
+	tcase_add_test(tc, events_fill_a_ring);
+	tcase_add_test(tc, stages_add_up);
+	tcase_add_test(tc, private_ones_have_neither);
+
 	tc = new_case(s, "without a file");
 	tcase_add_test(tc, private_when_not_published);
 	tcase_add_loop_test(tc, private_when_the_file_fails, 0,
@@ -545,7 +789,10 @@ int main(void)
 
 	tc = new_case(s, "stale files");
 	tcase_add_loop_test(tc, killed_process_is_cleaned_up, 0, 2);
-	tcase_add_test(tc, recycled_pid_is_cleaned_up);
+	tcase_add_test(tc, unclaimed_file_is_cleaned_up);
+	tcase_add_test(tc, claim_outlives_other_descriptors);
+	tcase_add_test(tc, exec_leaves_a_file_that_is_cleaned_up);
+	tcase_add_test(tc, exit_removes_the_file);
 	tcase_add_test(tc, half_made_file_is_kept);
 	tcase_add_test(tc, symlink_is_not_followed);
 	tcase_add_test(tc, symlink_in_our_place_is_not_followed);

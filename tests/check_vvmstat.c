@@ -448,7 +448,14 @@ END_TEST
 
 static struct vvm_stat_segment *bad;
 
-/* Puts `bytes` of *bad in place of our segment and shows two rows of it. */
+/*
+ * Puts `bytes` of *bad in place of our segment and shows two rows of it; all
+ * of them: the file also gets its full length. It is held, as a living
+ * process' is, unless `abandoned`.
+ */
+static bool abandoned;
+static int held = -1; /* the last one */
+
 static int run_bad(size_t bytes)
 {
 	int fd, status;
@@ -457,10 +464,16 @@ static int run_bad(size_t bytes)
 	fd = open(in_dir(getpid(), 0), O_RDWR | O_CREAT | O_EXCL, 0600);
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(write(fd, bad, bytes), (ssize_t)bytes);
-	close(fd);
+	if (bytes == sizeof(*bad))
+		ck_assert_int_eq(ftruncate(fd, VVM_STAT_FILE_BYTES), 0);
+	if (!abandoned)
+		ck_assert_int_eq(os_claim_file(fd), 0);
 	status = run("--dir %s -p %d -w 0.01 2", dir, getpid());
 	ck_assert_msg(status == 0 || status == 2, "exit status %d", status);
 	ck_assert_ptr_null(strstr(err, "runtime error"));
+	if (held >= 0)
+		close(held);
+	held = fd;
 	return status;
 }
 
@@ -493,11 +506,11 @@ END_TEST
 
 START_TEST(other_version)
 {
-	bad->version = 2;
+	bad->version = 99;
 	ck_assert_int_eq(run_bad(sizeof(*bad)), 2);
-	assert_contains(err, "segment version 2, this vvmstat reads 1");
+	assert_contains(err, "segment version 99, this vvmstat reads 2");
 	ck_assert_int_eq(run("--dir %s -l", dir), 2);
-	assert_contains(err, "segment version 2");
+	assert_contains(err, "segment version 99");
 }
 END_TEST
 
@@ -523,6 +536,18 @@ START_TEST(recycled_pid)
 }
 END_TEST
 
+/* Nobody holds it: its process executed another program. */
+START_TEST(left_behind)
+{
+	abandoned = true;
+	ck_assert_int_eq(run_bad(sizeof(*bad)), 2);
+	assert_contains(err, "no libvvm space open");
+	ck_assert_int_eq(run("--dir %s -l", dir), 2);
+	ck_assert_msg(access(in_dir(getpid(), 0), F_OK), "still there");
+	abandoned = false;
+}
+END_TEST
+
 START_TEST(hostile_layout)
 {
 	static const uint64_t values[] = {
@@ -535,11 +560,15 @@ START_TEST(hostile_layout)
 		-8ull,	    UINT64_MAX - 7,
 		UINT64_MAX,
 	};
-	uint64_t *field[] = {&bad->segment_bytes, &bad->actor_offset,
-			     &bad->actor_bytes, &bad->actor_count};
+	uint64_t *field[17] = {&bad->file_bytes};
+	struct vvm_stat_table *table[] = {&bad->actors, &bad->rings,
+					  &bad->regions, &bad->blocks};
 	uint64_t good;
 	size_t i, k;
 
+	for (i = 0; i < ARRAY_SIZE(table); i++)
+		for (k = 0; k < 4; k++)
+			field[1 + 4 * i + k] = (uint64_t *)table[i] + k;
 	for (i = 0; i < ARRAY_SIZE(field); i++) {
 		good = *field[i];
 		for (k = 0; k < ARRAY_SIZE(values); k++) {
@@ -551,15 +580,25 @@ START_TEST(hostile_layout)
 }
 END_TEST
 
-START_TEST(hostile_counter_count)
+START_TEST(hostile_lists)
 {
 	static const uint32_t values[] = {
 		0, 1, 37, 39, 256, 1000, 4096, 4097, 1u << 31, UINT32_MAX};
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(values); i++) {
-		bad->counter_count = values[i];
-		run_bad(sizeof(*bad));
+	uint32_t *list[] = {&bad->counter_count,      &bad->value_count,
+			    &bad->bucket_count,	      &bad->stage_count,
+			    &bad->stage_bucket_count, &bad->kind_count};
+	uint32_t good;
+	size_t k;
+
+	for (k = 0; k < ARRAY_SIZE(list); k++) {
+		good = *list[k];
+		for (i = 0; i < ARRAY_SIZE(values); i++) {
+			*list[k] = values[i];
+			run_bad(sizeof(*bad));
+		}
+		*list[k] = good;
 	}
 }
 END_TEST
@@ -569,7 +608,7 @@ START_TEST(hostile_numbers)
 {
 	memset(bad->actor, 0x7f, sizeof(bad->actor));
 	memset(&bad->value, 0xff, sizeof(bad->value));
-	bad->actor_count = VVM_STAT_ACTORS;
+	bad->actors.count = VVM_STAT_ACTORS;
 	bad->opened_unix_us = UINT64_MAX;
 	ck_assert_int_eq(run_bad(sizeof(*bad)), 0);
 	memset(bad->actor, 0x80, sizeof(bad->actor));
@@ -600,10 +639,10 @@ START_TEST(more_counters_than_known)
 	uint64_t *words;
 
 	bad->counter_count = more;
-	bad->actor_bytes = 16 + (more + VVM_STAT_BUCKETS) * 8;
-	bad->actor_count = 1;
+	bad->actors.item_bytes += 5 * 8;
+	bad->actors.count = 1;
 	memset(bad->actor, 0, sizeof(bad->actor));
-	words = (uint64_t *)bad->actor + 2;
+	words = (uint64_t *)bad->actor + 3;
 	words[VVM_STAT_faults] = 77;
 	words[more - 1] = 99;
 	words[more + 80] = 1; /* latency */
@@ -624,7 +663,7 @@ START_TEST(noise)
 	for (i = 0; i < 100; i++) {
 		*bad = good;
 		for (k = 0; k < 1 + i % 8; k++)
-			((unsigned char *)bad)[8 + rand_r(&seed) % 300] =
+			((unsigned char *)bad)[8 + rand_r(&seed) % 400] =
 				(unsigned char)rand_r(&seed);
 		run_bad(sizeof(*bad));
 	}
@@ -761,8 +800,9 @@ int main(void)
 	tcase_add_test(tc, other_version);
 	tcase_add_test(tc, not_a_segment);
 	tcase_add_test(tc, recycled_pid);
+	tcase_add_test(tc, left_behind);
 	tcase_add_test(tc, hostile_layout);
-	tcase_add_test(tc, hostile_counter_count);
+	tcase_add_test(tc, hostile_lists);
 	tcase_add_test(tc, hostile_numbers);
 	tcase_add_test(tc, hostile_command);
 	tcase_add_test(tc, more_counters_than_known);

@@ -21,7 +21,7 @@ layer()
 	vvm_stat) echo 0 ;;
 	base | list | lock | log | pool | conf | os | os_*) echo 0 ;;
 	pte | pagetable | region | frame | policy | policy_*) echo 1 ;;
-	slots | codec | prefetch | stat | intent) echo 1 ;;
+	slots | codec | prefetch | stat | stat_* | intent) echo 1 ;;
 	ring | ring_* | backing | swap | swap_*) echo 2 ;;
 	space | space_*) echo 3 ;;
 	fill | fault | evict | inline | handler | reclaim | trap) echo 4 ;;

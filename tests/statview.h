@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "log.h"
+#include "os.h"
 #include "stat.h"
 
 static struct stats st;
@@ -62,6 +63,11 @@ static inline void setup(void)
 	stat_set(&st, budget_pages, 65536);
 	stat_set(&st, io_uring, 1);
 	stat_add(actor, VVM_STAT_resident_pages, 32768);
+}
+
+static inline void stat_latency(struct vvm_stat_actor *a, uint64_t ns)
+{
+	a->latency[vvm_stat_bucket(ns)]++;
 }
 
 static inline void slurp(const char *name, char *buf, size_t size)

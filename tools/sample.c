@@ -42,6 +42,14 @@ static const struct {
 #undef X
 };
 
+static const struct {
+	const char *name, *help;
+} stages[] = {
+#define X(name, help) {#name, help},
+	VVM_STAT_STAGES(X)
+#undef X
+};
+
 const char *sample_counter_name(unsigned counter)
 {
 	return counters[counter].name;
@@ -67,6 +75,16 @@ const char *sample_value_help(unsigned value)
 	return values[value].help;
 }
 
+const char *sample_stage_name(unsigned stage)
+{
+	return stages[stage].name;
+}
+
+const char *sample_stage_help(unsigned stage)
+{
+	return stages[stage].help;
+}
+
 /* a + b and a - b, wrapping (1). */
 static int64_t plus(int64_t a, int64_t b)
 {
@@ -78,6 +96,23 @@ static int64_t minus(int64_t a, int64_t b)
 	return (int64_t)((uint64_t)a - (uint64_t)b);
 }
 
+static void add_counts(uint64_t *to, const uint64_t *from, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		to[i] += from[i];
+}
+
+/* (2) */
+static void take_counts(uint64_t *from, const uint64_t *old, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		from[i] = from[i] > old[i] ? from[i] - old[i] : 0;
+}
+
 void sample_add(struct sample *sum, const struct sample *part)
 {
 	unsigned i;
@@ -86,8 +121,10 @@ void sample_add(struct sample *sum, const struct sample *part)
 		sum->counter[i] = plus(sum->counter[i], part->counter[i]);
 	for (i = 0; i < VALUE_COUNT; i++)
 		sum->value[i] += part->value[i];
-	for (i = 0; i < VVM_STAT_BUCKETS; i++)
-		sum->latency[i] += part->latency[i];
+	add_counts(sum->latency, part->latency, VVM_STAT_BUCKETS);
+	for (i = 0; i < VVM_STAT_STAGE_COUNT; i++)
+		add_counts(sum->stage[i], part->stage[i],
+			   VVM_STAT_STAGE_BUCKETS);
 	sum->spaces += part->spaces;
 	if (part->opened_unix_us &&
 	    (!sum->opened_unix_us ||
@@ -118,10 +155,10 @@ void sample_delta(struct sample *delta, const struct sample *now,
 		if (counters[i].kind == COUNT)
 			delta->counter[i] = change > 0 ? change : 0;
 	}
-	for (i = 0; i < VVM_STAT_BUCKETS; i++)
-		delta->latency[i] = now->latency[i] > old->latency[i]
-					    ? now->latency[i] - old->latency[i]
-					    : 0;
+	take_counts(delta->latency, old->latency, VVM_STAT_BUCKETS);
+	for (i = 0; i < VVM_STAT_STAGE_COUNT; i++)
+		take_counts(delta->stage[i], old->stage[i],
+			    VVM_STAT_STAGE_BUCKETS);
 	delta->kernel_faults = now->kernel_faults > old->kernel_faults
 				       ? now->kernel_faults - old->kernel_faults
 				       : 0;

@@ -27,6 +27,7 @@ struct sample {
 	int64_t counter[VVM_STAT_COUNTER_COUNT];
 	uint64_t value[VALUE_COUNT];
 	uint64_t latency[VVM_STAT_BUCKETS];
+	uint64_t stage[VVM_STAT_STAGE_COUNT][VVM_STAT_STAGE_BUCKETS];
 	uint64_t kernel_faults; /* of the process, as the kernel counts */
 };
 
@@ -36,6 +37,8 @@ const char *sample_counter_help(unsigned counter);
 int sample_counter_is_gauge(unsigned counter);
 const char *sample_value_name(unsigned value);
 const char *sample_value_help(unsigned value);
+const char *sample_stage_name(unsigned stage);
+const char *sample_stage_help(unsigned stage);
 
 /* Adds one space's numbers to a process's. */
 void sample_add(struct sample *sum, const struct sample *part);

@@ -212,7 +212,7 @@ static int explain(struct target *t, int error, char *reason)
 	snprintf(text, sizeof(text), "%s", reason);
 	if (error == -ESRCH)
 		snprintf(reason, SEGMENT_REASON_BYTES, "no process %d", t->pid);
-	else if (error == -ENOENT)
+	else if (error == -ENOENT || error == -ESTALE)
 		snprintf(reason, SEGMENT_REASON_BYTES,
 			 "process %d has no libvvm space open, or does not "
 			 "publish its statistics (VVM_STAT)",
@@ -343,6 +343,7 @@ int target_list(const char *path, int **pids)
 	while ((entry = readdir(dir))) {
 		if (!segment_name(entry->d_name, &pid, &number))
 			continue;
+		segment_clean(path, entry->d_name);
 		if (!add_pid(pids, n, pid))
 			break;
 		n++;
