@@ -13,7 +13,8 @@
 	X(compare, "one workload on several engines in turn")  \
 	X(hit, "cost of an access that finds its page")        \
 	X(faults, "faults that need no I/O: rate and latency") \
-	X(sort, "sort text in memory several times the budget")
+	X(sort, "sort text in memory several times the budget") \
+	X(confine, "any command, paged by the kernel's swap")
 
 #define X(name, summary) int bench_##name(int argc, char **argv);
 BENCH_COMMANDS(X)

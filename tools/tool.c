@@ -123,11 +123,16 @@ static bool decimal_size(const char *text, uint64_t *bytes)
 	return true;
 }
 
+bool tool_parse_size(const char *text, uint64_t *bytes)
+{
+	return hex_size(text, bytes) || decimal_size(text, bytes);
+}
+
 uint64_t tool_size(const char *option, const char *text)
 {
 	uint64_t bytes;
 
-	if (!hex_size(text, &bytes) && !decimal_size(text, &bytes))
+	if (!tool_parse_size(text, &bytes))
 		tool_die(TOOL_USAGE,
 			 "%s: '%s' is not a size (try 256M, 1.5G or 4096)",
 			 option, text);

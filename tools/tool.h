@@ -22,6 +22,8 @@ _Noreturn void tool_die(int status, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 /* "256M", "1.5G", "0x1000", "4k"; dies with TOOL_USAGE naming the option. */
 uint64_t tool_size(const char *option, const char *text);
+/* The same without a word; false: it is no size. */
+bool tool_parse_size(const char *text, uint64_t *bytes);
 /* A decimal number in [min, max]; dies with TOOL_USAGE. */
 uint64_t tool_number(const char *option, const char *text, uint64_t min,
 		     uint64_t max);

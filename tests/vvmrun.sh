@@ -1,0 +1,183 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# vvmrun: programs that know nothing of libvvm behave under it as without:
+# results, exit statuses, signals, environment, children. Runs in the build
+# directory. What the guest does is in tests/vvmrun_guest.c.
+: "${top_srcdir:=..}" "${CC:=cc}"
+build=$PWD
+run=$build/tools/vvmrun
+guest=$build/tests/vvmrun_guest
+tmp=$(mktemp -d "${TMPDIR:-/var/tmp}/vvmrun.XXXXXX") || exit 99
+trap 'rm -rf "$tmp"' EXIT
+bad=0
+
+fail()
+{
+	echo "FAIL: $*"
+	bad=1
+}
+
+# expect STATUS COMMAND...: its output goes to $tmp/out
+expect()
+{
+	want=$1
+	shift
+	timeout 60 "$@" >"$tmp/out" 2>&1
+	got=$?
+	[ $got -eq "$want" ] || {
+		fail "status $got, not $want: $*"
+		cat "$tmp/out"
+	}
+}
+
+# says TEXT: the last command printed it
+says()
+{
+	grep -q -- "$1" "$tmp/out" || {
+		fail "'$1' is not in the output:"
+		cat "$tmp/out"
+	}
+}
+
+# value NAME: of that line of the summary in $tmp/summary
+value()
+{
+	sed -n "s/^	$1: //p" "$tmp/summary"
+}
+
+# ---- needs nothing ----------------------------------------------------------
+
+expect 0 "$run" --help
+expect 0 "$run" --version
+expect 125 "$run"
+expect 125 "$run" --no-such-option true
+expect 125 "$run" -m many true
+expect 125 "$run" --faults sometimes true
+expect 125 "$run" --mmap=x true
+expect 125 "$run" --stat=never true
+
+if ! "$build/tools/vvmstat" --doctor >"$tmp/doctor"; then
+	cat "$tmp/doctor"
+	[ $bad -eq 0 ] || exit 1
+	echo "the rest needs userfaultfd, which this process may not use"
+	exit 77
+fi
+
+# ---- what cannot be run -----------------------------------------------------
+
+expect 127 "$run" "$tmp/none"
+expect 127 "$run" no-such-program-anywhere
+echo "not a program" >"$tmp/text"
+expect 126 "$run" "$tmp/text"
+echo 'int main(void) { return 3; }' >"$tmp/three.c"
+# shellcheck disable=SC2086 # CC may hold options
+if $CC -static -o "$tmp/static" "$tmp/three.c" 2>/dev/null; then
+	expect 126 "$run" "$tmp/static"
+	says "statically linked"
+	printf '#!%s\n' "$tmp/static" >"$tmp/script"
+	chmod +x "$tmp/script"
+	expect 126 "$run" "$tmp/script"
+	says "statically linked"
+fi
+# shellcheck disable=SC2086
+$CC -o "$tmp/three" "$tmp/three.c" || fail "$CC"
+if [ "$(id -u)" -eq 0 ]; then
+	cp "$tmp/three" "$tmp/setuid"
+	chown 65534 "$tmp/setuid" && chmod 4755 "$tmp/setuid"
+	expect 126 "$run" "$tmp/setuid"
+	says "privileges"
+fi
+
+# ---- ends -------------------------------------------------------------------
+
+# with and without a process that waits
+for wait in "" "-v" "--stat=100"; do
+	# shellcheck disable=SC2086
+	{
+		expect 3 "$run" $wait "$tmp/three"
+		expect 0 "$run" $wait -- true
+		expect 143 sh -c "\"\$0\" $wait sh -c 'kill -TERM \$\$'" "$run"
+		# what is sent to vvmrun reaches the program
+		expect 7 sh -c "\"\$0\" $wait sh -c \
+			'trap \"exit 7\" USR1; echo >\"$tmp/up\"; 
+			 while :; do sleep 0.02; done' &
+			until [ -e '$tmp/up' ]; do sleep 0.02; done
+			kill -USR1 \$!; wait \$!" "$run"
+	}
+	rm -f "$tmp/up"
+done
+
+# ---- what programs do -------------------------------------------------------
+
+export VVM_SWAP="$tmp"
+for test in malloc large threads mainexit children dlopen closeall stack; do
+	expect 0 "$run" -m 2M "$guest" $test
+done
+expect 0 "$run" -m 2M --mmap "$guest" mmap
+LD_PRELOAD=libm.so.6 expect 0 "$run" sh -c 'test "$LD_PRELOAD" = libm.so.6'
+
+"$run" -m 2M -o "$tmp/summary" "$guest" large || fail "summary"
+[ "$(value 'Budget (kbytes)')" = 2048 ] || fail "budget"
+[ "$(value 'Peak of resident paged memory (kbytes)')" -le 2048 ] ||
+	fail "more resident than the budget"
+[ "$(value 'Swapped out (kbytes)')" -ge 20480 ] || fail "it did not page"
+[ "$(value 'Processes paged')" = 1 ] || fail "processes"
+[ "$(value 'Exit status')" = 0 ] || fail "exit status"
+[ $bad -eq 0 ] || cat "$tmp/summary"
+
+# --follow: children are paged, and can tell
+"$run" --follow -m 2M -o "$tmp/summary" sh -c "'$guest' large; '$guest' malloc" ||
+	fail "--follow"
+[ "$(value 'Processes paged')" = 3 ] || fail "children of --follow"
+grep -q 'Process .*(vvmrun_guest)' "$tmp/summary" || fail "no children's lines"
+
+expect 0 "$run" --stat=0.2 -m 2M sh -c "sleep 0.5"
+says "-swap/s--"
+
+if command -v c++ >/dev/null; then
+	cat >"$tmp/cxx.cc" <<-'END'
+	#include <map>
+	#include <memory>
+	#include <new>
+	#include <string>
+	struct alignas(256) wide { char c[256]; };
+	int main()
+	{
+		std::map<int, std::string> m;
+		for (int i = 0; i < 50000; i++)
+			m[i] = std::string(i % 100, 'x') + std::to_string(i);
+		auto w = std::make_unique<wide[]>(1000);
+		if (reinterpret_cast<unsigned long>(&w[0]) % 256)
+			return 1;
+		delete[] new (std::nothrow) char[1000];
+		try {
+			volatile unsigned long huge = -1ul / 4;
+			delete[] new char[huge];
+			return 2;
+		} catch (std::bad_alloc &) {
+		}
+		for (int i = 0; i < 50000; i++)
+			if (m[i] != std::string(i % 100, 'x') + std::to_string(i))
+				return 3;
+	}
+	END
+	c++ -std=c++17 -o "$tmp/cxx" "$tmp/cxx.cc" || fail "c++"
+	expect 0 "$run" -m 1M "$tmp/cxx"
+fi
+
+# ---- a real program ---------------------------------------------------------
+
+# 64 MiB of text, in long lines: each comparison needs the page of one
+awk 'BEGIN { srand(1); for (i = 0; i < 4096; i++)
+	printf "%.9f %016370d\n", rand(), i }' >"$tmp/text"
+LC_ALL=C sort -S 256M --parallel=2 "$tmp/text" >"$tmp/plain"
+LC_ALL=C timeout 100 "$run" -m 8M -o "$tmp/summary" \
+	sort -S 256M --parallel=2 "$tmp/text" >"$tmp/paged" || fail "sort"
+cmp "$tmp/plain" "$tmp/paged" || fail "sorted text differs"
+[ "$(value 'Swapped out (kbytes)')" -ge 40960 ] || fail "sort did not page"
+
+for left in /dev/shm/vvm-stat.*; do
+	pid=${left#*stat.}
+	[ ! -e "$left" ] || [ -e "/proc/${pid%.*}" ] || echo "note: $left is left"
+done
+exit $bad

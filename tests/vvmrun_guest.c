@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vvmrun_guest.c - a program for tests/vvmrun.sh to run under vvmrun. It knows
+ * nothing of libvvm. Its argument chooses what it does; it exits 0 if that
+ * went as the manuals of libc say, and else with the line that failed.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <spawn.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CHECK(what)                                                       \
+	do {                                                              \
+		if (!(what)) {                                            \
+			fprintf(stderr, "guest: line %d: %s\n", __LINE__, \
+				#what);                                   \
+			exit(1);                                          \
+		}                                                         \
+	} while (0)
+
+#define MIB ((size_t)1 << 20)
+
+/* Sizes that the compiler does not know. */
+static volatile size_t huge = SIZE_MAX / 2 + 1, zero = 0;
+
+static int status_of(pid_t pid)
+{
+	int status;
+
+	CHECK(pid > 0);
+	CHECK(waitpid(pid, &status, 0) == pid);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* ---- malloc ---- */
+
+static void sizes(void)
+{
+	char *p = malloc(zero), *q = malloc(zero);
+
+	CHECK(p && q && p != q);
+	free(p);
+	free(q);
+	free(NULL);
+	errno = 0;
+	CHECK(!malloc(huge) && errno == ENOMEM);
+	errno = 0;
+	CHECK(!calloc(huge, 2) && errno == ENOMEM);
+	errno = 0;
+	CHECK(!reallocarray(NULL, huge, 2) && errno == ENOMEM);
+	errno = 0;
+	CHECK(!realloc(NULL, huge) && errno == ENOMEM);
+	CHECK(!pvalloc(SIZE_MAX - zero));
+	errno = EDOM;
+	p = malloc(10);
+	free(p);
+	CHECK(errno == EDOM);
+}
+
+static void growing(void)
+{
+	size_t n = 1, i;
+	char *p = NULL;
+
+	for (; n <= 3 * MIB; n = n * 3 / 2 + 1) {
+		p = realloc(p, n);
+		CHECK(p && malloc_usable_size(p) >= n);
+		memset(p + n / 2, (int)(n & 127), n - n / 2);
+		for (i = 0; i < n / 2; i += 4096)
+			CHECK(p[i] || n < 4);
+	}
+	p = realloc(p, 100);
+	CHECK(p);
+	CHECK(!realloc(p, zero));
+	p = calloc(3, MIB);
+	for (i = 0; i < 3 * MIB; i += 512)
+		CHECK(!p[i]);
+	free(p);
+	CHECK(malloc_usable_size(NULL) == 0);
+}
+
+static void alignments(void)
+{
+	size_t align;
+	void *p;
+
+	for (align = 8; align <= 64 * MIB; align *= 2) {
+		CHECK(posix_memalign(&p, align, 100) == 0);
+		CHECK((uintptr_t)p % align == 0);
+		free(p);
+		p = aligned_alloc(align, align);
+		CHECK(p && (uintptr_t)p % align == 0);
+		free(p);
+	}
+	CHECK(posix_memalign(&p, 24, 100) == EINVAL);
+	CHECK(posix_memalign(&p, 4, 100) == EINVAL);
+	CHECK(posix_memalign(&p, 4096, huge) == ENOMEM);
+	p = memalign(100, 10); /* rounded up */
+	CHECK(p && (uintptr_t)p % 128 == 0);
+	free(p);
+	p = valloc(10);
+	CHECK(p && (uintptr_t)p % 4096 == 0);
+	free(p);
+	p = pvalloc(10);
+	CHECK(p && malloc_usable_size(p) >= 4096);
+	free(p);
+}
+
+static void test_malloc(void)
+{
+	char *line = NULL, *text;
+	size_t bytes = 0;
+	FILE *f;
+
+	sizes();
+	growing();
+	alignments();
+	text = strdup("allocated by libc");
+	CHECK(asprintf(&line, "%s, %d", text, 7) > 0);
+	CHECK(!strcmp(line, "allocated by libc, 7"));
+	free(text);
+	f = fopen("/proc/self/maps", "r");
+	CHECK(f && getline(&line, &bytes, f) > 0);
+	free(line);
+	fclose(f);
+}
+
+/* ---- a large amount, read and written by system calls ---- */
+
+static void fill(char *p, size_t bytes, unsigned seed)
+{
+	size_t i;
+
+	for (i = 0; i < bytes / 8; i++)
+		((uint64_t *)p)[i] = (i + seed) * 0x9e3779b97f4a7c15u;
+}
+
+static int same(const char *p, size_t bytes, unsigned seed)
+{
+	size_t i;
+
+	for (i = 0; i < bytes / 8; i++)
+		if (((uint64_t *)p)[i] != (i + seed) * 0x9e3779b97f4a7c15u)
+			return 0;
+	return 1;
+}
+
+static void test_large(void)
+{
+	char *p = malloc(24 * MIB), *q = malloc(24 * MIB);
+	int fd = open(".", O_TMPFILE | O_RDWR, 0600);
+
+	CHECK(p && q && fd >= 0);
+	fill(p, 24 * MIB, 1);
+	CHECK(write(fd, p, 24 * MIB) == (ssize_t)(24 * MIB));
+	CHECK(pread(fd, q, 24 * MIB, 0) == (ssize_t)(24 * MIB));
+	CHECK(same(q, 24 * MIB, 1) && same(p, 24 * MIB, 1));
+	free(p);
+	free(q);
+}
+
+/* ---- threads ---- */
+
+static void *churn(void *arg)
+{
+	unsigned seed = (unsigned)(uintptr_t)arg, i;
+	char *block[64] = {NULL};
+
+	for (i = 0; i < 1500; i++) {
+		unsigned at = (seed = seed * 1103515245 + 12345) >> 16 & 63;
+		size_t bytes = 8 + (seed >> 8) % 20000 / 8 * 8;
+
+		if (block[at]) {
+			size_t *n = (size_t *)block[at];
+
+			CHECK(same(block[at] + 8, *n - 8, at));
+			free(block[at]);
+		}
+		block[at] = malloc(bytes);
+		CHECK(block[at]);
+		*(size_t *)block[at] = bytes;
+		fill(block[at] + 8, bytes - 8, at);
+	}
+	for (i = 0; i < 64; i++)
+		free(block[i]);
+	return arg;
+}
+
+static void test_threads(void)
+{
+	pthread_t thread[4];
+	uintptr_t i;
+	void *back;
+
+	for (i = 0; i < 4; i++)
+		CHECK(!pthread_create(&thread[i], NULL, churn,
+				      (void *)(i + 1)));
+	for (i = 0; i < 4; i++) {
+		CHECK(!pthread_join(thread[i], &back));
+		CHECK(back == (void *)(i + 1));
+	}
+}
+
+static void *last(void *arg)
+{
+	usleep(50000);
+	puts("last thread");
+	return arg;
+}
+
+/* The process ends with the last thread of the program. */
+static void test_mainexit(void)
+{
+	pthread_t thread;
+
+	CHECK(!pthread_create(&thread, NULL, last, NULL));
+	pthread_exit(NULL);
+}
+
+/* ---- children ---- */
+
+extern char **environ;
+
+/* No setting of ours has reached this program's environment. */
+static void test_clean(void)
+{
+	char **e;
+
+	for (e = environ; *e; e++)
+		CHECK(strncmp(*e, "VVM_", 4) && strncmp(*e, "VVMRUN=", 7) &&
+		      strncmp(*e, "LD_PRELOAD=", 11));
+}
+
+static void test_children(const char *self)
+{
+	char *const args[] = {(char *)self, "clean", NULL};
+	char command[4096], line[64] = "";
+	pid_t pid;
+	FILE *f;
+
+	test_clean();
+	pid = fork();
+	if (pid == 0) {
+		execl(self, self, "clean", NULL);
+		_exit(9);
+	}
+	CHECK(status_of(pid) == 0);
+	pid = vfork();
+	if (pid == 0) {
+		execv(self, args);
+		_exit(9);
+	}
+	CHECK(status_of(pid) == 0);
+	CHECK(!posix_spawn(&pid, self, NULL, NULL, args, environ));
+	CHECK(status_of(pid) == 0);
+	snprintf(command, sizeof(command), "'%s' clean; exit 7", self);
+	CHECK(WEXITSTATUS(system(command)) == 7);
+	f = popen("echo piped; test -z \"$VVM_RESIDENT$VVMRUN$LD_PRELOAD\"",
+		  "r");
+	CHECK(f && fgets(line, sizeof(line), f) && !strcmp(line, "piped\n"));
+	CHECK(pclose(f) == 0);
+}
+
+/* ---- what else may go wrong ---- */
+
+/* The library loads one of its own to look at. */
+static void test_dlopen(void)
+{
+	double (*cosine)(double x);
+	void *library;
+	int i;
+
+	for (i = 0; i < 20; i++) {
+		library = dlopen("libm.so.6", RTLD_NOW | RTLD_GLOBAL);
+		CHECK(library);
+		cosine = (double (*)(double))dlsym(library, "cos");
+		CHECK(cosine && cosine((double)zero) == 1);
+		CHECK(!dlsym(library, "no such function") && dlerror());
+		CHECK(dlclose(library) == 0);
+		CHECK(!dlopen("no such library", RTLD_NOW) && dlerror());
+	}
+}
+
+/* A program may close all descriptors that it did not open. */
+static void test_closeall(void)
+{
+	char *p = malloc(16 * MIB);
+	int fd;
+
+	CHECK(p);
+	fill(p, 16 * MIB, 3);
+	for (fd = 3; fd < 2000; fd++)
+		close(fd);
+	close_range(3, ~0u, 0);
+	closefrom(3);
+	fd = open("/dev/null", O_RDWR);
+	CHECK(fd == 3 && dup2(fd, 9) == 9);
+	for (fd = 900; fd < 1024; fd++)
+		CHECK(dup2(3, fd) == fd || errno == EBUSY);
+	CHECK(same(p, 16 * MIB, 3));
+	free(p);
+}
+
+static void deep(unsigned n)
+{
+	volatile char frame[4096];
+
+	frame[n & 4095] = (char)n;
+	if (n)
+		deep(n - 1);
+	CHECK(frame[n & 4095] == (char)n);
+}
+
+static void *deep_thread(void *arg)
+{
+	deep(30 * 256); /* 30 MiB */
+	return arg;
+}
+
+static void test_stack(void)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	deep(6 * 256);
+	CHECK(!pthread_attr_init(&attr));
+	CHECK(!pthread_attr_setstacksize(&attr, 64 * MIB));
+	CHECK(!pthread_create(&thread, &attr, deep_thread, NULL));
+	CHECK(!pthread_join(thread, NULL));
+}
+
+/* ---- mmap, to be run with --mmap ---- */
+
+static char *map(size_t bytes, int prot, int flags, void *at)
+{
+	return mmap(at, bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS | flags, -1,
+		    0);
+}
+
+static void discarding(char *p)
+{
+	size_t i;
+
+	CHECK(!madvise(p + MIB, MIB, MADV_DONTNEED));
+	for (i = 0; i < MIB; i++)
+		CHECK(!p[MIB + i]);
+	CHECK(same(p, MIB, 4));
+	fill(p + MIB, MIB, 5);
+	CHECK(map(MIB, PROT_READ | PROT_WRITE, MAP_FIXED, p + MIB) == p + MIB);
+	for (i = 0; i < MIB; i++)
+		CHECK(!p[MIB + i]);
+	CHECK(!madvise(p, MIB, MADV_HUGEPAGE) || errno == EINVAL);
+}
+
+static void resizing(char *p)
+{
+	char *q;
+
+	q = mremap(p, 4 * MIB, 1024 * MIB, 0);
+	CHECK(q == MAP_FAILED ? errno == ENOMEM
+			      : mremap(q, 1024 * MIB, 4 * MIB, 0) == p);
+	q = mremap(p, 4 * MIB, 12 * MIB, MREMAP_MAYMOVE);
+	CHECK(q != MAP_FAILED && same(q, MIB, 4));
+	fill(q + 4 * MIB, 8 * MIB, 6);
+	CHECK(mremap(q, 12 * MIB, 6 * MIB, 0) == q);
+	CHECK(same(q, MIB, 4) && same(q + 4 * MIB, 2 * MIB, 6));
+	CHECK(!munmap(q + MIB, MIB)); /* a hole */
+	CHECK(same(q, MIB, 4));
+	CHECK(!munmap(q, 6 * MIB));
+}
+
+/* A file's mapping over a part, which then is the kernel's. */
+static void overlay(void)
+{
+	char *p = map(4 * MIB, PROT_READ | PROT_WRITE, 0, NULL);
+	int fd = open("/proc/self/exe", O_RDONLY);
+
+	CHECK(p != MAP_FAILED && fd >= 0);
+	fill(p, 4 * MIB, 7);
+	CHECK(mmap(p + MIB, 4096, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, 0) ==
+	      p + MIB);
+	CHECK(!memcmp(p + MIB, "\177ELF", 4));
+	CHECK(same(p, MIB, 7));
+	CHECK(!munmap(p, 4 * MIB));
+	CHECK(!close(fd));
+}
+
+static void test_mmap(void)
+{
+	char *p = map(4 * MIB, PROT_NONE, 0, NULL), *locked;
+
+	CHECK(p != MAP_FAILED);
+	CHECK(!mprotect(p, 4 * MIB, PROT_READ | PROT_WRITE));
+	fill(p, 4 * MIB, 4);
+	CHECK(!mprotect(p, MIB, PROT_READ) && same(p, MIB, 4));
+	CHECK(!mprotect(p, MIB, PROT_READ | PROT_WRITE));
+	discarding(p);
+	resizing(p);
+	overlay();
+	locked = malloc(8192);
+	CHECK(locked && !mlock(locked, 8192) && !munlock(locked, 8192));
+	CHECK(mlockall(MCL_CURRENT) == -1);
+	p = map(24 * MIB, PROT_READ | PROT_WRITE, 0, NULL);
+	CHECK(p != MAP_FAILED);
+	fill(p, 24 * MIB, 8);
+	CHECK(same(p, 24 * MIB, 8));
+}
+
+int main(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		void (*run)(void);
+	} tests[] = {
+		{"malloc", test_malloc},     {"large", test_large},
+		{"threads", test_threads},   {"mainexit", test_mainexit},
+		{"clean", test_clean},	     {"dlopen", test_dlopen},
+		{"closeall", test_closeall}, {"stack", test_stack},
+		{"mmap", test_mmap},
+	};
+	size_t i;
+
+	CHECK(argc == 2);
+	if (!strcmp(argv[1], "children")) {
+		test_children(argv[0]);
+		return 0;
+	}
+	for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++) {
+		if (strcmp(argv[1], tests[i].name))
+			continue;
+		tests[i].run();
+		return 0;
+	}
+	return 2;
+}

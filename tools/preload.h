@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * preload.h - inside libvvm-preload.so, which vvmrun puts into a program: see
+ * preload.c for the theory.
+ */
+#ifndef VVM_PRELOAD_H
+#define VVM_PRELOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <vvm.h>
+#include <vvm_heap.h>
+
+/* Variable in which vvmrun tells the preload object what it wants. */
+#define PRELOAD_VARIABLE "VVMRUN"
+
+/* The pages of a program; one for the process. */
+struct preload {
+	struct vvm *vm;	       /* (i) NULL: nothing is paged (yet) */
+	struct vvm_heap *heap; /* (i) with vm */
+	bool paging;	    /* (o) new blocks are paged; not in fork children */
+	pid_t pid;	    /* (i) of the process that opened vm */
+	bool follow;	    /* (i) children get the settings, too */
+	bool inline_faults; /* (i) system calls must not meet the heap */
+	size_t paged_min;   /* (i) smaller blocks are libc's */
+	size_t mmap_min;    /* (i) 0: the program's mmaps are left alone */
+	uintptr_t loader;   /* (i) where ld.so is, and how long */
+	uintptr_t loader_bytes;
+};
+extern struct preload preload;
+
+/*
+ * How deep this thread is in our own code. There malloc() means libc's: what
+ * libvvm and whatever it calls allocate is never paged.
+ */
+extern __thread unsigned preload_depth
+	__attribute__((tls_model("initial-exec")));
+
+static inline void preload_enter(void)
+{
+	preload_depth++;
+}
+
+static inline void preload_leave(void)
+{
+	preload_depth--;
+}
+
+/* A line on standard error, written at once, no stdio. */
+void preload_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* preload_env.c: the settings, and who of the program's children gets them. */
+struct preload_wishes {
+	pid_t pid;	 /* that vvmrun started; 0: somebody else did */
+	bool follow;	 /* --follow */
+	size_t mmap_min; /* --mmap */
+	char report[64]; /* abstract socket of the vvmrun that waits, or "" */
+};
+/* Reads PRELOAD_VARIABLE. False: it is damaged. */
+bool preload_wishes(struct preload_wishes *w);
+/* Takes VVM_*, PRELOAD_VARIABLE and our part of LD_PRELOAD out of environ. */
+void preload_hide(void);
+/* Tells the vvmrun that waits for us where our statistics are. */
+void preload_report(const char *name);
+
+/* preload_fd.c: descriptors of the library that the program must not close. */
+/* Between the two calls open(2) gives numbers that programs do not use. */
+void preload_fds_begin(void);
+void preload_fds_end(void);
+
+/* preload_thread.c */
+void preload_threads_init(void);
+
+/* preload_fork.c */
+int preload_fork_init(void);
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * preload_env.c - what vvmrun wants, and who of the program's children is to
+ * know: see vvmrun.c for the variable's format.
+ *
+ * Unless the children are to be paged as well, the settings leave environ
+ * before main() starts. Entries are removed in place, where they are on the
+ * stack, so that a main() with a third argument does not see them either. They
+ * are remembered for a program that replaces itself by another: see
+ * preload_exec.c.
+ */
+#include "preload.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* A vvmrun that waits answers at once, or is gone. */
+enum { REPORT_MS = 5000 };
+
+/* Does the item "name=" begin there? Its value, or NULL. */
+static const char *value_of(const char *item, const char *name)
+{
+	size_t n = strlen(name);
+
+	return strncmp(item, name, n) ? NULL : item + n;
+}
+
+static bool parse_item(struct preload_wishes *w, const char *item)
+{
+	const char *value;
+
+	if ((value = value_of(item, "pid=")))
+		w->pid = (pid_t)strtol(value, NULL, 10);
+	else if ((value = value_of(item, "mmap=")))
+		w->mmap_min = strtoull(value, NULL, 10);
+	else if ((value = value_of(item, "report=")))
+		snprintf(w->report, sizeof(w->report), "%s", value);
+	else if (!strcmp(item, "follow"))
+		w->follow = true;
+	else
+		return false;
+	return true;
+}
+
+bool preload_wishes(struct preload_wishes *w)
+{
+	const char *text = getenv(PRELOAD_VARIABLE);
+	char items[256], *item, *rest = items;
+
+	memset(w, 0, sizeof(*w));
+	if (!text)
+		return true;
+	if (snprintf(items, sizeof(items), "%s", text) >= (int)sizeof(items))
+		return false;
+	while ((item = strsep(&rest, ",")))
+		if (!parse_item(w, item))
+			return false;
+	return true;
+}
+
+/* ------------------------------------------------------------------ */
+/* Hiding								*/
+
+static bool is_setting(const char *entry)
+{
+	return !strncmp(entry, "VVM_", 4) ||
+	       !strncmp(entry, PRELOAD_VARIABLE "=", sizeof(PRELOAD_VARIABLE));
+}
+
+/*
+ * Takes the path out of "LD_PRELOAD=path:...", in place. False: nothing else
+ * was in it.
+ */
+static bool cut_path(char *list, const char *path)
+{
+	size_t n = strlen(path);
+	char *at = strstr(list, path);
+
+	if (at && strchr(": ", at[n])) {
+		if (at[n])
+			n++;
+		memmove(at, at + n, strlen(at + n) + 1);
+	}
+	return *list;
+}
+
+void preload_hide(void)
+{
+	static const char loader[] = "LD_PRELOAD=";
+	Dl_info self = {0};
+	char **from, **to;
+
+	dladdr((void *)preload_hide, &self);
+	for (from = to = environ; from && *from; from++) {
+		if (is_setting(*from))
+			continue;
+		if (!strncmp(*from, loader, strlen(loader)) && self.dli_fname &&
+		    !cut_path(*from + strlen(loader), self.dli_fname))
+			continue;
+		*to++ = *from;
+	}
+	if (to)
+		*to = NULL;
+}
+
+/* ------------------------------------------------------------------ */
+/* Reporting								*/
+
+/* Abstract: no file, so nothing to leave behind. */
+static socklen_t abstract_name(struct sockaddr_un *addr, const char *name)
+{
+	size_t n = strlen(name);
+
+	memset(addr, 0, sizeof(*addr));
+	addr->sun_family = AF_UNIX;
+	memcpy(addr->sun_path + 1, name, n);
+	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + n);
+}
+
+void preload_report(const char *name)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct pollfd answer = {.fd = fd, .events = POLLIN};
+	struct sockaddr_un addr;
+	socklen_t bytes = abstract_name(&addr, name);
+
+	/* vvmrun asks the kernel who calls, and maps our statistics. */
+	if (fd >= 0 && connect(fd, (struct sockaddr *)&addr, bytes) == 0)
+		poll(&answer, 1, REPORT_MS);
+	if (fd >= 0)
+		close(fd);
+}
