@@ -20,6 +20,7 @@ enum {
 	OPT_JSON = 256,
 	OPT_CSV,
 	OPT_OPENMETRICS,
+	OPT_TRACE,
 	OPT_DOCTOR,
 	OPT_SWAP,
 	OPT_DIR,
@@ -29,6 +30,7 @@ enum {
 static const char help[] =
 	"usage: vvmstat [options] [-p PID] [interval [count]]\n"
 	"       vvmstat -l | -s | --openmetrics [-p PID]\n"
+	"       vvmstat --trace[=FILTER] [-p PID] [seconds [faults]]\n"
 	"       vvmstat --doctor [--swap PATH]\n"
 	"\n"
 	"Shows what libvvm does in a process: one row each interval (seconds),\n"
@@ -41,6 +43,7 @@ static const char help[] =
 	"What:\n"
 	"  -l            list the processes that use libvvm\n"
 	"  -s            everything that was counted, one number on a line\n"
+	"      --trace[=FILTER]  single faults, as they happen\n"
 	"      --doctor  say whether libvvm can run here, and what to do if not\n"
 	"      --swap PATH  the swap path that --doctor examines\n"
 	"Rows:\n"
@@ -67,6 +70,7 @@ static const struct option longs[] = {
 	{"json", no_argument, NULL, OPT_JSON},
 	{"csv", no_argument, NULL, OPT_CSV},
 	{"openmetrics", no_argument, NULL, OPT_OPENMETRICS},
+	{"trace", optional_argument, NULL, OPT_TRACE},
 	{"doctor", no_argument, NULL, OPT_DOCTOR},
 	{"swap", required_argument, NULL, OPT_SWAP},
 	{"dir", required_argument, NULL, OPT_DIR},
@@ -119,6 +123,14 @@ static void take_form(struct options *o, enum output_form form)
 	o->view.output.form = form;
 }
 
+static void take_filter(struct options *o, const char *text)
+{
+	const char *bad;
+
+	if (text && !trace_parse(&o->filter, text, &bad))
+		tool_die(TOOL_USAGE, "--trace: cannot make sense of '%s'", bad);
+}
+
 /* What is shown; false: another option. */
 static bool take_view_option(struct options *o, int option)
 {
@@ -134,6 +146,9 @@ static bool take_view_option(struct options *o, int option)
 		return true;
 	case OPT_OPENMETRICS:
 		take_action(o, ACTION_OPENMETRICS);
+		return true;
+	case OPT_TRACE:
+		take_action(o, ACTION_TRACE);
 		return true;
 	case OPT_DOCTOR:
 		take_action(o, ACTION_DOCTOR);
@@ -189,6 +204,8 @@ static void take_option(struct options *o, int option, const char *arg)
 {
 	bool *on = switch_of(o, option);
 
+	if (option == OPT_TRACE)
+		take_filter(o, arg);
 	if (on)
 		*on = true;
 	else if (take_view_option(o, option) ||
@@ -209,7 +226,8 @@ static void take_option(struct options *o, int option, const char *arg)
 /* Does the view repeat? */
 static bool repeats(enum action action)
 {
-	return action == ACTION_ROWS || action == ACTION_TOP;
+	return action == ACTION_ROWS || action == ACTION_TOP ||
+	       action == ACTION_TRACE;
 }
 
 /* interval and count, behind the options. */
@@ -220,7 +238,7 @@ static void take_operands(struct options *o, int n, char **arg)
 			  arg[repeats(o->action) ? 2 : 0]);
 		usage();
 	}
-	o->count = n > 0 ? UINT64_MAX : 1;
+	o->count = n > 0 || o->action == ACTION_TRACE ? UINT64_MAX : 1;
 	if (n > 0)
 		o->interval_s = tool_real("interval", arg[0], 0.01, 1e6);
 	if (n > 1)

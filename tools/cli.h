@@ -5,6 +5,7 @@
 #ifndef VVM_CLI_H
 #define VVM_CLI_H
 
+#include "trace.h"
 #include "view.h"
 
 enum action {
@@ -12,6 +13,7 @@ enum action {
 	ACTION_LIST,
 	ACTION_TOTALS,
 	ACTION_OPENMETRICS,
+	ACTION_TRACE,
 	ACTION_TOP,
 	ACTION_DOCTOR,
 };
@@ -19,6 +21,7 @@ enum action {
 struct options {
 	enum action action;
 	struct view view;
+	struct trace_filter filter;
 	bool skip_first;
 	const char *dir;
 	const char *swap_path;

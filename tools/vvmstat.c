@@ -34,6 +34,7 @@
 #include "doctor.h"
 #include "openmetrics.h"
 #include "tool.h"
+#include "view_trace.h"
 
 /* Results that did not reach their reader are a failure. */
 static int finish(int status)
@@ -275,6 +276,19 @@ static int rows(struct options *o)
 	return status;
 }
 
+static int trace(struct options *o)
+{
+	int status, wake_fd = interrupts_open();
+	struct target t;
+
+	open_target(o, &t);
+	status = view_trace(&o->view, &t, &o->filter, o->interval_s, o->count,
+			    wake_fd);
+	view_end(&o->view);
+	target_close(&t);
+	return status;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o;
@@ -288,6 +302,8 @@ int main(int argc, char **argv)
 		return finish(totals(&o));
 	case ACTION_OPENMETRICS:
 		return finish(openmetrics(&o));
+	case ACTION_TRACE:
+		return finish(trace(&o));
 	case ACTION_DOCTOR:
 		return finish(doctor_run(o.swap_path, &o.view.output));
 	default:
