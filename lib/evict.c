@@ -13,6 +13,13 @@
  *	4. clean victims: punch their frames, run by run. No I/O;
  *	5. dirty victims: protect, copy out, write in one request.
  *
+ * A run for punching or protecting may go over pages that have no frame: there
+ * is nothing to punch, and a marker there says what the next fill says anew.
+ * With a quarter of a block resident (us per page by victims per run; 128 of
+ * 512 pages, every fourth):	1	2	4	8	128
+ *	punch			2.35	1.5	1.05	0.78	0.55
+ *	protect			0.62	0.32	0.16	0.09	0.02
+ *
  * Victims are unmapped since 2, so protecting and punching them shoots
  * nothing down, unless a thread has mapped one back in between, which is
  * merely slow.
@@ -93,14 +100,29 @@ static void count_evicted(struct evictor *ev, const struct block *b, unsigned i,
 }
 
 /*
- * Evicts the CLEAN pages [from, to) of a piece. Returns the frames freed,
- * which the caller gives back. => block lock held.
+ * May a call for two pages cover all pages [from, to) between them? Those
+ * have no frame, so there is nothing to punch and nothing to protect; only
+ * poison markers are in the kernel's tables for such pages, and must stay.
+ */
+static bool bridge(const struct vvm *vm, const struct block *b, unsigned from,
+		   unsigned to)
+{
+	for (; from < to; from++)
+		if ((b->pte[from] & (PTE_PRESENT | PTE_POISON)))
+			return false;
+	return !atomic_load_explicit(&vm->failing, memory_order_relaxed);
+}
+
+/*
+ * Evicts the pages of [from, to) whose bit is set; the others have no frame.
+ * Returns the frames freed, which the caller gives back. => block lock held.
  */
 static unsigned punch_run(struct evictor *ev, const struct piece *p,
-			  unsigned from, unsigned to, bool written)
+			  const uint64_t *victims, unsigned from, unsigned to,
+			  bool written)
 {
 	struct block *b = p->block;
-	unsigned i;
+	unsigned i, freed = 0;
 
 	/*
 	 * Punch first: between the two a fault waits for our lock; and if
@@ -112,11 +134,23 @@ static unsigned punch_run(struct evictor *ev, const struct piece *p,
 	for (i = from; i < to; i++) {
 		uint64_t slot = pte_slot(b->pte[i]);
 
+		if (!bit_get(victims, i))
+			continue;
 		count_evicted(ev, b, i, written);
 		space_move(ev->vm, ev->actor, b, i,
 			   slot ? PAGE_SWAPPED : PAGE_FRESH, slot);
+		freed++;
 	}
-	return to - from;
+	return freed;
+}
+
+/* The first victim of a piece at or after i, or its end. */
+static unsigned next_victim(const struct piece *p, const uint64_t *victims,
+			    unsigned i)
+{
+	while (i < p->end && !bit_get(victims, i))
+		i++;
+	return i;
 }
 
 /*
@@ -126,51 +160,67 @@ static unsigned punch_run(struct evictor *ev, const struct piece *p,
 static unsigned evict_clean(struct evictor *ev, const struct piece *p,
 			    const uint64_t *victims, bool written)
 {
-	unsigned i, from, freed = 0;
+	unsigned from = next_victim(p, victims, p->first), to, next, freed = 0;
 
-	for (i = p->first; i < p->end; i++) {
-		if (!bit_get(victims, i))
-			continue;
-		for (from = i; i < p->end && bit_get(victims, i); i++)
-			;
-		freed += punch_run(ev, p, from, i, written);
+	while (from < p->end) {
+		next = from;
+		do {
+			to = next + 1;
+			next = next_victim(p, victims, to);
+		} while (next < p->end && bridge(ev->vm, p->block, to, next));
+		freed += punch_run(ev, p, victims, from, to, written);
+		from = next;
 	}
 	return freed;
 }
 
 /* ---- write-back ---- */
 
+/* Does page `at` of the write-back go on with the run of the one before? */
+typedef bool (*joins_fn)(const struct writeback *wb, unsigned at);
+
+static bool adjoins(const struct writeback *wb, unsigned at)
+{
+	return wb->index[at] == wb->index[at - 1] + 1;
+}
+
+static bool bridged(const struct writeback *wb, unsigned at)
+{
+	return bridge(wb->ev->vm, wb->piece.block, wb->index[at - 1] + 1u,
+		      wb->index[at]);
+}
+
 /*
- * Calls fn for each maximal run of consecutive indices among n. Stops at an
- * error, *done (may be NULL) is how many of the n were covered.
+ * Calls fn for each maximal run among n pages. Stops at an error, *done is
+ * how many of the n were covered.
  */
 typedef int (*run_fn)(struct writeback *wb, unsigned at, unsigned n);
 
-static int for_runs(struct writeback *wb, unsigned count, run_fn fn,
-		    unsigned *done)
+static int for_runs(struct writeback *wb, unsigned count, joins_fn joins,
+		    run_fn fn, unsigned *done)
 {
 	unsigned at = 0, n;
 	int rc = 0;
 
 	while (at < count) {
-		for (n = 1; at + n < count; n++)
-			if (wb->index[at + n] != wb->index[at] + n)
-				break;
+		for (n = 1; at + n < count && joins(wb, at + n); n++)
+			;
 		rc = fn(wb, at, n);
 		if (rc < 0)
 			break;
 		at += n;
 	}
-	if (done)
-		*done = at;
+	*done = at;
 	return rc;
 }
 
 static int run_protect(struct writeback *wb, unsigned at, unsigned n)
 {
+	unsigned pages = wb->index[at + n - 1] + 1u - wb->index[at];
+
 	return os_uffd_wp(wb->piece.uffd,
 			  piece_host(&wb->piece, wb->index[at]),
-			  pages_to_bytes(n), true);
+			  pages_to_bytes(pages), true);
 }
 
 static int run_unprotect(struct writeback *wb, unsigned at, unsigned n)
@@ -262,8 +312,8 @@ static unsigned protect_and_copy(struct writeback *wb, unsigned n)
 {
 	unsigned protected_pages, copied;
 
-	for_runs(wb, n, run_protect, &protected_pages);
-	for_runs(wb, protected_pages, run_copy, &copied);
+	for_runs(wb, n, bridged, run_protect, &protected_pages);
+	for_runs(wb, protected_pages, adjoins, run_copy, &copied);
 	/* the run that failed may be protected in part */
 	back_out(wb, copied, n);
 	return copied;

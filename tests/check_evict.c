@@ -645,19 +645,84 @@ START_TEST(a_punch_that_fails)
 }
 END_TEST
 
+/* Pages without a frame do not end a run: one call punches them all. */
+START_TEST(a_run_goes_over_absent_pages)
+{
+	clean(10, 3);
+	clean(20, 2);
+	os_inject_clear();
+	os_inject(OS_punch, 2, true, ENOMEM);
+	expect_step(ALL, EVICT_FREED);
+	os_inject_clear();
+	expect_range(10, 3, PAGE_SWAPPED);
+	expect_range(20, 2, PAGE_SWAPPED);
+	expect_range(13, 7, PAGE_FRESH);
+	expect_content(10, 3);
+	expect_content(20, 2);
+}
+END_TEST
+
+/* The same when they are protected; what comes there later is as it was. */
+START_TEST(protection_goes_over_absent_pages)
+{
+	dirty(10, 1);
+	dirty(20, 1);
+	os_inject_clear();
+	os_inject(OS_uffd_wp, 2, true, ENOMEM);
+	expect_step(ALL, EVICT_FREED);
+	os_inject_clear();
+	engine_complete();
+	ck_assert_uint_eq(slots_used(), 2);
+	engine_dirty(at(15), 2);
+	stamp(ptr_of(at(15)), at(15), 1); /* no event, or it hangs */
+	ck_assert_uint_eq(fill_zeros_ahead(vm, actor, host_of(at(17)), 2), 2);
+	stamp(ptr_of(at(17)), at(17), 1);
+	expect_content(10, 1);
+	expect_content(20, 1);
+}
+END_TEST
+
+START_TEST(a_run_ends_at_poison)
+{
+	struct block *b;
+
+	clean(10, 1);
+	clean(12, 1);
+	engine_out(at(11), 1);
+	b = block_of(at(11));
+	space_move(vm, actor, b, 11, PAGE_FILLING, pte_slot(b->pte[11]));
+	space_move(vm, actor, b, 11, PAGE_POISONED, pte_slot(b->pte[11]));
+	lock_drop(&b->lock);
+	os_inject_clear();
+	os_inject(OS_punch, 2, false, ENOMEM);
+	expect_step(ALL, EVICT_FREED);
+	os_inject_clear();
+	expect_state(at(10), PAGE_SWAPPED);
+	expect_state(at(12), PAGE_CLEAN);
+}
+END_TEST
+
+/* A resident page that is too new to be a victim; its content is zeros. */
+static void stay(unsigned i)
+{
+	ck_assert_int_eq(engine_fault(at(i), true), FAULT_DONE);
+	engine_remember();
+}
+
 /* The first of two runs cannot be punched, the second can. */
 START_TEST(a_punch_that_fails_for_one_run)
 {
 	clean(10, 3);
+	stay(15);
 	clean(20, 2);
 	os_inject_clear();
 	os_inject(OS_punch, 1, false, ENOMEM);
 	expect_step(ALL, EVICT_FREED);
 	expect_range(10, 3, PAGE_CLEAN);
 	expect_range(20, 2, PAGE_SWAPPED);
-	engine_expect(C(reclaim_steps) = 1, C(reclaim_scanned_pages) = 5,
-		      C(evict_clean_pages) = 2, C(resident_pages) = -2,
-		      C(swapped_pages) = 2);
+	engine_expect(C(reclaim_steps) = 1, C(reclaim_scanned_pages) = 6,
+		      C(reclaim_referenced_pages) = 1, C(evict_clean_pages) = 2,
+		      C(resident_pages) = -2, C(swapped_pages) = 2);
 }
 END_TEST
 
@@ -721,6 +786,8 @@ START_TEST(protecting_or_copying_fails)
 
 	for (i = 0; i < ARRAY_SIZE(index); i++)
 		dirty(index[i], 1);
+	stay(15);
+	stay(25);
 	os_inject_clear();
 	os_inject(prepare[_i].point, prepare[_i].nth, false, ENOMEM);
 	expect_step(ALL, n ? EVICT_FREED : EVICT_NOTHING);
@@ -815,6 +882,9 @@ static void add_refusals(Suite *s)
 	tcase_add_test(tc, a_write_that_fails);
 	tcase_add_test(tc, a_full_swap);
 	tcase_add_test(tc, a_punch_that_fails);
+	tcase_add_test(tc, a_run_goes_over_absent_pages);
+	tcase_add_test(tc, protection_goes_over_absent_pages);
+	tcase_add_test(tc, a_run_ends_at_poison);
 	tcase_add_test(tc, a_punch_that_fails_for_one_run);
 	tcase_add_test(tc, a_punch_that_fails_after_the_write);
 	tcase_add_test(tc, a_pagemap_that_fails);

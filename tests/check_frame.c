@@ -74,7 +74,8 @@ START_TEST(watermarks_leave_half_and_keep_order)
 				frames_init(&f, budget, low, high);
 				good = good && f.low <= f.high &&
 				       f.low + f.high <= budget / 2 &&
-				       (budget >= 16 || f.high == 0);
+				       (budget >= 16 || f.low == 0) &&
+				       (high || f.high == f.low);
 			}
 		}
 	}
@@ -104,13 +105,28 @@ START_TEST(shortage_counts_high_wanted_and_excess)
 }
 END_TEST
 
+/* Reclaim is worth more than one frame, even where 4 % are not one. */
+START_TEST(small_budgets_are_freed_in_batches)
+{
+	static const unsigned high[][2] = {
+		{3, 0}, {4, 1}, {8, 2}, {15, 3}, {64, 16}, {400, 16}, {500, 20},
+	};
+	unsigned i;
+
+	for (i = 0; i < sizeof(high) / sizeof(high[0]); i++) {
+		frames_init(&f, high[i][0], 2, 4);
+		ck_assert_uint_eq(f.high, high[i][1]);
+	}
+}
+END_TEST
+
 START_TEST(over_budget_is_low_without_watermarks)
 {
 	frames_init(&f, 10, 2, 4);
 	ck_assert(frames_take(&f, 10, 0));
 	frames_resize(&f, 4, 2, 4);
 	ck_assert(frames_low(&f));
-	ck_assert_uint_eq(frames_shortage(&f), 6);
+	ck_assert_uint_eq(frames_shortage(&f), 6 + 1);
 	frames_give(&f, 6);
 	ck_assert(!frames_low(&f));
 	frames_resize(&f, 10, 2, 4);
@@ -227,6 +243,7 @@ int main(void)
 	tcase_add_test(tc, one_page_budget);
 	tcase_add_test(tc, watermarks_are_percentages);
 	tcase_add_test(tc, watermarks_leave_half_and_keep_order);
+	tcase_add_test(tc, small_budgets_are_freed_in_batches);
 	tcase_add_test(tc, shortage_counts_high_wanted_and_excess);
 	tcase_add_test(tc, over_budget_is_low_without_watermarks);
 	tcase_add_test_raise_signal(tc, giving_too_many_aborts, SIGABRT);
