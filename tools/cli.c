@@ -20,6 +20,9 @@ enum {
 	OPT_JSON = 256,
 	OPT_CSV,
 	OPT_OPENMETRICS,
+	OPT_HEAT,
+	OPT_REGION,
+	OPT_PNG,
 	OPT_TRACE,
 	OPT_DOCTOR,
 	OPT_SWAP,
@@ -29,6 +32,7 @@ enum {
 
 static const char help[] =
 	"usage: vvmstat [options] [-p PID] [interval [count]]\n"
+	"       vvmstat -T | -H | -r | -m | --heat [-p PID] [interval [count]]\n"
 	"       vvmstat -l | -s | --openmetrics [-p PID]\n"
 	"       vvmstat --trace[=FILTER] [-p PID] [seconds [faults]]\n"
 	"       vvmstat --doctor [--swap PATH]\n"
@@ -43,10 +47,17 @@ static const char help[] =
 	"What:\n"
 	"  -l            list the processes that use libvvm\n"
 	"  -s            everything that was counted, one number on a line\n"
+	"  -T            full screen, like top; ? shows the keys\n"
+	"  -H            where the time of faults goes: histograms by stage\n"
+	"  -r            regions: size, resident, dirty, swapped, faults\n"
+	"      --heat    the addresses that fault most\n"
+	"  -m            a map of all pages, one cell to so many\n"
+	"      --region NAME  only that region; also an address in it\n"
+	"      --png FILE     the map as a picture\n"
 	"      --trace[=FILTER]  single faults, as they happen\n"
 	"      --doctor  say whether libvvm can run here, and what to do if not\n"
 	"      --swap PATH  the swap path that --doctor examines\n"
-	"Rows:\n"
+	"How:\n"
 	"  -w            wide: more columns, more digits\n"
 	"  -y            without the first row\n"
 	"  -n            the header only once\n"
@@ -70,6 +81,9 @@ static const struct option longs[] = {
 	{"json", no_argument, NULL, OPT_JSON},
 	{"csv", no_argument, NULL, OPT_CSV},
 	{"openmetrics", no_argument, NULL, OPT_OPENMETRICS},
+	{"heat", no_argument, NULL, OPT_HEAT},
+	{"region", required_argument, NULL, OPT_REGION},
+	{"png", required_argument, NULL, OPT_PNG},
 	{"trace", optional_argument, NULL, OPT_TRACE},
 	{"doctor", no_argument, NULL, OPT_DOCTOR},
 	{"swap", required_argument, NULL, OPT_SWAP},
@@ -138,11 +152,23 @@ static bool take_view_option(struct options *o, int option)
 	case 'l':
 		take_action(o, ACTION_LIST);
 		return true;
-	case 's':
-		take_action(o, ACTION_TOTALS);
-		return true;
 	case 'T':
 		take_action(o, ACTION_TOP);
+		return true;
+	case 'H':
+		take_action(o, ACTION_HISTOGRAMS);
+		return true;
+	case 'r':
+		take_action(o, ACTION_REGIONS);
+		return true;
+	case 'm':
+		take_action(o, ACTION_MAP);
+		return true;
+	case OPT_HEAT:
+		take_action(o, ACTION_HEAT);
+		return true;
+	case 's':
+		take_action(o, ACTION_TOTALS);
 		return true;
 	case OPT_OPENMETRICS:
 		take_action(o, ACTION_OPENMETRICS);
@@ -213,6 +239,10 @@ static void take_option(struct options *o, int option, const char *arg)
 		return;
 	else if (option == 'p')
 		o->pid = (int)tool_number("-p", arg, 1, 1 << 30);
+	else if (option == OPT_REGION)
+		o->view.region = arg;
+	else if (option == OPT_PNG)
+		o->view.png_path = arg;
 	else if (option == OPT_SWAP)
 		o->swap_path = arg;
 	else if (option == OPT_DIR)
@@ -226,8 +256,8 @@ static void take_option(struct options *o, int option, const char *arg)
 /* Does the view repeat? */
 static bool repeats(enum action action)
 {
-	return action == ACTION_ROWS || action == ACTION_TOP ||
-	       action == ACTION_TRACE;
+	return action != ACTION_LIST && action != ACTION_TOTALS &&
+	       action != ACTION_OPENMETRICS && action != ACTION_DOCTOR;
 }
 
 /* interval and count, behind the options. */
@@ -241,6 +271,7 @@ static void take_operands(struct options *o, int n, char **arg)
 	o->count = n > 0 || o->action == ACTION_TRACE ? UINT64_MAX : 1;
 	if (n > 0)
 		o->interval_s = tool_real("interval", arg[0], 0.01, 1e6);
+	o->view.repeats = n > 0;
 	if (n > 1)
 		o->count = tool_number("count", arg[1], 1, UINT64_MAX);
 }
@@ -251,6 +282,10 @@ static void check(const struct options *o)
 
 	if (o->interval_s == 0 && o->skip_first)
 		tool_die(TOOL_USAGE, "-y needs an interval");
+	if ((o->view.region || o->view.png_path) && o->action != ACTION_MAP)
+		tool_die(TOOL_USAGE, "--region and --png belong to -m");
+	if (!text && o->view.png_path)
+		tool_die(TOOL_USAGE, "--png is a form of its own");
 	if (!text &&
 	    (o->action == ACTION_TOP || o->action == ACTION_OPENMETRICS))
 		tool_die(TOOL_USAGE, "-T and --openmetrics have one form only");
@@ -263,7 +298,7 @@ void cli_parse(struct options *o, int argc, char **argv)
 	memset(o, 0, sizeof(*o));
 	o->dir = VVM_STAT_DIR;
 	view_environment(&o->view);
-	while ((option = getopt_long(argc, argv, "p:lswyntzo:S:V", longs,
+	while ((option = getopt_long(argc, argv, "p:lsTHrmwyntzo:S:V", longs,
 				     NULL)) != -1)
 		take_option(o, option, optarg);
 	take_operands(o, argc - optind, argv + optind);

@@ -123,7 +123,10 @@ static double scanned_per_evicted(const struct row *r, const struct column *c)
 
 static double soft_faults(const struct row *r)
 {
-	return fmax(0, (double)r->delta->kernel_faults - COUNT_OF(faults));
+	double events =
+		r->delta->value[VALUE_inline_faults] ? 0 : COUNT_OF(faults);
+
+	return fmax(0, (double)r->delta->kernel_faults - events);
 }
 
 static double soft_rate(const struct row *r, const struct column *c)
@@ -212,20 +215,14 @@ const struct column columns[] = {
 
 const unsigned columns_count = sizeof(columns) / sizeof(*columns);
 
-const struct column *column_find(const char *key)
+const struct column *column_by_name(const char *group, const char *name)
 {
 	unsigned i;
 
 	for (i = 0; i < columns_count; i++)
-		if (columns[i].key && !strcmp(columns[i].key, key))
+		if (!strcmp(columns[i].group, group) &&
+		    !strcmp(columns[i].name, name))
 			return &columns[i];
 	assert(!"no such column");
 	return NULL;
-}
-
-double column_value(const struct row *r, const char *key)
-{
-	const struct column *c = column_find(key);
-
-	return c->value(r, c);
 }

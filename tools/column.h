@@ -47,9 +47,7 @@ struct column {
 extern const struct column columns[];
 extern const unsigned columns_count;
 
-/* The column of a derived value, by its JSON name; never NULL. */
-const struct column *column_find(const char *key);
-/* The value of that column. */
-double column_value(const struct row *r, const char *key);
+/* The column of that group and name; never NULL. */
+const struct column *column_by_name(const char *group, const char *name);
 
 #endif

@@ -200,6 +200,8 @@ void target_sample(struct target *t, struct sample *out)
 		out->spaces && out->value[VALUE_io_uring] == out->spaces;
 	out->value[VALUE_direct_io] =
 		out->spaces && out->value[VALUE_direct_io] == out->spaces;
+	out->value[VALUE_inline_faults] =
+		out->spaces && out->value[VALUE_inline_faults] == out->spaces;
 }
 
 /* ------------------------------------------------------------------ */

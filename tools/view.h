@@ -8,6 +8,7 @@
 
 #include <stdbool.h>
 #include "column.h"
+#include "layout.h"
 #include "output.h"
 #include "target.h"
 
@@ -19,9 +20,18 @@ struct view {
 	bool timestamp;
 	bool skip_idle;	       /* no rows in which nothing happened */
 	bool iso_time;	       /* S_TIME_FORMAT=ISO */
+	bool repeats;	       /* there will be another one */
+	const char *region;    /* of -m; NULL: all */
+	const char *png_path;  /* of -m; NULL: it is printed */
 	double unit_bytes;     /* -S; 0: chosen for each number */
 	unsigned since_header; /* rows printed below the last header */
 	bool started;
+};
+
+/* All that is known of a process at one moment. */
+struct moment {
+	struct sample sample;
+	struct layout layout; /* only of views that need it */
 };
 
 enum row_kind { ROW_SINCE_START, ROW_INTERVAL, ROW_AVERAGE };
@@ -46,6 +56,18 @@ void view_totals(struct view *v, const struct target *t,
 /* One line of the list of processes; the header with the first. */
 void view_list(struct view *v, const struct target *t,
 	       const struct sample *now);
+/*
+ * Tables and pictures of what happened from one moment to the next; without
+ * an older one (`old` is empty) since the start. view_map: -m, of the regions
+ * that v->region names.
+ */
+void view_histograms(struct view *v, const struct target *t,
+		     const struct moment *old, const struct moment *now);
+void view_regions(struct view *v, const struct target *t,
+		  const struct moment *old, const struct moment *now);
+void view_heat(struct view *v, const struct target *t, const struct moment *old,
+	       const struct moment *now);
+void view_map(struct view *v, const struct target *t, const struct moment *now);
 /* Ends what the machine-readable forms must end. */
 void view_end(struct view *v);
 

@@ -34,6 +34,7 @@
 #include "doctor.h"
 #include "openmetrics.h"
 #include "tool.h"
+#include "top.h"
 #include "view_trace.h"
 
 /* Results that did not reach their reader are a failure. */
@@ -178,7 +179,7 @@ static int openmetrics(struct options *o)
 }
 
 /* ------------------------------------------------------------------ */
-/* Rows									*/
+/* Intervals								*/
 
 /* Readable when the user wants an end. */
 static int interrupts_open(void)
@@ -205,16 +206,57 @@ static int interrupts_signal(int fd)
 		       : SIGINT;
 }
 
-/* The row of what happened since *old. */
-static void delta_row(struct options *o, struct target *t,
-		      const struct sample *old, const struct sample *now,
-		      enum row_kind kind)
+/* Does the view show where pages lie? That takes longer to read. */
+static bool needs_layout(const struct options *o)
+{
+	return o->action == ACTION_REGIONS || o->action == ACTION_HEAT ||
+	       o->action == ACTION_MAP;
+}
+
+static void take_moment(struct options *o, struct target *t, struct moment *now)
+{
+	target_sample(t, &now->sample);
+	if (needs_layout(o) && layout_read(&now->layout, t))
+		tool_die(TOOL_FAILED, "out of memory");
+}
+
+static void keep_moment(struct moment *old, struct moment *now)
+{
+	old->sample = now->sample;
+	layout_keep(&old->layout, &now->layout);
+}
+
+static void show_row(struct options *o, struct target *t,
+		     const struct sample *old, const struct sample *now,
+		     enum row_kind kind)
 {
 	struct sample delta;
 
 	sample_delta(&delta, now, old);
 	view_row(&o->view, t, &delta, now,
 		 (double)(now->at_us - old->at_us) / 1e6, kind);
+}
+
+/* Shows what happened since *old. */
+static void show(struct options *o, struct target *t, const struct moment *old,
+		 const struct moment *now, enum row_kind kind)
+{
+	switch (o->action) {
+	case ACTION_HISTOGRAMS:
+		view_histograms(&o->view, t, old, now);
+		break;
+	case ACTION_REGIONS:
+		view_regions(&o->view, t, old, now);
+		break;
+	case ACTION_HEAT:
+		view_heat(&o->view, t, old, now);
+		break;
+	case ACTION_MAP:
+		view_map(&o->view, t, now);
+		break;
+	default:
+		show_row(o, t, &old->sample, &now->sample, kind);
+	}
 	fflush(stdout);
 }
 
@@ -229,48 +271,61 @@ static uint64_t next_due(uint64_t due, uint64_t interval_us)
 	return due;
 }
 
-/* Prints up to `rows` rows after the sample *first. */
-static int watch(struct options *o, struct target *t,
-		 const struct sample *first, uint64_t rows, int wake_fd)
+/* Why the rows ended: an exit status. `now` is the last sample. */
+static int explain_end(struct options *o, struct target *t,
+		       enum target_event event, int wake_fd,
+		       const struct sample *first, const struct sample *now)
+{
+	if (event == TARGET_ENDED) {
+		tool_warn("process %d ended", t->pid);
+		return TOOL_ENDED;
+	}
+	if (event == TARGET_WOKEN && interrupts_signal(wake_fd) == SIGINT &&
+	    o->action == ACTION_ROWS)
+		show_row(o, t, first, now, ROW_AVERAGE);
+	return TOOL_OK;
+}
+
+/* Shows up to `rows` intervals after the moment *last. */
+static int watch(struct options *o, struct target *t, struct moment *last,
+		 uint64_t rows, int wake_fd)
 {
 	uint64_t interval_us = (uint64_t)(o->interval_s * 1e6);
-	uint64_t due = first->at_us;
-	struct sample last = *first, now;
+	uint64_t due = last->sample.at_us;
+	struct sample first = last->sample;
+	struct moment now = {.sample = first};
 	enum target_event event = TARGET_DUE;
 
 	for (; rows > 0 && event == TARGET_DUE && !ferror(stdout); rows--) {
 		due = next_due(due, interval_us);
 		event = target_wait(t, due, wake_fd);
-		target_sample(t, &now);
+		take_moment(o, t, &now);
 		if (event == TARGET_WOKEN)
 			break;
-		delta_row(o, t, &last, &now, ROW_INTERVAL);
-		last = now;
+		show(o, t, last, &now, ROW_INTERVAL);
+		keep_moment(last, &now);
 	}
-	if (event == TARGET_ENDED) {
-		tool_warn("process %d ended", t->pid);
-		return TOOL_ENDED;
-	}
-	if (event == TARGET_WOKEN && interrupts_signal(wake_fd) == SIGINT)
-		delta_row(o, t, first, &now, ROW_AVERAGE);
-	return TOOL_OK;
+	layout_free(&now.layout);
+	return explain_end(o, t, event, wake_fd, &first, &now.sample);
 }
 
-static int rows(struct options *o)
+/* One row, table or picture at each interval. */
+static int series(struct options *o)
 {
+	static const struct moment start; /* nothing happened yet */
 	struct target t;
-	struct sample first;
+	struct moment first = {.layout = {.regions = 0}};
 	uint64_t left = o->count;
 	int status, wake_fd = interrupts_open();
 
 	open_target(o, &t);
-	target_sample(&t, &first);
+	take_moment(o, &t, &first);
 	if (!o->skip_first) {
-		view_row(&o->view, &t, &first, &first, 0, ROW_SINCE_START);
-		fflush(stdout);
+		show(o, &t, &start, &first, ROW_SINCE_START);
 		left--;
 	}
 	status = watch(o, &t, &first, left, wake_fd);
+	layout_free(&first.layout);
 	view_end(&o->view);
 	target_close(&t);
 	return status;
@@ -285,6 +340,17 @@ static int trace(struct options *o)
 	status = view_trace(&o->view, &t, &o->filter, o->interval_s, o->count,
 			    wake_fd);
 	view_end(&o->view);
+	target_close(&t);
+	return status;
+}
+
+static int top(struct options *o)
+{
+	struct target t;
+	int status;
+
+	open_target(o, &t);
+	status = top_run(&o->view, &t, o->interval_s);
 	target_close(&t);
 	return status;
 }
@@ -306,7 +372,9 @@ int main(int argc, char **argv)
 		return finish(trace(&o));
 	case ACTION_DOCTOR:
 		return finish(doctor_run(o.swap_path, &o.view.output));
+	case ACTION_TOP:
+		return finish(top(&o));
 	default:
-		return finish(rows(&o));
+		return finish(series(&o));
 	}
 }

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * map.h - a picture of regions: one cell to so many pages. Pure.
+ */
+#ifndef VVM_MAP_H
+#define VVM_MAP_H
+
+#include "draw.h"
+#include "layout.h"
+#include "png.h"
+
+struct map_line {
+	const struct layout_region *region;
+	uint64_t from; /* address of its first cell */
+	unsigned cells;
+};
+
+struct map {
+	unsigned columns;    /* cells of a whole line */
+	uint64_t cell_pages; /* a power of two */
+	unsigned lines, regions;
+	unsigned left_out; /* regions that found no room */
+	struct map_line *line;
+	uint8_t *state;		     /* lines * columns, enum page_state */
+	uint64_t pages[PAGE_STATES]; /* of all its regions */
+};
+
+/*
+ * Maps the regions that `wanted` names (NULL or "": all; else a name, or an
+ * address in hexadecimal) on at most so many lines. => columns, lines > 0.
+ * 0, -ENOENT: there is no such region, -ENOMEM.
+ */
+int map_make(struct map *m, const struct layout *l, const char *wanted,
+	     unsigned columns, unsigned lines);
+void map_free(struct map *m);
+
+/* Columns of a line that are no cells: the address. */
+#define MAP_LABEL_WIDTH 13
+
+/* The states of a line as letters, as the legend without colour has them. */
+void map_letters(const struct map *m, unsigned line, char *text);
+
+/* Draws it as wide and high as the area, with a legend below. */
+void draw_map(const struct area *a, const struct layout *l, const char *wanted);
+/* The same as a picture; the caller frees it. 0, -ENOENT, -ENOMEM. */
+int map_picture(struct png *p, const struct layout *l, const char *wanted,
+		const char *title);
+
+#endif
