@@ -15,13 +15,6 @@
 #include "strict.h"
 #include "view.h"
 
-#define assert_strict(checker, text)                             \
-	do {                                                     \
-		const char *wrong = checker(text);               \
-                                                                 \
-		ck_assert_msg(!wrong, "%s in: %s", wrong, text); \
-	} while (0)
-
 /* ---- columns ---- */
 
 /* Two seconds in which every counter that a column uses moved. */

@@ -13,17 +13,24 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define assert_strict(checker, text)                             \
+	do {                                                     \
+		const char *wrong = checker(text);               \
+                                                                 \
+		ck_assert_msg(!wrong, "%s in: %s", wrong, text); \
+	} while (0)
+
 /* ---- JSON ---- */
 
-static const char *json_value(const char *p);
+static inline const char *json_value(const char *p);
 
-static const char *json_space(const char *p)
+static inline const char *json_space(const char *p)
 {
 	return p ? p + strspn(p, " \t\r\n") : NULL;
 }
 
 /* Each takes the text and returns what follows, NULL: not well-formed. */
-static const char *json_string(const char *p)
+static inline const char *json_string(const char *p)
 {
 	for (p++; *p != '"'; p++) {
 		if ((unsigned char)*p < 0x20)
@@ -34,7 +41,7 @@ static const char *json_string(const char *p)
 	return p + 1;
 }
 
-static const char *json_number(const char *p)
+static inline const char *json_number(const char *p)
 {
 	size_t n;
 
@@ -55,7 +62,7 @@ static const char *json_number(const char *p)
 	return n ? p : NULL;
 }
 
-static const char *json_list(const char *p, char end, bool keys)
+static inline const char *json_list(const char *p, char end, bool keys)
 {
 	p = json_space(p + 1);
 	if (*p == end)
@@ -75,7 +82,7 @@ static const char *json_list(const char *p, char end, bool keys)
 	}
 }
 
-static const char *json_value(const char *p)
+static inline const char *json_value(const char *p)
 {
 	if (*p == '{')
 		return json_list(p, '}', true);
@@ -108,7 +115,7 @@ struct om {
 	char last[512];	  /* sample: name and labels */
 };
 
-static size_t om_name(const char *p)
+static inline size_t om_name(const char *p)
 {
 	size_t n = 0;
 
@@ -120,7 +127,7 @@ static size_t om_name(const char *p)
 }
 
 /* A quoted, escaped text; returns behind it. */
-static const char *om_quoted(const char *p)
+static inline const char *om_quoted(const char *p)
 {
 	if (*p++ != '"')
 		return NULL;
@@ -134,7 +141,7 @@ static const char *om_quoted(const char *p)
 }
 
 /* {a="b",c="d"}; copies le's value and the labels without it. */
-static const char *om_labels(const char *p, char *le, char *others)
+static inline const char *om_labels(const char *p, char *le, char *others)
 {
 	*le = *others = '\0';
 	if (*p != '{')
@@ -158,7 +165,8 @@ static const char *om_labels(const char *p, char *le, char *others)
 	return *p == '}' ? p + 1 : NULL;
 }
 
-static const char *om_type(struct om *m, const char *name, const char *type)
+static inline const char *om_type(struct om *m, const char *name,
+				  const char *type)
 {
 	unsigned i;
 
@@ -178,7 +186,7 @@ static const char *om_type(struct om *m, const char *name, const char *type)
 	return NULL;
 }
 
-static const char *om_comment(struct om *m, const char *line)
+static inline const char *om_comment(struct om *m, const char *line)
 {
 	char what[8], name[128], text[400];
 
@@ -212,8 +220,8 @@ static const char *om_comment(struct om *m, const char *line)
 	return NULL;
 }
 
-static const char *om_bucket(struct om *m, const char *le, const char *others,
-			     double value)
+static inline const char *om_bucket(struct om *m, const char *le,
+				    const char *others, double value)
 {
 	double bound = !strcmp(le, "+Inf") ? INFINITY : atof(le);
 
@@ -232,8 +240,9 @@ static const char *om_bucket(struct om *m, const char *le, const char *others,
 }
 
 /* What follows the family's name is right for its type? */
-static const char *om_suffix(struct om *m, const char *suffix, const char *le,
-			     const char *others, double value)
+static inline const char *om_suffix(struct om *m, const char *suffix,
+				    const char *le, const char *others,
+				    double value)
 {
 	if (!strcmp(m->type, "gauge"))
 		return *suffix ? "a gauge with a suffix" : NULL;
@@ -250,7 +259,7 @@ static const char *om_suffix(struct om *m, const char *suffix, const char *le,
 	return strcmp(suffix, "_sum") ? "unknown suffix" : NULL;
 }
 
-static const char *om_sample(struct om *m, const char *line)
+static inline const char *om_sample(struct om *m, const char *line)
 {
 	size_t n = om_name(line), family = strlen(m->family);
 	char le[64], others[256], suffix[32] = "", *end;

@@ -53,6 +53,9 @@ static void draw_legend(const struct area *a, const struct map *m)
 	view_bytes(text, sizeof(text), 5,
 		   (double)m->cell_pages * VVM_STAT_PAGE_BYTES);
 	at = canvas_text(a->canvas, row, at, PAINT_DIM, "1 cell %s  ", text);
+	if (m->left_out)
+		at = canvas_text(a->canvas, row, at, PAINT_WARN,
+				 "%u small regions not shown  ", m->left_out);
 	for (i = PAGE_FRESH; i < PAGE_STATES; i++) {
 		if (!m->pages[i] && i > PAGE_DIRTY)
 			continue;
@@ -62,9 +65,6 @@ static void draw_legend(const struct area *a, const struct map *m)
 		at = canvas_text(a->canvas, row, at + 1, PAINT_PLAIN, " %s %s ",
 				 page_state_name(i), text);
 	}
-	if (m->left_out)
-		canvas_text(a->canvas, row, at, PAINT_WARN,
-			    "%u small regions not shown", m->left_out);
 }
 
 void draw_map(const struct area *a, const struct layout *l, const char *wanted)

@@ -253,7 +253,8 @@ static void draw_panels(struct top *top, struct area a)
 
 	if (wanted > rows && rows >= TWO_PANELS_ROWS)
 		wanted = rows / 2;
-	if (top->panel == PANEL_MAP || wanted + 1 + MAP_ROWS > rows) {
+	if (top->panel == PANEL_MAP || wanted > rows ||
+	    rows - wanted < 1 + MAP_ROWS) {
 		draw_panel(top, &a);
 		return;
 	}
