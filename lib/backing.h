@@ -11,6 +11,7 @@
 #include "ring.h"
 
 #define IO_MAX_PAGES 256
+#define IO_GAP	     UINT16_MAX
 
 /*
  * One transfer between a buffer and consecutive slots. Owned by the caller,
@@ -27,7 +28,8 @@ struct io {
 	/*
 	 * NULL: the pages are consecutive from addr. Else page i is the one
 	 * at addr + order[i] pages: victims of one block need not be
-	 * neighbours to share a write.
+	 * neighbours to share a write. In a read IO_GAP is a slot that is only
+	 * read because its neighbours are.
 	 */
 	const uint16_t *order;
 	uint64_t slot;	/* first slot */
@@ -79,6 +81,11 @@ struct backing {
 static inline gaddr_t io_page_addr(const struct io *io, unsigned i)
 {
 	return io->addr + pages_to_bytes(io->order ? io->order[i] : i);
+}
+
+static inline bool io_page_gap(const struct io *io, unsigned i)
+{
+	return io->order && io->order[i] == IO_GAP;
 }
 
 static inline bool io_page_bad(const struct io *io, unsigned i)

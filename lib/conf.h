@@ -44,7 +44,7 @@
 	  "how long an idle handler polls for the next event before it sleeps") \
 	X(ENUM, policy, POLICY, "clock", "clock",                              \
 	  "replacement policy")                                                \
-	X(UINT, readahead_max_pages, READAHEAD, "64", "pages",                 \
+	X(UINT, readahead_max_pages, READAHEAD, "256", "pages",                \
 	  "largest prefetch window; 0 turns prefetch off")                     \
 	X(BOOL, stat_segment, STAT, "yes", "bool",                             \
 	  "publish statistics for vvmstat")                                    \

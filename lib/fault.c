@@ -65,6 +65,16 @@ static enum fault_result claim(struct step *s)
 	return FAULT_READ;
 }
 
+/* FILLING: it is not to be parked, since somebody wants it now. */
+static enum fault_result join(struct step *s)
+{
+	pte_t *e = &s->block->pte[s->index];
+
+	s->trigger = *e & PTE_PREFETCHED;
+	*e &= ~PTE_PREFETCHED;
+	return FAULT_JOINED;
+}
+
 /* CLEAN or WRITING, and somebody writes: it is the only copy from now on. */
 static enum fault_result make_dirty(struct step *s)
 {
@@ -93,7 +103,7 @@ enum fault_result fault_decide(struct step *s)
 	case PAGE_SWAPPED:
 		return claim(s);
 	case PAGE_FILLING:
-		return FAULT_JOINED;
+		return join(s);
 	case PAGE_CLEAN:
 	case PAGE_WRITING:
 		return s->write ? make_dirty(s) : FAULT_DONE;
@@ -120,8 +130,8 @@ bool fault_look_up(struct step *s, struct region *r, gaddr_t addr)
 
 /* ---- for handlers ---- */
 
-static enum vvm_stat_kind kind_of(enum page_state was,
-				  enum fault_result result, bool write)
+static enum vvm_stat_kind kind_of(const struct step *s, enum page_state was,
+				  enum fault_result result)
 {
 	if (result == FAULT_FAILED)
 		return VVM_STAT_KIND_failed;
@@ -129,9 +139,10 @@ static enum vvm_stat_kind kind_of(enum page_state was,
 		return VVM_STAT_KIND_joined;
 	if (was == PAGE_FRESH)
 		return VVM_STAT_KIND_zero;
-	if (was == PAGE_SWAPPED)
-		return VVM_STAT_KIND_swapin;
-	if ((was == PAGE_CLEAN || was == PAGE_WRITING) && write)
+	if (was == PAGE_SWAPPED) /* a parked page was read long ago */
+		return s->fill->parked ? VVM_STAT_KIND_joined
+				       : VVM_STAT_KIND_swapin;
+	if ((was == PAGE_CLEAN || was == PAGE_WRITING) && s->write)
 		return VVM_STAT_KIND_wp;
 	return VVM_STAT_KIND_spurious;
 }
@@ -156,7 +167,7 @@ unsigned fault_count(struct step *s, enum page_state was,
 {
 	stat_block_fault(s->block->stat, s->looked_ns / 1000);
 	return count(s->vm, s->actor, s->region,
-		     kind_of(was, result, s->write), s->write);
+		     kind_of(s, was, result), s->write);
 }
 
 unsigned fault_count_failed(struct vvm *vm, struct vvm_stat_actor *actor,
@@ -210,8 +221,10 @@ enum fault_result fault_begin(struct vvm *vm, struct vvm_stat_actor *actor,
 		was = pte_state(s.block->pte[s.index]);
 		f->fresh = was == PAGE_FRESH;
 		f->advice = r->advice;
+		f->addr = s.addr;
 		f->stat.page = s.addr;
 		result = fault_decide(&s);
+		f->trigger = s.trigger;
 		counted = result != FAULT_NOFRAME && result != FAULT_RETRY;
 		if (counted)
 			f->stat.flags |= fault_count(&s, was, result);

@@ -17,6 +17,8 @@ struct fault {
 	bool write;   /* the page shall be DIRTY afterwards */
 	int tid;      /* of the faulting thread, 0: not known */
 	bool fresh;   /* out: it was the first touch of the page */
+	bool trigger; /* out: JOINED, and the first to want a stream's trigger */
+	gaddr_t addr; /* out: guest address */
 	unsigned advice; /* out: of its region */
 	struct stat_fault stat; /* times in; page and flags out, if counted */
 };
@@ -62,6 +64,7 @@ struct step {
 	struct fill *fill;
 	bool woke; /* the kernel has been told already */
 	uint64_t looked_ns; /* when the kernel was about to be told */
+	bool trigger; /* as in struct fault */
 };
 
 /* Fills s from the region and takes the block lock. => space lock held. */

@@ -18,61 +18,61 @@ enum fault_result {
 	FAULT_FAILED,  /* the page is poisoned; the thread gets SIGBUS */
 };
 
-/* Pages in flight: one run of a block with consecutive slots. */
+/* Pages in flight: of one block, in a run of slots with few gaps. */
 struct fill {
-	struct io io;	/* io.buf and room are the owner's */
-	unsigned room;	/* pages that io.buf can hold */
+	struct io io;	 /* io.buf is the owner's */
+	uint16_t *index; /* the owner's: of page i of io in the block, or IO_GAP */
+	unsigned room;	 /* pages that buf and index can hold */
 	struct vvm *vm;
 	struct block *block;
-	unsigned first;	 /* index in the block of the run's first page */
-	unsigned demand; /* of the page that somebody waits for */
-	bool has_demand; /* false: all of it is prefetch */
+	haddr_t host;	 /* of the block's first page, mapped or not */
+	int uffd;
+	unsigned demand; /* index of the page that somebody waits for */
+	bool has_demand; /* false: all of it is readahead */
 	bool write;	 /* the demanded page shall be DIRTY */
 	bool intended;	 /* so shall the others: they will likely be written */
+	bool parked;	 /* a copy of the demanded page may be parked */
+	bool map;	 /* readahead shall be mapped at once */
+	bool gave_up;	 /* pages that somebody may have to ask for again */
 	unsigned advice; /* of the demanded page's region */
-	haddr_t host;	 /* of the first page */
-	int uffd;
+	unsigned at;	 /* of io.pages: installed or given up so far */
 	uint64_t start_ns; /* the owner began to read it, ... */
-	uint64_t done_ns;  /* ... and had it, when fill_install() was called */
+	uint64_t done_ns;  /* ... and had it, when fill_arrived() was called */
 };
+
+static inline haddr_t fill_host(const struct fill *fill, unsigned index)
+{
+	return fill->host + pages_to_bytes(index);
+}
 
 /*
  * Sets up a fill of one page that somebody waits for; its entry is FILLING
- * from now on. => block lock held, the page SWAPPED, a frame taken, fill->io.buf
- * and room set.
+ * from now on. => block lock held, the page SWAPPED, a frame taken,
+ * fill->io.buf, index and room set.
  */
 void fill_claim(struct fill *fill, struct vvm *vm, struct vvm_stat_actor *actor,
 		struct region *r, struct block *b, gaddr_t addr, bool write);
 /*
- * Widens a claimed fill by up to `after` pages behind and `before` pages in
- * front of it, as far as the neighbours are swapped out in consecutive slots,
- * room and frames allow. Returns the pages added. => nothing locked.
+ * Fetches the demanded page's content from where it is parked: no read is
+ * needed then, only fill_install(). => nothing locked.
  */
-unsigned fill_widen(struct vvm *vm, struct vvm_stat_actor *actor,
-		    struct fill *fill, unsigned before, unsigned after);
-/*
- * Claims the first run of swapped-out pages in guest range [addr, end) as a
- * fill without demand; *next is where to go on. False: none found up to
- * `end`, or no frame to spare.
- */
-bool fill_claim_ahead(struct vvm *vm, struct vvm_stat_actor *actor,
-		      gaddr_t addr, gaddr_t end, struct fill *fill,
-		      gaddr_t *next);
+bool fill_unpark(struct fill *fill);
 /*
  * Installs what the read brought (or gives it up), wakes the waiters.
  * FAULT_DONE, FAULT_FAILED, FAULT_GONE or FAULT_RETRY for the demanded page.
- * => fill->start_ns set.
+ * => nothing locked, fill->start_ns set; the fill is over on return.
  */
 enum fault_result fill_install(struct fill *fill, struct vvm_stat_actor *actor,
 			       int result);
-
 /*
- * Fills up to `count` pages from host on with zeros, DIRTY and mapped, as far
- * as they are FRESH, writable, of one block and stripe, and frames can be
- * spared. Returns how many. => nothing locked.
+ * The same in parts, of a fill without demand: fill_arrived() once, then
+ * fill_install_some(), of about `most` pages, until it returns true.
  */
-unsigned fill_zeros_ahead(struct vvm *vm, struct vvm_stat_actor *actor,
-			  haddr_t host, unsigned count);
+void fill_arrived(struct fill *fill, struct vvm_stat_actor *actor, int result);
+bool fill_install_some(struct fill *fill, struct vvm_stat_actor *actor,
+		       unsigned most);
+/* Undoes the claim of a demanded page that cannot be read now. */
+void fill_abandon(struct fill *fill, struct vvm_stat_actor *actor);
 
 /*
  * Puts n pages into the memfd, maps them and wakes their waiters. Returns how

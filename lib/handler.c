@@ -19,14 +19,9 @@
  * frame_wait_ms fails: its thread gets SIGBUS, everybody else goes on. The
  * poison that delivers the SIGBUS is removed UNFAIL_US later.
  *
- * Reads. A demand fault uses a small fill, one page. When the prefetcher
- * sees a stream the fill is moved to a large one and widened.
- *
- * Tried and dropped: a trip wire, that is leaving out the page in the middle
- * of a full window, so that the stream faults there and the next half window
- * is read while it walks through this one. One thread reading 1 GiB at 256
- * MiB in sequence: 77 k pages/s with, 101 k without (medians of 3); the
- * extra event and single read cost more than the overlap brings.
+ * Reads. A demand fault uses a small fill, one page. What is to be read ahead
+ * of it (streams.c) is a job for the handler's reader (reader.c), which is
+ * called in every round.
  *
  * Sleeping. Handing a fault to a sleeping thread on another CPU costs 25 us
  * and more each way, so after work a handler polls for spin_us before it
@@ -55,16 +50,17 @@
 #include "evict.h"
 #include "fault.h"
 #include "log.h"
-#include "prefetch.h"
+#include "reader.h"
 #include "ring.h"
+#include "streams.h"
 
 #define SMALL_FILLS	 64  /* more demand reads than the disk can overlap */
-#define LARGE_FILLS	 8
 #define PENDING_MAX	 256 /* then events wait in the kernel */
 #define EVENTS_MAX	 32  /* read by one system call */
 #define UNFAIL_MAX	 64
 #define UNFAIL_US	 20000 /* a woken thread has run by then */
-#define WILLNEED_MAX	 16
+#define WILLNEED_SHARE	 2 /* one WILLNEED reads at most 1/2 of the budget */
+#define READ_SHARE	 8 /* buffers of all readers: 1/8 of the budget */
 #define DIRECT_STEPS	 4   /* reclaim steps per round when starving */
 #define DIRECT_TARGET	 32  /* frames per step */
 #define DIRECT_WRITES	 2   /* write-backs of a handler in flight, ... */
@@ -81,11 +77,7 @@ struct handler_fill {
 	struct demand demand;
 	struct handler *handler;
 	struct list link; /* idle */
-	struct list *home; /* the idle list it belongs to */
-};
-
-struct range {
-	gaddr_t addr, end;
+	uint16_t index;
 };
 
 struct unfail {
@@ -100,47 +92,39 @@ struct handler {
 	struct ring *ring;
 	struct ring_watch uffd_watch, event_watch;
 	struct evictor evictor;
-	struct prefetch prefetch; /* streams of reads from swap */
-	struct prefetch zeros;	  /* streams of first touches */
+	struct reader reader;
 	pthread_t thread;
 	bool started;
 
-	struct handler_fill fills[SMALL_FILLS + LARGE_FILLS];
-	struct list small, large; /* idle fills */
+	struct handler_fill fills[SMALL_FILLS];
+	struct list idle; /* fills */
 	void *buffers;
-	uint64_t buffers_bytes;
-	unsigned large_room; /* pages */
 
 	struct demand pending[PENDING_MAX];
 	unsigned pending_count;
 	struct unfail unfail[UNFAIL_MAX];
 	unsigned unfail_count;
 	uint64_t spin_until_us;
-
-	struct lock willneed_lock; /* rank LOCK_MISC; of the two below */
-	struct range willneed[WILLNEED_MAX];
-	unsigned willneed_count;
 };
 
 /* ---- fills ---- */
 
-static struct handler_fill *fill_take(struct list *idle)
+static struct handler_fill *fill_take(struct handler *h)
 {
-	struct list *node = list_pop(idle);
+	struct list *node = list_pop(&h->idle);
 
 	return node ? list_entry(node, struct handler_fill, link) : NULL;
 }
 
 static void fill_give(struct handler_fill *hf)
 {
-	list_insert(hf->home, &hf->link);
+	list_insert(&hf->handler->idle, &hf->link);
 }
 
 static void fill_start(struct handler_fill *hf)
 {
 	struct vvm *vm = hf->handler->vm;
 
-	hf->fill.start_ns = os_now_ns();
 	vm->swap->ops->read(vm->swap, hf->handler->ring, &hf->fill.io);
 }
 
@@ -176,136 +160,7 @@ static void ended(struct handler *h, const struct demand *d, bool good)
 			 (int64_t)(os_now_us() - d->since_us));
 }
 
-/* Reads the pages of a plan that the demand fill could not take along. */
-static void read_ahead(struct handler *h, gaddr_t addr, gaddr_t end)
-{
-	struct handler_fill *hf;
-	gaddr_t next;
-
-	while (addr < end && (hf = fill_take(&h->large))) {
-		bool claimed = fill_claim_ahead(h->vm, h->actor, addr, end,
-						 &hf->fill, &next);
-
-		if (claimed)
-			fill_start(hf);
-		else
-			fill_give(hf);
-		addr = next;
-	}
-}
-
-static void read_strided(struct handler *h, gaddr_t addr, int64_t stride,
-			 unsigned count)
-{
-	struct handler_fill *hf;
-	gaddr_t next;
-
-	for (; count && (hf = fill_take(&h->small)); count--) {
-		addr += (gaddr_t)(stride * (int64_t)PAGE_BYTES);
-		if (fill_claim_ahead(h->vm, h->actor, addr, addr + PAGE_BYTES,
-				      &hf->fill, &next))
-			fill_start(hf);
-		else
-			fill_give(hf);
-	}
-}
-
-/* Moves a claimed demand fill to a large buffer, if one is idle. */
-static struct handler_fill *enlarge(struct handler *h, struct handler_fill *hf)
-{
-	struct handler_fill *big = fill_take(&h->large);
-	char *buf;
-
-	if (!big)
-		return hf;
-	buf = big->fill.io.buf;
-	big->fill = hf->fill;
-	big->fill.io.buf = buf;
-	big->fill.room = h->large_room;
-	big->demand = hf->demand;
-	fill_give(hf);
-	return big;
-}
-
-/* Starts a claimed demand read, with what the prefetcher wants besides. */
-static void start_read(struct handler *h, struct handler_fill *hf)
-{
-	struct fill *fill = &hf->fill;
-	struct prefetch_plan plan = {0};
-	gaddr_t addr = fill->io.addr, end;
-
-	if (h->prefetch.max_pages && fill->advice != VVM_ADV_RANDOM)
-		plan = prefetch_fault(&h->prefetch, fill->host >> PAGE_SHIFT, 0,
-				      UINT64_MAX >> PAGE_SHIFT,
-				      fill->advice == VVM_ADV_SEQUENTIAL);
-	if (!plan.count) {
-		fill_start(hf);
-		return;
-	}
-	if (plan.stride != 1 && plan.stride != -1) {
-		fill_start(hf);
-		read_strided(h, addr, plan.stride, plan.count);
-		return;
-	}
-	hf = enlarge(h, hf);
-	fill = &hf->fill;
-	fill_widen(h->vm, h->actor, fill, plan.stride < 0 ? plan.count : 0,
-		    plan.stride > 0 ? plan.count : 0);
-	end = fill->io.addr + pages_to_bytes(fill->io.pages);
-	fill_start(hf);
-	if (plan.stride > 0)
-		read_ahead(h, end, addr + pages_to_bytes(plan.count + 1));
-}
-
-/* After a first touch: the pages that a stream will touch next. */
-static void zeros_ahead(struct handler *h, const struct demand *d)
-{
-	const struct fault *f = &d->fault;
-	struct prefetch_plan plan;
-
-	if (!f->fresh || !f->write || !h->zeros.max_pages ||
-	    f->advice == VVM_ADV_RANDOM)
-		return;
-	plan = prefetch_fault(&h->zeros, f->host >> PAGE_SHIFT, 0,
-			      UINT64_MAX >> PAGE_SHIFT,
-			      f->advice == VVM_ADV_SEQUENTIAL);
-	if (plan.count && plan.stride == 1)
-		fill_zeros_ahead(h->vm, h->actor, f->host + PAGE_BYTES,
-				 plan.count);
-}
-
-/* One fault, new or pending. False: it has to wait. */
-static bool handle(struct handler *h, struct demand *d)
-{
-	struct handler_fill *hf = fill_take(&h->small);
-
-	if (!hf)
-		return false;
-	d->fault.stat.at.begin_ns = os_now_ns();
-	switch (fault_begin(h->vm, h->actor, &d->fault, &hf->fill)) {
-	case FAULT_READ:
-		hf->demand = *d;
-		start_read(h, hf);
-		return true;
-	case FAULT_DONE:
-		ended(h, d, true);
-		zeros_ahead(h, d);
-		break;
-	case FAULT_NOFRAME:
-	case FAULT_RETRY:
-		fill_give(hf);
-		return false;
-	case FAULT_JOINED:
-	case FAULT_GONE:
-	case FAULT_FAILED:
-		ended(h, d, false);
-		break;
-	}
-	fill_give(hf);
-	return true;
-}
-
-/* Completion of a read. */
+/* The demanded page has arrived. */
 static void filled(struct io *io, int result)
 {
 	struct handler_fill *hf =
@@ -323,9 +178,68 @@ static void filled(struct io *io, int result)
 				       VVM_STAT_KIND_failed;
 	}
 	/* Else not done: given up, and woken to ask again. */
-	if (hf->fill.has_demand)
-		ended(h, d, verdict == FAULT_DONE);
+	ended(h, d, verdict == FAULT_DONE);
 	fill_give(hf);
+}
+
+/* Has read what the thread of a fault will want next. */
+static void read_ahead(struct handler *h, const struct fault *f)
+{
+	struct ahead_job job;
+
+	if (streams_read(h->vm, h->actor, (uint64_t)f->tid, f->addr, f->host,
+			 f->advice, &job))
+		reader_ask(&h->reader, &job, true);
+}
+
+/* A claimed demand page, by a read unless it is parked. */
+static void start_read(struct handler *h, struct handler_fill *hf)
+{
+	struct fault fault = hf->demand.fault;
+
+	hf->fill.start_ns = os_now_ns();
+	if (fill_unpark(&hf->fill))
+		filled(&hf->fill.io, 0);
+	else
+		fill_start(hf);
+	read_ahead(h, &fault);
+}
+
+/* One fault, new or pending. False: it has to wait. */
+static bool handle(struct handler *h, struct demand *d)
+{
+	struct handler_fill *hf = fill_take(h);
+
+	if (!hf)
+		return false;
+	d->fault.stat.at.begin_ns = os_now_ns();
+	switch (fault_begin(h->vm, h->actor, &d->fault, &hf->fill)) {
+	case FAULT_READ:
+		hf->demand = *d;
+		start_read(h, hf);
+		return true;
+	case FAULT_DONE:
+		ended(h, d, true);
+		if (d->fault.fresh && d->fault.write)
+			streams_zeros(h->vm, h->actor, (uint64_t)d->fault.tid,
+				      d->fault.host, d->fault.advice);
+		break;
+	case FAULT_NOFRAME:
+	case FAULT_RETRY:
+		fill_give(hf);
+		return false;
+	case FAULT_JOINED:
+		if (d->fault.trigger)
+			read_ahead(h, &d->fault);
+		ended(h, d, false);
+		break;
+	case FAULT_GONE:
+	case FAULT_FAILED:
+		ended(h, d, false);
+		break;
+	}
+	fill_give(hf);
+	return true;
 }
 
 static bool read_events(struct handler *h)
@@ -438,44 +352,29 @@ static bool direct_reclaim(struct handler *h)
 
 /* ---- explicit readahead ---- */
 
+static void ask(struct handler *h, const struct ahead_job *job, bool stream)
+{
+	if (reader_ask(&h->reader, job, stream))
+		os_eventfd_signal(h->port->event);
+}
+
 void handlers_willneed(struct vvm *vm, gaddr_t addr, gaddr_t end)
 {
 	unsigned turn = atomic_fetch_add(&vm->willneed_turn, 1);
-	struct handler *h = &vm->handlers[turn % vm->handler_count];
+	uint64_t budget = atomic_load(&vm->frames.budget);
+	struct ahead_job job = {
+		.addr = addr,
+		.stride = 1,
+		.count = bytes_to_pages(end - addr),
+		.most = MAX(budget / WILLNEED_SHARE, 1u),
+	};
 
-	lock_take(&h->willneed_lock);
-	if (h->willneed_count < WILLNEED_MAX)
-		h->willneed[h->willneed_count++] =
-			(struct range){.addr = addr, .end = end};
-	lock_drop(&h->willneed_lock);
-	os_eventfd_signal(h->port->event);
+	ask(&vm->handlers[turn % vm->handler_count], &job, false);
 }
 
-/* Starts as many reads as there are idle fills; the rest waits its turn. */
-static void serve_willneed(struct handler *h)
+void handlers_read_ahead(struct vvm *vm, const struct ahead_job *job)
 {
-	struct handler_fill *hf;
-	struct range job;
-
-	while (!list_empty(&h->large)) {
-		lock_take(&h->willneed_lock);
-		job = h->willneed_count ? h->willneed[0] : (struct range){0};
-		lock_drop(&h->willneed_lock);
-		if (job.addr >= job.end)
-			return;
-		hf = fill_take(&h->large);
-		if (fill_claim_ahead(h->vm, h->actor, job.addr, job.end,
-				      &hf->fill, &job.addr))
-			fill_start(hf);
-		else
-			fill_give(hf);
-		lock_take(&h->willneed_lock);
-		h->willneed[0].addr = job.addr;
-		if (job.addr >= job.end)
-			memmove(h->willneed, h->willneed + 1,
-				--h->willneed_count * sizeof(job));
-		lock_drop(&h->willneed_lock);
-	}
+	ask(&vm->handlers[0], job, true);
 }
 
 /* ---- the loop ---- */
@@ -505,17 +404,26 @@ static bool work_left(const struct handler *h)
 	       h->pending_count;
 }
 
+/* The sooner of two timeouts; below 0: none. */
+static int64_t sooner(int64_t a, int64_t b)
+{
+	if (a < 0 || b < 0)
+		return MAX(a, b);
+	return MIN(a, b);
+}
+
 static void one_round(struct handler *h)
 {
 	bool busy = read_events(h);
+	int64_t again_us;
 	int n;
 
 	if (h->pending_count && !retry_pending(h) && direct_reclaim(h))
 		busy |= retry_pending(h);
 	if (h->unfail_count)
 		unfail_due(h, os_now_us());
-	serve_willneed(h);
-	n = ring_run(h->ring, busy ? 0 : next_timeout(h));
+	again_us = reader_work(&h->reader);
+	n = ring_run(h->ring, busy ? 0 : sooner(next_timeout(h), again_us));
 	if (n < 0)
 		log_error("handler: waiting for completions failed (error %d)",
 			  -n);
@@ -535,41 +443,22 @@ static void *run(void *arg)
 
 /* ---- construction ---- */
 
-static void init_fill(struct handler *h, unsigned i, char *buf, unsigned room)
-{
-	struct handler_fill *hf = &h->fills[i];
-
-	hf->handler = h;
-	hf->home = i < SMALL_FILLS ? &h->small : &h->large;
-	hf->fill.io.done = filled;
-	hf->fill.io.buf = buf;
-	hf->fill.room = room;
-	fill_give(hf);
-}
-
 static int init_fills(struct handler *h)
 {
-	const struct conf *c = &h->vm->conf;
-	/* Large buffers of all handlers hold at most 1/8 of the budget. */
-	uint64_t share = (c->resident_bytes >> PAGE_SHIFT) / 8 /
-			 h->vm->handler_count / LARGE_FILLS;
 	unsigned i;
-	char *at;
-	int rc;
+	int rc = os_map_anon(pages_to_bytes(SMALL_FILLS), &h->buffers);
 
-	h->large_room = (unsigned)MIN(c->readahead_max_pages + 1, share);
-	h->large_room = MIN(MAX(h->large_room, 1u), (unsigned)IO_MAX_PAGES);
-	h->buffers_bytes =
-		pages_to_bytes(SMALL_FILLS + LARGE_FILLS * h->large_room);
-	rc = os_map_anon(h->buffers_bytes, &h->buffers);
 	if (rc < 0)
 		return rc;
-	at = h->buffers;
-	for (i = 0; i < SMALL_FILLS + LARGE_FILLS; i++) {
-		unsigned room = i < SMALL_FILLS ? 1 : h->large_room;
+	for (i = 0; i < SMALL_FILLS; i++) {
+		struct handler_fill *hf = &h->fills[i];
 
-		init_fill(h, i, at, room);
-		at += pages_to_bytes(room);
+		hf->handler = h;
+		hf->fill.io.done = filled;
+		hf->fill.io.buf = (char *)h->buffers + pages_to_bytes(i);
+		hf->fill.index = &hf->index;
+		hf->fill.room = 1;
+		fill_give(hf);
 	}
 	return 0;
 }
@@ -580,21 +469,19 @@ static int init(struct handler *h, struct vvm *vm, unsigned number)
 
 	h->vm = vm;
 	h->port = &vm->port[number];
-	list_init(&h->small);
-	list_init(&h->large);
-	lock_init(&h->willneed_lock, LOCK_MISC);
+	list_init(&h->idle);
 	h->actor = stat_actor(&vm->stats, VVM_STAT_HANDLER);
 	if (!h->actor)
 		return -ENOMEM;
 	rc = init_fills(h);
 	if (rc < 0)
 		return rc;
-	prefetch_init(&h->prefetch, h->large_room > 1
-					    ? (unsigned)vm->conf.readahead_max_pages
-					    : 0);
-	prefetch_init(&h->zeros, h->prefetch.max_pages);
-	rc = ring_open(&h->ring, SMALL_FILLS + LARGE_FILLS + DIRECT_WRITES,
+	rc = ring_open(&h->ring, SMALL_FILLS + READER_READS + DIRECT_WRITES,
 		       (enum ring_engine)vm->conf.io);
+	if (rc == 0)
+		rc = reader_init(&h->reader, vm, h->actor, h->ring,
+				 atomic_load(&vm->frames.budget) / READ_SHARE /
+					 vm->handler_count);
 	if (rc < 0)
 		return rc;
 	h->uffd_watch = (struct ring_watch){.fd = h->port->uffd,
@@ -617,8 +504,10 @@ static void fini(struct handler *h)
 	evict_fini(&h->evictor);
 	if (h->ring)
 		ring_close(h->ring);
+	reader_fini(&h->reader);
 	if (h->buffers)
-		os_unmap((haddr_t)(uintptr_t)h->buffers, h->buffers_bytes);
+		os_unmap((haddr_t)(uintptr_t)h->buffers,
+			 pages_to_bytes(SMALL_FILLS));
 }
 
 int handlers_start(struct vvm *vm)

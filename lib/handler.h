@@ -5,7 +5,7 @@
 #ifndef VVM_HANDLER_H
 #define VVM_HANDLER_H
 
-#include "space.h"
+#include "ahead.h"
 
 /* Starts vm->handler_count handlers. -ENOMEM, -EAGAIN, ...; none runs then. */
 int handlers_start(struct vvm *vm);
@@ -16,5 +16,7 @@ int handlers_start(struct vvm *vm);
 void handlers_stop(struct vvm *vm);
 /* Asks a handler to read [addr, end) ahead; advice, so it may be forgotten. */
 void handlers_willneed(struct vvm *vm, gaddr_t addr, gaddr_t end);
+/* Inline mode: a job of the calling thread's stream. Async-signal-safe. */
+void handlers_read_ahead(struct vvm *vm, const struct ahead_job *job);
 
 #endif

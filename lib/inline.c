@@ -17,16 +17,17 @@
  * handler (trap.c) comes here. No other thread is woken: 5-7 us for a fault
  * without I/O where a handler thread costs 50-60. The price is that the
  * kernel cannot fault for a system call: it fails with EFAULT, so buffers are
- * to be touched or pinned first. The one handler thread that a space always
- * has serves only WILLNEED then.
+ * to be touched or pinned first. A thread in its signal handler cannot go on
+ * and see a read completed later: what is to be read ahead of it is a job for
+ * the one handler thread that a space always has (reader.c). It serves only
+ * that and WILLNEED then.
  *
  * Everything in here is async-signal-safe: no malloc, no stdio, only our own
  * locks, which the interrupted code cannot hold, since the library touches
  * guest memory only where it is resident and permitted (access.c).
  *
- * Counters and stream detection are kept in LANES lanes picked by a hash of
- * the thread: threads seldom share one, and nothing is to be cleaned up when
- * a thread ends.
+ * Counters are kept in LANES lanes picked by a hash of the thread: threads
+ * seldom share one, and nothing is to be cleaned up when a thread ends.
  */
 #include "inline.h"
 
@@ -34,7 +35,8 @@
 #include <stdlib.h>
 
 #include "fault.h"
-#include "prefetch.h"
+#include "handler.h"
+#include "streams.h"
 
 #define LANES	    16
 #define LANE_BITS   4
@@ -42,31 +44,26 @@
 #define SHORTAGE_US 100	   /* between tries when the kernel lacks memory */
 
 struct lane {
-	struct lock lock; /* rank LOCK_MISC; of prefetch */
-	struct prefetch prefetch; /* (lock) streams of reads from swap */
-	struct prefetch zeros;	  /* (lock) streams of first touches */
 	struct vvm_stat_actor *actor; /* (i) */
 };
 
 struct lanes {
 	struct lane lane[LANES];
-	struct pool windows; /* buffers of window_pages + 1 pages */
-	unsigned window_pages;
 };
 
 /* A thread on its way to one page. */
 struct visit {
 	struct step step;
 	struct fill fill;
-	struct lane *lane; /* NULL: no readahead */
+	struct lane *lane; /* NULL: an API thread, no readahead */
 	pte_t need;
 	int read_result;
 	uint64_t deadline_us; /* 0: has not waited yet */
 	uint32_t ticket;      /* of the block's busy_done */
 	enum page_state was;  /* at the first look */
 	struct stat_fault stat;
-	struct pool *pool;    /* that buffer is from */
-	void *buffer;
+	uint16_t index;	      /* fill's */
+	unsigned advice;      /* of the page's region */
 };
 
 /* ---- reading in place ---- */
@@ -78,57 +75,45 @@ static void read_done(struct io *io, int result)
 	v->read_result = result;
 }
 
-static bool take_buffer(struct visit *v, struct pool *pool, unsigned pages)
+static uint64_t this_thread(void)
 {
-	v->buffer = pool_take(pool);
-	if (!v->buffer)
-		return false;
-	v->pool = pool;
-	v->fill.io.buf = (char *)page_ceil((uintptr_t)v->buffer);
-	v->fill.room = pages;
-	return true;
+	return (uint64_t)(uintptr_t)__builtin_thread_pointer();
 }
 
-/* Widens the read when the thread's faults are a stream. */
+/* Has read what the thread will want next. */
 static void read_ahead(struct visit *v)
 {
-	struct lanes *lanes = v->step.vm->lanes;
-	struct fill *fill = &v->fill;
-	struct prefetch_plan plan;
+	struct step *s = &v->step;
+	struct ahead_job job;
 
-	if (!v->lane || fill->advice == VVM_ADV_RANDOM ||
-	    lanes->window_pages < 2 || !lock_try(&v->lane->lock))
-		return;
-	plan = prefetch_fault(&v->lane->prefetch, fill->host >> PAGE_SHIFT, 0,
-			      UINT64_MAX >> PAGE_SHIFT,
-			      fill->advice == VVM_ADV_SEQUENTIAL);
-	lock_drop(&v->lane->lock);
-	if (!plan.count || (plan.stride != 1 && plan.stride != -1))
-		return;
-	if (take_buffer(v, &lanes->windows, lanes->window_pages))
-		fill_widen(v->step.vm, v->step.actor, fill,
-			   plan.stride < 0 ? plan.count : 0,
-			   plan.stride > 0 ? plan.count : 0);
+	if (v->lane && streams_read(s->vm, s->actor, this_thread(), s->addr,
+				       s->host, v->advice, &job))
+		handlers_read_ahead(s->vm, &job);
 }
 
-/* Reads the claimed page and installs it. => nothing locked. */
+/* Fetches or reads the claimed page and installs it. => nothing locked. */
 static int read_now(struct visit *v)
 {
 	struct vvm *vm = v->step.vm;
+	void *buffer = pool_take(&vm->bounce);
 
-	read_ahead(v);
-	if (!v->buffer && !take_buffer(v, &vm->bounce, 1)) {
-		v->fill.has_demand = false; /* undo the claim, do not poison */
-		v->fill.start_ns = os_now_ns();
-		fill_install(&v->fill, v->step.actor, -ENOMEM);
+	if (!buffer) {
+		fill_abandon(&v->fill, v->step.actor);
 		return -ENOMEM;
 	}
+	v->fill.io.buf = (char *)page_ceil((uintptr_t)buffer);
 	v->fill.io.done = read_done;
+	v->read_result = 0;
 	v->fill.start_ns = os_now_ns();
-	vm->swap->ops->read(vm->swap, NULL, &v->fill.io);
-	fill_install(&v->fill, v->step.actor, v->read_result);
-	pool_give(v->pool, v->buffer);
-	v->buffer = NULL;
+	if (fill_unpark(&v->fill)) {
+		fill_install(&v->fill, v->step.actor, 0);
+		read_ahead(v);
+	} else {
+		read_ahead(v);
+		vm->swap->ops->read(vm->swap, NULL, &v->fill.io);
+		fill_install(&v->fill, v->step.actor, v->read_result);
+	}
+	pool_give(&vm->bounce, buffer);
 	v->stat.at.read_ns = v->fill.done_ns;
 	if (v->step.actor == vm->api)
 		stat_add(vm->api, VVM_STAT_api_fills, 1);
@@ -179,6 +164,8 @@ static int wait_result(struct visit *v, enum fault_result result)
 	case FAULT_READ:
 		return read_now(v);
 	case FAULT_JOINED:
+		if (v->step.trigger)
+			read_ahead(v);
 		/*
 		 * The block lives while its page is FILLING, and a freed one
 		 * stays readable in its pool: a stale wait times out.
@@ -205,6 +192,8 @@ static enum fault_result decide(struct visit *v)
 	enum fault_result result;
 
 	v->ticket = waitq_ticket(&s->block->busy_done);
+	v->advice = s->region->advice;
+	s->trigger = false;
 	if (v->was == PAGE_NONE)
 		v->was = state;
 	result = fault_decide(s);
@@ -243,6 +232,8 @@ static int make_usable(struct visit *v, gaddr_t addr)
 	int rc = 0;
 
 	v->step.fill = &v->fill;
+	v->fill.index = &v->index;
+	v->fill.room = 1;
 	while (rc == 0) {
 		result = look(v, addr, &rc);
 		if (rc < 0 || result == FAULT_DONE)
@@ -278,29 +269,9 @@ void inline_page_end(struct vvm *vm, struct block *b)
 
 static struct lane *my_lane(struct vvm *vm)
 {
-	uint64_t thread = (uint64_t)(uintptr_t)__builtin_thread_pointer();
-
 	/* Fibonacci hashing: thread pointers differ in their middle bits. */
-	return &vm->lanes->lane[thread * 0x9e3779b97f4a7c15u >>
+	return &vm->lanes->lane[this_thread() * 0x9e3779b97f4a7c15u >>
 				(64 - LANE_BITS)];
-}
-
-/* After a first touch: the pages that a stream will touch next. */
-static void zeros_ahead(struct visit *v, haddr_t host, unsigned advice)
-{
-	struct lane *lane = v->lane;
-	struct prefetch_plan plan;
-
-	if (advice == VVM_ADV_RANDOM || v->step.vm->lanes->window_pages < 2 ||
-	    !lock_try(&lane->lock))
-		return;
-	plan = prefetch_fault(&lane->zeros, host >> PAGE_SHIFT, 0,
-			      UINT64_MAX >> PAGE_SHIFT,
-			      advice == VVM_ADV_SEQUENTIAL);
-	lock_drop(&lane->lock);
-	if (plan.count && plan.stride == 1)
-		fill_zeros_ahead(v->step.vm, lane->actor, host + PAGE_BYTES,
-				 plan.count);
 }
 
 /* Counts a fault that could not be resolved. => nothing locked. */
@@ -336,17 +307,16 @@ int inline_fault(struct vvm *vm, gaddr_t addr, bool write)
 	struct visit v = {.step.vm = vm, .step.actor = lane->actor,
 			  .step.write = write, .lane = lane,
 			  .stat.page = addr, .stat.tid = os_tid()};
-	unsigned advice;
 	int rc;
 
 	v.stat.at.start_ns = v.stat.at.begin_ns = os_now_ns();
 	rc = make_usable(&v, addr);
 	if (rc == 0) {
-		advice = v.step.region->advice;
 		v.stat.flags |= fault_count(&v.step, v.was, FAULT_DONE);
 		inline_page_end(vm, v.step.block);
 		if (write && v.was == PAGE_FRESH)
-			zeros_ahead(&v, v.step.host, advice);
+			streams_zeros(vm, lane->actor, this_thread(),
+				      v.step.host, v.advice);
 	} else {
 		count_failure(&v, addr, rc);
 	}
@@ -357,29 +327,18 @@ int inline_fault(struct vvm *vm, gaddr_t addr, bool write)
 
 int inline_init(struct vvm *vm)
 {
-	const struct conf *c = &vm->conf;
-	/* The windows of all lanes together: at most 1/8 of the budget. */
-	uint64_t share = (c->resident_bytes >> PAGE_SHIFT) / 8 / LANES;
 	struct lanes *lanes;
 	unsigned i;
 
-	if (c->faults != CONF_FAULTS_INLINE)
+	if (vm->conf.faults != CONF_FAULTS_INLINE)
 		return 0;
 	lanes = calloc(1, sizeof(*lanes));
 	if (!lanes)
 		return -ENOMEM;
 	vm->lanes = lanes;
-	lanes->window_pages = (unsigned)MIN(
-		MIN(c->readahead_max_pages + 1, share), (uint64_t)IO_MAX_PAGES);
-	pool_init(&lanes->windows,
-		  pages_to_bytes((uint64_t)lanes->window_pages + 1));
 	for (i = 0; i < LANES; i++) {
 		struct lane *lane = &lanes->lane[i];
 
-		lock_init(&lane->lock, LOCK_MISC);
-		prefetch_init(&lane->prefetch,
-			      (uint32_t)c->readahead_max_pages);
-		prefetch_init(&lane->zeros, lane->prefetch.max_pages);
 		lane->actor = stat_actor(&vm->stats, VVM_STAT_HANDLER);
 		if (!lane->actor)
 			return -ENOMEM;
@@ -389,9 +348,6 @@ int inline_init(struct vvm *vm)
 
 void inline_fini(struct vvm *vm)
 {
-	if (!vm->lanes)
-		return;
-	pool_fini(&vm->lanes->windows);
 	free(vm->lanes);
 	vm->lanes = NULL;
 }

@@ -213,6 +213,7 @@ int os_advise(haddr_t at, uint64_t bytes, enum os_advice advice)
 		[OS_ADV_DONTNEED] = MADV_DONTNEED,
 		[OS_ADV_DONTFORK] = MADV_DONTFORK,
 		[OS_ADV_NOHUGEPAGE] = MADV_NOHUGEPAGE,
+		[OS_ADV_HUGEPAGE] = MADV_HUGEPAGE,
 	};
 	int error = os_inject_check(OS_advise);
 
@@ -220,7 +221,8 @@ int os_advise(haddr_t at, uint64_t bytes, enum os_advice advice)
 		return error;
 	error = result(
 		TEMP_FAILURE_RETRY(madvise(host(at), bytes, advices[advice])));
-	if (error == -EINVAL && advice == OS_ADV_NOHUGEPAGE)
+	if (error == -EINVAL &&
+	    (advice == OS_ADV_NOHUGEPAGE || advice == OS_ADV_HUGEPAGE))
 		return 0; /* CONFIG_TRANSPARENT_HUGEPAGE=n: nothing to ask */
 	return error;
 }

@@ -25,7 +25,8 @@
  *
  * Invariants, verified by pt_check_block() (1-5) and pt_check() (6-7):
  *  (1) The flags of an entry are exactly those of one state, plus
- *	permissions, and, with a frame or busy, PINNED, PREFETCHED and an age.
+ *	permissions, and, with a frame or busy, PINNED, PREFETCHED and an age;
+ *	SWAPPED may be PREFETCHED, too (park.c).
  *  (2) NONE is the entry 0. FRESH, DIRTY and WRITING have no slot, SWAPPED
  *	has one; CLEAN, FILLING and POISONED may have one.
  *  (3) mapped, resident, dirty, filling, swapped and pinned of a block count
@@ -454,7 +455,8 @@ static void check_entry(pte_t e)
 	ASSERT((e & STATE_BITS) == state_bits[s]);
 	ASSERT(s != PAGE_NONE || e == 0);
 	ASSERT(slot_fits(s, pte_slot(e)));
-	ASSERT((e & extra) == 0 || e & (PTE_PRESENT | PTE_BUSY));
+	ASSERT((e & extra) == 0 || e & (PTE_PRESENT | PTE_BUSY) ||
+	       (s == PAGE_SWAPPED && (e & extra) == PTE_PREFETCHED));
 	ASSERT(!(e & PTE_PINNED) || e & PTE_PRESENT);
 }
 

@@ -10,7 +10,8 @@
  *	| slot                                 | age |PF|N|!|B|D|P|X|W|R|M|
  *	+--------------------------------------+-----+--+-+-+-+-+-+-+-+-+-+
  *	M mapped  R W X permissions  P present  D dirty  B busy  ! poisoned
- *	N pinned  PF brought by prefetch, not yet seen used   age 0..3
+ *	N pinned  PF brought by prefetch, not yet seen used; without a frame:
+ *	parked, or to be (park.c)   age 0..3
  *
  * The life of a page is the table in pagetable.c: states are derived from
  * M P D B ! and the slot; pt_move() is the one function that changes them.

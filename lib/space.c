@@ -77,6 +77,9 @@
 /* Host user addresses end here on x86-64; the memfd is that long. */
 #define MEMFD_BYTES ((uint64_t)1 << 47)
 
+/* Parked pages are no frames, but RAM: at most this part of the budget. */
+#define PARK_SHARE 64
+
 /* ---- construction ---- */
 
 static int open_uffds(struct vvm *vm)
@@ -178,6 +181,11 @@ int space_new(struct vvm **out, const struct conf *conf)
 	rc = stat_open(&vm->stats, conf->stat_segment);
 	vm->pt.stats = vm->regions.stats = rc == 0 ? &vm->stats : NULL;
 	if (rc == 0)
+		rc = park_init(&vm->park,
+			       (unsigned)MIN(frames_free(&vm->frames) /
+						     PARK_SHARE,
+					     (uint64_t)PARK_PAGES_MAX));
+	if (rc == 0)
 		rc = open_memfd(vm);
 	if (rc == 0)
 		rc = open_uffds(vm);
@@ -217,6 +225,7 @@ void space_free(struct vvm *vm)
 	regions_fini(&vm->regions);
 	pt_fini(&vm->pt);
 	pool_fini(&vm->bounce);
+	park_fini(&vm->park);
 	free(vm);
 }
 

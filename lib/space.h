@@ -13,6 +13,7 @@
 #include "frame.h"
 #include "os.h"
 #include "pagetable.h"
+#include "park.h"
 #include "policy.h"
 #include "region.h"
 #include "stat.h"
@@ -49,6 +50,7 @@ struct clock {
 struct handler;
 struct reclaimer;
 struct lanes;
+struct streams;
 
 /*
  * Locks: (i) set by vvm_open(), (m) mapping lock, (s) space lock, (b) block
@@ -69,7 +71,8 @@ struct vvm {
 	struct frames frames;  /* (a) */
 	struct waitq frame_free; /* API threads that wait for a frame */
 	struct clock clock;    /* (c) */
-	struct pool bounce;    /* page buffers for reads by API threads */
+	struct pool bounce;    /* page buffers for reads in place */
+	struct park park;      /* pages that wait for a stream to come by */
 
 	struct backing *swap;  /* (i) */
 	const struct policy_ops *policy; /* (i) */
@@ -80,6 +83,7 @@ struct vvm {
 	struct port port[SPACE_HANDLERS_MAX]; /* (i) */
 	struct handler *handlers; /* (i) */
 	struct reclaimer *reclaimer; /* (i) */
+	struct streams *streams; /* (i) */
 	struct lanes *lanes;   /* (i) of inline mode; NULL in thread mode */
 	int reclaim_event;     /* (i) wakes the reclaimer */
 	_Atomic bool reclaim_asleep;

@@ -139,7 +139,8 @@ static bool any_bad(const struct io *io)
 /* Sets bad[i] to whether the bytes of page i are not those written. */
 static void verify_page(struct swap *s, struct io *io, unsigned i)
 {
-	bool bad = page_checksum(io, i) != s->slots.checksum[io->slot + i];
+	bool bad = !io_page_gap(io, i) &&
+		   page_checksum(io, i) != s->slots.checksum[io->slot + i];
 
 	set_bad(io, i, bad);
 	if (bad)

@@ -18,6 +18,7 @@
 #include "mapping.h"
 #include "reclaim.h"
 #include "ring.h"
+#include "streams.h"
 #include "trap.h"
 
 #define STRING(x)  #x
@@ -208,8 +209,10 @@ static int configure(struct conf *c, const struct vvm_options *options)
 
 static int start(struct vvm *vm)
 {
-	int rc = inline_init(vm);
+	int rc = streams_init(vm);
 
+	if (rc == 0)
+		rc = inline_init(vm);
 	if (rc < 0)
 		goto no_inline;
 	rc = reclaim_start(vm);
@@ -229,6 +232,7 @@ no_handlers:
 	reclaim_stop(vm);
 no_inline:
 	inline_fini(vm);
+	streams_fini(vm);
 	return rc;
 }
 
@@ -295,6 +299,7 @@ int vvm_close(struct vvm *vm)
 	handlers_stop(vm);
 	reclaim_stop(vm);
 	inline_fini(vm);
+	streams_fini(vm);
 	space_free(vm);
 	return 0;
 }

@@ -536,7 +536,7 @@ START_TEST(readahead_that_was_used_stays)
 	gaddr_t next;
 
 	engine_out(at(10), 3);
-	ck_assert(fill_claim_ahead(vm, actor, at(0), at(99), &fill, &next));
+	ck_assert(engine_ahead(at(0), at(99), &next));
 	engine_read();
 	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
 	ck_assert(stamped(ptr_of(at(11)), at(11), 1));
@@ -675,7 +675,7 @@ START_TEST(protection_goes_over_absent_pages)
 	ck_assert_uint_eq(slots_used(), 2);
 	engine_dirty(at(15), 2);
 	stamp(ptr_of(at(15)), at(15), 1); /* no event, or it hangs */
-	ck_assert_uint_eq(fill_zeros_ahead(vm, actor, host_of(at(17)), 2), 2);
+	ck_assert_uint_eq(ahead_zeros(vm, actor, host_of(at(17)), 2), 2);
 	stamp(ptr_of(at(17)), at(17), 1);
 	expect_content(10, 1);
 	expect_content(20, 1);

@@ -231,7 +231,7 @@ START_TEST(a_write_ends_prefetched)
 	gaddr_t next;
 
 	engine_out(at(3), 1);
-	ck_assert(fill_claim_ahead(vm, actor, at(0), at(9), &fill, &next));
+	ck_assert(engine_ahead(at(0), at(9), &next));
 	engine_read();
 	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
 	ck_assert(entry(at(3)) & PTE_PREFETCHED);
@@ -438,8 +438,7 @@ START_TEST(filled_while_it_fails)
 	engine_out(at(2), 3);
 	ck_assert(fault_fail(vm, host_of(at(3)), 0));
 	if (ahead)
-		ck_assert(fill_claim_ahead(vm, actor, at(2), at(5), &fill,
-					   &next));
+		ck_assert(engine_ahead(at(2), at(5), &next));
 	else
 		ck_assert_int_eq(engine_begin(at(3), write), FAULT_READ);
 	engine_read();

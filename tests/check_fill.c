@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_fill.c - fills, step by step: what a claim, a widening and a claim
- * ahead take, and where they stop; what an install leaves of each page, when
- * all is well, when pages are bad and when the kernel refuses. After each:
- * states, frames, slots, content and counters. Needs userfaultfd, else skips.
+ * check_fill.c - fills, step by step: what a claim takes, what an install
+ * leaves of each page, when all is well, when pages are bad and when the
+ * kernel refuses, and what becomes of triggers. After each: states, frames,
+ * slots, content and counters. Claims of readahead are check_ahead.c's. Needs
+ * userfaultfd, else skips.
  */
 #include "test.h"
 #include "engine.h"
@@ -29,24 +30,13 @@ static void claim(unsigned i, bool write)
 	ck_assert_int_eq(engine_begin(at(i), write), FAULT_READ);
 }
 
-static unsigned widen(unsigned before, unsigned after)
+/* Claims pages [first, end), all that are out and in a row, as readahead. */
+static void ahead(unsigned first, unsigned end)
 {
-	return fill_widen(vm, actor, &fill, before, after);
-}
+	gaddr_t next;
 
-static void expect_run(unsigned first, unsigned pages)
-{
-	unsigned i;
-
-	ck_assert_uint_eq(fill.first, first);
-	ck_assert_uint_eq(fill.io.pages, pages);
-	ck_assert_uint_eq(fill.io.addr, at(first));
-	ck_assert_uint_eq(fill.io.slot, pte_slot(entry(at(first))));
-	ck_assert_uint_eq(fill.host, host_of(at(first)));
-	for (i = first; i < first + pages; i++)
-		expect_state(at(i), PAGE_FILLING);
-	ck_assert_uint_eq(vm->frames.used, pages);
-	space_check(vm);
+	ck_assert(engine_ahead(at(first), at(end), &next));
+	ck_assert_uint_eq(next, at(end));
 }
 
 static void expect_range(unsigned first, unsigned n, enum page_state state)
@@ -71,9 +61,13 @@ START_TEST(claim_takes_one_page)
 
 	engine_remember();
 	claim(11, true);
-	expect_run(11, 1);
+	expect_state(at(11), PAGE_FILLING);
+	ck_assert_uint_eq(vm->frames.used, 1);
 	ck_assert_uint_eq(fill.io.slot, slot + 1);
-	ck_assert_ptr_null(fill.io.order);
+	ck_assert_uint_eq(fill.io.pages, 1);
+	ck_assert_uint_eq(io_page_addr(&fill.io, 0), at(11));
+	ck_assert_uint_eq(fill_host(&fill, 11), host_of(at(11)));
+	ck_assert(!fill.parked);
 	ck_assert_uint_eq(fill.demand, 11);
 	ck_assert(fill.has_demand && fill.write);
 	ck_assert_uint_eq(fill.advice, VVM_ADV_NORMAL);
@@ -85,310 +79,6 @@ START_TEST(claim_takes_one_page)
 	finish();
 	expect_state(at(11), PAGE_DIRTY);
 	ck_assert_uint_eq(slots_used(), 2); /* DIRTY has none */
-}
-END_TEST
-
-/* ---- widen ---- */
-
-START_TEST(widen_forward)
-{
-	engine_out(at(10), 20);
-	claim(12, false);
-	engine_remember();
-	ck_assert_uint_eq(widen(0, 5), 5);
-	expect_run(12, 6);
-	engine_expect(C(prefetch_pages) = 5, C(resident_pages) = 5,
-		      C(swapped_pages) = -5);
-	ck_assert_uint_eq(widen(0, 0), 0);
-	ck_assert_uint_eq(widen(0, 100), 12); /* to the end of the run */
-	expect_run(12, 18);
-	ck_assert_uint_eq(widen(0, 100), 0);
-	finish();
-}
-END_TEST
-
-START_TEST(widen_backward)
-{
-	uint64_t slot = engine_out(at(10), 20);
-
-	claim(20, false);
-	ck_assert_uint_eq(widen(4, 0), 4);
-	expect_run(16, 5);
-	ck_assert_uint_eq(fill.io.slot, slot + 6);
-	ck_assert_uint_eq(fill.demand, 20);
-	ck_assert_uint_eq(widen(100, 3), 9);
-	expect_run(10, 14);
-	ck_assert_uint_eq(fill.io.slot, slot);
-	finish();
-	expect_range(10, 14, PAGE_CLEAN);
-	expect_range(24, 6, PAGE_SWAPPED);
-}
-END_TEST
-
-START_TEST(widen_stops_at_the_block)
-{
-	gaddr_t two = engine_map(2 * BLOCK_PAGES, RW);
-
-	addr = two;
-	engine_out(at(0), 4);
-	engine_out(at(BLOCK_PAGES - 4), 4);
-	engine_out(at(BLOCK_PAGES), 4); /* slots go on */
-	claim(BLOCK_PAGES - 2, false);
-	ck_assert_uint_eq(widen(0, 10), 1);
-	expect_run(BLOCK_PAGES - 2, 2);
-	finish();
-	claim(1, false);
-	ck_assert_uint_eq(widen(10, 0), 1);
-	ck_assert_uint_eq(fill.first, 0);
-	finish();
-}
-END_TEST
-
-START_TEST(widen_stops_at_the_region)
-{
-	addr = (gaddr_t)99 << BLOCK_SHIFT;
-	engine_map_at(at(0), 10);
-	engine_map_at(at(10), 10); /* the same block, another region */
-	engine_map_at(at(20), 10);
-	engine_out(at(5), 20);
-	claim(12, false);
-	ck_assert_uint_eq(widen(20, 20), 9);
-	expect_run(10, 10);
-	finish();
-}
-END_TEST
-
-START_TEST(widen_stops_at_the_stripe)
-{
-	struct region *r = regions_at_guest(&vm->regions, addr);
-
-	engine_out(at(0), 40);
-	r->stripe_shift = PAGE_SHIFT + 3; /* 8 pages; one handler anyway */
-	claim(19, false);
-	ck_assert_uint_eq(widen(30, 30), 7);
-	expect_run(16, 8);
-	r->stripe_shift = 47;
-	finish();
-}
-END_TEST
-
-START_TEST(widen_stops_where_slots_do)
-{
-	engine_out(at(20), 5);
-	engine_out(at(10), 10); /* later slots, lower addresses */
-	claim(22, false);
-	ck_assert_uint_eq(widen(30, 30), 4);
-	expect_run(20, 5);
-	finish();
-	expect_range(10, 10, PAGE_SWAPPED);
-}
-END_TEST
-
-START_TEST(widen_stops_at_a_page_that_is_not_out)
-{
-	engine_out(at(10), 20);
-	ck_assert_int_eq(engine_fault(at(12), false), FAULT_DONE);
-	ck_assert_int_eq(engine_fault(at(18), true), FAULT_DONE);
-	ck_assert_int_eq(engine_fault(at(18), false), FAULT_DONE);
-	claim(15, false);
-	ck_assert_uint_eq(widen(30, 30), 4);
-	ck_assert_uint_eq(fill.first, 13);
-	ck_assert_uint_eq(fill.io.pages, 5);
-	finish();
-}
-END_TEST
-
-START_TEST(widen_stops_at_the_room)
-{
-	engine_out(at(10), 40);
-	fill.room = 7;
-	claim(30, false);
-	ck_assert_uint_eq(widen(10, 4), 6); /* behind comes first */
-	expect_run(28, 7);
-	ck_assert_uint_eq(widen(1, 1), 0);
-	finish();
-	fill.room = 1;
-	claim(20, false);
-	ck_assert_uint_eq(widen(9, 9), 0);
-	finish();
-	fill.room = ENGINE_ROOM;
-}
-END_TEST
-
-/* Readahead leaves one frame, and half of `low`: 16 asked, 8 tried, 4 ... */
-START_TEST(widen_stops_at_the_frames)
-{
-	engine_out(at(10), 40);
-	frames_resize(&vm->frames, 12, 0, 0);
-	claim(20, false);
-	ck_assert_uint_eq(widen(0, 16), 8);
-	expect_run(20, 9);
-	ck_assert_uint_eq(widen(0, 16), 2);
-	ck_assert_uint_eq(widen(0, 16), 0);
-	finish();
-	frames_resize(&vm->frames, 100, 10, 20);
-	claim(40, false); /* 12 used; with these 92: two above 10 / 2 + 1 */
-	ck_assert(space_take_frames(vm, actor, 80, 0));
-	ck_assert_uint_eq(widen(0, 3), 1);
-	ck_assert_uint_eq(widen(0, 3), 1);
-	ck_assert_uint_eq(widen(0, 3), 0);
-	space_give_frames(vm, actor, 80);
-	finish();
-}
-END_TEST
-
-START_TEST(widen_after_the_region_is_gone)
-{
-	struct region *r = regions_at_guest(&vm->regions, addr);
-	gaddr_t elsewhere = engine_map(BLOCK_PAGES, RW);
-
-	engine_out(at(0), 4);
-	claim(0, false);
-	fill.host = host_of(elsewhere) + BLOCK_BYTES; /* nobody's */
-	if (!regions_at_host(&vm->regions, fill.host))
-		ck_assert_uint_eq(widen(0, 3), 0);
-	fill.host = region_to_host(r, addr);
-	finish();
-}
-END_TEST
-
-/* ---- claim ahead ---- */
-
-static bool ahead(unsigned from, unsigned to, unsigned *next)
-{
-	gaddr_t stop = 0;
-	bool claimed =
-		fill_claim_ahead(vm, actor, at(from), at(to), &fill, &stop);
-
-	*next = (unsigned)((stop - addr) >> PAGE_SHIFT);
-	return claimed;
-}
-
-START_TEST(ahead_finds_runs_over_holes)
-{
-	unsigned next;
-
-	engine_out(at(10), 5);
-	engine_out(at(20), 5);
-	engine_out(at(30), 5);
-	engine_remember();
-	ck_assert(ahead(0, 100, &next));
-	expect_run(10, 5);
-	ck_assert(!fill.has_demand && !fill.write);
-	ck_assert_uint_eq(next, 15);
-	engine_expect(C(prefetch_pages) = 5, C(resident_pages) = 5,
-		      C(swapped_pages) = -5);
-	finish();
-	expect_range(10, 5, PAGE_CLEAN);
-	ck_assert(ahead(next, 100, &next));
-	ck_assert_uint_eq(fill.first, 20);
-	ck_assert_uint_eq(next, 25);
-	finish();
-	ck_assert(ahead(next, 33, &next)); /* part of a run */
-	ck_assert_uint_eq(fill.io.pages, 3);
-	ck_assert_uint_eq(next, 33);
-	finish();
-	ck_assert(!ahead(25, 30, &next));
-	ck_assert_uint_eq(next, 30);
-	ck_assert(ahead(33, 34, &next)); /* one page */
-	ck_assert_uint_eq(fill.io.pages, 1);
-	finish();
-	ck_assert(ahead(33, BLOCK_PAGES, &next));
-	ck_assert_uint_eq(fill.first, 34);
-	finish();
-	ck_assert(!ahead(0, BLOCK_PAGES, &next));
-	ck_assert_uint_eq(next, BLOCK_PAGES);
-	engine_expect(C(prefetch_pages) = 10, C(resident_pages) = 10,
-		      C(swapped_pages) = -10, C(swapin_pages) = 15,
-		      C(swapin_reads) = 5);
-}
-END_TEST
-
-/* One block at a time, blocks that do not exist in no time. */
-START_TEST(ahead_over_blocks)
-{
-	unsigned next, from;
-
-	addr = engine_map(100 * BLOCK_PAGES, RW);
-	engine_out(at(BLOCK_PAGES - 3), 3);
-	engine_out(at(BLOCK_PAGES), 2);
-	engine_out(at(90 * BLOCK_PAGES + 7), 2);
-	ck_assert(ahead(0, 100 * BLOCK_PAGES, &next));
-	ck_assert_uint_eq(next, BLOCK_PAGES);
-	ck_assert_uint_eq(fill.io.pages, 3);
-	finish();
-	ck_assert(ahead(next, 100 * BLOCK_PAGES, &next));
-	ck_assert_uint_eq(next, BLOCK_PAGES + 2);
-	finish();
-	from = next;
-	ck_assert(!ahead(from, 100 * BLOCK_PAGES, &next)); /* its rest */
-	ck_assert_uint_eq(next, 2 * BLOCK_PAGES);
-	ck_assert(ahead(next, 100 * BLOCK_PAGES, &next));
-	ck_assert_uint_eq(fill.first, 7);
-	ck_assert_uint_eq(next, 90 * BLOCK_PAGES + 9);
-	finish();
-}
-END_TEST
-
-START_TEST(ahead_stays_in_the_region)
-{
-	unsigned next;
-
-	addr = (gaddr_t)99 << BLOCK_SHIFT;
-	engine_map_at(at(10), 10);
-	engine_map_at(at(20), 10);
-	engine_map_at(at(40), 10);
-	engine_out(at(15), 10);
-	engine_out(at(45), 5);
-	ck_assert(ahead(0, 512, &next));
-	ck_assert_uint_eq(next, 20);
-	ck_assert_uint_eq(fill.io.pages, 5);
-	finish();
-	ck_assert(ahead(next, 512, &next));
-	ck_assert_uint_eq(next, 25);
-	finish();
-	ck_assert(!ahead(next, 512, &next));
-	ck_assert_uint_eq(next, 30);
-	ck_assert(ahead(next, 512, &next));
-	ck_assert_uint_eq(next, 50);
-	finish();
-	ck_assert(!ahead(next, 512, &next));
-	ck_assert_uint_eq(next, 512);
-}
-END_TEST
-
-START_TEST(ahead_stops_at_slots_and_room)
-{
-	unsigned next;
-
-	engine_out(at(13), 3);
-	engine_out(at(10), 3); /* the later slots */
-	ck_assert(ahead(10, 16, &next));
-	ck_assert_uint_eq(next, 13);
-	finish();
-	fill.room = 2;
-	ck_assert(ahead(next, 16, &next));
-	ck_assert_uint_eq(next, 15);
-	finish();
-	fill.room = ENGINE_ROOM;
-}
-END_TEST
-
-START_TEST(ahead_needs_frames)
-{
-	unsigned next;
-
-	engine_out(at(10), 8);
-	frames_resize(&vm->frames, 5, 0, 0);
-	ck_assert(space_take_frames(vm, actor, 4, 0));
-	engine_remember();
-	ck_assert(!ahead(0, 100, &next));
-	engine_expect_nothing();
-	expect_range(10, 8, PAGE_SWAPPED);
-	space_give_frames(vm, actor, 4);
-	ck_assert(ahead(0, 100, &next));
-	expect_run(10, 4);
-	finish();
 }
 END_TEST
 
@@ -429,11 +119,15 @@ START_TEST(installed_for_reading_is_protected)
 	struct os_fault f;
 	unsigned i;
 
-	engine_out(at(10), 2);
+	engine_out(at(10), 3);
 	claim(10, false);
-	widen(0, 1);
 	finish();
-	for (i = 10; i < 12; i++) {
+	ahead(11, 12);
+	finish();
+	ahead(12, 13);
+	fill.map = true;
+	finish();
+	for (i = 10; i < 13; i++) {
 		app_start(&app, at(i), true, 77);
 		f = app_event();
 		ck_assert_uint_eq(page_floor(f.addr), host_of(at(i)));
@@ -464,25 +158,30 @@ START_TEST(installed_for_writing)
 }
 END_TEST
 
-/* Where reads are usually followed by a write, the page and its company. */
+/* Where reads are usually followed by a write. */
 START_TEST(installed_for_the_write_to_come)
 {
 	unsigned i;
 
-	engine_out(at(10), 4);
+	engine_out(at(10), 7);
 	engine_remember();
 	regions_at_guest(&vm->regions, addr)->intent.on = 1;
 	claim(10, false);
-	ck_assert_uint_eq(widen(0, 3), 3);
 	finish();
-	expect_range(10, 4, PAGE_DIRTY);
-	engine_expect(C(faults) = 1, C(faults_swapin) = 1, C(swapin_pages) = 4,
-		      C(swapin_reads) = 1, C(prefetch_pages) = 3,
-		      C(intent_pages) = 4, C(resident_pages) = 4,
-		      C(dirty_pages) = 4, C(swapped_pages) = -4);
+	ahead(11, 14);
+	finish();
+	ahead(14, 17);
+	fill.map = true;
+	finish();
+	expect_range(10, 7, PAGE_DIRTY);
+	engine_expect(C(faults) = 1, C(faults_swapin) = 1, C(swapin_pages) = 7,
+		      C(swapin_reads) = 3, C(prefetch_pages) = 6,
+		      C(intent_pages) = 7, C(resident_pages) = 7,
+		      C(dirty_pages) = 7, C(swapped_pages) = -7);
 	ck_assert_uint_eq(slots_used(), 0);
-	for (i = 10; i < 14; i++) {
-		ck_assert_int_eq(!!(entry(at(i)) & PTE_PREFETCHED), i > 10);
+	for (i = 10; i < 17; i++) {
+		ck_assert_int_eq(!!(entry(at(i)) & PTE_PREFETCHED),
+				 i > 10 && i < 14);
 		expect_content(i, 1);
 		stamp(ptr_of(at(i)), at(i), 2); /* no event, or it hangs */
 		expect_content(i, 2);
@@ -507,12 +206,9 @@ START_TEST(readahead_is_not_mapped_and_old)
 	unsigned i;
 
 	engine_out(at(10), 9);
-	claim(14, true);
-	ck_assert_uint_eq(widen(4, 4), 8);
+	ahead(10, 19);
 	finish();
 	for (i = 10; i < 19; i++) {
-		if (i == 14)
-			continue;
 		expect_state(at(i), PAGE_CLEAN);
 		ck_assert(entry(at(i)) & PTE_PREFETCHED);
 		ck_assert_uint_eq(pte_age(entry(at(i))), 0);
@@ -521,23 +217,212 @@ START_TEST(readahead_is_not_mapped_and_old)
 		expect_content(i, 1); /* the kernel maps it by itself */
 		ck_assert(is_mapped(at(i)));
 	}
-	expect_state(at(14), PAGE_DIRTY);
-	ck_assert(is_mapped(at(14)));
-	ck_assert(!(entry(at(14)) & PTE_PREFETCHED));
-	ck_assert_uint_eq(slots_used(), 8);
+	ck_assert_uint_eq(slots_used(), 9);
 }
 END_TEST
 
-START_TEST(ahead_is_installed_like_readahead)
+START_TEST(readahead_of_a_proved_stream_is_mapped_and_new)
 {
-	unsigned next;
+	unsigned i;
 
-	engine_out(at(10), 3);
-	ck_assert(ahead(0, 100, &next));
+	engine_out(at(10), 9);
+	ahead(10, 19);
+	fill.map = true;
 	finish();
-	expect_range(10, 3, PAGE_CLEAN);
-	ck_assert(!is_mapped(at(10)) && entry(at(10)) & PTE_PREFETCHED);
-	expect_content(12, 1);
+	for (i = 10; i < 19; i++) {
+		expect_state(at(i), PAGE_CLEAN);
+		ck_assert(!(entry(at(i)) & PTE_PREFETCHED));
+		ck_assert_uint_eq(pte_age(entry(at(i))), vm->policy->new_age);
+		ck_assert(is_mapped(at(i)));
+		expect_content(i, 1);
+	}
+	ck_assert_uint_eq(slots_used(), 9);
+}
+END_TEST
+
+START_TEST(installed_in_parts)
+{
+	engine_out(at(10), 9);
+	ahead(10, 19);
+	engine_read();
+	engine_remember();
+	fill_arrived(&fill, actor, 0);
+	ck_assert(!fill_install_some(&fill, actor, 4));
+	expect_range(10, 4, PAGE_CLEAN);
+	expect_range(14, 5, PAGE_FILLING);
+	space_check(vm);
+	ck_assert(!fill_install_some(&fill, actor, 4));
+	expect_range(14, 4, PAGE_CLEAN);
+	ck_assert(fill_install_some(&fill, actor, 4));
+	expect_range(10, 9, PAGE_CLEAN);
+	engine_expect(C(swapin_pages) = 9, C(swapin_reads) = 1);
+	expect_content(10, 1);
+	expect_content(18, 1);
+}
+END_TEST
+
+START_TEST(abandoned)
+{
+	struct app app;
+
+	engine_out(at(10), 1);
+	claim(10, false);
+	app_start(&app, at(10), false, 0);
+	ck_assert_uint_eq(page_floor(app_event().addr), host_of(at(10)));
+	fill_abandon(&fill, actor);
+	space_check(vm);
+	expect_state(at(10), PAGE_SWAPPED);
+	ck_assert_uint_eq(vm->frames.used, 0);
+	app_event(); /* it asks again */
+	ck_assert_int_eq(engine_fault(at(10), false), FAULT_DONE);
+	app_join(&app);
+}
+END_TEST
+
+/* ---- triggers ---- */
+
+/* Readahead of [first, end) whose first page is a trigger. */
+static void ahead_with_trigger(unsigned first, unsigned end)
+{
+	struct ahead_job job = {.addr = at(first), .stride = 1,
+				.count = end - first, .most = end - first,
+				.trigger = true};
+
+	ck_assert_int_eq(ahead_claim(vm, actor, &job, &fill), AHEAD_CLAIMED);
+	ck_assert(!job.trigger);
+	expect_state(at(first), PAGE_FILLING);
+}
+
+START_TEST(a_trigger_is_parked)
+{
+	uint64_t slot = engine_out(at(10), 5);
+
+	ahead_with_trigger(10, 15);
+	engine_remember();
+	finish();
+	expect_state(at(10), PAGE_SWAPPED);
+	ck_assert_uint_eq(pte_slot(entry(at(10))), slot);
+	expect_range(11, 4, PAGE_CLEAN);
+	ck_assert_uint_eq(vm->frames.used, 4);
+	engine_expect(C(swapin_pages) = 5, C(swapin_reads) = 1,
+		      C(resident_pages) = -1, C(swapped_pages) = 1);
+	engine_remember();
+	claim(10, false);
+	ck_assert(fill.parked);
+	engine_expect(C(faults) = 1, C(faults_joined) = 1,
+		      C(resident_pages) = 1, C(swapped_pages) = -1);
+	memset(engine_buf, 0xee, PAGE_BYTES);
+	memset(fill.io.bad, 0xff, sizeof(fill.io.bad)); /* of an earlier use */
+	ck_assert(fill_unpark(&fill));
+	engine_remember();
+	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
+	space_check(vm);
+	expect_content(10, 1);
+	engine_expect(C(prefetch_hit_pages) = 1);
+	/* Out again: it is not parked any more. */
+	engine_cold(at(10), 1);
+	ck_assert_int_eq(evict_step(&evictor, 99), EVICT_FREED);
+	expect_state(at(10), PAGE_SWAPPED);
+	claim(10, true);
+	ck_assert(!fill_unpark(&fill));
+	finish();
+	expect_content(10, 1);
+}
+END_TEST
+
+START_TEST(a_trigger_that_is_wanted_is_installed)
+{
+	struct fault f = {.host = host_of(at(10))};
+	struct fault again = f;
+
+	engine_out(at(10), 5);
+	ahead_with_trigger(10, 15);
+	ck_assert_int_eq(fault_begin(vm, actor, &f, &fill), FAULT_JOINED);
+	ck_assert(f.trigger);
+	ck_assert_int_eq(fault_begin(vm, actor, &again, &fill), FAULT_JOINED);
+	ck_assert(!again.trigger); /* once is enough */
+	finish();
+	expect_range(10, 5, PAGE_CLEAN);
+	expect_content(10, 1);
+}
+END_TEST
+
+/* What is parked is not what the page holds once it was resident. */
+START_TEST(a_parked_copy_is_not_believed_for_long)
+{
+	unsigned how = (unsigned)_i;
+
+	engine_out(at(10), 5);
+	ahead_with_trigger(10, 15);
+	finish();
+	if (how == 0) { /* written, and out again */
+		ck_assert_int_eq(engine_fault(at(10), true), FAULT_DONE);
+		stamp(ptr_of(at(10)), at(10), 2);
+		engine_cold(at(10), 5);
+		ck_assert_int_eq(evict_step(&evictor, 99), EVICT_FREED);
+		engine_complete();
+	} else { /* discarded */
+		ck_assert_int_eq(mapping_dontneed(vm, at(10), at(11)), 0);
+		engine_out(at(10), 1);
+	}
+	expect_state(at(10), PAGE_SWAPPED);
+	claim(10, false);
+	ck_assert(!fill_unpark(&fill));
+	finish();
+	expect_content(10, how == 0 ? 2 : 1);
+}
+END_TEST
+
+START_TEST(parked_pages_go_with_their_region)
+{
+	engine_out(at(10), 5);
+	ahead_with_trigger(10, 15);
+	finish();
+	ck_assert_int_eq(mapping_unmap(vm, addr, at(BLOCK_PAGES)), 0);
+	ck_assert_uint_eq(vm->frames.used, 0);
+	ck_assert_uint_eq(slots_used(), 0);
+}
+END_TEST
+
+START_TEST(an_unwanted_copy_makes_room)
+{
+	unsigned i, n = vm->park.count + 1;
+
+	engine_out(at(0), n);
+	for (i = 0; i < n; i++) {
+		ahead_with_trigger(i, i + 1);
+		engine_remember();
+		finish();
+		engine_expect(C(swapin_pages) = 1, C(swapin_reads) = 1,
+			      C(resident_pages) = -1, C(swapped_pages) = 1,
+			      C(prefetch_waste_pages) = i == n - 1);
+	}
+	ck_assert(entry(at(0)) & PTE_PREFETCHED);
+	claim(0, false);
+	ck_assert(!fill.parked && !fill_unpark(&fill));
+	finish();
+	expect_content(0, 1);
+	claim(1, false);
+	ck_assert(fill_unpark(&fill));
+	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
+	expect_content(1, 1);
+}
+END_TEST
+
+START_TEST(a_bad_trigger_is_not_parked)
+{
+	engine_out(at(10), 3);
+	ahead_with_trigger(10, 13);
+	engine_read();
+	fill.io.bad[0] = 1;
+	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
+	space_check(vm);
+	expect_state(at(10), PAGE_SWAPPED);
+	expect_range(11, 2, PAGE_CLEAN);
+	claim(10, false);
+	ck_assert(!fill.parked);
+	finish();
+	expect_content(10, 1);
 }
 END_TEST
 
@@ -547,8 +432,8 @@ START_TEST(install_wakes_the_waiters)
 	struct app app;
 
 	engine_out(at(10), 4);
-	claim(10, false);
-	widen(0, 3);
+	ahead(10, 14);
+	fill.map = _i;
 	app_start(&app, at(12), false, 0);
 	ck_assert_uint_eq(page_floor(app_event().addr), host_of(at(12)));
 	finish();
@@ -567,32 +452,29 @@ static void set_bad(unsigned i)
 
 START_TEST(a_bad_demanded_page_is_poisoned)
 {
-	engine_out(at(10), 5);
-	claim(12, false);
-	widen(2, 2);
+	engine_out(at(10), 3);
+	claim(11, false);
 	engine_read();
-	set_bad(2);
+	set_bad(0);
 	engine_remember();
 	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_FAILED);
 	space_check(vm);
-	expect_range(10, 2, PAGE_CLEAN);
-	expect_state(at(12), PAGE_POISONED);
-	expect_range(13, 2, PAGE_CLEAN);
-	ck_assert_uint_eq(vm->frames.used, 4);
-	engine_expect(C(swapin_pages) = 5, C(swapin_reads) = 1,
+	expect_state(at(10), PAGE_SWAPPED);
+	expect_state(at(11), PAGE_POISONED);
+	ck_assert_uint_eq(vm->frames.used, 0);
+	engine_expect(C(swapin_pages) = 1, C(swapin_reads) = 1,
 		      C(read_errors) = 1, C(poisoned_pages) = 1,
 		      C(resident_pages) = -1);
-	expect_content(11, 1);
-	expect_content(13, 1);
 }
 END_TEST
 
+/* In the middle and at the ends of a read, mapped at once or not. */
 START_TEST(bad_readahead_goes_back)
 {
 	uint64_t slot = engine_out(at(10), 6);
 
-	claim(12, false);
-	widen(2, 3);
+	ahead(10, 16);
+	fill.map = _i;
 	engine_read();
 	set_bad(0);
 	set_bad(3);
@@ -614,36 +496,39 @@ START_TEST(bad_readahead_goes_back)
 }
 END_TEST
 
-START_TEST(a_failed_read_spoils_only_the_demand)
+START_TEST(a_failed_demand_is_poisoned)
 {
-	engine_out(at(10), 5);
-	claim(12, false);
-	widen(2, 2);
+	engine_out(at(10), 1);
+	claim(10, false);
 	engine_remember();
 	ck_assert_int_eq(fill_install(&fill, actor, -EIO), FAULT_FAILED);
 	space_check(vm);
-	expect_range(10, 2, PAGE_SWAPPED);
-	expect_state(at(12), PAGE_POISONED);
-	expect_range(13, 2, PAGE_SWAPPED);
+	expect_state(at(10), PAGE_POISONED);
 	ck_assert_uint_eq(vm->frames.used, 0);
-	engine_expect(C(swapin_pages) = 5, C(swapin_reads) = 1,
+	engine_expect(C(swapin_pages) = 1, C(swapin_reads) = 1,
 		      C(read_errors) = 1, C(poisoned_pages) = 1,
-		      C(resident_pages) = -5, C(swapped_pages) = 4);
+		      C(resident_pages) = -1);
 }
 END_TEST
 
 START_TEST(a_failed_readahead_is_as_if_it_had_not_been)
 {
-	unsigned next;
+	struct app app;
 
 	engine_out(at(10), 5);
 	engine_remember();
-	ck_assert(ahead(0, 100, &next));
+	ahead(10, 15);
+	app_start(&app, at(12), false, 0);
+	app_event();
 	ck_assert_int_eq(fill_install(&fill, actor, -EIO), FAULT_DONE);
 	space_check(vm);
 	expect_range(10, 5, PAGE_SWAPPED);
 	engine_expect(C(swapin_pages) = 5, C(swapin_reads) = 1,
 		      C(prefetch_pages) = 5);
+	app_event(); /* who had joined it asks again */
+	ck_assert_int_eq(engine_fault(at(12), false), FAULT_DONE);
+	app_join(&app);
+	ck_assert_uint_eq(app.value, word_of(at(12), 1));
 }
 END_TEST
 
@@ -661,10 +546,9 @@ static const struct {
 
 START_TEST(copy_refused)
 {
-	uint64_t slot = engine_out(at(10), 4);
+	uint64_t slot = engine_out(at(10), 1);
 
 	claim(10, true);
-	widen(0, 3);
 	engine_read();
 	engine_remember();
 	os_inject(OS_uffd_copy, 1, false, refusals[_i].error);
@@ -672,8 +556,7 @@ START_TEST(copy_refused)
 	space_check(vm);
 	expect_state(at(10), PAGE_SWAPPED);
 	ck_assert_uint_eq(pte_slot(entry(at(10))), slot);
-	expect_range(11, 3, PAGE_CLEAN); /* those had no copy */
-	engine_expect(C(swapin_pages) = 4, C(swapin_reads) = 1,
+	engine_expect(C(swapin_pages) = 1, C(swapin_reads) = 1,
 		      C(resident_pages) = -1, C(swapped_pages) = 1);
 	ck_assert_int_eq(engine_fault(at(10), false), FAULT_DONE);
 	expect_content(10, 1);
@@ -719,27 +602,48 @@ END_TEST
 static const enum os_point install_points[] = {OS_uffd_wp, OS_frame_write,
 					       OS_uffd_wake};
 
-/* Readahead that cannot be installed goes back; the demand is there. */
+/* Readahead that cannot be installed goes back. */
 START_TEST(readahead_refused)
 {
+	bool map = _i == (int)ARRAY_SIZE(install_points);
+
 	engine_out(at(10), 4);
-	claim(10, false);
-	widen(0, 3);
+	ahead(10, 14);
+	fill.map = map;
 	engine_read();
 	engine_remember();
-	os_inject(install_points[_i], 1, false, ENOMEM);
+	os_inject(map ? OS_uffd_copy : install_points[_i], 1, false, ENOMEM);
 	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
 	os_inject_clear();
 	space_check(vm);
-	expect_state(at(10), PAGE_CLEAN);
-	expect_range(11, 3, PAGE_SWAPPED);
-	ck_assert_uint_eq(vm->frames.used, 1);
+	expect_range(10, 4, PAGE_SWAPPED);
+	ck_assert_uint_eq(vm->frames.used, 0);
 	engine_expect(C(swapin_pages) = 4, C(swapin_reads) = 1,
-		      C(resident_pages) = -3, C(swapped_pages) = 3);
+		      C(resident_pages) = -4, C(swapped_pages) = 4);
 	ck_assert_int_eq(engine_fault(at(11), true), FAULT_DONE);
 	expect_content(11, 1);
 	stamp(ptr_of(at(11)), at(11), 2); /* no protection was left behind */
 	expect_content(11, 2);
+}
+END_TEST
+
+/* The kernel takes two pages of four and has no memory for the others. */
+START_TEST(readahead_refused_in_part)
+{
+	engine_out(at(10), 4);
+	ahead(10, 14);
+	fill.map = true;
+	engine_read();
+	ck_assert_int_eq(os_pwrite(vm->memfd, "x", 1, host_of(at(12))), 0);
+	os_inject(OS_frame_write, 1, false, ENOMEM);
+	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
+	os_inject_clear();
+	space_check(vm);
+	expect_range(10, 2, PAGE_CLEAN);
+	expect_range(12, 2, PAGE_SWAPPED);
+	expect_content(11, 1);
+	ck_assert_int_eq(engine_fault(at(12), false), FAULT_DONE);
+	expect_content(12, 1);
 }
 END_TEST
 
@@ -803,27 +707,17 @@ END_TEST
 
 /* ---- running it ---- */
 
-static void add_claim_tests(Suite *s)
+static void add_trigger_tests(Suite *s)
 {
-	TCase *tc = test_case(s, "claim", 30);
+	TCase *tc = test_case(s, "triggers", 30);
 
 	tcase_add_checked_fixture(tc, setup, engine_close);
-	tcase_add_test(tc, claim_takes_one_page);
-	tcase_add_test(tc, widen_forward);
-	tcase_add_test(tc, widen_backward);
-	tcase_add_test(tc, widen_stops_at_the_block);
-	tcase_add_test(tc, widen_stops_at_the_region);
-	tcase_add_test(tc, widen_stops_at_the_stripe);
-	tcase_add_test(tc, widen_stops_where_slots_do);
-	tcase_add_test(tc, widen_stops_at_a_page_that_is_not_out);
-	tcase_add_test(tc, widen_stops_at_the_room);
-	tcase_add_test(tc, widen_stops_at_the_frames);
-	tcase_add_test(tc, widen_after_the_region_is_gone);
-	tcase_add_test(tc, ahead_finds_runs_over_holes);
-	tcase_add_test(tc, ahead_over_blocks);
-	tcase_add_test(tc, ahead_stays_in_the_region);
-	tcase_add_test(tc, ahead_stops_at_slots_and_room);
-	tcase_add_test(tc, ahead_needs_frames);
+	tcase_add_test(tc, a_trigger_is_parked);
+	tcase_add_test(tc, a_trigger_that_is_wanted_is_installed);
+	tcase_add_loop_test(tc, a_parked_copy_is_not_believed_for_long, 0, 2);
+	tcase_add_test(tc, parked_pages_go_with_their_region);
+	tcase_add_test(tc, an_unwanted_copy_makes_room);
+	tcase_add_test(tc, a_bad_trigger_is_not_parked);
 }
 
 int main(void)
@@ -832,25 +726,29 @@ int main(void)
 	TCase *tc = test_case(s, "install", 30);
 
 	tcase_add_checked_fixture(tc, setup, engine_close);
+	tcase_add_test(tc, claim_takes_one_page);
 	tcase_add_test(tc, installed_for_reading);
 	tcase_add_test(tc, installed_for_reading_is_protected);
 	tcase_add_test(tc, installed_for_writing);
 	tcase_add_test(tc, installed_for_the_write_to_come);
 	tcase_add_test(tc, read_only_regions_are_filled_for_reading);
 	tcase_add_test(tc, readahead_is_not_mapped_and_old);
-	tcase_add_test(tc, ahead_is_installed_like_readahead);
-	tcase_add_test(tc, install_wakes_the_waiters);
+	tcase_add_test(tc, readahead_of_a_proved_stream_is_mapped_and_new);
+	tcase_add_test(tc, installed_in_parts);
+	tcase_add_test(tc, abandoned);
+	tcase_add_loop_test(tc, install_wakes_the_waiters, 0, 2);
 	tcase_add_test(tc, a_bad_demanded_page_is_poisoned);
-	tcase_add_test(tc, bad_readahead_goes_back);
-	tcase_add_test(tc, a_failed_read_spoils_only_the_demand);
+	tcase_add_loop_test(tc, bad_readahead_goes_back, 0, 2);
+	tcase_add_test(tc, a_failed_demand_is_poisoned);
 	tcase_add_test(tc, a_failed_readahead_is_as_if_it_had_not_been);
 	tcase_add_loop_test(tc, copy_refused, 0, (int)ARRAY_SIZE(refusals));
 	tcase_add_loop_test(tc, a_frame_that_is_there_already, 0, 4);
 	tcase_add_loop_test(tc, readahead_refused, 0,
-			    (int)ARRAY_SIZE(install_points));
+			    (int)ARRAY_SIZE(install_points) + 1);
+	tcase_add_test(tc, readahead_refused_in_part);
 	tcase_add_loop_test(tc, overwriting_refused, 0,
 			    (int)ARRAY_SIZE(install_points));
 	tcase_add_test(tc, put_many_and_some_are_there);
-	add_claim_tests(s);
+	add_trigger_tests(s);
 	return engine_run(s, "check_fill");
 }

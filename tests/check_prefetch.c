@@ -4,7 +4,8 @@
  * feedback that turns prefetch down and lets it come back.
  *
  * `machine` is a model of the pager around it: a page is there when it was
- * faulted in or planned, and only accesses to absent pages are faults.
+ * faulted in or planned, but for the trigger of each plan, and only accesses
+ * to absent pages are faults.
  */
 #include "prefetch.h"
 #include "test.h"
@@ -16,7 +17,7 @@
 struct machine {
 	struct prefetch p;
 	bool there[PAGES];
-	uint64_t faults, planned, plans;
+	uint64_t faults, planned, plans, walked, dropped;
 	bool sequential;
 };
 
@@ -68,8 +69,10 @@ static void touch(uint64_t page)
 	plan = fault_in(page, 0, PAGES);
 	m.plans += plan.count > 0;
 	m.planned += plan.count;
-	for (i = 0; i < plan.count; i++)
+	for (i = 1; i < plan.count; i++)
 		m.there[plan.first + (uint64_t)plan.stride * i] = true;
+	m.walked += plan.walked;
+	m.dropped += plan.dropped;
 }
 
 START_TEST(third_fault_in_step_starts_a_window)
@@ -98,7 +101,7 @@ START_TEST(streams_of_any_stride)
 	for (n = 0; n < 4000; n++, page += (uint64_t)stride)
 		touch(page);
 	ck_assert_uint_lt(m.faults, 4000 / MAX_PAGES + 12);
-	ck_assert_uint_lt(m.planned, 4000 + MAX_PAGES);
+	ck_assert_uint_lt(m.planned, 4000 + 2 * MAX_PAGES);
 }
 END_TEST
 
@@ -209,20 +212,98 @@ START_TEST(random_calls_keep_the_promises)
 }
 END_TEST
 
-START_TEST(a_fault_inside_the_window_goes_on)
+/* At the trigger, or past it, the next window is planned; all was used. */
+START_TEST(the_trigger_plans_from_the_end)
 {
 	struct prefetch_plan plan;
 	uint64_t page;
 
 	for (page = 0; page < 3; page++)
 		fault_in(page, 0, PAGES);
-	/* 3..6 were planned; 4 was evicted before it was used. */
-	plan = fault_in(4, 0, PAGES);
-	ck_assert_uint_eq(plan.first, 5);
-	ck_assert_uint_eq(plan.count, PREFETCH_MIN);
+	/* 3..6 were planned, 3 is the trigger. */
+	plan = fault_in(3, 0, PAGES);
+	ck_assert_uint_eq(plan.first, 7);
+	ck_assert_uint_eq(plan.count, 2 * PREFETCH_MIN);
+	ck_assert_uint_eq(plan.walked, 0);
+	/* 7..14, and the trigger, 7, was there after all: 9 is the fault. */
+	plan = fault_in(9, 0, PAGES);
+	ck_assert_uint_eq(plan.first, 15);
+	ck_assert_uint_eq(plan.count, 4 * PREFETCH_MIN);
+	ck_assert_uint_eq(plan.walked, 5);
+	/* 15..30: all the way to the end. */
+	plan = fault_in(31, 0, PAGES);
+	ck_assert_uint_eq(plan.first, 32);
+	ck_assert_uint_eq(plan.walked, 21);
+}
+END_TEST
+
+START_TEST(a_lost_page_halves_the_window)
+{
+	struct prefetch_plan plan;
+	uint64_t page;
+
+	for (page = 0; page < 3; page++)
+		fault_in(page, 0, PAGES);
+	fault_in(3, 0, PAGES);
+	fault_in(7, 0, PAGES);
+	/* 15..30 are on their way; 9 was evicted before it was used. */
+	plan = fault_in(9, 0, PAGES);
+	ck_assert_uint_eq(plan.first, 10);
+	ck_assert_uint_eq(plan.count, 2 * PREFETCH_MIN);
+	ck_assert_uint_eq(plan.walked, 0);
 	/* The same page again says nothing. */
-	ck_assert_uint_eq(fault_in(4, 0, PAGES).count, 0);
-	ck_assert_uint_gt(fault_in(9, 0, PAGES).count, 0);
+	ck_assert_uint_eq(fault_in(9, 0, PAGES).count, 0);
+	plan = fault_in(10, 0, PAGES);
+	ck_assert_uint_eq(plan.first, 18);
+	ck_assert_uint_eq(plan.count, 4 * PREFETCH_MIN);
+}
+END_TEST
+
+START_TEST(a_smaller_limit_holds_at_once)
+{
+	uint64_t page;
+
+	for (page = 0; page < 500; page++)
+		touch(page);
+	prefetch_limit(&m.p, 8);
+	for (; page < 1000; page++)
+		touch(page);
+	ck_assert_uint_gt(m.faults, (500 - 2 * MAX_PAGES) / 8);
+	prefetch_limit(&m.p, 0);
+	ck_assert_uint_eq(fault_in(5000, 0, PAGES).count, 0);
+}
+END_TEST
+
+/* What is walked through is told once, and what is given up. */
+START_TEST(plans_tell_what_became_of_the_pages)
+{
+	uint64_t page, n;
+
+	for (page = 0; page < 2000; page++)
+		touch(page);
+	ck_assert_uint_le(m.walked, 2000);
+	ck_assert_uint_gt(m.walked, 2000 - 3 * MAX_PAGES);
+	ck_assert_uint_eq(m.dropped, 0);
+	for (n = 0; n < 5000; n++)
+		touch(PAGES / 2 + random_next() % (PAGES / 2));
+	ck_assert_uint_gt(m.dropped, 0);
+	ck_assert_uint_le(m.walked + m.dropped + m.faults, m.planned + 5100);
+}
+END_TEST
+
+/* Each page of a sparse stride is a read of its own: not too many. */
+START_TEST(sparse_strides_have_smaller_windows)
+{
+	uint64_t n, most = 0;
+
+	prefetch_init(&m.p, 256);
+	for (n = 0; n < 3000; n++) {
+		uint64_t before = m.planned;
+
+		touch(n * (_i ? PREFETCH_DENSE : PREFETCH_DENSE + 1));
+		most = MAX(most, m.planned - before);
+	}
+	ck_assert_uint_eq(most, _i ? 256 : PREFETCH_SPARSE_WINDOW);
 }
 END_TEST
 
@@ -366,7 +447,11 @@ int main(void)
 	tcase_add_test(tc, a_stream_survives_random_faults);
 	tcase_add_test(tc, plans_stay_in_the_region);
 	tcase_add_test(tc, random_calls_keep_the_promises);
-	tcase_add_test(tc, a_fault_inside_the_window_goes_on);
+	tcase_add_test(tc, the_trigger_plans_from_the_end);
+	tcase_add_test(tc, a_lost_page_halves_the_window);
+	tcase_add_test(tc, a_smaller_limit_holds_at_once);
+	tcase_add_test(tc, plans_tell_what_became_of_the_pages);
+	tcase_add_loop_test(tc, sparse_strides_have_smaller_windows, 0, 2);
 	tcase_add_test(tc, sequential_advice_starts_at_once);
 	tcase_add_test(tc, max_pages_bounds_all);
 

@@ -13,6 +13,7 @@
 #ifndef VVM_TEST_ENGINE_H
 #define VVM_TEST_ENGINE_H
 
+#include "ahead.h"
 #include "evict.h"
 #include "fault.h"
 #include "log.h"
@@ -38,6 +39,7 @@ static struct vvm_stat_actor *actor;
 static struct ring *ring;
 static struct evictor evictor;
 static char engine_buf[ENGINE_ROOM * PAGE_BYTES] __attribute__((aligned(4096)));
+static uint16_t engine_index[ENGINE_ROOM];
 static struct fill fill;
 static int64_t engine_seen[VVM_STAT_COUNTER_COUNT];
 
@@ -77,6 +79,7 @@ static inline void engine_start(const struct conf *c, unsigned count,
 	ck_assert_int_eq(evict_init(&evictor, vm, actor, ring, count, room), 0);
 	fill = none;
 	fill.io.buf = engine_buf;
+	fill.index = engine_index;
 	fill.room = ENGINE_ROOM;
 	engine_remember();
 }
@@ -267,6 +270,18 @@ static inline enum fault_result engine_begin(gaddr_t addr, bool write)
 	struct fault f = {.host = host_of(addr), .write = write};
 
 	return fault_begin(vm, actor, &f, &fill);
+}
+
+/* Claims what comes first in [from, to); *next: where to go on. */
+static ENGINE_UNUSED bool engine_ahead(gaddr_t from, gaddr_t to, gaddr_t *next)
+{
+	struct ahead_job job = {.addr = from, .stride = 1,
+				.count = bytes_to_pages(to - from),
+				.most = ENGINE_ROOM};
+	enum ahead_result result = ahead_claim(vm, actor, &job, &fill);
+
+	*next = job.count ? job.addr : to;
+	return result == AHEAD_CLAIMED;
 }
 
 static inline void engine_read_done(struct io *io, int result)

@@ -21,10 +21,10 @@ layer()
 	vvm_stat) echo 0 ;;
 	base | list | lock | log | pool | conf | os | os_*) echo 0 ;;
 	pte | pagetable | region | frame | policy | policy_*) echo 1 ;;
-	slots | codec | prefetch | stat | stat_* | intent) echo 1 ;;
+	slots | codec | prefetch | park | stat | stat_* | intent) echo 1 ;;
 	ring | ring_* | backing | swap | swap_*) echo 2 ;;
 	space | space_*) echo 3 ;;
-	fill | fault | evict | inline | handler | reclaim | trap) echo 4 ;;
+	fill | ahead | streams | reader | fault | evict | inline | handler | reclaim | trap) echo 4 ;;
 	access | mapping) echo 4 ;;
 	fault_* | evict_* | handler_* | reclaim_* | trap_*) echo 4 ;;
 	vvm | vvm_* | heap | heap_*) echo 5 ;;

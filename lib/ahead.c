@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ahead.c - readahead: which pages one read can bring, and claiming them.
+ *
+ * What is wanted is a job: pages a constant stride apart, in the order in
+ * which a stream will come by. What one read can bring is a *run* of them:
+ * pages of one block, region and stripe whose slots follow one another in the
+ * stream's order, upwards or downwards. Between two there may be up to
+ * GAP_PAGES slots that nobody wants, which are read and dropped: at 1.1 GB/s
+ * three pages cost 10 us, a request of their own 14 us and more even with 64
+ * in flight (FACTS 4). So a stream with a small stride is a few large reads;
+ * and one with a large stride, too, over pages that were written by it and so
+ * lie side by side in the swap file.
+ *
+ * Readahead takes frames only while some are free: it leaves half of `low` to
+ * faults, it evicts nothing by itself, and when there is no frame it is the
+ * caller who waits or gives up.
+ *
+ * Fresh pages of a stream of first writes are filled with zeros ahead of it,
+ * after the demanded one, whose thread runs meanwhile. They are DIRTY, since
+ * the write to a protected one would be an event again; those that are never
+ * written cost no I/O either: evict.c finds that they are zero.
+ */
+#include "ahead.h"
+
+#include "prefetch.h"
+
+/* A stride of PREFETCH_DENSE pages leaves such gaps. */
+#define GAP_PAGES (PREFETCH_DENSE - 1)
+
+/* What one read can bring: slots [low, high]. */
+struct run {
+	uint64_t low, high;
+	unsigned pages; /* wanted ones */
+	unsigned steps; /* of the job, from its next page to the run's last */
+	int way;	/* 1: slots go up, -1: down, 0: one page so far */
+};
+
+/*
+ * Index range [*low, *high) of b that shares region and stripe with host, the
+ * address of index i: one descriptor and one host run. => space lock held.
+ */
+static void run_limits(const struct region *r, const struct block *b,
+		       unsigned i, unsigned *low, unsigned *high)
+{
+	gaddr_t start = MAX(b->base, r->start);
+	gaddr_t end = MIN(b->base + BLOCK_BYTES, r->end);
+	haddr_t host = region_to_host(r, b->base + pages_to_bytes(i));
+	haddr_t stripe = host >> r->stripe_shift << r->stripe_shift;
+	haddr_t stripe_end = stripe + ((haddr_t)1 << r->stripe_shift);
+
+	if (region_to_host(r, start) < stripe)
+		start = region_to_guest(r, stripe);
+	if (region_to_host(r, end - 1) >= stripe_end)
+		end = region_to_guest(r, stripe_end);
+	*low = (unsigned)((start - b->base) >> PAGE_SHIFT);
+	*high = (unsigned)((end - b->base) >> PAGE_SHIFT);
+}
+
+/* Frames for readahead, as many of n as can be spared. */
+static unsigned spare_frames(struct vvm *vm, struct vvm_stat_actor *actor,
+			     unsigned n)
+{
+	/* Reclaim works below `low`; half of that is left to demand faults. */
+	uint64_t reserve = atomic_load(&vm->frames.low) / 2 + 1;
+
+	while (n && !space_take_frames(vm, actor, n, reserve))
+		n /= 2;
+	return n;
+}
+
+/* Index in its block of the job's k-th page from the next, 0; -1: outside. */
+static int job_index(const struct ahead_job *job, unsigned k, unsigned low,
+		     unsigned high)
+{
+	int64_t i = (int64_t)page_index(job->addr) + job->stride * (int64_t)k;
+
+	if (k >= job->count || i < (int64_t)low || i >= (int64_t)high)
+		return -1;
+	return (int)i;
+}
+
+/* Takes the job n pages on. */
+static void job_skip(struct ahead_job *job, uint64_t n)
+{
+	job->addr += (gaddr_t)job->stride * n << PAGE_SHIFT;
+	job->count -= n;
+}
+
+/* Adds a page with this slot to the run, if room allows and it follows. */
+static bool run_add(struct run *run, uint64_t slot, unsigned room)
+{
+	if (!run->pages) {
+		run->low = run->high = slot;
+	} else if (slot > run->high && run->way >= 0) {
+		if (slot - run->high > GAP_PAGES + 1 || slot - run->low >= room)
+			return false;
+		run->high = slot;
+		run->way = 1;
+	} else if (slot < run->low && run->way <= 0) {
+		if (run->low - slot > GAP_PAGES + 1 || run->high - slot >= room)
+			return false;
+		run->low = slot;
+		run->way = -1;
+	} else {
+		return false;
+	}
+	run->pages++;
+	return true;
+}
+
+/* The run of at most `most` pages that begins at the job's next page. */
+static struct run measure(const struct ahead_job *job, const struct block *b,
+			  unsigned low, unsigned high, unsigned room,
+			  unsigned most)
+{
+	struct run run = {0};
+	unsigned k;
+	int i;
+
+	for (k = 0; run.pages < most; k++) {
+		i = job_index(job, k, low, high);
+		if (i < 0)
+			break;
+		if (pte_state(b->pte[i]) != PAGE_SWAPPED)
+			continue;
+		if (!run_add(&run, pte_slot(b->pte[i]), room))
+			break;
+		run.steps = k + 1;
+	}
+	return run;
+}
+
+/* Claims the pages of the run, for which frames were taken. */
+static void claim_run(struct vvm *vm, struct vvm_stat_actor *actor,
+		      struct ahead_job *job, const struct run *run,
+		      struct fill *fill)
+{
+	struct block *b = fill->block;
+	unsigned k;
+
+	fill->io.slot = run->low;
+	fill->io.pages = (uint32_t)(run->high - run->low + 1);
+	for (k = 0; k < fill->io.pages; k++)
+		fill->index[k] = IO_GAP;
+	for (k = 0; k < run->steps; k++) {
+		int i = job_index(job, k, 0, BLOCK_PAGES);
+		uint64_t slot = pte_slot(b->pte[i]);
+
+		if (pte_state(b->pte[i]) != PAGE_SWAPPED)
+			continue;
+		space_move(vm, actor, b, (unsigned)i, PAGE_FILLING, slot);
+		fill->index[slot - run->low] = (uint16_t)i;
+		if (job->trigger)
+			b->pte[i] |= PTE_PREFETCHED;
+		job->trigger = false;
+	}
+	stat_add(actor, VVM_STAT_prefetch_pages, run->pages);
+}
+
+static void set_up(struct fill *fill, struct vvm *vm, struct region *r,
+		   struct block *b, const struct ahead_job *job)
+{
+	haddr_t host = region_to_host(r, job->addr);
+
+	fill->vm = vm;
+	fill->block = b;
+	fill->host = host - pages_to_bytes(page_index(job->addr));
+	fill->uffd = space_uffd(vm, r, host);
+	fill->has_demand = false;
+	fill->write = false;
+	fill->intended = fill_intends(r);
+	fill->parked = false;
+	fill->map = job->map;
+	fill->io.addr = b->base;
+	fill->io.order = fill->index;
+}
+
+/* => space lock and block lock held; job->addr is in r and b. */
+static enum ahead_result claim_in_block(struct vvm *vm,
+					struct vvm_stat_actor *actor,
+					struct region *r, struct block *b,
+					struct ahead_job *job,
+					struct fill *fill)
+{
+	unsigned room = MIN(fill->room, (unsigned)IO_MAX_PAGES);
+	unsigned low, high, n, skip = 0;
+	struct run run;
+	int i;
+
+	run_limits(r, b, page_index(job->addr), &low, &high);
+	while ((i = job_index(job, skip, low, high)) >= 0 &&
+	       pte_state(b->pte[i]) != PAGE_SWAPPED)
+		skip++;
+	job_skip(job, skip);
+	if (i < 0)
+		return AHEAD_NOTHING;
+	run = measure(job, b, low, high, room,
+		      (unsigned)MIN(job->most, (uint64_t)room));
+	n = spare_frames(vm, actor, run.pages);
+	if (!n)
+		return AHEAD_DRY;
+	if (n < run.pages)
+		run = measure(job, b, low, high, room, n);
+	set_up(fill, vm, r, b, job);
+	claim_run(vm, actor, job, &run, fill);
+	fill_note_intent(actor, r, fill->intended, run.pages);
+	job_skip(job, run.steps);
+	job->most -= run.pages;
+	if (!job->most)
+		job->count = 0;
+	return AHEAD_CLAIMED;
+}
+
+/*
+ * Takes the job over addresses where there is nothing to read: to `to` or the
+ * first page beyond, in either direction.
+ */
+static void job_skip_to(struct ahead_job *job, gaddr_t to)
+{
+	uint64_t step = pages_to_bytes(
+		(uint64_t)(job->stride < 0 ? -job->stride : job->stride));
+	uint64_t far = job->stride < 0 ? job->addr - to : to - job->addr;
+
+	job_skip(job, MIN(job->count, MAX((far + step - 1) / step, 1u)));
+}
+
+/* Where the job may go on when there is no block or no region at its page. */
+static gaddr_t beyond_hole(struct vvm *vm, const struct ahead_job *job)
+{
+	gaddr_t base = block_floor(job->addr), next = base + BLOCK_BYTES;
+	struct region *r;
+	struct block *b;
+
+	if (job->stride < 0)
+		return base ? base - PAGE_BYTES : 0;
+	if (!pt_find(&vm->pt, job->addr)) {
+		b = pt_next(&vm->pt, job->addr, GUEST_END);
+		return b ? b->base : GUEST_END;
+	}
+	r = regions_next_guest(&vm->regions, job->addr);
+	return r ? MIN(MAX(r->start, job->addr), next) : next;
+}
+
+enum ahead_result ahead_claim(struct vvm *vm, struct vvm_stat_actor *actor,
+			      struct ahead_job *job, struct fill *fill)
+{
+	enum ahead_result result = AHEAD_NOTHING;
+	struct region *r;
+	struct block *b;
+
+	if (job->addr >= GUEST_END) /* a backward stream at address 0, too */
+		job->count = 0;
+	if (!job->count)
+		return AHEAD_NOTHING;
+	rwlock_read(&vm->lock);
+	r = regions_at_guest(&vm->regions, job->addr);
+	b = r ? pt_find(&vm->pt, job->addr) : NULL;
+	if (b) {
+		lock_take(&b->lock);
+		result = claim_in_block(vm, actor, r, b, job, fill);
+		lock_drop(&b->lock);
+	} else {
+		job_skip_to(job, beyond_hole(vm, job));
+	}
+	rwlock_end_read(&vm->lock);
+	return result;
+}
+
+/* How many pages of b from i on are FRESH, up to `high`. */
+static unsigned fresh_run(const struct block *b, unsigned i, unsigned high)
+{
+	unsigned n = 0;
+
+	while (i + n < high && pte_state(b->pte[i + n]) == PAGE_FRESH)
+		n++;
+	return n;
+}
+
+/* Fills n FRESH pages of b with zeros; returns how many. => block lock held. */
+static unsigned put_zeros(struct vvm *vm, struct vvm_stat_actor *actor,
+			  struct block *b, unsigned i, int uffd, haddr_t host,
+			  unsigned n)
+{
+	unsigned k, done;
+	uint64_t got = 0;
+
+	os_uffd_zero(uffd, host, pages_to_bytes(n), &got);
+	done = (unsigned)(got >> PAGE_SHIFT);
+	for (k = i; k < i + done; k++) {
+		space_move(vm, actor, b, k, PAGE_DIRTY, 0);
+		fill_admit(vm, b, k, false);
+	}
+	space_give_frames(vm, actor, n - done);
+	stat_add(actor, VVM_STAT_zero_ahead_pages, done);
+	return done;
+}
+
+/* The part of ahead_zeros() that lies in the first block. */
+static unsigned zeros_in_block(struct vvm *vm, struct vvm_stat_actor *actor,
+			       haddr_t host, unsigned count)
+{
+	unsigned i, n = 0, low, high;
+	struct region *r;
+	struct block *b;
+	gaddr_t addr;
+
+	rwlock_read(&vm->lock);
+	r = regions_at_host(&vm->regions, host);
+	if (r && (r->prot & VVM_WRITE)) {
+		addr = region_to_guest(r, host);
+		i = page_index(addr);
+		b = space_lock_block(vm, addr);
+		if (b) {
+			run_limits(r, b, i, &low, &high);
+			n = fresh_run(b, i, MIN(high, i + count));
+			n = spare_frames(vm, actor, n);
+			if (n)
+				n = put_zeros(vm, actor, b, i,
+					      space_uffd(vm, r, host), host, n);
+			lock_drop(&b->lock);
+		}
+	}
+	rwlock_end_read(&vm->lock);
+	return n;
+}
+
+unsigned ahead_zeros(struct vvm *vm, struct vvm_stat_actor *actor,
+		     haddr_t host, unsigned count)
+{
+	unsigned n, done = 0;
+
+	do {
+		n = zeros_in_block(vm, actor, host + pages_to_bytes(done),
+				   count - done);
+		done += n;
+	} while (n && done < count);
+	return done;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ahead.h - which pages of what shall be read ahead can be read now, and
+ * claiming them.
+ */
+#ifndef VVM_AHEAD_H
+#define VVM_AHEAD_H
+
+#include "fill.h"
+
+/* Pages to be read ahead: count of them, stride apart. */
+struct ahead_job {
+	gaddr_t addr;	/* of the next one */
+	int64_t stride; /* pages, not 0 */
+	uint64_t count; /* 0: done */
+	uint64_t most;	/* of them to be read, the others being there, not 0 */
+	bool trigger;	/* the next page to be claimed is a trigger: parked */
+	bool map;	/* the pages shall be mapped when they are installed */
+};
+
+enum ahead_result {
+	AHEAD_CLAIMED, /* fill is to be read */
+	AHEAD_NOTHING, /* none in this block, or no more at all */
+	AHEAD_DRY,     /* there is one, but no frame to spare */
+};
+
+/*
+ * Claims the next pages of the job that one read can bring: swapped out, of
+ * one block, with slots in a row but for gaps that are cheaper read than left
+ * out. The job shrinks by what was claimed or needs no reading. => nothing
+ * locked; fill->io.buf, index and room set.
+ */
+enum ahead_result ahead_claim(struct vvm *vm, struct vvm_stat_actor *actor,
+			      struct ahead_job *job, struct fill *fill);
+
+/*
+ * Fills up to `count` pages from host on with zeros, DIRTY and mapped, as far
+ * as they are FRESH, writable, and frames can be spared. Returns how many. => nothing locked.
+ */
+unsigned ahead_zeros(struct vvm *vm, struct vvm_stat_actor *actor,
+		     haddr_t host, unsigned count);
+
+#endif

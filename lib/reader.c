@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * reader.c - reading ahead, by a thread that has other things to do.
+ *
+ *	job --> claim --> read --> arrived --> install, a few pages a turn
+ *	  ^       |
+ *	  +-------+ until nothing of it is left, or no buffer is idle
+ *
+ * A handler has one reader and calls it in each round of its loop. In thread
+ * mode the jobs are those of the streams that it serves; in inline mode, where
+ * nobody else could complete a read, the one handler thread reads for all.
+ * Jobs of streams go before those of WILLNEED, which nobody waits for.
+ *
+ * A read that has arrived is installed INSTALL_PAGES at a time, 50 us, and in
+ * between the handler looks for fault events: those of other threads do not
+ * wait for the whole, and the stream may go on with the first pages.
+ *
+ * Without a frame to spare the first job waits, for RETRY_US at a time (there
+ * is no wake-up for readahead: a frame that comes free is a fault's), and is
+ * forgotten after DRY_US. It is advice.
+ *
+ * Buffers. Reads of 256 KiB, several in flight, from buffers in huge pages:
+ * the disk here takes 4 KiB pages that do not adjoin in physical memory as
+ * segments of their own, and that costs it half its speed. Read with O_DIRECT
+ * and 1 MiB in flight, 4 KiB pages and huge ones, pages/s:
+ *
+ *				4 KiB	huge
+ *	64 KiB, 4 in flight	186k	188k
+ *	256 KiB, 4 in flight	291k	506k
+ *	512 KiB, 2 in flight	245k	536k
+ *	1 MiB, 1 in flight	256k	549k
+ *
+ * The last one used goes first, so that what nobody needs is not touched.
+ */
+#include "reader.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define READ_PAGES    64 /* 256 KiB */
+#define INSTALL_PAGES 32
+#define RETRY_US      500
+#define DRY_US	      20000
+#define HUGE_BYTES    ((uint64_t)2 << 20)
+
+/* ---- jobs ---- */
+
+static bool queue_add(struct reader_queue *q, const struct ahead_job *job)
+{
+	if (q->count == q->size)
+		return false;
+	q->job[q->count++] = *job;
+	return true;
+}
+
+static void queue_shift(struct reader_queue *q)
+{
+	memmove(q->job, q->job + 1, --q->count * sizeof(*q->job));
+}
+
+bool reader_ask(struct reader *rd, const struct ahead_job *job, bool stream)
+{
+	bool queued;
+
+	if (!rd->reads)
+		return false;
+	lock_take(&rd->lock);
+	queued = queue_add(stream ? &rd->streams : &rd->willneed, job);
+	lock_drop(&rd->lock);
+	return queued;
+}
+
+/* The job to go on with; NULL: none. Only the owner takes jobs away. */
+static struct reader_queue *next_queue(struct reader *rd)
+{
+	struct reader_queue *q = NULL;
+
+	lock_take(&rd->lock);
+	if (rd->streams.count)
+		q = &rd->streams;
+	else if (rd->willneed.count)
+		q = &rd->willneed;
+	lock_drop(&rd->lock);
+	return q;
+}
+
+/* The first job is done or not worth waiting for. */
+static void next_job(struct reader *rd, struct reader_queue *q)
+{
+	lock_take(&rd->lock);
+	queue_shift(q);
+	lock_drop(&rd->lock);
+	rd->dry_us = 0;
+}
+
+/* ---- reads ---- */
+
+static void fill_give(struct reader_fill *rf)
+{
+	list_insert(rf->reader->idle.next, &rf->link); /* used next */
+}
+
+static void arrived(struct io *io, int result)
+{
+	struct reader_fill *rf = container_of(io, struct reader_fill, fill.io);
+
+	fill_arrived(&rf->fill, rf->reader->actor, result);
+	list_insert(&rf->reader->arrived, &rf->link);
+}
+
+/* Starts the next read of the first job of q. */
+static enum ahead_result read_next(struct reader *rd, struct reader_queue *q)
+{
+	struct reader_fill *rf = list_entry(rd->idle.next, struct reader_fill,
+					    link);
+	enum ahead_result result;
+
+	result = ahead_claim(rd->vm, rd->actor, &q->job[0], &rf->fill);
+	if (result != AHEAD_CLAIMED)
+		return result;
+	list_remove(&rf->link);
+	rd->dry_us = 0;
+	rf->fill.start_ns = os_now_ns();
+	rd->vm->swap->ops->read(rd->vm->swap, rd->ring, &rf->fill.io);
+	return result;
+}
+
+/* Starts reads. As reader_work(). */
+static int64_t start_reads(struct reader *rd)
+{
+	struct reader_queue *q;
+	uint64_t now_us;
+
+	while (!list_empty(&rd->idle) && (q = next_queue(rd))) {
+		if (read_next(rd, q) == AHEAD_DRY) {
+			now_us = os_now_us();
+			if (!rd->dry_us)
+				rd->dry_us = now_us;
+			if (now_us - rd->dry_us < DRY_US)
+				return RETRY_US;
+			q->job[0].count = 0;
+		}
+		if (!q->job[0].count)
+			next_job(rd, q);
+	}
+	return -1;
+}
+
+static void install_some(struct reader *rd)
+{
+	struct reader_fill *rf;
+
+	if (list_empty(&rd->arrived))
+		return;
+	rf = list_entry(rd->arrived.next, struct reader_fill, link);
+	if (fill_install_some(&rf->fill, rd->actor, INSTALL_PAGES)) {
+		list_remove(&rf->link);
+		fill_give(rf);
+	}
+}
+
+int64_t reader_work(struct reader *rd)
+{
+	int64_t wait_us;
+
+	if (!rd->reads)
+		return -1;
+	install_some(rd);
+	wait_us = start_reads(rd);
+	return list_empty(&rd->arrived) ? wait_us : 0;
+}
+
+/* ---- construction ---- */
+
+/* The buffers, in huge pages if they fill some. */
+static int map_buffers(struct reader *rd, char **at)
+{
+	uint64_t bytes = pages_to_bytes((uint64_t)rd->reads * rd->room);
+	haddr_t start;
+	int rc;
+
+	rd->buffers_bytes = bytes < HUGE_BYTES ? bytes : bytes + HUGE_BYTES;
+	rc = os_map_anon(rd->buffers_bytes, &rd->buffers);
+	if (rc < 0)
+		return rc;
+	start = (haddr_t)(uintptr_t)rd->buffers;
+	if (bytes >= HUGE_BYTES) {
+		start = (start + HUGE_BYTES - 1) & ~(HUGE_BYTES - 1);
+		os_advise(start, bytes & ~(HUGE_BYTES - 1), OS_ADV_HUGEPAGE);
+	}
+	*at = (char *)(uintptr_t)start;
+	return 0;
+}
+
+static void init_fills(struct reader *rd, char *at)
+{
+	unsigned i;
+
+	for (i = 0; i < rd->reads; i++) {
+		struct reader_fill *rf = &rd->fills[i];
+
+		rf->reader = rd;
+		rf->fill.room = rd->room;
+		rf->fill.index = rd->indices + (size_t)i * rd->room;
+		rf->fill.io.done = arrived;
+		rf->fill.io.buf = at + pages_to_bytes((uint64_t)i * rd->room);
+		list_insert(&rd->idle, &rf->link);
+	}
+}
+
+int reader_init(struct reader *rd, struct vvm *vm,
+		struct vvm_stat_actor *actor, struct ring *ring,
+		uint64_t share_pages)
+{
+	char *at = NULL;
+	int rc;
+
+	rd->vm = vm;
+	rd->actor = actor;
+	rd->ring = ring;
+	list_init(&rd->idle);
+	list_init(&rd->arrived);
+	lock_init(&rd->lock, LOCK_MISC);
+	rd->streams = (struct reader_queue){.job = rd->jobs,
+					    .size = READER_JOBS};
+	rd->willneed = (struct reader_queue){.job = rd->needs,
+					     .size = READER_WILLNEED};
+	rd->room = (unsigned)MIN(share_pages / 2, (uint64_t)READ_PAGES);
+	if (!vm->conf.readahead_max_pages || !rd->room)
+		return 0;
+	rd->reads = (unsigned)MIN(share_pages / rd->room,
+				  (uint64_t)READER_READS);
+	rd->indices = calloc((size_t)rd->reads * rd->room,
+			     sizeof(*rd->indices));
+	if (!rd->indices)
+		return -ENOMEM;
+	rc = map_buffers(rd, &at);
+	if (rc == 0)
+		init_fills(rd, at);
+	return rc;
+}
+
+void reader_fini(struct reader *rd)
+{
+	if (rd->buffers)
+		os_unmap((haddr_t)(uintptr_t)rd->buffers, rd->buffers_bytes);
+	free(rd->indices);
+	rd->buffers = NULL;
+	rd->indices = NULL;
+}
