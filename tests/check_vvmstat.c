@@ -444,6 +444,46 @@ START_TEST(several_processes_are_listed)
 }
 END_TEST
 
+/* Under -e a process of another program appears; needs userfaultfd. */
+static bool can_page(void)
+{
+	int status = run("--doctor --swap /dev/null");
+
+	return !strstr(out, "cannot open spaces") && status >= 0;
+}
+
+START_TEST(program_is_started_and_followed)
+{
+	if (!can_page())
+		return;
+	ck_assert_int_eq(run("--json 0.05 -e sh -c 'sleep 0.2; exec true'"), 0);
+	ck_assert_uint_ge(lines(out), 2);
+	assert_contains(out, "\"command\":\"sh\"");
+	ck_assert_double_eq(number(out, "spaces"), 1);
+	/* It waits for the program, and the options are the program's. */
+	ck_assert_int_eq(run("-n 0.01 1 -e sh -c 'sleep 0.2; echo \"$@\"' x "
+			     "-l -p 1 5"),
+			 0);
+	ck_assert_uint_eq(lines(out), 4);
+	assert_contains(out, "\n-l -p 1 5\n");
+}
+END_TEST
+
+START_TEST(program_that_fails)
+{
+	if (!can_page())
+		return;
+	ck_assert_int_eq(run("0.05 -e sh -c 'sleep 0.1; exit 7'"), 3);
+	assert_contains(err, "status 7");
+	ck_assert_int_eq(run("0.05 -e sh -c 'sleep 0.1; kill -9 $$'"), 3);
+	assert_contains(err, "signal 9");
+	ck_assert_int_eq(run("-e /nonexistent/program"), 2);
+	ck_assert_int_eq(run("-p 1 -e true"), 1);
+	ck_assert_int_eq(run("-l -e true"), 1);
+	ck_assert_int_eq(run("-e"), 1);
+}
+END_TEST
+
 /* ---- damaged and hostile segments ---- */
 
 static struct vvm_stat_segment *bad;
@@ -794,6 +834,8 @@ int main(void)
 	tcase_add_test(tc, target_that_ends_while_watched);
 	tcase_add_test(tc, file_cut_while_watched);
 	tcase_add_test(tc, several_processes_are_listed);
+	tcase_add_test(tc, program_is_started_and_followed);
+	tcase_add_test(tc, program_that_fails);
 
 	tc = new_case(s, "hostile segments", setup_bad, teardown_bad);
 	tcase_add_test(tc, truncated);

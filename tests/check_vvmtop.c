@@ -169,7 +169,28 @@ START_TEST(map_shares_mixed_cells)
 	ck_assert_int_eq(run("--dir %s -m --region 7f0000001000", dir), 0);
 	assert_contains(out, "1 cell 8.0K ");
 	ck_assert_int_eq(run("--dir %s -m --region nobody", dir), 0);
-	assert_contains(out, "no region");
+	assert_contains(out, "no such region");
+}
+END_TEST
+
+/* Of a huge region only the parts that were touched are shown. */
+START_TEST(map_of_a_sparse_region)
+{
+	struct vvm_stat_block *far;
+
+	publish_region(REGION_START + (1ull << 38), 1ull << 37, "sparse");
+	ck_assert_int_eq(run("--dir %s -m --region sparse", dir), 0);
+	assert_contains(out, "nothing of it was touched");
+	far = stat_block_take(&st, REGION_START + (1ull << 38) + (1ull << 36));
+	set_pages(far, 0, 512, VVM_STAT_PAGE_DIRTY);
+	ck_assert_int_eq(run("--dir %s -m --region sparse", dir), 0);
+	assert_contains(out, "7f5000000000 dddddddd");
+	assert_contains(out, "1 cell 4.0K ");
+	assert_contains(out, ". fresh 128G ");
+	ck_assert_ptr_null(strstr(out, "7f0000000000"));
+	ck_assert_int_eq(run("--dir %s -m", dir), 0);
+	assert_contains(out, "7f0000000000 ");
+	assert_contains(out, "7f5000000000 ");
 }
 END_TEST
 
@@ -183,7 +204,7 @@ START_TEST(map_of_many_regions)
 			       "small");
 	ck_assert_int_eq(run("--dir %s -m", dir), 0);
 	ck_assert_uint_le(lines(out), 24);
-	assert_contains(out, "small regions not shown");
+	assert_contains(out, "small parts not shown");
 	assert_contains(out, "7f0000000000 ");
 	ck_assert_int_eq(run("--dir %s -r", dir), 0);
 	ck_assert_uint_eq(lines(out), 502);
@@ -652,6 +673,7 @@ int main(void)
 	tcase_add_test(tc, regions_as_json);
 	tcase_add_test(tc, map_shows_every_state);
 	tcase_add_test(tc, map_shares_mixed_cells);
+	tcase_add_test(tc, map_of_a_sparse_region);
 	tcase_add_test(tc, map_of_many_regions);
 	tcase_add_test(tc, map_as_png);
 	tcase_add_test(tc, heat_ranks_blocks);

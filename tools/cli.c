@@ -2,7 +2,8 @@
 /*
  * cli.c - vvmstat's command line.
  *
- * Options and operands may come in any order, as with vmstat. Combinations
+ * Options and operands may come in any order, as with vmstat, but -e takes
+ * the rest of the line: what follows are its program's arguments. Combinations
  * that make no sense are errors, not a guess: at most one view, at most one
  * form of output, and an interval only where something is repeated.
  */
@@ -14,6 +15,9 @@
 #include <string.h>
 #include <vvm.h>
 #include "tool.h"
+
+/* One more than there may be. */
+#define OPERANDS_MAX 3
 
 /* Long options without a letter. */
 enum {
@@ -32,6 +36,7 @@ enum {
 
 static const char help[] =
 	"usage: vvmstat [options] [-p PID] [interval [count]]\n"
+	"       vvmstat [options] [interval [count]] -e PROGRAM [ARGS...]\n"
 	"       vvmstat -T | -H | -r | -m | --heat [-p PID] [interval [count]]\n"
 	"       vvmstat -l | -s | --openmetrics [-p PID]\n"
 	"       vvmstat --trace[=FILTER] [-p PID] [seconds [faults]]\n"
@@ -42,6 +47,7 @@ static const char help[] =
 	"\n"
 	"Which process:\n"
 	"  -p PID        this one; default: the only one that there is\n"
+	"  -e PROGRAM ARGS...  start this one under vvmrun(1)\n"
 	"      --dir DIR    look for segments there instead of " VVM_STAT_DIR
 	"\n"
 	"What:\n"
@@ -260,7 +266,7 @@ static bool repeats(enum action action)
 	       action != ACTION_OPENMETRICS && action != ACTION_DOCTOR;
 }
 
-/* interval and count, behind the options. */
+/* interval and count. */
 static void take_operands(struct options *o, int n, char **arg)
 {
 	if (n > 2 || (n > 0 && !repeats(o->action))) {
@@ -268,10 +274,13 @@ static void take_operands(struct options *o, int n, char **arg)
 			  arg[repeats(o->action) ? 2 : 0]);
 		usage();
 	}
-	o->count = n > 0 || o->action == ACTION_TRACE ? UINT64_MAX : 1;
+	o->count = n > 0 || o->program || o->action == ACTION_TRACE ? UINT64_MAX
+								    : 1;
 	if (n > 0)
 		o->interval_s = tool_real("interval", arg[0], 0.01, 1e6);
-	o->view.repeats = n > 0;
+	else if (o->program)
+		o->interval_s = 1;
+	o->view.repeats = o->interval_s > 0;
 	if (n > 1)
 		o->count = tool_number("count", arg[1], 1, UINT64_MAX);
 }
@@ -280,6 +289,9 @@ static void check(const struct options *o)
 {
 	bool text = o->view.output.form == OUTPUT_TEXT;
 
+	if (o->program && (o->pid || !repeats(o->action)))
+		tool_die(TOOL_USAGE, "-e does not go with -p, nor with a view "
+				     "of one moment");
 	if (o->interval_s == 0 && o->skip_first)
 		tool_die(TOOL_USAGE, "-y needs an interval");
 	if ((o->view.region || o->view.png_path) && o->action != ACTION_MAP)
@@ -293,14 +305,27 @@ static void check(const struct options *o)
 
 void cli_parse(struct options *o, int argc, char **argv)
 {
-	int option;
+	char *operand[OPERANDS_MAX];
+	int option, n = 0;
 
 	memset(o, 0, sizeof(*o));
 	o->dir = VVM_STAT_DIR;
 	view_environment(&o->view);
-	while ((option = getopt_long(argc, argv, "p:lsTHrmwyntzo:S:V", longs,
-				     NULL)) != -1)
-		take_option(o, option, optarg);
-	take_operands(o, argc - optind, argv + optind);
+	/* "-": operands come as option 1, so that -e may end the list. */
+	while (!o->program &&
+	       (option = getopt_long(argc, argv, "-p:e:lsTHrmwyntzo:S:V", longs,
+				     NULL)) != -1) {
+		if (option == 1 && n < OPERANDS_MAX) {
+			operand[n++] = optarg;
+		} else if (option == 'e') {
+			o->program = argv + optind - 1;
+			o->program[0] = optarg;
+		} else if (option != 1) {
+			take_option(o, option, optarg);
+		}
+	}
+	for (; !o->program && optind < argc && n < OPERANDS_MAX; optind++)
+		operand[n++] = argv[optind];
+	take_operands(o, n, operand);
 	check(o);
 }

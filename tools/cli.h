@@ -30,6 +30,7 @@ struct options {
 	const char *dir;
 	const char *swap_path;
 	int pid;	   /* 0: not given */
+	char **program;	   /* of -e, with its arguments; or NULL */
 	double interval_s; /* 0: one row only */
 	uint64_t count;	   /* rows */
 };

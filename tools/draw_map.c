@@ -55,7 +55,7 @@ static void draw_legend(const struct area *a, const struct map *m)
 	at = canvas_text(a->canvas, row, at, PAINT_DIM, "1 cell %s  ", text);
 	if (m->left_out)
 		at = canvas_text(a->canvas, row, at, PAINT_WARN,
-				 "%u small regions not shown  ", m->left_out);
+				 "%u small parts not shown  ", m->left_out);
 	for (i = PAGE_FRESH; i < PAGE_STATES; i++) {
 		if (!m->pages[i] && i > PAGE_DIRTY)
 			continue;
@@ -73,7 +73,8 @@ void draw_map(const struct area *a, const struct layout *l, const char *wanted)
 	struct map m;
 
 	if (a->rows < 2 || map_make(&m, l, wanted, columns, a->rows - 1)) {
-		canvas_text(a->canvas, a->first, 0, PAINT_DIM, "no region");
+		canvas_text(a->canvas, a->first, 0, PAINT_DIM,
+			    "no such region, or nothing of it was touched");
 		return;
 	}
 	for (i = 0; i < m.lines; i++) {
@@ -130,8 +131,8 @@ static void picture_line(struct png *p, unsigned y, const struct map *m,
 	char text[16];
 	unsigned i;
 
-	/* A label on each tenth line of a region: there is room for those. */
-	if ((l->from - l->region->start) /
+	/* A label on each tenth line of an extent: there is room for those. */
+	if ((l->from - l->extent) /
 		    (m->cell_pages * VVM_STAT_PAGE_BYTES * m->columns) % 10 ==
 	    0) {
 		snprintf(text, sizeof(text), "%012llx",
@@ -143,10 +144,10 @@ static void picture_line(struct png *p, unsigned y, const struct map *m,
 			      m->state[line * m->columns + i]);
 }
 
-/* A gap above each region but the first, so that labels do not overlap. */
+/* A gap above each extent but the first, so that labels do not overlap. */
 static unsigned line_y(const struct map *m, unsigned line, unsigned y)
 {
-	if (line > 0 && m->line[line].region != m->line[line - 1].region)
+	if (line > 0 && m->line[line].extent != m->line[line - 1].extent)
 		return y + CELL + TEXT_LINE;
 	return line > 0 ? y + CELL : y;
 }
@@ -164,7 +165,7 @@ int map_picture(struct png *p, const struct layout *l, const char *wanted,
 	for (i = 0; i < PAGE_STATES; i++)
 		palette[i] = looks[i].rgb;
 	error = png_new(p, PICTURE_WIDTH,
-			y + m.lines * CELL + m.regions * TEXT_LINE + MARGIN,
+			y + m.lines * CELL + m.extents * TEXT_LINE + MARGIN,
 			palette);
 	if (!error) {
 		png_text(p, MARGIN, MARGIN, WHITE, title);

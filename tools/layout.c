@@ -195,6 +195,11 @@ const struct layout_region *layout_old_region(const struct layout *old,
 /* ------------------------------------------------------------------ */
 /* Counting								*/
 
+size_t layout_first_block(const struct layout *l, const struct layout_region *r)
+{
+	return lower_bound(l, r->space, r->start & ~(BLOCK_BYTES - 1));
+}
+
 void layout_count(const struct layout *l, const struct layout_region *r,
 		  uint64_t from, uint64_t to, uint64_t counts[PAGE_STATES])
 {

@@ -69,6 +69,10 @@ const struct layout_region *layout_find(const struct layout *l, unsigned space,
 void layout_count(const struct layout *l, const struct layout_region *r,
 		  uint64_t from, uint64_t to, uint64_t counts[PAGE_STATES]);
 
+/* The first block that reaches into the region; l->blocks: none behind it. */
+size_t layout_first_block(const struct layout *l,
+			  const struct layout_region *r);
+
 /* Pages that hold a frame. */
 uint64_t layout_resident(const uint64_t counts[PAGE_STATES]);
 uint64_t layout_pages(const struct layout_region *r);

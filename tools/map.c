@@ -2,10 +2,12 @@
 /*
  * map.c - which pages share a cell, and what colour it gets.
  *
- * Every region begins on a line of its own, and all cells stand for the same
- * number of pages: the smallest power of two with which everything fits. When
- * there are more regions than lines, the smallest are left out; they are
- * counted, so that a view can say so.
+ * What is shown are *extents*: regions, cut where nothing was touched for more
+ * than GAP_BYTES. A heap may map far more addresses than it will ever use, and
+ * a map of those would be one grey field. Every extent begins on a line of its
+ * own, and all cells stand for the same number of pages: the smallest power of
+ * two with which everything fits. When there are more extents than lines, the
+ * smallest are left out; they are counted, so that a view can say so.
  *
  * A cell whose pages are of one state has that state. Others are dithered:
  * each cell has a threshold, evenly spread over its neighbours (multiples of
@@ -23,6 +25,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BLOCK_BYTES ((uint64_t)VVM_STAT_BLOCK_PAGES * VVM_STAT_PAGE_BYTES)
+#define GAP_BYTES   (32 * BLOCK_BYTES)
+
 static bool is_wanted(const struct layout_region *r, const char *wanted)
 {
 	char *end;
@@ -34,13 +39,66 @@ static bool is_wanted(const struct layout_region *r, const char *wanted)
 	return !*end && address >= r->start && address < r->end;
 }
 
-/* Lines that a region takes. */
-static uint64_t lines_of(const struct layout_region *r, uint64_t cell_pages,
-			 unsigned columns)
-{
-	uint64_t line_pages = cell_pages * columns;
+/* A part of a region that is worth showing. */
+struct extent {
+	const struct layout_region *region;
+	uint64_t start, end;
+};
 
-	return (layout_pages(r) + line_pages - 1) / line_pages;
+struct extents {
+	struct extent *item;
+	size_t count, room;
+	bool failed; /* out of memory */
+};
+
+static uint64_t extent_pages(const struct extent *e)
+{
+	return (e->end - e->start) / VVM_STAT_PAGE_BYTES;
+}
+
+static void add_extent(struct extents *list, const struct layout_region *r,
+		       uint64_t start, uint64_t end)
+{
+	struct extent *grown;
+
+	if (list->count == list->room) {
+		list->room = 2 * list->room + 16;
+		grown = realloc(list->item, list->room * sizeof(*grown));
+		list->failed = !grown;
+		if (!grown) {
+			list->room = list->count;
+			return;
+		}
+		list->item = grown;
+	}
+	list->item[list->count++] = (struct extent){r, start, end};
+}
+
+/*
+ * Cuts a region at its long untouched stretches. `block` is its first block
+ * of the layout, or a later one.
+ */
+static void cut_region(struct extents *list, const struct layout *l,
+		       const struct layout_region *r, size_t block)
+{
+	uint64_t start = r->start, end = r->start; /* of what is kept */
+
+	for (; block < l->blocks && !list->failed; block++) {
+		const struct layout_block *b = &l->block[block];
+
+		if (b->space != r->space || b->base >= r->end)
+			break;
+		if (b->base > end && b->base - end > GAP_BYTES) {
+			if (end > start)
+				add_extent(list, r, start, end);
+			start = b->base;
+		}
+		end = b->base + BLOCK_BYTES;
+	}
+	if (end > r->end || r->end - end <= GAP_BYTES)
+		end = r->end;
+	if (end > start)
+		add_extent(list, r, start, end);
 }
 
 static int compare_sizes(const void *a, const void *b)
@@ -50,48 +108,64 @@ static int compare_sizes(const void *a, const void *b)
 	return (x < y) - (x > y);
 }
 
-/*
- * Chooses up to `lines` regions, the largest; NULL-terminated, by address.
- * NULL: out of memory.
- */
-static const struct layout_region **choose(struct map *m,
-					   const struct layout *l,
-					   const char *wanted, unsigned lines)
+/* Keeps the largest, at most `lines`, in their order. */
+static void keep_largest(struct map *m, struct extents *list, unsigned lines)
 {
-	const struct layout_region **chosen;
 	uint64_t *sizes, least;
-	size_t i, n = 0, kept = 0;
+	size_t i, kept = 0;
 
-	chosen = calloc(l->regions + 1, sizeof(*chosen));
-	sizes = calloc(l->regions + 1, sizeof(*sizes));
-	for (i = 0; chosen && sizes && i < l->regions; i++)
-		if (is_wanted(&l->region[i], wanted)) {
-			sizes[n] = layout_pages(&l->region[i]);
-			chosen[n++] = &l->region[i];
-		}
-	if (chosen && sizes && n > lines) {
-		qsort(sizes, n, sizeof(*sizes), compare_sizes);
-		least = sizes[lines - 1];
-		for (i = 0; i < n; i++)
-			if (layout_pages(chosen[i]) >= least && kept < lines)
-				chosen[kept++] = chosen[i];
-		chosen[kept] = NULL;
-		m->left_out = (unsigned)(n - kept);
-	}
+	if (list->count <= lines)
+		return;
+	sizes = calloc(list->count, sizeof(*sizes));
+	list->failed = !sizes;
+	if (!sizes)
+		return;
+	for (i = 0; i < list->count; i++)
+		sizes[i] = extent_pages(&list->item[i]);
+	qsort(sizes, list->count, sizeof(*sizes), compare_sizes);
+	least = sizes[lines - 1];
 	free(sizes);
-	m->regions = (unsigned)(n - m->left_out);
-	return chosen;
+	for (i = 0; i < list->count && kept < lines; i++)
+		if (extent_pages(&list->item[i]) >= least)
+			list->item[kept++] = list->item[i];
+	m->left_out = (unsigned)(list->count - kept);
+	list->count = kept;
+}
+
+/* What is shown of the wanted regions; counts their pages. */
+static void choose(struct map *m, struct extents *list, const struct layout *l,
+		   const char *wanted, unsigned lines)
+{
+	size_t i;
+	unsigned k;
+
+	for (i = 0; i < l->regions && !list->failed; i++) {
+		const struct layout_region *r = &l->region[i];
+
+		if (!is_wanted(r, wanted))
+			continue;
+		cut_region(list, l, r, layout_first_block(l, r));
+		for (k = 0; k < PAGE_STATES; k++)
+			m->pages[k] += r->pages[k];
+	}
+	if (!list->failed)
+		keep_largest(m, list, lines);
+	m->extents = (unsigned)list->count;
 }
 
 /* The scale with which all of them fit. */
-static void fit(struct map *m, const struct layout_region **r, unsigned lines)
+static void fit(struct map *m, const struct extents *list, unsigned lines)
 {
 	uint64_t needed = (uint64_t)lines + 1;
-	unsigned i;
+	size_t i;
 
-	for (m->cell_pages = 1; needed > lines; m->cell_pages *= 2) {
-		for (needed = 0, i = 0; r[i] && needed <= lines; i++)
-			needed += lines_of(r[i], m->cell_pages, m->columns);
+	for (m->cell_pages = 1;; m->cell_pages *= 2) {
+		uint64_t line_pages = m->cell_pages * m->columns;
+
+		for (needed = 0, i = 0; i < list->count && needed <= lines; i++)
+			needed += (extent_pages(&list->item[i]) + line_pages -
+				   1) /
+				  line_pages;
 		if (needed <= lines)
 			break;
 	}
@@ -122,55 +196,64 @@ static enum page_state cell_state(const uint64_t counts[PAGE_STATES],
 	return i;
 }
 
-/* Fills the lines of one region; returns the line behind them. */
-static unsigned fill_region(struct map *m, const struct layout *l,
-			    const struct layout_region *r, unsigned line)
+/* Fills the lines of one extent; returns the line behind them. */
+static unsigned fill_extent(struct map *m, const struct layout *l,
+			    const struct extent *e, unsigned line)
 {
 	uint64_t cell_bytes = m->cell_pages * VVM_STAT_PAGE_BYTES;
-	uint64_t at = r->start, end;
+	uint64_t at = e->start, end;
 	unsigned i;
 
-	for (; at < r->end; line++) {
-		m->line[line] = (struct map_line){.region = r, .from = at};
-		for (i = 0; i < m->columns && at < r->end; i++, at = end) {
+	for (; at < e->end; line++) {
+		m->line[line] = (struct map_line){
+			.region = e->region, .extent = e->start, .from = at};
+		for (i = 0; i < m->columns && at < e->end; i++, at = end) {
 			uint64_t counts[PAGE_STATES] = {0};
 
-			end = r->end - at < cell_bytes ? r->end
+			end = e->end - at < cell_bytes ? e->end
 						       : at + cell_bytes;
-			layout_count(l, r, at, end, counts);
+			layout_count(l, e->region, at, end, counts);
 			m->state[line * m->columns + i] = (uint8_t)cell_state(
 				counts, (end - at) / VVM_STAT_PAGE_BYTES,
 				at / cell_bytes);
 		}
 		m->line[line].cells = i;
 	}
-	for (i = 0; i < PAGE_STATES; i++)
-		m->pages[i] += r->pages[i];
 	return line;
+}
+
+static int fill(struct map *m, const struct layout *l,
+		const struct extents *list)
+{
+	unsigned line = 0;
+	size_t i;
+
+	m->line = calloc(m->lines, sizeof(*m->line));
+	m->state = calloc(m->lines, m->columns);
+	if (!m->line || !m->state) {
+		map_free(m);
+		return -ENOMEM;
+	}
+	for (i = 0; i < list->count; i++)
+		line = fill_extent(m, l, &list->item[i], line);
+	return 0;
 }
 
 int map_make(struct map *m, const struct layout *l, const char *wanted,
 	     unsigned columns, unsigned lines)
 {
-	const struct layout_region **r;
-	unsigned i, line = 0;
+	struct extents list = {.count = 0};
+	int error;
 
 	*m = (struct map){.columns = columns};
-	r = choose(m, l, wanted, lines);
-	if (!r || !r[0]) {
-		free(r);
-		return r ? -ENOENT : -ENOMEM;
+	choose(m, &list, l, wanted, lines);
+	error = list.failed ? -ENOMEM : list.count ? 0 : -ENOENT;
+	if (!error) {
+		fit(m, &list, lines);
+		error = fill(m, l, &list);
 	}
-	fit(m, r, lines);
-	m->line = calloc(m->lines, sizeof(*m->line));
-	m->state = calloc(m->lines, columns);
-	for (i = 0; m->line && m->state && r[i]; i++)
-		line = fill_region(m, l, r[i], line);
-	free(r);
-	if (line)
-		return 0;
-	map_free(m);
-	return -ENOMEM;
+	free(list.item);
+	return error;
 }
 
 void map_free(struct map *m)

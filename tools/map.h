@@ -11,24 +11,25 @@
 
 struct map_line {
 	const struct layout_region *region;
-	uint64_t from; /* address of its first cell */
+	uint64_t extent; /* where the part of it begins that is shown */
+	uint64_t from;	 /* address of its first cell */
 	unsigned cells;
 };
 
 struct map {
 	unsigned columns;    /* cells of a whole line */
 	uint64_t cell_pages; /* a power of two */
-	unsigned lines, regions;
-	unsigned left_out; /* regions that found no room */
+	unsigned lines, extents;
+	unsigned left_out; /* extents that found no room */
 	struct map_line *line;
 	uint8_t *state;		     /* lines * columns, enum page_state */
-	uint64_t pages[PAGE_STATES]; /* of all its regions */
+	uint64_t pages[PAGE_STATES]; /* of all wanted regions */
 };
 
 /*
  * Maps the regions that `wanted` names (NULL or "": all; else a name, or an
  * address in hexadecimal) on at most so many lines. => columns, lines > 0.
- * 0, -ENOENT: there is no such region, -ENOMEM.
+ * 0, -ENOENT: there is no such region, or nothing of it was touched, -ENOMEM.
  */
 int map_make(struct map *m, const struct layout *l, const char *wanted,
 	     unsigned columns, unsigned lines);

@@ -268,7 +268,8 @@ static void save_picture(const struct view *v, const struct target *t,
 		error = png_save(&picture, v->png_path);
 		png_free(&picture);
 	} else if (error == -ENOENT) {
-		tool_die(TOOL_TARGET, "there is no such region");
+		tool_die(TOOL_TARGET, "no such region, or nothing of it was "
+				      "touched");
 	}
 	if (error)
 		tool_die(TOOL_FAILED, "%s: %s", v->png_path, strerror(-error));

@@ -32,14 +32,20 @@
 #include <unistd.h>
 #include "cli.h"
 #include "doctor.h"
+#include "launch.h"
 #include "openmetrics.h"
 #include "tool.h"
 #include "top.h"
 #include "view_trace.h"
 
-/* Results that did not reach their reader are a failure. */
-static int finish(int status)
+/*
+ * Waits for the program of -e. Results that did not reach their reader are a
+ * failure.
+ */
+static int finish(const struct options *o, int status)
 {
+	if (o->program && status != TOOL_FAILED)
+		status = launch_end(o->pid);
 	if (fflush(stdout) || ferror(stdout)) {
 		tool_warn("writing the output failed: %s", strerror(errno));
 		return TOOL_FAILED;
@@ -117,11 +123,23 @@ static void open_only(struct options *o, struct target *t)
 	free(pids);
 }
 
+/* Starts the program of -e and waits for its space. */
+static void open_launched(struct options *o, struct target *t)
+{
+	o->pid = launch(o->program, o->action == ACTION_TOP);
+	if (launch_attach(t, o->dir, o->pid))
+		return;
+	launch_end(o->pid);
+	tool_die(TOOL_TARGET, "%s had no paged memory", o->program[0]);
+}
+
 static void open_target(struct options *o, struct target *t)
 {
 	char reason[SEGMENT_REASON_BYTES];
 
-	if (!o->pid)
+	if (o->program)
+		open_launched(o, t);
+	else if (!o->pid)
 		open_only(o, t);
 	else if (target_open(t, o->dir, o->pid, reason))
 		tool_die(TOOL_TARGET, "%s", reason);
@@ -277,7 +295,8 @@ static int explain_end(struct options *o, struct target *t,
 		       const struct sample *first, const struct sample *now)
 {
 	if (event == TARGET_ENDED) {
-		tool_warn("process %d ended", t->pid);
+		if (!o->program)
+			tool_warn("process %d ended", t->pid);
 		return TOOL_ENDED;
 	}
 	if (event == TARGET_WOKEN && interrupts_signal(wake_fd) == SIGINT &&
@@ -363,18 +382,18 @@ int main(int argc, char **argv)
 	cli_parse(&o, argc, argv);
 	switch (o.action) {
 	case ACTION_LIST:
-		return finish(list(&o));
+		return finish(&o, list(&o));
 	case ACTION_TOTALS:
-		return finish(totals(&o));
+		return finish(&o, totals(&o));
 	case ACTION_OPENMETRICS:
-		return finish(openmetrics(&o));
+		return finish(&o, openmetrics(&o));
 	case ACTION_TRACE:
-		return finish(trace(&o));
+		return finish(&o, trace(&o));
 	case ACTION_DOCTOR:
-		return finish(doctor_run(o.swap_path, &o.view.output));
+		return finish(&o, doctor_run(o.swap_path, &o.view.output));
 	case ACTION_TOP:
-		return finish(top(&o));
+		return finish(&o, top(&o));
 	default:
-		return finish(series(&o));
+		return finish(&o, series(&o));
 	}
 }
