@@ -48,6 +48,7 @@ static const char help[] =
 	"Which process:\n"
 	"  -p PID        this one; default: the only one that there is\n"
 	"  -e PROGRAM ARGS...  start this one under vvmrun(1)\n"
+	"  -f FILE       a copy of a segment; several: one row for each\n"
 	"      --dir DIR    look for segments there instead of " VVM_STAT_DIR
 	"\n"
 	"What:\n"
@@ -245,6 +246,8 @@ static void take_option(struct options *o, int option, const char *arg)
 		return;
 	else if (option == 'p')
 		o->pid = (int)tool_number("-p", arg, 1, 1 << 30);
+	else if (option == 'f' && o->files < COPIES_MAX)
+		o->file[o->files++] = arg;
 	else if (option == OPT_REGION)
 		o->view.region = arg;
 	else if (option == OPT_PNG)
@@ -289,10 +292,15 @@ static void check(const struct options *o)
 {
 	bool text = o->view.output.form == OUTPUT_TEXT;
 
+	if (o->files && (o->pid || o->program || o->interval_s > 0 ||
+			 o->action == ACTION_TOP || o->action == ACTION_TRACE ||
+			 o->action == ACTION_LIST))
+		tool_die(TOOL_USAGE, "-f shows the past: no -p, -e, -l, -T, "
+				     "--trace nor interval");
 	if (o->program && (o->pid || !repeats(o->action)))
 		tool_die(TOOL_USAGE, "-e does not go with -p, nor with a view "
 				     "of one moment");
-	if (o->interval_s == 0 && o->skip_first)
+	if (o->interval_s == 0 && o->skip_first && o->files < 2)
 		tool_die(TOOL_USAGE, "-y needs an interval");
 	if ((o->view.region || o->view.png_path) && o->action != ACTION_MAP)
 		tool_die(TOOL_USAGE, "--region and --png belong to -m");
@@ -313,8 +321,8 @@ void cli_parse(struct options *o, int argc, char **argv)
 	view_environment(&o->view);
 	/* "-": operands come as option 1, so that -e may end the list. */
 	while (!o->program &&
-	       (option = getopt_long(argc, argv, "-p:e:lsTHrmwyntzo:S:V", longs,
-				     NULL)) != -1) {
+	       (option = getopt_long(argc, argv, "-p:e:f:lsTHrmwyntzo:S:V",
+				     longs, NULL)) != -1) {
 		if (option == 1 && n < OPERANDS_MAX) {
 			operand[n++] = optarg;
 		} else if (option == 'e') {

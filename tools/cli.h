@@ -8,6 +8,9 @@
 #include "trace.h"
 #include "view.h"
 
+/* Of -f. */
+#define COPIES_MAX 64
+
 enum action {
 	ACTION_ROWS,
 	ACTION_LIST,
@@ -29,7 +32,9 @@ struct options {
 	bool skip_first;
 	const char *dir;
 	const char *swap_path;
-	int pid;	   /* 0: not given */
+	int pid;		      /* 0: not given */
+	const char *file[COPIES_MAX]; /* of -f */
+	unsigned files;
 	char **program;	   /* of -e, with its arguments; or NULL */
 	double interval_s; /* 0: one row only */
 	uint64_t count;	   /* rows */

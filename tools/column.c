@@ -140,6 +140,8 @@ static double hit_pct(const struct row *r, const struct column *c)
 	double soft = soft_faults(r);
 
 	(void)c;
+	if (!r->delta->kernel_faults)
+		return NAN; /* of a copy they are not known */
 	return sample_pct(soft, soft + COUNT_OF(faults_swapin));
 }
 

@@ -168,15 +168,26 @@ static void put_histogram(FILE *out, const struct metric_source *s)
 	fprintf(out, "%" PRIu64 "\n", below);
 }
 
+static size_t most(size_t a, size_t b)
+{
+	return a > b ? a : b;
+}
+
 void openmetrics_print(FILE *out, const struct metric_source *source,
 		       unsigned sources)
 {
 	struct writer w = {out, source, sources};
+	size_t counters = 0, values = 0;
 	unsigned i;
 
-	for (i = 0; i < VVM_STAT_COUNTER_COUNT; i++)
+	/* What no process has is no family. */
+	for (i = 0; i < sources; i++) {
+		counters = most(counters, sample_counters(&source[i].now));
+		values = most(values, sample_values(&source[i].now));
+	}
+	for (i = 0; i < counters; i++)
 		put_counter(&w, i);
-	for (i = 0; i < VALUE_COUNT; i++)
+	for (i = 0; i < values; i++)
 		put_value(&w, i);
 	put_head(out, "kernel_faults", "counter", NULL,
 		 "page faults of the process, as the kernel counts them");

@@ -113,6 +113,22 @@ static void take_counts(uint64_t *from, const uint64_t *old, size_t n)
 		from[i] = from[i] > old[i] ? from[i] - old[i] : 0;
 }
 
+/* 0 is: not known. */
+static size_t least_known(size_t a, size_t b)
+{
+	return !a || (b && b < a) ? b : a;
+}
+
+size_t sample_counters(const struct sample *s)
+{
+	return s->counters ? s->counters : VVM_STAT_COUNTER_COUNT;
+}
+
+size_t sample_values(const struct sample *s)
+{
+	return s->values ? s->values : VALUE_COUNT;
+}
+
 void sample_add(struct sample *sum, const struct sample *part)
 {
 	unsigned i;
@@ -125,6 +141,8 @@ void sample_add(struct sample *sum, const struct sample *part)
 	for (i = 0; i < VVM_STAT_STAGE_COUNT; i++)
 		add_counts(sum->stage[i], part->stage[i],
 			   VVM_STAT_STAGE_BUCKETS);
+	sum->counters = least_known(sum->counters, part->counters);
+	sum->values = least_known(sum->values, part->values);
 	sum->spaces += part->spaces;
 	if (part->opened_unix_us &&
 	    (!sum->opened_unix_us ||

@@ -7,6 +7,7 @@
 #ifndef VVM_SAMPLE_H
 #define VVM_SAMPLE_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <vvm_stat.h>
 
@@ -24,6 +25,7 @@ struct sample {
 	uint64_t unix_us;	 /* CLOCK_REALTIME then */
 	uint64_t opened_unix_us; /* of the oldest space */
 	unsigned spaces;	 /* open ones */
+	size_t counters, values; /* that every space has; 0: no space yet */
 	int64_t counter[VVM_STAT_COUNTER_COUNT];
 	uint64_t value[VALUE_COUNT];
 	uint64_t latency[VVM_STAT_BUCKETS];
@@ -39,6 +41,10 @@ const char *sample_value_name(unsigned value);
 const char *sample_value_help(unsigned value);
 const char *sample_stage_name(unsigned stage);
 const char *sample_stage_help(unsigned stage);
+
+/* How many of our counters and values the library has, too. */
+size_t sample_counters(const struct sample *s);
+size_t sample_values(const struct sample *s);
 
 /* Adds one space's numbers to a process's. */
 void sample_add(struct sample *sum, const struct sample *part);

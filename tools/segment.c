@@ -36,6 +36,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdalign.h>
@@ -50,7 +51,7 @@
 /* Header and actors: 150 KB; 64 of today's actors are 240 KB. */
 #define COPY_BYTES_MAX	  ((size_t)16 << 20)
 #define SEGMENT_BYTES_MAX ((size_t)8 << 30) /* of address space */
-#define LIST_MAX	  4096		     /* counters, buckets, ... */
+#define LIST_MAX	  4096		    /* counters, buckets, ... */
 #define HEADER_BYTES	  offsetof(struct vvm_stat_segment, value)
 #define COUNTERS_OFFSET	  offsetof(struct vvm_stat_actor, counter)
 
@@ -168,7 +169,7 @@ static int check_file(int fd, int pid, struct segment *s, char *reason)
 		return fail(-errno, "%s", strerror(errno));
 	if (!S_ISREG(st.st_mode))
 		return fail(-EPROTO, "not a regular file");
-	if (st.st_uid != geteuid() &&
+	if (!s->recorded && st.st_uid != geteuid() &&
 	    (geteuid() != 0 || st.st_uid != process_uid(pid)))
 		return fail(-EACCES, "belongs to another user (uid %u)",
 			    (unsigned)st.st_uid);
@@ -178,6 +179,8 @@ static int check_file(int fd, int pid, struct segment *s, char *reason)
 		return fail(-EPROTO, "truncated: %lld bytes",
 			    (long long)st.st_size);
 	s->uid = st.st_uid;
+	s->recorded_unix_us = (uint64_t)st.st_mtim.tv_sec * 1000000 +
+			      (uint64_t)st.st_mtim.tv_nsec / 1000;
 	/* The tail of a larger file is not ours to look at. */
 	s->bytes = (uint64_t)st.st_size > SEGMENT_BYTES_MAX
 			   ? SEGMENT_BYTES_MAX
@@ -209,7 +212,8 @@ static bool is_held(const struct segment *s)
 {
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
-	return fcntl(s->fd, F_OFD_GETLK, &lock) || lock.l_type != F_UNLCK;
+	return s->recorded || fcntl(s->fd, F_OFD_GETLK, &lock) ||
+	       lock.l_type != F_UNLCK;
 }
 
 void segment_text(char *to, const char *from, size_t size)
@@ -232,6 +236,8 @@ static int check_identity(const struct vvm_stat_segment *h, struct segment *s,
 		return fail(-EPROTO,
 			    "segment version %u, this vvmstat reads %u",
 			    h->version, VVM_STAT_VERSION);
+	if (s->recorded && h->pid <= INT_MAX)
+		s->pid = h->pid;
 	if (h->pid != s->pid)
 		return fail(-EPROTO, "names process %llu inside",
 			    (unsigned long long)h->pid);
@@ -302,9 +308,8 @@ static int check_layout(const struct vvm_stat_segment *h, struct segment *s,
 		error = check_table(&h->rings, sizeof(struct vvm_stat_ring), s,
 				    &s->rings, "rings", reason);
 	if (!error)
-		error = check_table(&h->regions,
-				    sizeof(struct vvm_stat_region), s,
-				    &s->regions, "regions", reason);
+		error = check_table(&h->regions, sizeof(struct vvm_stat_region),
+				    s, &s->regions, "regions", reason);
 	if (!error)
 		error = check_table(&h->blocks, sizeof(struct vvm_stat_block),
 				    s, &s->blocks, "blocks", reason);
@@ -369,15 +374,9 @@ static int map_file(struct segment *s, char *reason)
 	return 0;
 }
 
-int segment_open(struct segment *s, const char *dir, const char *name,
-		 char reason[SEGMENT_REASON_BYTES])
+/* => the file is open and checked, unless error. */
+static int open_rest(struct segment *s, int error, char *reason)
 {
-	int error;
-
-	memset(s, 0, sizeof(*s));
-	s->fd = -1;
-	reason[0] = '\0';
-	error = open_file(s, dir, name, reason);
 	if (!error)
 		error = map_file(s, reason);
 	if (!error)
@@ -385,6 +384,27 @@ int segment_open(struct segment *s, const char *dir, const char *name,
 	if (error)
 		segment_close(s);
 	return error;
+}
+
+int segment_open(struct segment *s, const char *dir, const char *name,
+		 char reason[SEGMENT_REASON_BYTES])
+{
+	*s = (struct segment){.fd = -1};
+	reason[0] = '\0';
+	return open_rest(s, open_file(s, dir, name, reason), reason);
+}
+
+int segment_open_copy(struct segment *s, const char *path,
+		      char reason[SEGMENT_REASON_BYTES])
+{
+	int error;
+
+	*s = (struct segment){.fd = -1, .recorded = true};
+	reason[0] = '\0';
+	s->fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	error = s->fd < 0 ? fail(-errno, "%s", strerror(errno))
+			  : check_file(s->fd, 0, s, reason);
+	return open_rest(s, error, reason);
 }
 
 void segment_close(struct segment *s)
@@ -472,6 +492,8 @@ int segment_sample(struct segment *s, struct sample *out, bool *closed)
 	take_values(s, out);
 	out->opened_unix_us = s->opened_unix_us;
 	out->spaces = 1;
+	out->counters = at_most(s->counters, VVM_STAT_COUNTER_COUNT);
+	out->values = at_most(s->values, VALUE_COUNT);
 	*closed = h->closed != 0 || !is_held(s);
 	return 0;
 }

@@ -22,13 +22,15 @@ struct segment {
 	int fd;
 	const uint64_t *map; /* the file, read-only */
 	size_t bytes;	     /* of it, as far as it is mapped */
-	uint64_t *copy;	     /* header and actors when segment_sample() looked */
+	uint64_t *copy; /* header and actors when segment_sample() looked */
 	size_t copy_bytes;
 	/* From the header when it was opened; checked against bytes. */
 	struct segment_table actors, rings, regions, blocks;
 	size_t counters, values, buckets, stages, stage_buckets; /* writer's */
 	uint64_t pid, pid_start, opened_unix_us;
-	uid_t uid; /* owner of the file */
+	uid_t uid;		   /* owner of the file */
+	bool recorded;		   /* a copy: its process is of the past */
+	uint64_t recorded_unix_us; /* when */
 	char command[64];
 	char library_version[32];
 };
@@ -43,6 +45,12 @@ struct segment {
  */
 int segment_open(struct segment *s, const char *dir, const char *name,
 		 char reason[SEGMENT_REASON_BYTES]);
+/*
+ * The same with a copy of a segment that the user names. It is as old as its
+ * time of modification says, and need not be held by a process.
+ */
+int segment_open_copy(struct segment *s, const char *path,
+		      char reason[SEGMENT_REASON_BYTES]);
 void segment_close(struct segment *s);
 /*
  * Adds up the actors into *out (all of it is written but at_us) and says

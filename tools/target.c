@@ -173,20 +173,14 @@ static void read_spaces(struct target *t, struct sample *sum)
 	}
 }
 
-void target_sample(struct target *t, struct sample *out)
+/* What is not in a segment. */
+static void take_process(struct target *t, struct sample *out)
 {
-	char reason[SEGMENT_REASON_BYTES];
 	uint64_t kernel_faults;
 
-	/*
-	 * First the closed ones go: a new space takes the lowest number that
-	 * is free, and must not be mistaken for its predecessor.
-	 */
-	read_spaces(t, NULL);
-	find_spaces(t, reason);
-	*out = (struct sample){0};
-	read_spaces(t, out);
-	sample_add(out, &t->closed);
+	out->at_us = out->unix_us = t->recorded_unix_us;
+	if (t->recorded_unix_us)
+		return;
 	out->at_us = tool_now_us();
 	out->unix_us = tool_unix_us();
 	/* When the process is gone, its last number. */
@@ -195,6 +189,23 @@ void target_sample(struct target *t, struct sample *out)
 	if (kernel_faults)
 		t->kernel_faults = kernel_faults;
 	out->kernel_faults = t->kernel_faults;
+}
+
+void target_sample(struct target *t, struct sample *out)
+{
+	char reason[SEGMENT_REASON_BYTES];
+
+	/*
+	 * First the closed ones go: a new space takes the lowest number that
+	 * is free, and must not be mistaken for its predecessor.
+	 */
+	read_spaces(t, NULL);
+	if (!t->recorded_unix_us)
+		find_spaces(t, reason);
+	*out = (struct sample){0};
+	read_spaces(t, out);
+	sample_add(out, &t->closed);
+	take_process(t, out);
 	/* These are yes or no, not amounts: yes if it is so for all spaces. */
 	out->value[VALUE_io_uring] =
 		out->spaces && out->value[VALUE_io_uring] == out->spaces;
@@ -243,6 +254,30 @@ int target_open(struct target *t, const char *dir, int pid,
 	}
 	t->uid = t->space[0].segment.uid;
 	memcpy(t->command, t->space[0].segment.command, sizeof(t->command));
+	return 0;
+}
+
+int target_open_copy(struct target *t, const char *path,
+		     char reason[SEGMENT_REASON_BYTES])
+{
+	const struct segment *s;
+	int error;
+
+	*t = (struct target){.pidfd = -1};
+	t->space = calloc(1, sizeof(*t->space));
+	if (!t->space)
+		return -ENOMEM;
+	error = segment_open_copy(&t->space->segment, path, reason);
+	if (error) {
+		target_close(t);
+		return error;
+	}
+	s = &t->space->segment;
+	t->spaces = 1;
+	t->pid = (int)s->pid;
+	t->uid = s->uid;
+	t->recorded_unix_us = s->recorded_unix_us;
+	memcpy(t->command, s->command, sizeof(t->command));
 	return 0;
 }
 

@@ -22,8 +22,9 @@ struct target {
 	char command[64];
 	struct target_space *space; /* open ones */
 	unsigned spaces;
-	uint64_t kernel_faults; /* at the last look */
-	struct sample closed;	/* what spaces counted that are closed now */
+	uint64_t kernel_faults;	   /* at the last look */
+	uint64_t recorded_unix_us; /* of a copy, else 0 */
+	struct sample closed;	   /* what spaces counted that are closed now */
 };
 
 /*
@@ -32,6 +33,9 @@ struct target {
  */
 int target_open(struct target *t, const char *dir, int pid,
 		char reason[SEGMENT_REASON_BYTES]);
+/* The same with a copy of a segment: a process of the past. */
+int target_open_copy(struct target *t, const char *path,
+		     char reason[SEGMENT_REASON_BYTES]);
 void target_close(struct target *t);
 /*
  * The sum over all spaces that the process ever had open while we watched.

@@ -168,9 +168,9 @@ void view_record_values(struct record *r, const struct sample *now)
 {
 	unsigned i;
 
-	for (i = 0; i < VVM_STAT_COUNTER_COUNT; i++)
+	for (i = 0; i < sample_counters(now); i++)
 		record_int(r, sample_counter_name(i), now->counter[i]);
-	for (i = 0; i < VALUE_COUNT; i++)
+	for (i = 0; i < sample_values(now); i++)
 		record_uint(r, sample_value_name(i), now->value[i]);
 }
 
@@ -179,7 +179,7 @@ void view_record_rates(struct record *r, const struct row *row)
 	char key[FIELD_KEY_BYTES];
 	unsigned i;
 
-	for (i = 0; i < VVM_STAT_COUNTER_COUNT; i++) {
+	for (i = 0; i < sample_counters(row->delta); i++) {
 		double count = (double)row->delta->counter[i];
 
 		if (sample_counter_is_gauge(i))

@@ -31,13 +31,13 @@ static void print_totals(const struct sample *now)
 	char text[32];
 	unsigned i;
 
-	for (i = 0; i < VVM_STAT_COUNTER_COUNT; i++) {
+	for (i = 0; i < sample_counters(now); i++) {
 		snprintf(text, sizeof(text), "%lld",
 			 (long long)now->counter[i]);
 		print_total(text, sample_counter_name(i),
 			    sample_counter_help(i));
 	}
-	for (i = 0; i < VALUE_COUNT; i++) {
+	for (i = 0; i < sample_values(now); i++) {
 		snprintf(text, sizeof(text), "%llu",
 			 (unsigned long long)now->value[i]);
 		print_total(text, sample_value_name(i), sample_value_help(i));

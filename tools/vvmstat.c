@@ -133,11 +133,21 @@ static void open_launched(struct options *o, struct target *t)
 	tool_die(TOOL_TARGET, "%s had no paged memory", o->program[0]);
 }
 
+static void open_copy(struct options *o, unsigned i, struct target *t)
+{
+	char reason[SEGMENT_REASON_BYTES];
+
+	if (target_open_copy(t, o->file[i], reason))
+		tool_die(TOOL_TARGET, "%s: %s", o->file[i], reason);
+}
+
 static void open_target(struct options *o, struct target *t)
 {
 	char reason[SEGMENT_REASON_BYTES];
 
-	if (o->program)
+	if (o->files)
+		open_copy(o, o->files - 1, t);
+	else if (o->program)
 		open_launched(o, t);
 	else if (!o->pid)
 		open_only(o, t);
@@ -178,12 +188,12 @@ static int openmetrics(struct options *o)
 	int *pids = NULL, n = 1, i = 0;
 	unsigned sources = 0;
 
-	if (!o->pid)
+	if (!o->pid && !o->files)
 		n = list_pids(o->dir, &pids);
 	source = calloc((size_t)n + 1, sizeof(*source));
 	if (!source)
 		tool_die(TOOL_FAILED, "out of memory");
-	if (o->pid) {
+	if (o->pid || o->files) {
 		open_target(o, &t);
 		take_source(&source[sources++], &t);
 	} else {
@@ -363,6 +373,28 @@ static int trace(struct options *o)
 	return status;
 }
 
+/* The same with copies of the past: each is a moment. */
+static int series_of_copies(struct options *o)
+{
+	struct moment old = {.sample = {.at_us = 0}}, now = old;
+	struct target t;
+	unsigned i;
+
+	for (i = 0; i < o->files; i++) {
+		open_copy(o, i, &t);
+		take_moment(o, &t, &now);
+		if (i > 0 || !o->skip_first)
+			show(o, &t, &old, &now,
+			     i ? ROW_INTERVAL : ROW_SINCE_START);
+		keep_moment(&old, &now);
+		target_close(&t);
+	}
+	layout_free(&old.layout);
+	layout_free(&now.layout);
+	view_end(&o->view);
+	return TOOL_OK;
+}
+
 static int top(struct options *o)
 {
 	struct target t;
@@ -394,6 +426,6 @@ int main(int argc, char **argv)
 	case ACTION_TOP:
 		return finish(&o, top(&o));
 	default:
-		return finish(&o, series(&o));
+		return finish(&o, o.files ? series_of_copies(&o) : series(&o));
 	}
 }
