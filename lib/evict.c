@@ -49,6 +49,7 @@
 
 #include "codec.h"
 #include "log.h"
+#include "probe.h"
 
 #define BITS_WORDS (BLOCK_PAGES / 64)
 
@@ -141,6 +142,7 @@ static unsigned punch_run(struct evictor *ev, const struct piece *p,
 			   slot ? PAGE_SWAPPED : PAGE_FRESH, slot);
 		freed++;
 	}
+	PROBE3(evict, b->base + pages_to_bytes(from), freed, written);
 	return freed;
 }
 
@@ -304,6 +306,8 @@ static void start_write(struct writeback *wb, unsigned n)
 	list_remove(&wb->link);
 	stat_add(ev->actor, VVM_STAT_swapout_pages, n);
 	stat_add(ev->actor, VVM_STAT_swapout_writes, 1);
+	PROBE3(writeback_start, b->base + pages_to_bytes(wb->index[0]), n,
+	       wb->io.slot);
 	ev->vm->swap->ops->write(ev->vm->swap, ev->ring, &wb->io);
 }
 
@@ -334,6 +338,7 @@ static unsigned write_back(struct writeback *wb, unsigned n)
 
 	if (swap->ops->take(swap, n, &slot, &got) < 0) {
 		stat_add(ev->actor, VVM_STAT_swap_full, 1);
+		PROBE2(error, wb->piece.block->base, -ENOSPC);
 		ev->swap_full = true;
 		return 0;
 	}
@@ -409,6 +414,8 @@ static void written(struct io *io, int result)
 	uint64_t clean[BITS_WORDS] = {0};
 	unsigned freed;
 
+	PROBE3(writeback_end, b->base + pages_to_bytes(wb->index[0]), io->pages,
+	       result);
 	if (result < 0)
 		log_warn_once(&once, "writing to swap failed (error %d): pages "
 				     "stay in memory and are tried again",

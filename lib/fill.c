@@ -40,6 +40,7 @@
 #include <string.h>
 
 #include "log.h"
+#include "probe.h"
 
 static const char zero_page[PAGE_BYTES] __attribute__((aligned(4096)));
 
@@ -188,6 +189,7 @@ static void spoil(struct fill *fill, struct vvm_stat_actor *actor)
 	static atomic_flag once = ATOMIC_FLAG_INIT;
 	struct block *b = fill->block;
 
+	PROBE2(error, b->base + pages_to_bytes(fill->demand), -EIO);
 	stat_add(actor, VVM_STAT_read_errors, 1);
 	stat_add(actor, VVM_STAT_poisoned_pages, 1);
 	log_warn_once(&once, "cannot read page %llx back from swap: its "
@@ -328,6 +330,8 @@ void fill_arrived(struct fill *fill, struct vvm_stat_actor *actor, int result)
 	stat_add(actor, VVM_STAT_swapin_reads, 1);
 	stat_add(actor, VVM_STAT_swapin_us,
 		 (int64_t)(fill->done_ns - fill->start_ns) / 1000);
+	PROBE4(fill, fill->io.addr, fill->io.pages, fill->has_demand,
+	       fill->done_ns - fill->start_ns);
 	if (result < 0)
 		memset(fill->io.bad, 0xff, sizeof(fill->io.bad));
 }

@@ -50,6 +50,7 @@
 #include "evict.h"
 #include "fault.h"
 #include "log.h"
+#include "probe.h"
 #include "reader.h"
 #include "ring.h"
 #include "streams.h"
@@ -138,6 +139,7 @@ static void pend(struct handler *h, const struct demand *d)
 	if (!p->since_us) {
 		p->since_us = os_now_us();
 		p->fault.stat.flags = VVM_STAT_EVENT_STALLED;
+		PROBE2(stall, p->fault.host, p->fault.tid);
 		stat_add(h->actor, VVM_STAT_stalls, 1);
 		stat_add(h->actor, VVM_STAT_waiting_faults, 1);
 	}
@@ -265,6 +267,8 @@ static bool read_events(struct handler *h)
 				.fault.stat.at.start_ns = now_ns,
 			};
 
+			PROBE3(fault_start, d.fault.host, d.fault.write,
+			       d.fault.tid);
 			if (!handle(h, &d))
 				pend(h, &d);
 		}
@@ -299,6 +303,7 @@ static void give_up(struct handler *h, struct demand *d, uint64_t now_us)
 			     "failing, or all is pinned; the access gets SIGBUS");
 	fault_lost(h->vm, h->actor, &d->fault);
 	ended(h, d, false);
+	PROBE2(error, d->fault.stat.page, -ETIMEDOUT);
 	stat_add(h->actor, VVM_STAT_frame_timeouts, 1);
 	if (h->unfail_count == UNFAIL_MAX)
 		unfail_due(h, UINT64_MAX);

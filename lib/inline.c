@@ -36,6 +36,7 @@
 
 #include "fault.h"
 #include "handler.h"
+#include "probe.h"
 #include "streams.h"
 
 #define LANES	    16
@@ -138,10 +139,13 @@ static int wait_frame(struct visit *v)
 	uint32_t ticket = waitq_ticket(&vm->frame_free);
 	uint64_t since_us = os_now_us();
 
-	if (!v->deadline_us)
+	if (!v->deadline_us) {
+		PROBE2(stall, v->step.host, v->stat.tid);
 		stat_add(v->step.actor, VVM_STAT_stalls, 1);
+	}
 	v->stat.flags |= VVM_STAT_EVENT_STALLED;
 	if (!in_time(v)) {
+		PROBE2(error, v->step.addr, -ETIMEDOUT);
 		stat_add(v->step.actor, VVM_STAT_frame_timeouts, 1);
 		return -VVM_ENOFRAME;
 	}
@@ -309,6 +313,7 @@ int inline_fault(struct vvm *vm, gaddr_t addr, bool write)
 			  .stat.page = addr, .stat.tid = os_tid()};
 	int rc;
 
+	PROBE3(fault_start, addr, write, v.stat.tid);
 	v.stat.at.start_ns = v.stat.at.begin_ns = os_now_ns();
 	rc = make_usable(&v, addr);
 	if (rc == 0) {

@@ -19,6 +19,7 @@
 
 #include <string.h>
 #include "os.h"
+#include "probe.h"
 
 /* ---- items ---- */
 
@@ -173,6 +174,7 @@ void stat_event(struct stats *st, struct vvm_stat_actor *a,
 	uint64_t tid_mask = ((uint64_t)1 << VVM_STAT_EVENT_TID_BITS) - 1;
 	struct vvm_stat_event *e;
 
+	PROBE4(fault_end, f->page, f->flags, end_ns - f->at.start_ns, f->tid);
 	if (!STAT_ON || !(atomic_load_explicit(&st->rings_ready,
 					       memory_order_relaxed) >>
 				  i &
@@ -205,8 +207,10 @@ void stat_resolved(struct stats *st, struct vvm_stat_actor *a,
 	const struct stat_times *t = &f->at;
 	uint64_t looked_ns = t->looked_ns ? t->looked_ns : end_ns;
 
-	if (!STAT_ON)
+	if (!STAT_ON) {
+		stat_event(st, a, f, end_ns); /* it has a probe */
 		return;
+	}
 	__atomic_fetch_add(&a->latency[vvm_stat_bucket(end_ns - t->start_ns)],
 			   1, __ATOMIC_RELAXED);
 	count_stage(a, VVM_STAT_STAGE_queue, t->start_ns, t->begin_ns);

@@ -19,7 +19,7 @@ layer()
 {
 	case $1 in
 	vvm_stat) echo 0 ;;
-	base | list | lock | log | pool | conf | os | os_*) echo 0 ;;
+	base | list | probe | lock | log | pool | conf | os | os_*) echo 0 ;;
 	pte | pagetable | region | frame | policy | policy_*) echo 1 ;;
 	slots | codec | prefetch | park | stat | stat_* | intent) echo 1 ;;
 	ring | ring_* | backing | swap | swap_*) echo 2 ;;

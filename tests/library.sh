@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # The built library is what <vvm.h> and <vvm_heap.h> promise: it exports every
 # function of the headers and nothing else, has the soname libvvm.so.0 and the version of the
-# header; the headers compile alone, pedantically, in C and in C++.
+# header, and the probes of vvm(7); the headers compile alone, pedantically, in
+# C and in C++.
 # Runs in the build directory.
 : "${top_srcdir:=..}" "${CC:=cc}"
 include=$top_srcdir/include
@@ -47,6 +48,13 @@ if [ -f $so ]; then
 		awk '$2 != "A" { print $3 }' | sort -u >"$tmp/exported"
 	diff "$tmp/declared" "$tmp/exported" ||
 		fail "declared in vvm.h, vvm_heap.h (<) and exported (>) differ"
+	# built without probes it has no notes
+	sed -n 's/^\.It Fn \([a-z_]*\) .*/\1/p' "$top_srcdir/lib/vvm.7" |
+		sort -u >"$tmp/documented"
+	readelf -n $so | sed -n '/^ *Provider: libvvm/{n;s/ *Name: //p}' |
+		sort -u >"$tmp/probes"
+	[ ! -s "$tmp/probes" ] || diff "$tmp/documented" "$tmp/probes" ||
+		fail "probes in vvm.7 (<) and in the library (>) differ"
 	readelf -d $so | grep -q 'SONAME.*\[libvvm\.so\.0\]' ||
 		fail "the soname is not libvvm.so.0"
 else
