@@ -14,7 +14,8 @@
 	X(hit, "cost of an access that finds its page")        \
 	X(faults, "faults that need no I/O: rate and latency") \
 	X(sort, "sort text in memory several times the budget") \
-	X(confine, "any command, paged by the kernel's swap")
+	X(confine, "any command, paged by the kernel's swap") \
+	X(heap, "malloc on paged memory against the C library's")
 
 #define X(name, summary) int bench_##name(int argc, char **argv);
 BENCH_COMMANDS(X)
