@@ -176,7 +176,7 @@ static int read_options(struct vvm_heap_options *o,
 			return -EINVAL;
 		memcpy(o, given, given->struct_size);
 	}
-	if (o->flags)
+	if (o->flags & ~(unsigned)VVM_HEAP_HARDENED)
 		return -EINVAL;
 	if (o->reserve_bytes &&
 	    (o->reserve_bytes < RESERVE_MIN || o->reserve_bytes > RESERVE_MAX))
@@ -194,6 +194,8 @@ static int build(struct vvm_heap *h, const struct vvm_heap_options *o)
 	h->report = o->report;
 	h->report_arg = o->report_arg;
 	heap_classes_init(&h->classes);
+	if (o->flags & VVM_HEAP_HARDENED && heap_harden_open(h) < 0)
+		return -ENOMEM;
 	for (i = 0; i < HEAP_CLASSES; i++)
 		lock_init(&h->class[i].lock, LOCK_HEAP_CLASS);
 	if (o->reserve_bytes)
@@ -205,10 +207,12 @@ static int build(struct vvm_heap *h, const struct vvm_heap_options *o)
 		if (rc < 0)
 			vvm_unmap(h->vm, h->base, h->bytes);
 	}
-	if (rc < 0)
+	if (rc < 0) {
 		release(h);
-	else
+		heap_harden_close(h);
+	} else {
 		heap_pages_budget(h);
+	}
 	return rc;
 }
 
@@ -248,6 +252,7 @@ int vvm_heap_close(struct vvm_heap *heap)
 	if (rc < 0)
 		return rc;
 	heap_cache_close(heap);
+	heap_harden_close(heap);
 	release(heap);
 	os_unmap((haddr_t)(uintptr_t)heap, page_ceil(sizeof(*heap)));
 	return 0;
@@ -274,40 +279,13 @@ static inline void *take_object(struct vvm_heap *h, unsigned class)
 	return c->object[h->classes.info[class].first + count - 1];
 }
 
-static inline void give_object(struct vvm_heap *h, unsigned class, void *ptr)
-{
-	struct heap_cache *c = heap_cache_get(h);
-	struct cache_bin *bin;
-	unsigned count;
-
-	if (unlikely(!c)) {
-		heap_span_give(h, class, &ptr, 1);
-		return;
-	}
-	bin = &c->bin[class];
-	count = atomic_load_explicit(&bin->count, memory_order_relaxed);
-	if (unlikely(count >= bin->limit)) {
-		heap_cache_flush(h, c, class);
-		count = atomic_load_explicit(&bin->count, memory_order_relaxed);
-	}
-	c->object[h->classes.info[class].first + count] = ptr;
-	atomic_signal_fence(memory_order_seq_cst); /* fork: see heap_cache.c */
-	atomic_store_explicit(&bin->count, (uint16_t)(count + 1),
-			      memory_order_relaxed);
-}
-
-static inline heap_page_t page_of(const struct vvm_heap *h, const void *ptr)
-{
-	return (heap_page_t)(((uintptr_t)ptr - h->base) >> PAGE_SHIFT);
-}
-
 /* The state of an object that take_object() has returned. */
 static inline _Atomic uint8_t *state_of(const struct vvm_heap *h,
 					const void *ptr)
 {
 	struct heap_object o;
 
-	heap_find(h, ptr, heap_entry(h, page_of(h, ptr)), &o);
+	heap_find(h, ptr, heap_entry(h, heap_page_at(h, ptr)), &o);
 	return &o.span->state[o.index];
 }
 
@@ -324,6 +302,8 @@ static inline void *small_alloc(struct vvm_heap *h, unsigned class, bool *fresh)
 	state = state_of(h, ptr);
 	*fresh = heap_state(state) == HEAP_CACHED_FRESH;
 	heap_set_state(state, HEAP_LIVE);
+	if (unlikely(h->hardened))
+		heap_harden_arm(h, class, ptr);
 	return ptr;
 }
 
@@ -344,8 +324,9 @@ void *vvm_malloc(struct vvm_heap *heap, size_t bytes)
 {
 	bool fresh;
 
-	if (likely(bytes <= HEAP_SMALL_MAX))
-		return small_alloc(heap, heap_class_of(bytes), &fresh);
+	if (likely(bytes <= HEAP_SMALL_MAX - heap->guard_bytes))
+		return small_alloc(
+			heap, heap_class_of(bytes + heap->guard_bytes), &fresh);
 	return large_alloc(heap, bytes, 1, false);
 }
 
@@ -359,28 +340,33 @@ void *vvm_calloc(struct vvm_heap *heap, size_t count, size_t bytes)
 		errno = ENOMEM;
 		return NULL;
 	}
-	if (all > HEAP_SMALL_MAX)
+	if (all > HEAP_SMALL_MAX - heap->guard_bytes)
 		return large_alloc(heap, all, 1, true);
-	ptr = small_alloc(heap, heap_class_of(all), &fresh);
+	ptr = small_alloc(heap, heap_class_of(all + heap->guard_bytes), &fresh);
 	if (ptr && !fresh)
 		memset(ptr, 0, all);
 	return ptr;
 }
 
+/* Is ptr a large object? */
+static bool is_large(const struct vvm_heap *h, const void *ptr)
+{
+	uint64_t off = (uintptr_t)ptr - h->base;
+
+	return off < h->bytes && !(off & PAGE_MASK) &&
+	       heap_kind(heap_entry(h, heap_page_at(h, ptr))) == HEAP_LARGE;
+}
+
 /* Neither a live small object nor NULL. */
 static __attribute__((noinline)) void free_other(struct vvm_heap *h, void *ptr)
 {
-	uint64_t off = (uintptr_t)ptr - h->base;
-	heap_entry_t e;
+	int error = errno;
 
-	if (off < h->bytes) {
-		e = heap_entry(h, page_of(h, ptr));
-		if (heap_kind(e) == HEAP_LARGE && !(off & PAGE_MASK)) {
-			heap_large_free(h, ptr);
-			return;
-		}
-	}
-	heap_report_pointer(h, ptr);
+	if (is_large(h, ptr))
+		heap_large_free(h, ptr);
+	else
+		heap_report_pointer(h, ptr);
+	errno = error;
 }
 
 /* Finds a live small object. */
@@ -402,8 +388,14 @@ void vvm_free(struct vvm_heap *heap, void *ptr)
 	struct heap_object o;
 
 	if (likely(find_live(heap, ptr, &o))) {
+		if (unlikely(heap->hardened)) {
+			heap_set_state(&o.span->state[o.index],
+				       HEAP_QUARANTINED);
+			heap_harden_free(heap, o.class, ptr);
+			return;
+		}
 		heap_set_state(&o.span->state[o.index], HEAP_CACHED);
-		give_object(heap, o.class, ptr);
+		heap_cache_put(heap, o.class, ptr);
 	} else if (ptr) {
 		free_other(heap, ptr);
 	}
@@ -417,6 +409,8 @@ static void *small_realloc(struct vvm_heap *h, void *ptr, unsigned class,
 	size_t have = heap_small_usable(h, class);
 	void *to;
 
+	if (h->hardened)
+		heap_harden_check(h, class, ptr);
 	/* keep it when it fits and would not waste half */
 	if (bytes <= have && (bytes > have / 2 || have <= 64))
 		return ptr;
@@ -437,15 +431,6 @@ static void *large_realloc(struct vvm_heap *h, void *ptr, size_t bytes)
 	if (!to)
 		errno = ENOMEM;
 	return to;
-}
-
-/* Is ptr a large object? */
-static bool is_large(const struct vvm_heap *h, const void *ptr)
-{
-	uint64_t off = (uintptr_t)ptr - h->base;
-
-	return off < h->bytes && !(off & PAGE_MASK) &&
-	       heap_kind(heap_entry(h, page_of(h, ptr))) == HEAP_LARGE;
 }
 
 void *vvm_realloc(struct vvm_heap *heap, void *ptr, size_t bytes)
@@ -473,7 +458,7 @@ void *vvm_realloc(struct vvm_heap *heap, void *ptr, size_t bytes)
 static unsigned aligned_class(const struct vvm_heap *h, size_t align,
 			      size_t bytes)
 {
-	unsigned class = heap_class_of(MAX(bytes, align));
+	unsigned class = heap_class_of(MAX(bytes + h->guard_bytes, align));
 
 	while (h->classes.info[class].bytes & (align - 1))
 		class ++; /* the last class is a power of two */
@@ -488,7 +473,7 @@ void *vvm_aligned_alloc(struct vvm_heap *heap, size_t align, size_t bytes)
 		errno = EINVAL;
 		return NULL;
 	}
-	if (align <= PAGE_BYTES && bytes <= HEAP_SMALL_MAX)
+	if (align <= PAGE_BYTES && bytes <= HEAP_SMALL_MAX - heap->guard_bytes)
 		return small_alloc(heap, aligned_class(heap, align, bytes),
 				   &fresh);
 	return large_alloc(heap, bytes, align, false);
@@ -517,6 +502,7 @@ int vvm_heap_trim(struct vvm_heap *heap)
 {
 	if (!heap)
 		return -EINVAL;
+	heap_harden_drain(heap);
 	heap_cache_drain_mine(heap);
 	return heap_pages_trim(heap, 0);
 }
@@ -530,10 +516,13 @@ void vvm_heap_fork_prepare(struct vvm_heap *heap)
 
 	if (slot)
 		lock_freeze(slot);
+	lock_freeze(&heap->pages.trim); /* no run is on its way back */
 	lock_freeze(&heap->cache_lock);
 	for (i = 0; i < HEAP_CLASSES; i++)
 		lock_freeze(&heap->class[i].lock);
 	lock_freeze(&heap->pages.lock);
+	if (heap->hardened)
+		lock_freeze(heap_harden_lock(heap));
 }
 
 void vvm_heap_fork_parent(struct vvm_heap *heap)
@@ -541,10 +530,13 @@ void vvm_heap_fork_parent(struct vvm_heap *heap)
 	struct lock *slot = heap_cache_slot_lock(heap);
 	unsigned i;
 
+	if (heap->hardened)
+		lock_thaw(heap_harden_lock(heap));
 	lock_thaw(&heap->pages.lock);
 	for (i = 0; i < HEAP_CLASSES; i++)
 		lock_thaw(&heap->class[i].lock);
 	lock_thaw(&heap->cache_lock);
+	lock_thaw(&heap->pages.trim);
 	if (slot)
 		lock_thaw(slot);
 }
@@ -553,10 +545,12 @@ void vvm_heap_fork_child(struct vvm_heap *heap)
 {
 	unsigned i;
 
+	if (heap->hardened)
+		lock_init(heap_harden_lock(heap), LOCK_HEAP_PAGES);
 	lock_init(&heap->pages.lock, LOCK_HEAP_PAGES);
 	for (i = 0; i < HEAP_CLASSES; i++)
 		lock_init(&heap->class[i].lock, LOCK_HEAP_CLASS);
 	lock_init(&heap->cache_lock, LOCK_HEAP_CACHES);
-	atomic_store(&heap->pages.trimming, 0);
+	lock_init(&heap->pages.trim, LOCK_HEAP_TRIM);
 	heap_cache_forked(heap);
 }

@@ -56,12 +56,14 @@ static inline unsigned heap_class_of(size_t bytes)
  *	       struct span << 32
  *	LARGE  first page of a large object: flags << 2 | pages of the run << 8;
  *	       the next entry is NONE | bytes << 2
- *	FREE   first and last page of a free run: dirty << 2 | pages << 8
+ *	FREE   first and last page of a free run: dirty << 2 | last << 3 |
+ *	       pages << 8; last is 0 in a run of one page
  */
 enum heap_kind { HEAP_NONE, HEAP_SMALL, HEAP_LARGE, HEAP_FREE, HEAP_KINDS };
 
 #define HEAP_KIND_MASK	 3u
 #define HEAP_DIRTY	 4u /* of FREE */
+#define HEAP_LAST	 8u /* of FREE */
 #define HEAP_GAP_CLEAN	 4u /* of LARGE: the page behind was not written */
 #define HEAP_GAP_GUARDED 8u /* of LARGE: it has no permissions */
 #define HEAP_RUN_SHIFT	 8
@@ -115,6 +117,7 @@ struct heap_link {
 
 struct heap_pages {
 	struct lock lock;     /* rank LOCK_HEAP_PAGES */
+	struct lock trim;     /* rank LOCK_HEAP_TRIM: who gives pages back */
 	heap_page_t end;      /* (i) */
 	_Atomic uint32_t top; /* (p) writes: pages from here are free, clean */
 	heap_page_t bin[2][HEAP_BINS];	  /* (p) [1]: dirty */
@@ -123,7 +126,7 @@ struct heap_pages {
 	_Atomic uint32_t used;		  /* (p) writes: pages taken */
 	_Atomic uint32_t keep_most;	  /* (a) limit of dirty: see trim */
 	_Atomic uint32_t trimming;	  /* (a) somebody gives pages back */
-	_Atomic uint64_t large, large_pages;	     /* (p) writes */
+	_Atomic uint64_t large, large_bytes;	     /* (p) writes */
 	_Atomic uint64_t discards, discarded;	     /* (a) calls, pages */
 	heap_span_t spare[HEAP_SPAN_COUNT / 16 + 3]; /* (p) by units */
 	_Atomic uint64_t meta_top; /* (p) writes: units given out */
@@ -163,7 +166,8 @@ extern __thread struct heap_thread *heap_mine
 /*
  * Letters: (i) set when the heap is opened; (c) the lock of its class; (p)
  * pages.lock; (k) cache_lock; (a) atomic; (o) owner thread only. Lock order:
- * slot lock, cache_lock, class locks, pages.lock; no lock is held over a call
+ * slot lock, trim lock, cache_lock, class locks, pages.lock. None but the first
+ * two is held over a call
  * of <vvm.h> or of the report function.
  */
 struct vvm_heap {
@@ -174,6 +178,7 @@ struct vvm_heap {
 	uint64_t id;		     /* (i) of all heaps there ever were */
 	unsigned slot;		     /* (i) of heap_cache.c */
 	bool hardened;		     /* (i) */
+	unsigned guard_bytes;	     /* (i) behind each small object: 0, 8 */
 	struct heap_classes classes; /* (i) */
 	struct heap_link *link;	     /* (p) of free runs, by first page */
 	struct heap_pages pages;
@@ -186,7 +191,11 @@ struct vvm_heap {
 	void (*report)(void *, int, const void *, const char *); /* (i) */
 	void *report_arg;					 /* (i) */
 	uint64_t page_bytes, link_bytes, meta_bytes; /* (i) mapped */
-	_Atomic uint64_t moves, misuses;	     /* (a) */
+	struct heap_quarantine *quarantine; /* (i) hardened, else NULL */
+	uint64_t secret;		    /* (i) hardened */
+	_Atomic uint64_t random;	    /* (a) hardened */
+	_Atomic uint32_t guards;	    /* (a) hardened: gaps guarded */
+	_Atomic uint64_t moves, misuses;    /* (a) */
 };
 
 static inline enum heap_kind heap_kind(heap_entry_t e)
@@ -262,7 +271,13 @@ static inline bool heap_find(const struct vvm_heap *h, const void *ptr,
 /* What the program may use of an object of the class. */
 static inline size_t heap_small_usable(const struct vvm_heap *h, unsigned class)
 {
-	return h->classes.info[class].bytes;
+	return h->classes.info[class].bytes - h->guard_bytes;
+}
+
+static inline heap_page_t heap_page_at(const struct vvm_heap *h,
+				       const void *ptr)
+{
+	return (heap_page_t)(((uintptr_t)ptr - h->base) >> PAGE_SHIFT);
 }
 
 /* heap_pages.c */
@@ -289,14 +304,14 @@ bool heap_pages_extend(struct vvm_heap *h, heap_page_t at, heap_page_t n);
 int heap_pages_trim(struct vvm_heap *h, heap_page_t keep);
 /* Reads the budget of the space, which limits what is kept dirty. */
 void heap_pages_budget(struct vvm_heap *h);
-/* Trims, when more is dirty than is good. Keeps errno. => nothing locked. */
+/* Trims, when more is dirty than is good. => nothing locked. */
 void heap_pages_settle(struct vvm_heap *h);
 
 /* heap_span.c */
 /* Takes up to n objects; returns how many; lowest address last. */
 unsigned heap_span_take(struct vvm_heap *h, unsigned class, void **objects,
 			unsigned n);
-/* Gives back n CACHED objects of one class. => nothing locked. */
+/* Gives back n CACHED objects of one class. Keeps errno. => nothing locked. */
 void heap_span_give(struct vvm_heap *h, unsigned class, void **objects,
 		    unsigned n);
 
@@ -329,6 +344,30 @@ void *heap_cache_refill(struct vvm_heap *h, struct heap_cache *c,
 			unsigned class);
 /* Makes room for one more object of the class. */
 void heap_cache_flush(struct vvm_heap *h, struct heap_cache *c, unsigned class);
+
+/* Puts a CACHED object into the calling thread's cache. */
+static inline void heap_cache_put(struct vvm_heap *h, unsigned class, void *ptr)
+{
+	struct heap_cache *c = heap_cache_get(h);
+	struct cache_bin *bin;
+	unsigned count;
+
+	if (unlikely(!c)) {
+		heap_span_give(h, class, &ptr, 1);
+		return;
+	}
+	bin = &c->bin[class];
+	count = atomic_load_explicit(&bin->count, memory_order_relaxed);
+	if (unlikely(count >= bin->limit)) {
+		heap_cache_flush(h, c, class);
+		count = atomic_load_explicit(&bin->count, memory_order_relaxed);
+	}
+	c->object[h->classes.info[class].first + count] = ptr;
+	atomic_signal_fence(memory_order_seq_cst); /* fork: see heap_cache.c */
+	atomic_store_explicit(&bin->count, (uint16_t)(count + 1),
+			      memory_order_relaxed);
+}
+
 /* Gives back all of the calling thread's. */
 void heap_cache_drain_mine(struct vvm_heap *h);
 int heap_cache_open(struct vvm_heap *h);
@@ -337,6 +376,24 @@ void heap_cache_close(struct vvm_heap *h);
 struct lock *heap_cache_slot_lock(const struct vvm_heap *h);
 /* In the child: takes back what the threads had that are not here. */
 void heap_cache_forked(struct vvm_heap *h);
+
+/* heap_harden.c: of hardened heaps only, but for those that say "any" */
+int heap_harden_open(struct vvm_heap *h);   /* 0, or -1: no memory */
+void heap_harden_close(struct vvm_heap *h); /* any */
+struct lock *heap_harden_lock(const struct vvm_heap *h); /* any: or NULL */
+/* Writes the guard value of an object; checks it, and reports. */
+void heap_harden_arm(struct vvm_heap *h, unsigned class, void *ptr);
+void heap_harden_check(struct vvm_heap *h, unsigned class, void *ptr);
+/* Takes an object that is QUARANTINED already. => nothing locked. */
+void heap_harden_free(struct vvm_heap *h, unsigned class, void *ptr);
+void heap_harden_drain(struct vvm_heap *h); /* any */
+/* Adds how many objects of each class are in quarantine; any. */
+void heap_harden_count(struct vvm_heap *h, uint64_t count[HEAP_CLASSES]);
+unsigned heap_harden_random(struct vvm_heap *h, unsigned below);
+void heap_harden_shuffle(struct vvm_heap *h, void **objects, unsigned n);
+
+/* heap_check.c: NULL, or which invariant is broken. => nobody uses the heap */
+const char *heap_check(const struct vvm_heap *h);
 
 /* heap_report.c */
 /* Counts and reports; comes back if the program wants to go on. */

@@ -24,8 +24,9 @@
  * handlers': threads belong to the process, not to a heap.
  *
  * fork(): the other threads' caches are found in the child as they were at
- * that moment, for a thread stores an object before it counts it. An object on
- * its way is lost to the child: it stays CACHED for ever.
+ * that moment, for a thread stores an object before it counts it. Objects that
+ * one was just giving back may be there twice, or free already, so each is
+ * looked at. One on its way to or from the program is lost to the child.
  */
 #include "heap.h"
 
@@ -315,16 +316,45 @@ struct lock *heap_cache_slot_lock(const struct vvm_heap *h)
 	return h->slot < HEAP_SLOTS ? &slots[h->slot].lock : NULL;
 }
 
+/* Is it an object of this class that a cache may hold? */
+static bool cached(const struct vvm_heap *h, const void *ptr, unsigned class)
+{
+	heap_entry_t e = heap_entry(h, heap_page_at(h, ptr));
+	struct heap_object o;
+	unsigned state;
+
+	if (heap_kind(e) != HEAP_SMALL || heap_small_class(e) != class ||
+	    !heap_find(h, ptr, e, &o))
+		return false;
+	state = heap_state(&o.span->state[o.index]);
+	return state == HEAP_CACHED || state == HEAP_CACHED_FRESH;
+}
+
+/* Its thread may have been giving objects back: those are still in it. */
+static void salvage(struct vvm_heap *h, struct heap_cache *c, unsigned class)
+{
+	void **stack = c->object + h->classes.info[class].first;
+	unsigned i, count = bin_count(&c->bin[class]);
+
+	for (i = 0; i < count; i++)
+		if (cached(h, stack[i], class))
+			heap_span_give(h, class, &stack[i], 1);
+}
+
 void heap_cache_forked(struct vvm_heap *h)
 {
 	struct heap_cache *c, *next;
+	unsigned i;
 
 	if (h->slot < HEAP_SLOTS)
 		lock_init(&slots[h->slot].lock, LOCK_HEAP_SLOT);
 	lock_init(&slots_lock, LOCK_HEAP_CACHES);
-	for (c = h->caches; c; c = next) {
+	for (c = h->caches; c; c = next) { /* there is one thread */
 		next = c->next;
-		if (c->owner != heap_mine)
-			drain_and_retire(h, c);
+		if (c->owner == heap_mine)
+			continue;
+		for (i = 0; i < HEAP_CLASSES; i++)
+			salvage(h, c, i);
+		cache_retire(h, c);
 	}
 }

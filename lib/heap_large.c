@@ -8,7 +8,8 @@
  * untouched, so whether it was written tells of an overrun, and the space
  * knows that without a fault: vvm_residency(). (A run that is used again
  * may have a gap that was written before; then this one is not watched.)
- * In a hardened heap the gap has no permissions.
+ * In a hardened heap the gap has no permissions, the rest of the last page is
+ * filled and checked, and what is freed is given back at once: reads as zeros.
  *
  * Address space costs nothing here, so an object that has to move because it
  * grows gets a run of twice its size, to grow into: a chain of realloc()s
@@ -30,8 +31,21 @@
 #define MOVE_BYTES ((size_t)1 << 20)
 /* Flags of an entry that are about the gap. */
 #define GAP_FLAGS (HEAP_GAP_CLEAN | HEAP_GAP_GUARDED)
+/* Each costs two of the process's 65,530 mappings. */
+#define GUARDS_MAX 8192
+#define TAIL_FILL  0x5e
 
 /* ---- the gap ---- */
+
+static uint64_t bytes_of(const struct vvm_heap *h, heap_page_t first)
+{
+	return heap_entry(h, first + 1) >> 2;
+}
+
+static heap_page_t gap_of(const struct vvm_heap *h, heap_page_t first)
+{
+	return first + (heap_page_t)bytes_to_pages(bytes_of(h, first));
+}
 
 static uint64_t page_addr(const struct vvm_heap *h, heap_page_t i)
 {
@@ -61,53 +75,92 @@ static bool page_written(const struct vvm_heap *h, heap_page_t i)
 /* The flags for a gap; fresh: known to be untouched. */
 static heap_entry_t watch_gap(struct vvm_heap *h, heap_page_t gap, bool fresh)
 {
-	if (h->hardened &&
+	if (h->hardened && atomic_fetch_add(&h->guards, 1) < GUARDS_MAX &&
 	    vvm_protect(h->vm, page_addr(h, gap), PAGE_BYTES, VVM_NONE) == 0)
 		return HEAP_GAP_GUARDED;
+	if (h->hardened)
+		atomic_fetch_sub(&h->guards, 1);
 	return fresh || !page_written(h, gap) ? HEAP_GAP_CLEAN : 0;
 }
 
-/* Ends that; reports what it has seen. */
-static void unwatch_gap(struct vvm_heap *h, const void *ptr, heap_page_t gap,
-			heap_entry_t flags)
+/* Ends that. True: somebody wrote there. */
+static bool unwatch_gap(struct vvm_heap *h, heap_page_t gap, heap_entry_t flags)
 {
-	if (flags & HEAP_GAP_GUARDED)
+	if (flags & HEAP_GAP_GUARDED) {
 		vvm_protect(h->vm, page_addr(h, gap), PAGE_BYTES,
 			    VVM_READ | VVM_WRITE);
-	if (flags & HEAP_GAP_CLEAN && page_written(h, gap))
-		heap_report(h, VVM_HEAP_OVERRUN, ptr);
+		atomic_fetch_sub(&h->guards, 1);
+	}
+	return flags & HEAP_GAP_CLEAN && page_written(h, gap);
+}
+
+/* ---- the tail: what is left of the last page, in a hardened heap ---- */
+
+static void tail_of(const struct vvm_heap *h, heap_page_t first, char **tail,
+		    size_t *bytes)
+{
+	uint64_t used = bytes_of(h, first);
+
+	*tail = heap_page_ptr(h, first) + used;
+	*bytes = page_ceil(used) - used;
+}
+
+static void arm_tail(struct vvm_heap *h, heap_page_t first)
+{
+	size_t bytes;
+	char *tail;
+
+	tail_of(h, first, &tail, &bytes);
+	memset(tail, TAIL_FILL, bytes);
+}
+
+static bool tail_written(const struct vvm_heap *h, heap_page_t first)
+{
+	size_t bytes;
+	char *tail;
+
+	tail_of(h, first, &tail, &bytes);
+	return bytes &&
+	       (tail[0] != TAIL_FILL || memcmp(tail, tail + 1, bytes - 1));
+}
+
+/* What is behind the object is looked at for the last time. */
+static void unwatch(struct vvm_heap *h, heap_page_t first, heap_entry_t e)
+{
+	bool written = unwatch_gap(h, gap_of(h, first), e & GAP_FLAGS);
+
+	if (h->hardened)
+		written |= tail_written(h, first);
+	if (written)
+		heap_report(h, VVM_HEAP_OVERRUN, heap_page_ptr(h, first));
 }
 
 /* ---- allocation ---- */
 
-static heap_page_t page_of(const struct vvm_heap *h, const void *ptr)
+/* Of an object of so many bytes. */
+static uint64_t usable(const struct vvm_heap *h, uint64_t bytes)
 {
-	return (heap_page_t)(((uintptr_t)ptr - h->base) >> PAGE_SHIFT);
+	return h->hardened ? bytes : page_ceil(bytes);
 }
 
-static uint64_t bytes_of(const struct vvm_heap *h, heap_page_t first)
+static void count_large(struct vvm_heap *h, int objects, uint64_t before,
+			uint64_t after)
 {
-	return heap_entry(h, first + 1) >> 2;
-}
-
-static void count_large(struct heap_pages *p, int objects, int64_t pages)
-{
-	p->large += (uint64_t)objects;
-	p->large_pages += (uint64_t)pages;
+	h->pages.large += (uint64_t)objects;
+	h->pages.large_bytes += usable(h, after) - usable(h, before);
 }
 
 /* Takes a run; `run` pages of which the object may use all but one. */
 static heap_page_t take(struct vvm_heap *h, heap_page_t run, size_t align,
 			size_t bytes, bool *fresh)
 {
-	uint64_t pages = bytes_to_pages(bytes);
 	heap_page_t first;
 
 	lock_take(&h->pages.lock);
 	first = heap_pages_take(h, run, (heap_page_t)bytes_to_pages(align),
 				fresh);
 	if (first)
-		count_large(&h->pages, 1, (int64_t)pages);
+		count_large(h, 1, 0, bytes);
 	lock_drop(&h->pages.lock);
 	return first;
 }
@@ -131,6 +184,8 @@ static void *publish(struct vvm_heap *h, heap_page_t first, heap_page_t run,
 	heap_set_entry(h, first,
 		       HEAP_LARGE | flags |
 			       (heap_entry_t)run << HEAP_RUN_SHIFT);
+	if (h->hardened)
+		arm_tail(h, first);
 	return heap_page_ptr(h, first);
 }
 
@@ -173,11 +228,12 @@ static void release(struct vvm_heap *h, heap_page_t first, heap_entry_t e,
 		    bool clean)
 {
 	heap_page_t run = heap_run_pages(e);
-	heap_page_t pages = (heap_page_t)bytes_to_pages(bytes_of(h, first));
+	uint64_t bytes = bytes_of(h, first);
+	heap_page_t pages = (heap_page_t)bytes_to_pages(bytes);
 
 	lock_take(&h->pages.lock);
 	heap_set_entry(h, first + 1, HEAP_NONE);
-	count_large(&h->pages, -1, -(int64_t)pages);
+	count_large(h, -1, bytes, 0);
 	if (clean) {
 		heap_pages_give(h, first + pages, run - pages, true);
 		run = pages;
@@ -187,27 +243,29 @@ static void release(struct vvm_heap *h, heap_page_t first, heap_entry_t e,
 	heap_pages_settle(h);
 }
 
-static heap_page_t gap_of(const struct vvm_heap *h, heap_page_t first)
+/* Makes the object read as zeros. */
+static bool discard(struct vvm_heap *h, heap_page_t first)
 {
-	return first + (heap_page_t)bytes_to_pages(bytes_of(h, first));
+	return vvm_advise(h->vm, page_addr(h, first), bytes_of(h, first),
+			  VVM_ADV_DONTNEED) == 0;
 }
 
 void heap_large_free(struct vvm_heap *h, void *ptr)
 {
-	heap_page_t first = page_of(h, ptr);
+	heap_page_t first = heap_page_at(h, ptr);
 	heap_entry_t e = heap_entry(h, first);
 
 	if (!claim(h, first, e)) {
 		heap_report(h, VVM_HEAP_DOUBLE_FREE, ptr);
 		return;
 	}
-	unwatch_gap(h, ptr, gap_of(h, first), e & GAP_FLAGS);
-	release(h, first, e, false);
+	unwatch(h, first, e);
+	release(h, first, e, h->hardened && discard(h, first));
 }
 
 size_t heap_large_usable(const struct vvm_heap *h, const void *ptr)
 {
-	return page_ceil(bytes_of(h, page_of(h, ptr)));
+	return usable(h, bytes_of(h, heap_page_at(h, ptr)));
 }
 
 /* ---- realloc ---- */
@@ -238,38 +296,38 @@ static void shorten(struct vvm_heap *h, heap_page_t first, heap_page_t *run,
 	*run = need;
 }
 
-/* Changes run and size; returns the new run, 0 if it cannot stay here. */
+/* Fits the run to a new size; returns it, 0 if there is no room. */
 static heap_page_t change(struct vvm_heap *h, heap_page_t first,
-			  heap_page_t run, heap_page_t pages, heap_page_t old)
+			  heap_page_t run, uint64_t bytes)
 {
+	heap_page_t need = (heap_page_t)bytes_to_pages(bytes) + 1;
+	uint64_t old = bytes_of(h, first);
 	bool ok = true;
 
 	lock_take(&h->pages.lock);
-	if (pages > old)
-		ok = lengthen(h, first, &run, pages + 1);
-	else if (pages < old)
-		shorten(h, first, &run, pages + 1);
+	if (bytes > old)
+		ok = lengthen(h, first, &run, need);
+	else
+		shorten(h, first, &run, need);
 	if (ok)
-		count_large(&h->pages, 0, (int64_t)pages - (int64_t)old);
+		count_large(h, 0, old, bytes);
 	lock_drop(&h->pages.lock);
 	return ok ? run : 0;
 }
 
 void *heap_large_resize(struct vvm_heap *h, void *ptr, size_t bytes)
 {
-	heap_page_t first = page_of(h, ptr), run, old, pages;
+	heap_page_t first = heap_page_at(h, ptr), run;
 	heap_entry_t e = heap_entry(h, first);
 
 	if (bytes <= HEAP_SMALL_MAX || too_large(h, bytes, 1))
 		return NULL;
-	old = (heap_page_t)bytes_to_pages(bytes_of(h, first));
-	pages = (heap_page_t)bytes_to_pages(bytes);
-	if (pages == old) {
+	if (!h->hardened && page_ceil(bytes) == page_ceil(bytes_of(h, first))) {
 		heap_set_entry(h, first + 1, (heap_entry_t)bytes << 2);
 		return ptr;
 	}
-	unwatch_gap(h, ptr, first + old, e & GAP_FLAGS);
-	run = change(h, first, heap_run_pages(e), pages, old);
+	unwatch(h, first, e);
+	run = change(h, first, heap_run_pages(e), bytes);
 	if (!run) { /* it stays as it was, for now */
 		publish(h, first, heap_run_pages(e), bytes_of(h, first), false);
 		return NULL;
@@ -321,8 +379,7 @@ static void *grow_elsewhere(struct vvm_heap *h, heap_page_t first,
 	if (!to)
 		return NULL;
 	publish(h, to, run, bytes, fresh);
-	unwatch_gap(h, heap_page_ptr(h, first), gap_of(h, first),
-		    e & GAP_FLAGS);
+	unwatch(h, first, e);
 	clean = copy_away(h, heap_page_ptr(h, to), heap_page_ptr(h, first),
 			  bytes_of(h, first));
 	heap_set_entry(h, first, HEAP_NONE);
@@ -333,7 +390,7 @@ static void *grow_elsewhere(struct vvm_heap *h, heap_page_t first,
 
 void *heap_large_move(struct vvm_heap *h, void *ptr, size_t bytes)
 {
-	heap_page_t first = page_of(h, ptr);
+	heap_page_t first = heap_page_at(h, ptr);
 	heap_entry_t e = heap_entry(h, first);
 	void *to;
 

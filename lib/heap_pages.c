@@ -26,8 +26,6 @@
  */
 #include "heap.h"
 
-#include <errno.h>
-
 #define EXACT_BINS 64
 #define BIN_TRIES  16 /* runs looked at in a bin that holds several lengths */
 
@@ -42,6 +40,7 @@
 void heap_pages_init(struct heap_pages *p, heap_page_t end, uint64_t units)
 {
 	lock_init(&p->lock, LOCK_HEAP_PAGES);
+	lock_init(&p->trim, LOCK_HEAP_TRIM);
 	p->end = end;
 	atomic_init(&p->top, 1);
 	p->meta_top = 1;
@@ -128,7 +127,8 @@ static void run_insert(struct vvm_heap *h, heap_page_t first, heap_page_t n,
 			 (heap_entry_t)n << HEAP_RUN_SHIFT;
 
 	heap_set_entry(h, first, e);
-	heap_set_entry(h, first + n - 1, e);
+	if (n > 1)
+		heap_set_entry(h, first + n - 1, e | HEAP_LAST);
 	bin_add(h, first, n, dirty);
 	if (dirty)
 		count_dirty(&h->pages, n, true);
@@ -391,7 +391,8 @@ static int discard_run(struct vvm_heap *h, heap_page_t first, heap_page_t n)
 	return rc;
 }
 
-int heap_pages_trim(struct vvm_heap *h, heap_page_t keep)
+/* => trim lock held. */
+static int trim(struct vvm_heap *h, heap_page_t keep)
 {
 	struct heap_pages *p = &h->pages;
 	heap_page_t first, n;
@@ -405,6 +406,16 @@ int heap_pages_trim(struct vvm_heap *h, heap_page_t keep)
 		rc = discard_run(h, first, n);
 	}
 	lock_drop(&p->lock);
+	return rc;
+}
+
+int heap_pages_trim(struct vvm_heap *h, heap_page_t keep)
+{
+	int rc;
+
+	lock_take(&h->pages.trim);
+	rc = trim(h, keep);
+	lock_drop(&h->pages.trim);
 	return rc;
 }
 
@@ -425,7 +436,6 @@ void heap_pages_settle(struct vvm_heap *h)
 	struct heap_pages *p = &h->pages;
 	uint32_t used = atomic_load_explicit(&p->used, memory_order_relaxed);
 	uint32_t keep = MAX(used >> USED_SHIFT, KEEP_PAGES);
-	int error = errno;
 
 	keep = MIN(keep,
 		   atomic_load_explicit(&p->keep_most, memory_order_relaxed));
@@ -437,5 +447,4 @@ void heap_pages_settle(struct vvm_heap *h)
 	heap_pages_budget(h); /* it may have been changed: vvm_resize() */
 	heap_pages_trim(h, keep / 2);
 	atomic_store(&p->trimming, 0);
-	errno = error;
 }

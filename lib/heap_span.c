@@ -24,6 +24,7 @@
  */
 #include "heap.h"
 
+#include <errno.h>
 #include <string.h>
 
 /* ---- memory for struct span: under pages.lock ---- */
@@ -226,6 +227,31 @@ static unsigned take_objects(struct vvm_heap *h, struct span *s, void **end,
 	return got;
 }
 
+/* One object of a span, any. */
+static unsigned take_random(struct vvm_heap *h, struct span *s, void **end)
+{
+	const struct heap_class_info *info = &h->classes.info[s->class];
+
+	s->hint = (uint16_t)heap_harden_random(h, info->count);
+	while (heap_state(&s->state[s->hint]) > HEAP_USED)
+		s->hint = (uint16_t)((s->hint + 1) % info->count);
+	return take_objects(h, s, end, 1);
+}
+
+/* From a hardened heap they come in no order. */
+static unsigned take_from(struct vvm_heap *h, struct span *s, void **end,
+			  unsigned n)
+{
+	unsigned got = 0;
+
+	if (!h->hardened)
+		return take_objects(h, s, end, n);
+	while (got < n && s->free)
+		got += take_random(h, s, end - got);
+	s->hint = 0;
+	return got;
+}
+
 unsigned heap_span_take(struct vvm_heap *h, unsigned class, void **objects,
 			unsigned n)
 {
@@ -240,8 +266,8 @@ unsigned heap_span_take(struct vvm_heap *h, unsigned class, void **objects,
 			i = span_new(h, class);
 		if (!i)
 			break;
-		got += take_objects(h, heap_span(h, i), objects + n - got,
-				    n - got);
+		got += take_from(h, heap_span(h, i), objects + n - got,
+				 n - got);
 		list_update(h, i);
 	}
 	c->out += got;
@@ -249,6 +275,8 @@ unsigned heap_span_take(struct vvm_heap *h, unsigned class, void **objects,
 	lock_drop(&c->lock);
 	if (got < n) /* move them to the front */
 		memmove(objects, objects + n - got, got * sizeof(*objects));
+	if (h->hardened)
+		heap_harden_shuffle(h, objects, got);
 	return got;
 }
 
@@ -276,6 +304,7 @@ void heap_span_give(struct vvm_heap *h, unsigned class, void **objects,
 		    unsigned n)
 {
 	struct heap_class *c = &h->class[class];
+	int error = errno;
 	unsigned i;
 
 	lock_take(&c->lock);
@@ -287,4 +316,5 @@ void heap_span_give(struct vvm_heap *h, unsigned class, void **objects,
 		free_empty(h, c);
 	lock_drop(&c->lock);
 	heap_pages_settle(h);
+	errno = error;
 }

@@ -24,8 +24,9 @@ static heap_page_t step(const struct vvm_heap *h, heap_entry_t e)
 	case HEAP_SMALL:
 		return h->classes.info[heap_small_class(e)].pages;
 	case HEAP_LARGE:
-	case HEAP_FREE:
-		return MAX(heap_run_pages(e), 1u);
+		return heap_run_pages(e);
+	case HEAP_FREE: /* a run may have grown over where we come from */
+		return e & HEAP_LAST ? 1 : heap_run_pages(e);
 	default:
 		return 1;
 	}
@@ -111,6 +112,7 @@ static void count_small(struct vvm_heap *h, struct vvm_heap_stats *out)
 	unsigned i;
 
 	count_cached(h, cached, out);
+	heap_harden_count(h, cached);
 	for (i = 0; i < HEAP_CLASSES; i++) {
 		const struct heap_class_info *info = &h->classes.info[i];
 		struct heap_class *c = &h->class[i];
@@ -136,7 +138,7 @@ int vvm_heap_stats(struct vvm_heap *heap, struct vvm_heap_stats *out)
 	p = &heap->pages;
 	count_small(heap, out);
 	out->large_objects = p->large;
-	out->large_bytes = pages_to_bytes(p->large_pages);
+	out->large_bytes = p->large_bytes;
 	out->live_objects += out->large_objects;
 	out->live_bytes += out->large_bytes;
 	out->dirty_bytes = pages_to_bytes(p->dirty);

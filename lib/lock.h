@@ -21,6 +21,7 @@
 
 enum lock_rank {
 	LOCK_HEAP_SLOT = 1, /* threads' caches of a heap, when they exit */
+	LOCK_HEAP_TRIM,	    /* gives pages of a heap back */
 	LOCK_HEAP_CACHES,   /* list of the caches of a heap */
 	LOCK_HEAP_CLASS,    /* spans of a size class */
 	LOCK_HEAP_PAGES,    /* free runs of a heap */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * check_bench.c - tests of the pure parts of vvmbench: access patterns,
- * histogram, page stamps, option tables, the sort of lines, medians. A
+ * allocation workload, histogram, page stamps, option tables, the sort of lines, medians. A
  * benchmark whose generator is skewed or whose percentile is off by one
  * bucket still prints plausible figures; hence exact tests where there is an
  * exact answer, and five standard deviations where there is not.
  */
+#include "bench_heap.h"
 #include "bench_hist.h"
 #include "bench_lines.h"
 #include "bench_opt.h"
@@ -590,6 +591,90 @@ START_TEST(lines_are_sorted)
 END_TEST
 
 /* ------------------------------------------------------------------ */
+/* Allocation							*/
+
+START_TEST(heap_sizes_have_their_shares)
+{
+	enum { DRAWS = 400000 };
+	unsigned small = 0, most = 0, large = 0, k;
+	struct rng r = {.state = 7};
+	double sum = 0;
+
+	for (k = 0; k < DRAWS; k++) {
+		size_t bytes = heap_random_bytes(&r);
+
+		ck_assert(bytes >= 8 && bytes <= 131072);
+		small += bytes <= 64;
+		most += bytes <= 512;
+		large += bytes > 32768;
+		sum += (double)bytes;
+	}
+	check_share(0.5, DRAWS, small);
+	check_share(0.9, DRAWS, most);
+	check_share(1.0 / 400, DRAWS, large);
+	ck_assert_double_le(fabs(sum / DRAWS / heap_mean_bytes() - 1), 0.05);
+}
+END_TEST
+
+static void count_ready(void *arg)
+{
+	++*(int *)arg;
+}
+
+static const struct heap_plan small_heap = {
+	.plan = {.threads = 2, .seed = 1, .theta = 0.99, .seconds = 0.05},
+	.live_bytes = 4 << 20,
+	.lookups = 2,
+};
+
+START_TEST(heap_work_on_malloc)
+{
+	struct heap_engine e;
+	struct heap_figures f;
+	int ready = 0;
+
+	heap_engine_open(&e, &small_heap, HEAP_ENGINE_malloc);
+	ck_assert(heap_work(&small_heap, &e, count_ready, &ready, &f));
+	heap_engine_close(&e);
+	ck_assert_int_eq(ready, 1);
+	ck_assert_double_gt(f.value[HEAP_FIGURE_ops_per_s], 0);
+	ck_assert_double_gt(f.value[HEAP_FIGURE_ns_per_op], 0);
+	ck_assert_double_ge(f.value[HEAP_FIGURE_live_bytes], 3 << 20);
+	ck_assert_double_le(f.value[HEAP_FIGURE_live_bytes], 7 << 20);
+}
+END_TEST
+
+/* Gives the same memory again and again. */
+static void *broken_malloc(void *self, size_t bytes)
+{
+	(void)bytes;
+	return self;
+}
+
+static void *broken_realloc(void *self, void *ptr, size_t bytes)
+{
+	(void)ptr, (void)bytes;
+	return self;
+}
+
+static void broken_free(void *self, void *ptr)
+{
+	(void)self, (void)ptr;
+}
+
+START_TEST(heap_work_sees_a_broken_allocator)
+{
+	static char memory[1 << 18];
+	struct heap_engine e = {broken_malloc, broken_malloc, broken_realloc,
+				broken_free, memory, NULL};
+	struct heap_figures f;
+	int ready = 0;
+
+	heap_work(&small_heap, &e, count_ready, &ready, &f);
+}
+END_TEST
+
+/* ------------------------------------------------------------------ */
 
 static void add_patterns(Suite *suite)
 {
@@ -629,6 +714,7 @@ static void add_rest(Suite *suite)
 	TCase *stamps = test_case(suite, "stamps", 10);
 	TCase *options = test_case(suite, "options", 10);
 	TCase *lines = test_case(suite, "lines", 10);
+	TCase *heap = test_case(suite, "heap", 10);
 
 	tcase_add_test(stamps, stamp_sees_any_change);
 	tcase_add_test(stamps, stamp_counter_counts);
@@ -639,6 +725,10 @@ static void add_rest(Suite *suite)
 	tcase_add_exit_test(options, opt_helps, TOOL_OK);
 	tcase_add_loop_test(lines, lines_compare, 0, COUNT(ordered));
 	tcase_add_test(lines, lines_are_sorted);
+	tcase_add_test(heap, heap_sizes_have_their_shares);
+	tcase_add_test(heap, heap_work_on_malloc);
+	tcase_add_exit_test(heap, heap_work_sees_a_broken_allocator,
+			    TOOL_FAILED);
 }
 
 int main(void)

@@ -6,7 +6,7 @@
  * object stamped all over, frees in other threads than the allocation, and a
  * look that nothing grows.
  *
- * VVM_STRESS_SECONDS: how long in each fault mode (0.8 s without it).
+ * VVM_STRESS_SECONDS: how long in each fault mode (1 s without it).
  *
  * The model is a table of slots: what the program believes to have. A slot is
  * claimed by exchanging its object with NULL, so it belongs to whoever got
@@ -18,7 +18,7 @@
 #include "test.h"
 #include "live.h"
 
-#include <vvm_heap.h>
+#include "heap.h"
 
 #define THREADS 4
 #define SLOTS	2048
@@ -210,11 +210,12 @@ static int count_walk(void *arg, void *ptr, size_t bytes)
 	return 0;
 }
 
-/* The statistics, the walk and the model say the same. */
+/* The statistics, the walk and the model say the same; nothing is broken. */
 static void compare_model(void)
 {
 	struct vvm_heap_stats st;
 	uint64_t walked[2] = {0, 0};
+	const char *bad;
 
 	live_ok(vvm_heap_stats(run.heap, &st));
 	live_ok(vvm_heap_walk(run.heap, count_walk, walked));
@@ -222,6 +223,9 @@ static void compare_model(void)
 	live_equal(st.live_objects, run.live_objects);
 	live_equal(walked[1], st.live_bytes);
 	live_check((int64_t)st.live_bytes >= run.live_bytes);
+	bad = heap_check(run.heap);
+	if (bad)
+		live_fail("%s", bad);
 }
 
 static void run_threads(long ms)
@@ -245,7 +249,7 @@ static long torture_ms(void)
 {
 	long seconds = live_setting("VVM_STRESS_SECONDS", 0);
 
-	return seconds > 0 ? seconds * 1000 : 800;
+	return seconds > 0 ? seconds * 1000 : 1000;
 }
 
 static void release_all(void)
@@ -255,19 +259,24 @@ static void release_all(void)
 			release(&run.objects[i]);
 }
 
-/* In pages: paging all the time, and none. */
-static const uint64_t budgets[] = {64, 16384};
+/* Paging all the time, and never; and what hardening adds. */
+static const struct {
+	uint64_t budget; /* pages */
+	unsigned flags;
+	long share; /* of the time, of 8 */
+} cases[] = {{64, 0, 4}, {16384, 0, 2}, {1024, VVM_HEAP_HARDENED, 2}};
 
 START_TEST(random_operations_of_threads)
 {
 	struct vvm_heap_options o = {.struct_size = sizeof o};
-	struct vvm *vm = live_open(budgets[_i]);
+	struct vvm *vm = live_open(cases[_i].budget);
 	struct vvm_heap_stats st;
 	uint64_t top = 0;
-	long ms = torture_ms() / (long)LIVE_LEN(budgets);
+	long ms = torture_ms() * cases[_i].share / 8;
 
 	memset(&run, 0, sizeof run);
 	o.report = misuse;
+	o.flags = cases[_i].flags;
 	live_ok(vvm_heap_open(vm, &o, &run.heap));
 	for (unsigned i = 0; i < SLOTS; i++)
 		atomic_init(&run.slot[i], &run.objects[i]);
@@ -284,10 +293,11 @@ START_TEST(random_operations_of_threads)
 	compare_model();
 	live_ok(vvm_heap_trim(run.heap));
 	live_ok(vvm_heap_stats(run.heap, &st));
-	printf("torture_heap%s: budget %llu, %llu operations, %lld faults, top %llu KiB, "
+	printf("torture_heap%s%s: budget %llu, %llu operations, %lld faults, top %llu KiB, "
 	       "metadata %llu KiB, %llu discards\n",
 	       live_inline() ? " (inline)" : "",
-	       (unsigned long long)budgets[_i],
+	       cases[_i].flags ? ", hardened" : "",
+	       (unsigned long long)cases[_i].budget,
 	       (unsigned long long)run.operations,
 	       (long long)live_stats(vm).faults,
 	       (unsigned long long)st.top_bytes >> 10,
@@ -308,7 +318,7 @@ static Suite *make(const char *name)
 	TCase *tc = test_case(s, "torture", (int)(torture_ms() / 500 + 120));
 
 	tcase_add_loop_test(tc, random_operations_of_threads, 0,
-			    (int)LIVE_LEN(budgets));
+			    (int)LIVE_LEN(cases));
 	return s;
 }
 

@@ -8,13 +8,13 @@
 #ifndef VVM_BENCH_H
 #define VVM_BENCH_H
 
-#define BENCH_COMMANDS(X)                                      \
-	X(run, "one workload, every access verified")          \
-	X(compare, "one workload on several engines in turn")  \
-	X(hit, "cost of an access that finds its page")        \
-	X(faults, "faults that need no I/O: rate and latency") \
+#define BENCH_COMMANDS(X)                                       \
+	X(run, "one workload, every access verified")           \
+	X(compare, "one workload on several engines in turn")   \
+	X(hit, "cost of an access that finds its page")         \
+	X(faults, "faults that need no I/O: rate and latency")  \
 	X(sort, "sort text in memory several times the budget") \
-	X(confine, "any command, paged by the kernel's swap") \
+	X(confine, "any command, paged by the kernel's swap")   \
 	X(heap, "malloc on paged memory against the C library's")
 
 #define X(name, summary) int bench_##name(int argc, char **argv);
