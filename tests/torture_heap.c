@@ -271,7 +271,6 @@ START_TEST(random_operations_of_threads)
 	struct vvm_heap_options o = {.struct_size = sizeof o};
 	struct vvm *vm = live_open(cases[_i].budget);
 	struct vvm_heap_stats st;
-	uint64_t top = 0;
 	long ms = torture_ms() * cases[_i].share / 8;
 
 	memset(&run, 0, sizeof run);
@@ -284,9 +283,10 @@ START_TEST(random_operations_of_threads)
 		run_threads(ms / 4);
 		compare_model();
 		live_ok(vvm_heap_stats(run.heap, &st));
-		if (round == 0) /* the threads' caches and the tables differ */
-			top = st.top_bytes;
-		live_check(st.top_bytes <= 2 * top + (1 << 20));
+		/* addresses, and pages: both stay near what lives at most */
+		live_check(st.top_bytes <= 16 * CEILING);
+		live_check(st.span_bytes + st.large_bytes + st.dirty_bytes <=
+			   3 * CEILING);
 		live_equal(st.caches, 0); /* the threads have exited */
 	}
 	release_all();
