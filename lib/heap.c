@@ -504,7 +504,7 @@ int vvm_heap_trim(struct vvm_heap *heap)
 		return -EINVAL;
 	heap_harden_drain(heap);
 	heap_cache_drain_mine(heap);
-	return heap_pages_trim(heap, 0);
+	return heap_pages_trim_all(heap);
 }
 
 /* ---- fork ---- */

@@ -122,10 +122,10 @@ struct heap_pages {
 	_Atomic uint32_t top; /* (p) writes: pages from here are free, clean */
 	heap_page_t bin[2][HEAP_BINS];	  /* (p) [1]: dirty */
 	uint64_t full[2][HEAP_BIN_WORDS]; /* (p) bit: bin is not empty */
+	heap_page_t high;		  /* (p) highest top since a trim */
 	_Atomic uint32_t dirty;		  /* (p) writes: pages of dirty runs */
 	_Atomic uint32_t used;		  /* (p) writes: pages taken */
 	_Atomic uint32_t keep_most;	  /* (a) limit of dirty: see trim */
-	_Atomic uint32_t trimming;	  /* (a) somebody gives pages back */
 	_Atomic uint64_t large, large_bytes;	     /* (p) writes */
 	_Atomic uint64_t discards, discarded;	     /* (a) calls, pages */
 	heap_span_t spare[HEAP_SPAN_COUNT / 16 + 3]; /* (p) by units */
@@ -298,10 +298,10 @@ void heap_pages_give(struct vvm_heap *h, heap_page_t first, heap_page_t n,
  */
 bool heap_pages_extend(struct vvm_heap *h, heap_page_t at, heap_page_t n);
 /*
- * Gives dirty runs back until at most keep pages are dirty. => nothing
- * locked; waits for I/O. 0 or the error of vvm_advise().
+ * Gives all free pages back. => nothing locked; waits for I/O. 0 or the error
+ * of vvm_advise().
  */
-int heap_pages_trim(struct vvm_heap *h, heap_page_t keep);
+int heap_pages_trim_all(struct vvm_heap *h);
 /* Reads the budget of the space, which limits what is kept dirty. */
 void heap_pages_budget(struct vvm_heap *h);
 /* Trims, when more is dirty than is good. => nothing locked. */

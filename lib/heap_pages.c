@@ -33,6 +33,7 @@
  * Dirty pages that are kept: an eighth of the pages in use, at least 1 MiB,
  * but no more than 1/16 of the budget: what is kept is paged like the rest.
  */
+#define AHEAD_PAGES  512 /* more than the space fills ahead at a time */
 #define USED_SHIFT   3
 #define BUDGET_SHIFT 4
 #define KEEP_PAGES   256
@@ -156,6 +157,7 @@ static heap_page_t run_at(const struct vvm_heap *h, heap_page_t i, bool dirty)
 
 static void set_top(struct heap_pages *p, heap_page_t top)
 {
+	p->high = MAX(p->high, top);
 	atomic_store_explicit(&p->top, top, memory_order_relaxed);
 }
 
@@ -409,14 +411,37 @@ static int trim(struct vvm_heap *h, heap_page_t keep)
 	return rc;
 }
 
-int heap_pages_trim(struct vvm_heap *h, heap_page_t keep)
+/*
+ * The space fills zeros ahead of a stream of first writes, and so behind top:
+ * pages that nobody has asked for. => trim lock held.
+ */
+static int discard_ahead(struct vvm_heap *h)
 {
-	int rc;
+	struct heap_pages *p = &h->pages;
+	heap_page_t first, end;
+	int rc = 0;
+
+	lock_take(&p->lock);
+	first = p->top;
+	end = (heap_page_t)MIN((uint64_t)p->high + AHEAD_PAGES, p->end);
+	if (end > first) {
+		set_top(p, end); /* ours for the moment */
+		rc = discard_run(h, first, end - first);
+		p->high = p->top;
+	}
+	lock_drop(&p->lock);
+	return rc;
+}
+
+int heap_pages_trim_all(struct vvm_heap *h)
+{
+	int rc, ahead;
 
 	lock_take(&h->pages.trim);
-	rc = trim(h, keep);
+	rc = trim(h, 0);
+	ahead = discard_ahead(h);
 	lock_drop(&h->pages.trim);
-	return rc;
+	return rc < 0 ? rc : ahead;
 }
 
 void heap_pages_budget(struct vvm_heap *h)
@@ -442,9 +467,9 @@ void heap_pages_settle(struct vvm_heap *h)
 	if (likely(atomic_load_explicit(&p->dirty, memory_order_relaxed) <=
 		   keep))
 		return;
-	if (atomic_exchange(&p->trimming, 1))
+	if (!lock_try(&p->trim))
 		return;	      /* one thread at a time pays for it */
 	heap_pages_budget(h); /* it may have been changed: vvm_resize() */
-	heap_pages_trim(h, keep / 2);
-	atomic_store(&p->trimming, 0);
+	trim(h, keep / 2);
+	lock_drop(&p->trim);
 }

@@ -182,7 +182,7 @@ START_TEST(clean_and_dirty_runs_do_not_merge)
 	live_equal(heap_run_pages(heap_entry(heap, a)), 20);
 	live_equal(heap_run_pages(heap_entry(heap, a + 20)), 10);
 	live_equal(take(25, 1, false, &fresh), a + 31);
-	live_ok(heap_pages_trim(heap, 0));
+	live_ok(heap_pages_trim_all(heap));
 	live_equal(heap_run_pages(heap_entry(heap, a)), 30);
 	live_equal(take(30, 1, false, &fresh), a);
 	live_check(fresh);
@@ -275,7 +275,7 @@ START_TEST(random_runs)
 	for (int k = 0; k < 40; k++)
 		if (run[k].n)
 			give(run[k].first, run[k].n, false);
-	live_ok(heap_pages_trim(heap, 0));
+	live_ok(heap_pages_trim_all(heap));
 	sound();
 	live_equal(heap->pages.top, 1);
 }
