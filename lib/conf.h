@@ -42,7 +42,7 @@
 	  "how long an access waits for a frame before it fails (SIGBUS)")     \
 	X(UINT, spin_us, SPIN_US, "100", "us",                                  \
 	  "how long an idle handler polls for the next event before it sleeps") \
-	X(ENUM, policy, POLICY, "clock", "clock",                              \
+	X(ENUM, policy, POLICY, "clock", "heat|clock",                         \
 	  "replacement policy")                                                \
 	X(UINT, readahead_max_pages, READAHEAD, "256", "pages",                \
 	  "largest prefetch window; 0 turns prefetch off")                     \

@@ -459,19 +459,25 @@ static void take_references(struct evictor *ev, const struct piece *p,
 
 /* Lets the policy see page i; true: a victim. */
 static bool visit(struct evictor *ev, struct block *b, unsigned i,
-		  bool referenced, unsigned pressure)
+		  bool referenced, struct policy_step *step)
 {
 	pte_t e = b->pte[i];
 	struct policy_page page = {
 		.addr = b->base + pages_to_bytes(i),
 		.age = pte_age(e),
+		.heat = b->policy.heat[i],
 		.referenced = referenced,
 		.prefetched = e & PTE_PREFETCHED,
 		.dirty = e & PTE_DIRTY,
 	};
-	bool victim = ev->vm->policy->visit(&page, pressure);
+	bool victim = ev->vm->policy->visit(step, &page);
 
 	b->pte[i] = pte_with_age(e, page.age);
+	b->policy.heat[i] = (uint16_t)page.heat;
+	if (referenced && page.prefetched) {
+		b->pte[i] &= ~PTE_PREFETCHED;
+		stat_add(ev->actor, VVM_STAT_prefetch_hit_pages, 1);
+	}
 	return victim;
 }
 
@@ -495,19 +501,6 @@ static bool in_grace(struct vvm *vm, const struct block *b)
 	       os_now_us() - b->filled_us < SPACE_GRACE_US;
 }
 
-/*
- * Prefetched pages are not mapped when they are installed, so a reference to
- * one is a use: from now on it is like any page that a fault has brought in.
- */
-static void note_prefetched(struct evictor *ev, struct block *b, unsigned i)
-{
-	gaddr_t addr = b->base + pages_to_bytes(i);
-
-	b->pte[i] = pte_with_age(b->pte[i] & ~PTE_PREFETCHED,
-				 ev->vm->policy->admit(addr, false));
-	stat_add(ev->actor, VVM_STAT_prefetch_hit_pages, 1);
-}
-
 struct victims {
 	uint64_t clean[BITS_WORDS];
 	uint16_t dirty[BLOCK_PAGES];
@@ -515,8 +508,8 @@ struct victims {
 };
 
 static void choose(struct evictor *ev, const struct piece *p,
-		   const uint64_t *mapped, unsigned pressure, uint64_t target,
-		   struct victims *v)
+		   const uint64_t *mapped, struct policy_step *step,
+		   uint64_t target, struct victims *v)
 {
 	struct block *b = p->block;
 	bool young = in_grace(ev->vm, b);
@@ -529,10 +522,8 @@ static void choose(struct evictor *ev, const struct piece *p,
 			continue;
 		scanned++;
 		referenced += used;
-		if (used && (b->pte[i] & PTE_PREFETCHED))
-			note_prefetched(ev, b, i);
 		/* Swap full: dirty victims must not stand for clean ones. */
-		if (!visit(ev, b, i, used, pressure) ||
+		if (!visit(ev, b, i, used, step) ||
 		    v->clean_count + (ev->swap_full ? 0 : v->dirty_count) >=
 			    target)
 			continue;
@@ -582,7 +573,8 @@ static bool any_evictable(struct evictor *ev, const struct piece *p)
 
 /* The whole step for one piece. Returns true when it had victims. */
 static bool evict_piece(struct evictor *ev, const struct piece *p,
-			unsigned pressure, uint64_t target, unsigned *freed)
+			struct policy_step *step, uint64_t target,
+			unsigned *freed)
 {
 	uint64_t mapped[BITS_WORDS];
 	struct victims v;
@@ -590,7 +582,7 @@ static bool evict_piece(struct evictor *ev, const struct piece *p,
 	v.clean_count = v.dirty_count = 0;
 	memset(v.clean, 0, sizeof(v.clean));
 	take_references(ev, p, mapped);
-	choose(ev, p, mapped, pressure, target, &v);
+	choose(ev, p, mapped, step, target, &v);
 	*freed += evict_clean(ev, p, v.clean, false);
 	*freed += write_victims(ev, p, &v);
 	return v.clean_count + v.dirty_count > 0;
@@ -623,14 +615,15 @@ static bool next_piece(struct vvm *vm, struct block *b, gaddr_t addr,
 static enum evict_result evict_block(struct evictor *ev, struct block *b,
 				     uint64_t target, unsigned *freed)
 {
-	unsigned pressure = clock_pressure(ev->vm);
 	uint64_t writing = ev->writing_pages;
 	gaddr_t addr = b->base;
 	bool victims = false, looked = false, progress;
+	struct policy_step step;
 	struct piece p;
 
 	if (b->writing) /* one write-back generation at a time */
 		return EVICT_SKIPPED;
+	clock_begin(ev->vm, b, &step);
 	while (next_piece(ev->vm, b, addr, &p)) {
 		uint64_t found = *freed + ev->writing_pages - writing;
 
@@ -638,13 +631,14 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 			break;
 		if (any_evictable(ev, &p)) {
 			looked = true;
-			victims |= evict_piece(ev, &p, pressure, target - found,
+			victims |= evict_piece(ev, &p, &step, target - found,
 					       freed);
 		}
 		addr = b->base + pages_to_bytes(p.end);
 		if (p.end == BLOCK_PAGES)
 			break;
 	}
+	clock_end(ev->vm, &step);
 	/* All too fresh: that is no barren turn, and time will tell. */
 	if (!looked && in_grace(ev->vm, b))
 		return EVICT_SKIPPED;

@@ -105,7 +105,9 @@ enum fault_result fill_error(int error)
 void fill_admit(struct vvm *vm, struct block *b, unsigned i, bool prefetched)
 {
 	gaddr_t addr = b->base + pages_to_bytes(i);
-	pte_t e = pte_with_age(b->pte[i], vm->policy->admit(addr, prefetched));
+	unsigned age = vm->policy->admit(&vm->clock.policy, &b->policy, addr,
+					 prefetched);
+	pte_t e = pte_with_age(b->pte[i], age);
 
 	b->pte[i] = prefetched ? e | PTE_PREFETCHED : e;
 	pt_publish(b, i);

@@ -673,8 +673,10 @@ int mapping_cold(struct vvm *vm, gaddr_t start, gaddr_t end)
 	rc = range_ready(vm, start, end, false);
 	while (rc == 0 && next_run(vm, start, end, &run)) {
 		lock_take(&run.block->lock);
-		for (i = run.first; i <= run.last; i++)
+		for (i = run.first; i <= run.last; i++) {
 			run.block->pte[i] = pte_with_age(run.block->pte[i], 0);
+			run.block->policy.heat[i] = 0;
+		}
 		pt_publish_block(run.block);
 		/* unmapped, so that only a use from now on counts as one */
 		os_advise(run.host, pages_to_bytes(run.last - run.first + 1),

@@ -16,8 +16,8 @@
 
 #include "list.h"
 #include "lock.h"
+#include "policy.h"
 #include "pool.h"
-#include "pte.h"
 #include "stat.h"
 
 struct block {
@@ -38,6 +38,7 @@ struct block {
 	struct vvm_stat_block *stat; /* (i) what readers see; or NULL */
 	uint64_t filled_us;	/* (b) when a fault last made a page usable */
 	pte_t pte[BLOCK_PAGES]; /* (b) */
+	struct policy_block policy; /* (b) */
 };
 
 /* Interior node: children are nodes, or blocks at the last level. */

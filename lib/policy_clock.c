@@ -29,9 +29,8 @@
  *
  * A page that prefetch brought in is installed without a mapping and starts
  * OLD: unless it is used before the hand comes by, which takes half a turn on
- * average, it goes. At its first use reclaim takes the prefetched flag away
- * and makes it NEW, as the fault would have done that it saved. While the
- * flag is set a reference does not count.
+ * average, it goes. At its first use it becomes NEW, as the fault would have
+ * made it that it saved.
  *
  * Measured by sim_policy: 65,536 pages, budget 25 %, reclaim by blocks with
  * watermarks of 2 and 4 %, of which exact CLOCK and LRU have none, worth 0.3
@@ -58,8 +57,12 @@ enum clock_age { AGE_OLD, AGE_NEW, AGE_FADING, AGE_USED };
 
 _Static_assert(AGE_USED == PTE_AGE_MAX, "ages are two bits");
 
-static unsigned clock_admit(gaddr_t addr, bool prefetched)
+static unsigned clock_admit(const struct policy_space *space,
+			    struct policy_block *block, gaddr_t addr,
+			    bool prefetched)
 {
+	(void)space;
+	(void)block;
 	(void)addr;
 	return prefetched ? AGE_OLD : AGE_NEW;
 }
@@ -70,12 +73,14 @@ static unsigned fade(unsigned age)
 	return age == AGE_USED ? AGE_FADING : AGE_OLD;
 }
 
-static bool clock_visit(struct policy_page *page, unsigned pressure)
+static bool clock_visit(struct policy_step *step, struct policy_page *page)
 {
-	bool used =
-		page->referenced && !page->prefetched && page->age != AGE_NEW;
+	bool used;
 
-	if (page->age < pressure)
+	if (page->prefetched && page->referenced)
+		page->age = AGE_NEW; /* as the fault that it saved */
+	used = page->referenced && page->age != AGE_NEW;
+	if (page->age < step->pressure)
 		return true;
 	if (!used && page->age == AGE_OLD)
 		return true;

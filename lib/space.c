@@ -198,6 +198,7 @@ int space_new(struct vvm **out, const struct conf *conf)
 		return rc;
 	}
 	vm->policy = policy_at((unsigned)conf->policy);
+	ASSERT(vm->policy); /* conf_check() saw to it */
 	vm->api = stat_actor(&vm->stats, VVM_STAT_API);
 	space_publish(vm);
 	*out = vm;
@@ -390,8 +391,10 @@ struct block *clock_advance(struct vvm *vm)
 	struct block *b = NULL;
 
 	lock_take(&c->lock);
-	if (c->hand == &c->ring)
+	if (c->hand == &c->ring) {
 		c->hand = c->hand->next;
+		policy_turn(vm->policy, &c->policy);
+	}
 	if (c->hand != &c->ring) {
 		b = list_entry(c->hand, struct block, clock_link);
 		c->hand = c->hand->next;
@@ -400,15 +403,40 @@ struct block *clock_advance(struct vvm *vm)
 	return b;
 }
 
+/* => clock lock held. */
+static unsigned pressure(const struct clock *c)
+{
+	uint64_t turns = c->blocks ? c->barren / c->blocks : 0;
+
+	return (unsigned)MIN(turns, (uint64_t)PTE_AGE_MAX + 1);
+}
+
 unsigned clock_pressure(struct vvm *vm)
 {
+	unsigned p;
+
+	lock_take(&vm->clock.lock);
+	p = pressure(&vm->clock);
+	lock_drop(&vm->clock.lock);
+	return p;
+}
+
+void clock_begin(struct vvm *vm, struct block *b, struct policy_step *step)
+{
 	struct clock *c = &vm->clock;
-	uint64_t turns;
 
 	lock_take(&c->lock);
-	turns = c->blocks ? c->barren / c->blocks : 0;
+	policy_begin(vm->policy, &c->policy, &b->policy, b->base, pressure(c),
+		     step);
 	lock_drop(&c->lock);
-	return (unsigned)MIN(turns, (uint64_t)PTE_AGE_MAX + 1);
+	policy_enter(vm->policy, step);
+}
+
+void clock_end(struct vvm *vm, const struct policy_step *step)
+{
+	lock_take(&vm->clock.lock);
+	policy_end(vm->policy, &vm->clock.policy, step);
+	lock_drop(&vm->clock.lock);
 }
 
 void clock_found(struct vvm *vm, bool victims)

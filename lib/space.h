@@ -45,6 +45,7 @@ struct clock {
 	struct list *hand; /* (lock) next to visit; may be the head */
 	uint64_t blocks;  /* (lock) */
 	uint64_t barren;  /* (lock) steps in a row that found no victim */
+	struct policy_space policy; /* (lock), see policy.h */
 };
 
 struct handler;
@@ -142,6 +143,9 @@ void clock_add(struct vvm *vm, struct block *b);
 void clock_remove(struct vvm *vm, struct block *b);
 /* Moves the hand and returns the block it passed, NULL when there is none. */
 struct block *clock_advance(struct vvm *vm);
+/* What the policy needs to know for a pass over b, and what it has learnt. */
+void clock_begin(struct vvm *vm, struct block *b, struct policy_step *step);
+void clock_end(struct vvm *vm, const struct policy_step *step);
 /* The step found victims (or not). Returns the pressure: full barren turns. */
 unsigned clock_pressure(struct vvm *vm);
 void clock_found(struct vvm *vm, bool victims);

@@ -150,7 +150,7 @@ END_TEST
 static struct pattern pattern_of(enum pattern_kind kind, uint64_t pages,
 				 int64_t stride, unsigned thread)
 {
-	struct pattern_spec spec = {kind, pages, 0.99, stride, 5, 0};
+	struct pattern_spec spec = {kind, pages, 0.99, stride, 5, 0, 0};
 	struct pattern p;
 
 	pattern_init(&p, &spec, thread, 4);
@@ -215,7 +215,7 @@ END_TEST
 /* Each thread from its own start, all over the same pages. */
 START_TEST(loop_stays_in_its_pages)
 {
-	struct pattern_spec spec = {PATTERN_loop, 100, 0.99, 3, 5, 8};
+	struct pattern_spec spec = {PATTERN_loop, 100, 0.99, 3, 5, 8, 0};
 	struct pattern p;
 	unsigned i;
 
@@ -239,6 +239,55 @@ START_TEST(scanmix_knows_its_hot_half)
 		pattern_next(&p);
 		ck_assert(p.hot == (i % 2 == 0));
 	}
+}
+END_TEST
+
+/* --scan: so many of a hundred, evenly, and the scan goes on in order. */
+START_TEST(scanmix_scans_as_often_as_told)
+{
+	struct pattern_spec spec = {PATTERN_scanmix, 1000, 0.99, 1, 5, 0, 90};
+	struct pattern p;
+	unsigned i, scanned = 0, in_a_row = 0, longest = 0;
+
+	pattern_init(&p, &spec, 0, 1);
+	for (i = 0; i < 1000; i++) {
+		uint64_t page = pattern_next(&p);
+
+		if (!p.hot)
+			ck_assert_uint_eq(page, scanned++ % 1000);
+		in_a_row = p.hot ? 0 : in_a_row + 1;
+		longest = in_a_row > longest ? in_a_row : longest;
+	}
+	ck_assert_uint_eq(scanned, 900);
+	ck_assert_uint_eq(longest, 9);
+}
+END_TEST
+
+static uint64_t hottest(struct pattern *p, unsigned accesses)
+{
+	unsigned counts[1000] = {0}, i, best = 0;
+
+	for (i = 0; i < accesses; i++)
+		counts[pattern_next(p)]++;
+	for (i = 0; i < 1000; i++)
+		if (counts[i] > counts[best])
+			best = i;
+	return best;
+}
+
+/* A phase is 2 x the pages, of all threads; then other pages are hot. */
+START_TEST(phases_move_the_hot_pages)
+{
+	struct pattern p = pattern_of(PATTERN_phases, 1000, 1, 0);
+	struct pattern q = pattern_of(PATTERN_phases, 1000, 1, 1);
+	uint64_t first = hottest(&p, 400), second;
+
+	ck_assert_uint_eq(hottest(&q, 400), first); /* for all threads */
+	ck_assert_uint_eq(hottest(&p, 101), first);
+	second = hottest(&p, 500);
+	ck_assert_uint_ne(second, first);
+	hottest(&q, 101);
+	ck_assert_uint_eq(hottest(&q, 500), second);
 }
 END_TEST
 
@@ -693,6 +742,8 @@ static void add_patterns(Suite *suite)
 	tcase_add_test(tc, loop_stays_in_its_pages);
 	tcase_add_test(tc, scanmix_alternates);
 	tcase_add_test(tc, scanmix_knows_its_hot_half);
+	tcase_add_test(tc, scanmix_scans_as_often_as_told);
+	tcase_add_test(tc, phases_move_the_hot_pages);
 	tcase_add_loop_test(tc, patterns_stay_inside, 0, PATTERN_COUNT);
 	tcase_add_test(tc, threads_share_hot_pages);
 }

@@ -54,6 +54,8 @@ static inline void engine_conf(struct conf *c, uint64_t budget_pages)
 	c->handlers = 1;
 	c->low_pct = c->high_pct = 0;
 	c->log_level = 0;
+	/* the policy whose choices depend on one page alone */
+	ck_assert_int_eq(conf_set(c, "policy", "clock"), 0);
 	log_set_level(LOG_NONE);
 }
 

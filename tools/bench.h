@@ -15,7 +15,8 @@
 	X(faults, "faults that need no I/O: rate and latency")  \
 	X(sort, "sort text in memory several times the budget") \
 	X(confine, "any command, paged by the kernel's swap")   \
-	X(heap, "malloc on paged memory against the C library's")
+	X(heap, "malloc on paged memory against the C library's") \
+	X(sim, "replay a trace of accesses under every policy")
 
 #define X(name, summary) int bench_##name(int argc, char **argv);
 BENCH_COMMANDS(X)

@@ -41,9 +41,11 @@ struct plan {
 	double theta;
 	int64_t stride;
 	uint64_t write_pct; /* of the accesses are writes */
+	uint64_t scan_pct;  /* of scanmix's accesses belong to the scan */
 	uint64_t threads, handlers, seed;
 	double seconds, warm_s;
 	const char *swap_path; /* NULL: from the environment, or the default */
+	const char *trace_path; /* where accesses are recorded, or NULL */
 	const char *label;     /* begins what progress is called, or NULL */
 	const struct cgroup *group; /* that the process is in, or NULL */
 	bool rmw, budget_check, no_sweep, json;

@@ -120,10 +120,20 @@ static inline void write_page(const struct spot *s)
 	atomic_fetch_add_explicit(s->version, 1, memory_order_release);
 }
 
+static void trace_page(struct worker *w, uint64_t page, bool writes)
+{
+	bool apart = w->pattern.kind == PATTERN_scanmix && w->pattern.hot;
+
+	trace_record(w->trace, page,
+		     (writes ? TRACE_WRITE : 0) | (apart ? TRACE_APART : 0));
+}
+
 static inline void access_page(struct worker *w, const struct spot *s)
 {
 	bool writes = worker_writes(w);
 
+	if (w->trace)
+		trace_page(w, s->page, writes);
 	if (!writes || w->work->plan->rmw)
 		read_page(s);
 	if (writes) {

@@ -26,10 +26,16 @@
  * one over the first pages only, backward one from the end. If each lap of
  * a stride of 3 began at page 0, two thirds of the pages would never be seen;
  * so each lap starts one page further, modulo the step.
+ *
+ * Phases. The hot pages of zipf move to other places each time when all
+ * threads together have accessed PHASE_LAPS times as many pages as there are:
+ * long enough for a pager to learn them, and to be wrong afterwards.
  */
 #include "bench_pattern.h"
 
 #include <math.h>
+
+enum { PHASE_LAPS = 2, SCAN_PCT = 50 };
 
 /* ------------------------------------------------------------------ */
 /* Zipf									*/
@@ -180,7 +186,11 @@ void pattern_init(struct pattern *p, const struct pattern_spec *spec,
 
 	p->kind = spec->kind;
 	p->turn = 0;
-	p->hot = spec->kind == PATTERN_zipf;
+	p->hot = spec->kind == PATTERN_zipf || spec->kind == PATTERN_phases;
+	p->scan_pct = spec->scan_pct ? spec->scan_pct : SCAN_PCT;
+	p->scan_due = 0;
+	p->phase = PHASE_LAPS * spec->pages / threads + 1;
+	p->seed = spec->seed;
 	p->rng.state = rng_mix(spec->seed + 1) + rng_mix(thread);
 	zipf_init(&p->zipf, spec->pages, spec->theta);
 	scramble_init(&p->scramble, spec->pages, spec->seed);
@@ -192,6 +202,26 @@ static uint64_t next_hot(struct pattern *p)
 	return scramble(&p->scramble, zipf_next(&p->zipf, &p->rng) - 1);
 }
 
+static uint64_t next_of_phases(struct pattern *p)
+{
+	uint64_t turn = p->turn++;
+
+	if (turn && turn % p->phase == 0)
+		scramble_init(&p->scramble, p->zipf.n,
+			      p->seed + turn / p->phase);
+	return next_hot(p);
+}
+
+static uint64_t next_of_mix(struct pattern *p)
+{
+	p->scan_due += p->scan_pct;
+	p->hot = p->scan_due < 100;
+	if (p->hot)
+		return next_hot(p);
+	p->scan_due -= 100;
+	return walk_next(&p->walk);
+}
+
 uint64_t pattern_next(struct pattern *p)
 {
 	switch (p->kind) {
@@ -200,8 +230,9 @@ uint64_t pattern_next(struct pattern *p)
 	case PATTERN_zipf:
 		return next_hot(p);
 	case PATTERN_scanmix:
-		p->hot = !(p->turn++ & 1);
-		return p->hot ? next_hot(p) : walk_next(&p->walk);
+		return next_of_mix(p);
+	case PATTERN_phases:
+		return next_of_phases(p);
 	default:
 		return walk_next(&p->walk);
 	}

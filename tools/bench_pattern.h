@@ -15,9 +15,10 @@
 	X(uniform, "every page equally likely")                         \
 	X(zipf, "the k-th hottest page 1/k^theta times as likely")      \
 	X(stride, "every --stride'th page; negative: backwards")        \
-	X(scanmix, "zipf, and every second access goes on with a scan") \
+	X(scanmix, "zipf, and --scan PCT of the accesses are a scan")   \
 	X(loop, "seq over the first 1.1 x the budget")                  \
 	X(backward, "seq from the end to the start")                    \
+	X(phases, "zipf, whose hot pages change again and again")       \
 	X(fill, "the first touch itself is measured: no set-up")
 
 enum pattern_kind {
@@ -34,6 +35,7 @@ struct pattern_spec {
 	int64_t stride; /* pages, not 0, less than the number of pages */
 	uint64_t seed;
 	uint64_t loop_pages; /* of loop: 1..pages; 0: all */
+	unsigned scan_pct;   /* of scanmix: accesses that scan; 0: 50 */
 };
 
 /* Stream of random numbers: splitmix64 (Steele, Lea, Flood 2014). */
@@ -92,8 +94,10 @@ struct walk {
 
 struct pattern {
 	enum pattern_kind kind;
-	uint64_t turn; /* accesses so far: scanmix alternates */
+	uint64_t turn; /* accesses so far, of phases */
 	bool hot;      /* the last page came from zipf */
+	unsigned scan_pct, scan_due; /* of scanmix: a scan is due at 100 */
+	uint64_t phase, seed;	     /* of phases: accesses of one */
 	struct rng rng;
 	struct zipf zipf;
 	struct scramble scramble;

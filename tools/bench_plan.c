@@ -34,6 +34,7 @@ void plan_defaults(struct plan *plan)
 			      .pattern = PATTERN_uniform,
 			      .theta = 0.99,
 			      .stride = 3,
+			      .scan_pct = 50,
 			      .write_pct = WRITE_UNSET,
 			      .threads = 4,
 			      .seconds = 10,
@@ -66,14 +67,18 @@ void plan_json(struct tool_json *j, const struct plan *plan)
 	tool_json_bool(j, "rmw", plan->rmw);
 	tool_json_real(j, "theta", plan->theta);
 	tool_json_int(j, "stride_pages", plan->stride);
+	tool_json_uint(j, "scan_pct", plan->scan_pct);
 	tool_json_uint(j, "seed", plan->seed);
 }
 
 void plan_print(const struct plan *plan)
 {
 	printf(", %s", pattern_words[plan->pattern]);
-	if (plan->pattern == PATTERN_zipf || plan->pattern == PATTERN_scanmix)
+	if (plan->pattern == PATTERN_zipf ||
+	    plan->pattern == PATTERN_scanmix || plan->pattern == PATTERN_phases)
 		printf(" %.2f", plan->theta);
+	if (plan->pattern == PATTERN_scanmix)
+		printf(", %llu %% scan", (unsigned long long)plan->scan_pct);
 	if (plan->pattern == PATTERN_stride)
 		printf(" %lld", (long long)plan->stride);
 	if (plan->pattern != PATTERN_fill)

@@ -26,6 +26,8 @@ extern const char *const pattern_words[], *const advice_words[];
 			     "skew of zipf (0.99)"),                           \
 		OPTION_RANGE(0, "stride", F(stride), SIGNED, "PAGES", 1,       \
 			     0x1p30, "step of stride, may be negative (3)"),   \
+		OPTION_RANGE(0, "scan", F(scan_pct), NUMBER, "PCT", 1, 99,     \
+			     "of scanmix's accesses are the scan (50)"),       \
 		OPTION_WORD(0, "advice", F(advice), "WHAT", advice_words,      \
 			    "given to the pager"),                             \
 		OPTION_RANGE(                                                  \

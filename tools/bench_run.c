@@ -49,6 +49,8 @@ static const struct opt opts[] = {
 		    "sample the blocks of the memfd; fail above the budget"),
 	OPTION_FLAG(0, "no-sweep", FIELD(no_sweep),
 		    "do not verify all pages once more at the end"),
+	OPTION_TEXT(0, "trace", FIELD(trace_path), "FILE",
+		    "record every access, for vvmbench sim"),
 	{.name = NULL},
 };
 
@@ -67,6 +69,11 @@ static struct plan read_plan(int argc, char **argv)
 	plan_finish(&plan, &command);
 	if (plan.budget_check && plan.engine != ENGINE_vvm)
 		opt_usage(&command, "--budget-check is for the engine vvm");
+	if (plan.trace_path && (plan.engine == ENGINE_raw ||
+				plan.pattern == PATTERN_fill))
+		opt_usage(&command,
+			  "--trace is not for the engine raw and the pattern "
+			  "fill");
 	return plan;
 }
 

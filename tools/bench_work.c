@@ -29,6 +29,7 @@
 #include "bench_util.h"
 #include "tool.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -173,7 +174,8 @@ static void init_worker(struct work *w, unsigned id)
 				    .theta = plan->theta,
 				    .stride = plan->stride,
 				    .seed = plan->seed,
-				    .loop_pages = plan_loop_pages(plan)};
+				    .loop_pages = plan_loop_pages(plan),
+				    .scan_pct = (unsigned)plan->scan_pct};
 	struct worker *worker = &w->workers[id];
 
 	worker->work = w;
@@ -181,6 +183,39 @@ static void init_worker(struct work *w, unsigned id)
 	worker->phase = PHASE_FILL;
 	worker->rng.state = rng_mix(plan->seed ^ ~(uint64_t)id);
 	pattern_init(&worker->pattern, &spec, id, w->worker_count);
+}
+
+/* The trace is of the warm-up and what is measured. */
+static void open_trace(struct work *w)
+{
+	const char *path = w->plan->trace_path;
+	struct trace_part *parts;
+	unsigned i;
+
+	w->trace = trace_create(path);
+	if (!w->trace)
+		tool_die(TOOL_FAILED, "%s: %s", path, strerror(errno));
+	parts = calloc(w->worker_count, sizeof(*parts));
+	if (!parts)
+		tool_die(TOOL_FAILED, "out of memory");
+	for (i = 0; i < w->worker_count; i++) {
+		trace_part_init(&parts[i], w->trace, i);
+		w->workers[i].trace = &parts[i];
+	}
+}
+
+static void close_trace(struct work *w)
+{
+	unsigned i;
+	int error;
+
+	for (i = 0; i < w->worker_count; i++)
+		trace_part_flush(w->workers[i].trace);
+	free(w->workers[0].trace);
+	error = trace_close(w->trace);
+	if (error)
+		tool_die(TOOL_FAILED, "%s: %s", w->plan->trace_path,
+			 strerror(error));
 }
 
 void work_init(struct work *w, struct engine *e, const struct plan *plan)
@@ -199,10 +234,14 @@ void work_init(struct work *w, struct engine *e, const struct plan *plan)
 	memset(w->workers, 0, w->worker_count * sizeof(*w->workers));
 	for (i = 0; i < w->worker_count; i++)
 		init_worker(w, i);
+	if (plan->trace_path)
+		open_trace(w);
 }
 
 void work_fini(struct work *w)
 {
+	if (w->trace)
+		close_trace(w);
 	free(w->versions);
 	free(w->workers);
 }

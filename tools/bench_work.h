@@ -9,6 +9,7 @@
 #include "bench_clock.h"
 #include "bench_engine.h"
 #include "bench_hist.h"
+#include "bench_trace.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -31,6 +32,7 @@ struct worker {
 	uint64_t hot_turn;	/* (o) scanmix: accesses of the zipf part */
 	uint64_t hot_probes;	/* (o) in the phase: those looked at first */
 	uint64_t hot_hits;	/* (o) and found resident */
+	struct trace_part *trace; /* (o) where its accesses go, or NULL */
 	struct hist hist;	/* (o) latencies in the phase */
 } __attribute__((aligned(64)));
 
@@ -43,6 +45,7 @@ struct work {
 	_Atomic uint64_t done_pages;	   /* (a) progress of fill and sweep */
 	_Atomic uint64_t swept_increments; /* (a) found in the pages */
 	_Atomic uint32_t *versions; /* (a) for each page: see bench_memory.c */
+	struct trace_file *trace;   /* (i) or NULL */
 	struct worker *workers;	    /* (i) */
 	unsigned worker_count;	    /* (i) */
 };
