@@ -7,10 +7,11 @@
 #	readme.sh           check; runs in the build directory
 #	readme.sh --table   print the settings table, for pasting
 #
-# Conventions in README.md: the ```c block is demo.c. The "$ " lines of a
-# ```console block are one script, run with the built tools in an empty
-# directory that holds demo.c; it fails if a command does. A block after a
-# line "<!-- not run: why -->" is left out. Lines after "$ " lines are output
+# Conventions in README.md: the ```c block is demo.c, and a block after a line
+# "<!-- file: name -->" is that file. The "$ " lines of a ```console block are
+# one script, run with the built tools in a directory that holds these files;
+# it fails if a command does. A block after a line "<!-- not run: why -->" is
+# left out, and one that needs c++ where there is none. Lines after "$ " lines are output
 # and are not compared, except demo's.
 : "${top_srcdir:=..}" "${CC:=cc}"
 top_srcdir=$(cd "$top_srcdir" && pwd) || exit 99
@@ -103,7 +104,11 @@ extract()
 		if (kind == "") kind = "text"
 		if (kind == "console" && previous !~ /^<!-- not run: /)
 			file = tmp "/block-" ++blocks ".sh"
-		else if (kind == "c")
+		else if (previous ~ /^<!-- file: [a-z.]+ -->$/) {
+			split(previous, word)
+			file = tmp "/" word[3]
+			kind = "source"
+		} else if (kind == "c")
 			file = tmp "/demo.c"
 		else
 			file = ""
@@ -112,7 +117,7 @@ extract()
 	}
 	kind == "" { if ($0 != "") previous = $0; next }
 	file == "" { next }
-	kind == "c" { print >file }
+	kind == "c" || kind == "source" { print >file }
 	kind == "console" && /^\$ / { print substr($0, 3) >file; more = 0 }
 	kind == "console" && more { print >file }
 	kind == "console" { more = /\\$/ }
@@ -144,6 +149,10 @@ run_blocks()
 	cd "$tmp" || exit 99
 	for block in block-*.sh; do
 		[ -f "$block" ] || fail "README has no commands"
+		if grep -q '^c++ ' "$block" && ! command -v c++ >/dev/null; then
+			echo "-- $block: left out, there is no c++"
+			continue
+		fi
 		echo "-- $block"
 		cat "$block"
 		echo wait >>"$block"
