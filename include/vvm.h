@@ -131,6 +131,35 @@ struct vvm;
  */
 enum vvm_faults { VVM_FAULTS_THREAD, VVM_FAULTS_INLINE };
 
+/*
+ * What becomes of the memory in a child of fork(2).
+ *
+ * DIE (the default): it is not there. Who touches it dies of SIGSEGV, vvm_*
+ * calls on the space return -ECHILD. A child that executes a program is fine.
+ *
+ * INHERIT: the child has it as it was at the fork, and both go on
+ * independently, with plain accesses and vvm_* calls alike; so have its own
+ * children. The child has a budget of the same size, handler threads and a
+ * swap file of its own (in the directory of swap_path, if that names a file,
+ * in /var/tmp if a device). All that is made when the child first uses the
+ * space, so one that executes a program costs little. In return:
+ *   - fork() write-protects the dirty pages: each costs the parent an event
+ *     when it is next written to (as a copy-on-write fault would), until the
+ *     child has executed a program or is gone.
+ *   - While the child lives, the slots that it inherited are not used again,
+ *     and of dirty pages that the parent has changed since, the old content
+ *     is kept in memory, beside the budget.
+ *   - Pins are not inherited. Pages that are pinned at the fork are copied
+ *     while other threads and devices may write to them.
+ *   - While fork() runs, faults of other threads wait. Should it not get on
+ *     for a second (it may be waiting for a lock of such a thread, in a
+ *     handler of pthread_atfork()), they go on, and that child inherits
+ *     nothing: it says so on standard error, and dies when it touches the
+ *     memory. The same where the kernel's memory or descriptors run out.
+ *   - Children of vfork(), posix_spawn() and a bare clone() never inherit.
+ */
+enum vvm_fork { VVM_FORK_DIE, VVM_FORK_INHERIT };
+
 enum vvm_io { VVM_IO_AUTO, VVM_IO_URING, VVM_IO_SYNC };
 
 /*
@@ -148,6 +177,7 @@ struct vvm_options {
 	int swap_direct;	   /* O_DIRECT if possible */
 	enum vvm_io io;
 	enum vvm_faults faults;
+	enum vvm_fork fork;
 	unsigned handlers;	   /* 0: one for two CPUs, at most 4 */
 	unsigned low_pct, high_pct; /* reclaim watermarks, % of the budget */
 	uint64_t frame_wait_ms;

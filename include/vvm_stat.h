@@ -86,7 +86,9 @@
 	X(writing_pages, GAUGE, "pages on their way to swap")                  \
 	X(waiting_faults, GAUGE, "faults that wait for a free frame")          \
 	X(mapped_bytes, GAUGE, "guest bytes in regions")                       \
-	X(regions, GAUGE, "regions")
+	X(regions, GAUGE, "regions")                                           \
+	X(fork_snapshots, GAUGE, "fork children that may read this space")     \
+	X(fork_copied_pages, COUNT, "pages copied for them before a change")
 
 enum vvm_stat_counter {
 #define X(name, kind, help) VVM_STAT_##name,
@@ -101,6 +103,7 @@ enum vvm_stat_counter {
 	X(peak_pages, "most frames ever in use")                               \
 	X(swap_used_pages, "slots in use")                                     \
 	X(swap_area_pages, "slots that the swap file has now")                 \
+	X(swap_held_pages, "slots in use for fork children only")              \
 	X(swap_limit_pages, "slots that it may have")                          \
 	X(handlers, "handler threads")                                         \
 	X(io_uring, "1: io_uring, 0: pread and pwrite")                        \

@@ -260,7 +260,7 @@ static unsigned char page_flags(pte_t e)
 		flags |= VVM_PAGE_BUSY;
 	if (e & PTE_PINNED)
 		flags |= VVM_PAGE_PINNED;
-	if (e & PTE_POISON)
+	if (pte_state(e) == PAGE_POISONED)
 		flags |= VVM_PAGE_POISONED;
 	return (unsigned char)flags;
 }

@@ -45,6 +45,7 @@ struct io {
 
 struct backing_stat {
 	uint64_t slots_used, slots_area, slots_limit;
+	uint64_t slots_held; /* of those used: kept for fork children only */
 	uint64_t reads, writes; /* requests */
 	uint64_t read_bytes, written_bytes;
 	uint64_t read_errors, write_errors, checksum_errors, retries;
@@ -52,6 +53,7 @@ struct backing_stat {
 };
 
 struct backing;
+struct hold;
 
 struct backing_ops {
 	const char *name;
@@ -70,6 +72,17 @@ struct backing_ops {
 		    uint64_t *got);
 	void (*give)(struct backing *b, uint64_t first, uint64_t n);
 	void (*stat)(struct backing *b, struct backing_stat *st);
+	/*
+	 * No slot in use now is used again before release(), whoever gives
+	 * it back. -ENOMEM. => nobody takes or gives slots meanwhile.
+	 */
+	int (*hold)(struct backing *b, struct hold **out);
+	void (*release)(struct backing *b, struct hold *h);
+	/*
+	 * This process is a fork child: it may only read slots that are held
+	 * for it, and close. => no other thread yet.
+	 */
+	void (*forked)(struct backing *b);
 	/* => nothing in flight, nobody uses it any more. */
 	void (*close)(struct backing *b);
 };

@@ -42,6 +42,8 @@
 	  "how long an access waits for a frame before it fails (SIGBUS)")     \
 	X(UINT, spin_us, SPIN_US, "100", "us",                                  \
 	  "how long an idle handler polls for the next event before it sleeps") \
+	X(ENUM, fork, FORK, "die", "die|inherit",                              \
+	  "what a fork child may do with the memory: die of it, or use it")    \
 	X(ENUM, policy, POLICY, "clock", "heat|clock",                         \
 	  "replacement policy")                                                \
 	X(UINT, readahead_max_pages, READAHEAD, "256", "pages",                \
@@ -52,6 +54,7 @@
 	  "messages on standard error")
 
 enum conf_io { CONF_IO_AUTO, CONF_IO_URING, CONF_IO_SYNC };
+enum conf_fork { CONF_FORK_DIE, CONF_FORK_INHERIT };
 enum conf_faults { CONF_FAULTS_THREAD, CONF_FAULTS_INLINE };
 
 struct conf {

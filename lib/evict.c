@@ -50,6 +50,7 @@
 #include "codec.h"
 #include "log.h"
 #include "probe.h"
+#include "snapshot.h"
 
 #define BITS_WORDS (BLOCK_PAGES / 64)
 
@@ -324,8 +325,30 @@ static unsigned protect_and_copy(struct writeback *wb, unsigned n)
 }
 
 /*
- * Starts a write-back of the pages named in wb->index[0..n): DIRTY, not
- * pinned, of wb->piece. Returns the frames freed at once (zero pages).
+ * Makes the FROZEN pages of the write-back DIRTY: what fork children need of
+ * them is copied. They are still protected. Returns how many are good, from
+ * the front. => block lock held.
+ */
+static unsigned thaw(struct writeback *wb, unsigned n)
+{
+	struct evictor *ev = wb->ev;
+	struct block *b = wb->piece.block;
+	unsigned i;
+
+	for (i = 0; i < n; i++) {
+		if (pte_state(b->pte[wb->index[i]]) != PAGE_FROZEN)
+			continue;
+		if (snapshot_copy(ev->vm,
+				  piece_host(&wb->piece, wb->index[i])) < 0)
+			break;
+		space_move(ev->vm, ev->actor, b, wb->index[i], PAGE_DIRTY, 0);
+	}
+	return i;
+}
+
+/*
+ * Starts a write-back of the pages named in wb->index[0..n): DIRTY or FROZEN,
+ * not pinned, of wb->piece. Returns the frames freed at once (zero pages).
  * => block lock held.
  */
 static unsigned write_back(struct writeback *wb, unsigned n)
@@ -343,7 +366,7 @@ static unsigned write_back(struct writeback *wb, unsigned n)
 		return 0;
 	}
 	ev->swap_full = false;
-	n = protect_and_copy(wb, (unsigned)got);
+	n = protect_and_copy(wb, thaw(wb, (unsigned)got));
 	kept = sift_zeroes(wb, n, zero);
 	if (kept < got)
 		swap->ops->give(swap, slot + kept, got - kept);
@@ -486,7 +509,8 @@ static bool evictable(const struct vvm *vm, pte_t e, bool young)
 {
 	enum page_state s = pte_state(e);
 
-	if ((s != PAGE_CLEAN && s != PAGE_DIRTY) || (e & PTE_PINNED))
+	if ((s != PAGE_CLEAN && s != PAGE_DIRTY && s != PAGE_FROZEN) ||
+	    (e & PTE_PINNED))
 		return false;
 	return !young || pte_age(e) != vm->policy->new_age;
 }

@@ -21,6 +21,8 @@
 
 #include <errno.h>
 
+#include "snapshot.h"
+
 /* ---- the steps: all => space lock (read) and block lock held ---- */
 
 /*
@@ -75,14 +77,20 @@ static enum fault_result join(struct step *s)
 	return FAULT_JOINED;
 }
 
-/* CLEAN or WRITING, and somebody writes: it is the only copy from now on. */
+/*
+ * CLEAN, WRITING or FROZEN, and somebody writes: it is the only copy from now
+ * on.
+ */
 static enum fault_result make_dirty(struct step *s)
 {
 	pte_t e = s->block->pte[s->index];
-	int rc;
+	int rc = 0;
 
 	s->looked_ns = os_now_ns();
-	rc = os_uffd_wp(s->uffd, s->host, PAGE_BYTES, false);
+	if (pte_state(e) == PAGE_FROZEN)
+		rc = snapshot_copy(s->vm, s->host);
+	if (rc == 0)
+		rc = os_uffd_wp(s->uffd, s->host, PAGE_BYTES, false);
 	if (rc < 0)
 		return fill_error(rc);
 	if (pte_state(e) == PAGE_CLEAN &&
@@ -106,6 +114,7 @@ enum fault_result fault_decide(struct step *s)
 		return join(s);
 	case PAGE_CLEAN:
 	case PAGE_WRITING:
+	case PAGE_FROZEN:
 		return s->write ? make_dirty(s) : FAULT_DONE;
 	case PAGE_DIRTY:
 		return FAULT_DONE;
@@ -142,7 +151,8 @@ static enum vvm_stat_kind kind_of(const struct step *s, enum page_state was,
 	if (was == PAGE_SWAPPED) /* a parked page was read long ago */
 		return s->fill->parked ? VVM_STAT_KIND_joined
 				       : VVM_STAT_KIND_swapin;
-	if ((was == PAGE_CLEAN || was == PAGE_WRITING) && s->write)
+	if ((was == PAGE_CLEAN || was == PAGE_WRITING || was == PAGE_FROZEN) &&
+	    s->write)
 		return VVM_STAT_KIND_wp;
 	return VVM_STAT_KIND_spurious;
 }

@@ -436,13 +436,28 @@ static void one_round(struct handler *h)
 		h->spin_until_us = os_now_us() + h->vm->conf.spin_us;
 }
 
+/* Stops for a fork, with nothing in flight. */
+static void stop_for_fork(struct handler *h)
+{
+	while (ring_inflight(h->ring))
+		ring_run(h->ring, -1);
+	reader_settle(&h->reader);
+	halt_leave(&h->vm->halt);
+	halt_enter(&h->vm->halt);
+}
+
 static void *run(void *arg)
 {
 	struct handler *h = arg;
 
 	h->actor->tid = (uint64_t)os_tid();
-	while (work_left(h))
+	halt_enter(&h->vm->halt);
+	while (work_left(h)) {
+		if (halt_wanted(&h->vm->halt))
+			stop_for_fork(h);
 		one_round(h);
+	}
+	halt_leave(&h->vm->halt);
 	return NULL;
 }
 
@@ -539,6 +554,16 @@ int handlers_start(struct vvm *vm)
 	atomic_store(&vm->stopping, true);
 	handlers_stop(vm);
 	return rc;
+}
+
+void handlers_abandon(struct vvm *vm)
+{
+	unsigned i;
+
+	for (i = 0; i < vm->handler_count; i++)
+		fini(&vm->handlers[i]);
+	free(vm->handlers);
+	vm->handlers = NULL;
 }
 
 void handlers_stop(struct vvm *vm)

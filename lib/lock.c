@@ -48,6 +48,8 @@
  * longer than a section, far shorter than the 50 us of a sleep and wake-up.
  */
 #define SPIN_ROUNDS 64
+/* Between two tries of a lock that is taken with a time limit. */
+#define POLL_US 20
 
 static inline void cpu_relax(void)
 {
@@ -104,7 +106,7 @@ static bool order_holds(const void *lock, unsigned rank)
 #else
 
 #define order_check(lock, rank) ((void)0)
-#define order_push(lock, rank)	((void)0)
+#define order_push(lock, rank)	((void)(lock))
 #define order_pop(lock, rank)	((void)0)
 #define owner_set(l, tid)	((void)0)
 
@@ -174,6 +176,34 @@ bool lock_try(struct lock *l)
 	order_push(l, l->rank);
 	owner_set(l, os_tid());
 	return true;
+}
+
+bool lock_take_timed(struct lock *l, uint64_t timeout_us)
+{
+	uint64_t deadline_us = os_now_us() + timeout_us;
+
+	order_check(l, l->rank);
+	while (!grab(l)) {
+		if (os_now_us() > deadline_us)
+			return false;
+		os_sleep_us(POLL_US);
+	}
+	order_push(l, l->rank);
+	owner_set(l, os_tid());
+	return true;
+}
+
+void lock_disown(struct lock *l)
+{
+	DEBUG_ASSERT(lock_held(l));
+	owner_set(l, 0);
+	order_pop(l, l->rank);
+}
+
+void lock_adopt(struct lock *l)
+{
+	order_push(l, l->rank);
+	owner_set(l, os_tid());
 }
 
 void lock_drop(struct lock *l)
@@ -339,6 +369,38 @@ void rwlock_end_write(struct rwlock *l)
 	old = atomic_fetch_and(&l->word, ~WRITER);
 	ASSERT(old & WRITER);
 	rwlock_wake(l);
+}
+
+bool rwlock_write_timed(struct rwlock *l, uint64_t timeout_us)
+{
+	uint64_t deadline_us = os_now_us() + timeout_us;
+
+	order_check(l, l->rank);
+	atomic_fetch_add(&l->word, WAITER);
+	while (!grab_write(l)) {
+		if (os_now_us() > deadline_us) {
+			atomic_fetch_sub(&l->word, WAITER);
+			rwlock_wake(l); /* readers that we barred */
+			return false;
+		}
+		os_sleep_us(POLL_US);
+	}
+	order_push(l, l->rank);
+	owner_set(l, os_tid());
+	return true;
+}
+
+void rwlock_disown(struct rwlock *l)
+{
+	DEBUG_ASSERT(rwlock_held_write(l));
+	owner_set(l, 0);
+	order_pop(l, l->rank);
+}
+
+void rwlock_adopt(struct rwlock *l)
+{
+	order_push(l, l->rank);
+	owner_set(l, os_tid());
 }
 
 bool rwlock_held_write(const struct rwlock *l)

@@ -25,9 +25,11 @@ enum lock_rank {
 	LOCK_HEAP_CACHES,   /* list of the caches of a heap */
 	LOCK_HEAP_CLASS,    /* spans of a size class */
 	LOCK_HEAP_PAGES,    /* free runs of a heap */
+	LOCK_FORK,	    /* the spaces that fork children inherit */
 	LOCK_MAPPING,	  /* serialises map, unmap, protect, advise, resize */
 	LOCK_SPACE,	  /* region index and page table shape (rwlock) */
 	LOCK_BLOCK,	  /* one leaf: its entries and counts */
+	LOCK_SNAPSHOT,	  /* what fork children may still read of a space */
 	LOCK_CLOCK,	  /* the ring of blocks with resident pages */
 	LOCK_SLOTS,	  /* free slots of a backing */
 	LOCK_POOL,	  /* free objects of a pool */
@@ -49,6 +51,8 @@ void lock_init(struct lock *l, enum lock_rank rank);
 void lock_take(struct lock *l);
 /* Takes l if it is free; never sleeps. */
 bool lock_try(struct lock *l);
+/* Gives up after timeout_us: false. It polls, so it is not for busy paths. */
+bool lock_take_timed(struct lock *l, uint64_t timeout_us);
 void lock_drop(struct lock *l);
 /* For assertions: in debug builds exact, else "somebody holds it". */
 bool lock_held(const struct lock *l);
@@ -59,6 +63,14 @@ bool lock_held(const struct lock *l);
  */
 void lock_freeze(struct lock *l);
 void lock_thaw(struct lock *l);
+/*
+ * lock_disown() leaves a lock held, but by nobody: any thread may make it its
+ * own by lock_adopt(), and then drops it. A fork holds locks of many spaces
+ * from its first handler to its last that way, and a thread that waits too
+ * long for the fork can drop them.
+ */
+void lock_disown(struct lock *l);
+void lock_adopt(struct lock *l);
 
 struct rwlock {
 	_Atomic uint32_t word; /* reader count; top bits: writer, waiting */
@@ -75,6 +87,10 @@ void rwlock_read(struct rwlock *l);
 bool rwlock_try_read(struct rwlock *l);
 void rwlock_end_read(struct rwlock *l);
 void rwlock_write(struct rwlock *l);
+/* Gives up after timeout_us: false. It polls, so it is not for busy paths. */
+bool rwlock_write_timed(struct rwlock *l, uint64_t timeout_us);
+void rwlock_disown(struct rwlock *l); /* of a writer; as lock_disown() */
+void rwlock_adopt(struct rwlock *l);
 void rwlock_end_write(struct rwlock *l);
 /* For assertions, as lock_held(). */
 bool rwlock_held_write(const struct rwlock *l);

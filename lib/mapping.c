@@ -31,6 +31,7 @@
 
 #include "fault.h"
 #include "log.h"
+#include "snapshot.h"
 #include "trap.h"
 
 #define PLACE_TRIES 64	/* host ranges looked at for a free guest range */
@@ -187,6 +188,38 @@ out:
 	return rc;
 }
 
+int mapping_inherit(struct vvm *vm)
+{
+	struct region *r;
+	haddr_t at;
+	int rc = 0;
+
+	for (r = regions_next_guest(&vm->regions, 0); r && rc == 0;
+	     r = regions_next_guest(&vm->regions, r->end)) {
+		r->backing = vm->swap;
+		rc = os_reserve(r->end - r->start, PAGE_BYTES, 0, r->host, &at);
+		if (rc < 0)
+			break;
+		rc = commit(vm, r);
+		if (rc < 0) {
+			os_unmap_keep(r->host, r->end - r->start);
+			break;
+		}
+	}
+	if (rc < 0)
+		mapping_disinherit(vm, r->start);
+	return rc;
+}
+
+void mapping_disinherit(struct vvm *vm, gaddr_t end)
+{
+	struct region *r;
+
+	for (r = regions_next_guest(&vm->regions, 0); r && r->start < end;
+	     r = regions_next_guest(&vm->regions, r->end))
+		os_unmap_keep(r->host, r->end - r->start);
+}
+
 /* ---- pages of a range ---- */
 
 /* Index range of [start, end) in b. */
@@ -290,6 +323,9 @@ static uint64_t clear_region(struct vvm *vm, const struct region *r)
 		clip(b, r->start, r->end, &first, &last);
 		lock_take(&b->lock);
 		space_wait_busy(b, first, last, true);
+		snapshot_give_up(vm, b, first, last,
+				 region_to_host(r, b->base +
+							   pages_to_bytes(first)));
 		frames += clear_entries(vm, b, first, last, PAGE_NONE);
 		lock_drop(&b->lock);
 		at = b->base + BLOCK_BYTES;
@@ -626,8 +662,10 @@ static int discard_run(struct vvm *vm, const struct run *run)
 
 	lock_take(&b->lock);
 	space_wait_busy(b, run->first, run->last, false);
-	if (!pinned_between(b, run->first, run->last))
+	if (!pinned_between(b, run->first, run->last)) {
+		snapshot_give_up(vm, b, run->first, run->last, run->host);
 		rc = drop_frames(vm, run);
+	}
 	if (rc == 0)
 		frames = clear_entries(vm, b, run->first, run->last, PAGE_FRESH);
 	lock_drop(&b->lock);

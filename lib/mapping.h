@@ -22,4 +22,12 @@ int mapping_cold(struct vvm *vm, gaddr_t start, gaddr_t end);
 /* Unmaps everything, pinned or not; for vvm_close(). */
 void mapping_unmap_all(struct vvm *vm);
 
+/*
+ * In a fork child: maps the memfd, which is a new one, for all regions.
+ * -EEXIST: something is in the way. => no other thread yet.
+ */
+int mapping_inherit(struct vvm *vm);
+/* Puts a reservation in the place of all regions that start before `end`. */
+void mapping_disinherit(struct vvm *vm, gaddr_t end);
+
 #endif

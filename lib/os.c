@@ -179,18 +179,27 @@ int os_unmap_keep(haddr_t at, uint64_t bytes)
 	return error ? error : reserve_flags(at, bytes, MAP_FIXED, &at);
 }
 
-int os_map_anon(uint64_t bytes, void **out)
+static int map_library(uint64_t bytes, int shared, void **out)
 {
 	haddr_t at = 0;
 	int error = os_inject_check(OS_map);
 
 	if (!error)
 		error = map(0, bytes, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0,
-			    &at);
+			    shared | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0, &at);
 	if (!error)
 		*out = host(at);
 	return error;
+}
+
+int os_map_anon(uint64_t bytes, void **out)
+{
+	return map_library(bytes, MAP_PRIVATE, out);
+}
+
+int os_map_shared(uint64_t bytes, void **out)
+{
+	return map_library(bytes, MAP_SHARED, out);
 }
 
 int os_unmap(haddr_t at, uint64_t bytes)

@@ -54,7 +54,9 @@
 	X(create)                                                              \
 	X(claim)                                                               \
 	X(read_text)                                                           \
-	X(ring_setup)
+	X(ring_setup)                                                          \
+	X(pipe)                                                                \
+	X(epoll)
 
 enum os_point {
 #define X(name) OS_##name,
@@ -102,6 +104,8 @@ int os_unmap_keep(haddr_t at, uint64_t bytes);
  * that tables may be mapped for their largest size and touched as they fill.
  */
 int os_map_anon(uint64_t bytes, void **out);
+/* The same, shared with the children that are forked from now on. */
+int os_map_shared(uint64_t bytes, void **out);
 int os_unmap(haddr_t at, uint64_t bytes);
 int os_protect(haddr_t at, uint64_t bytes, unsigned prot);
 int os_advise(haddr_t at, uint64_t bytes, enum os_advice advice);
@@ -229,6 +233,30 @@ bool os_is_forked(void);
 unsigned os_fork_count(void);
 /* Installs the watch (idempotent). Not async-signal-safe. */
 int os_fork_watch(void);
+
+/*
+ * Has glibc's fork() call these: before in the parent, last of all that were
+ * registered later, and after in the parent and the child, first. Not
+ * async-signal-safe; for a constructor.
+ */
+int os_fork_handlers(void (*prepare)(void), void (*parent)(void),
+		     void (*child)(void));
+/*
+ * Takes and drops glibc's lock of its list of streams, where there is one.
+ * fork() takes it after the handlers.
+ */
+void os_streams_lock(void);
+void os_streams_unlock(void);
+
+/*
+ * A pipe, both ends close-on-exec: fd[0] reads end of file when no process
+ * has fd[1] any more.
+ */
+int os_pipe(int fd[2]);
+/* A descriptor that is readable while any of those added to it is. */
+int os_epoll(int *fd);
+int os_epoll_add(int epoll, int fd);
+void os_epoll_remove(int epoll, int fd);
 
 int os_eventfd(int *fd);
 void os_eventfd_signal(int fd);

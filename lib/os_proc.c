@@ -29,6 +29,7 @@
 #include "os.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <poll.h>
@@ -36,6 +37,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -86,6 +88,67 @@ unsigned os_fork_count(void)
 bool os_is_forked(void)
 {
 	return os_fork_count() != 0;
+}
+
+int os_fork_handlers(void (*prepare)(void), void (*parent)(void),
+		     void (*child)(void))
+{
+	return -pthread_atfork(prepare, parent, child);
+}
+
+/*
+ * Between our fork handler and the fork itself glibc takes the lock of the
+ * list of streams, and fopen() touches the stream, which may be paged memory,
+ * with that lock held. So it is taken first: it is recursive, and exported
+ * since ever. Other C libraries do not have it.
+ */
+extern void _IO_list_lock(void) __attribute__((weak));
+extern void _IO_list_unlock(void) __attribute__((weak));
+
+void os_streams_lock(void)
+{
+	if (_IO_list_lock && _IO_list_unlock)
+		_IO_list_lock();
+}
+
+void os_streams_unlock(void)
+{
+	if (_IO_list_lock && _IO_list_unlock)
+		_IO_list_unlock();
+}
+
+/* ---- pipe, epoll ---- */
+
+int os_pipe(int fd[2])
+{
+	int error = os_inject_check(OS_pipe);
+
+	return error ? error : result(pipe2(fd, O_CLOEXEC));
+}
+
+int os_epoll(int *fd)
+{
+	int r, error = os_inject_check(OS_epoll);
+
+	if (error)
+		return error;
+	r = epoll_create1(EPOLL_CLOEXEC);
+	if (r < 0)
+		return -errno;
+	*fd = r;
+	return 0;
+}
+
+int os_epoll_add(int epoll, int fd)
+{
+	struct epoll_event event = {.events = EPOLLIN};
+
+	return result(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
+}
+
+void os_epoll_remove(int epoll, int fd)
+{
+	epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL);
 }
 
 /* ---- eventfd, futex ---- */

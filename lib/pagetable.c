@@ -27,11 +27,11 @@
  *  (1) The flags of an entry are exactly those of one state, plus
  *	permissions, and, with a frame or busy, PINNED, PREFETCHED and an age;
  *	SWAPPED may be PREFETCHED, too (park.c).
- *  (2) NONE is the entry 0. FRESH, DIRTY and WRITING have no slot, SWAPPED
- *	has one; CLEAN, FILLING and POISONED may have one.
+ *  (2) NONE is the entry 0. FRESH, DIRTY, WRITING and FROZEN have no slot,
+ *	SWAPPED has one; CLEAN, FILLING and POISONED may have one.
  *  (3) mapped, resident, dirty, filling, swapped and pinned of a block count
- *	its entries that are not NONE, PRESENT, DIRTY or WRITING, FILLING,
- *	SWAPPED, PINNED.
+ *	its entries that are not NONE, PRESENT, DIRTY, WRITING or FROZEN,
+ *	FILLING, SWAPPED, PINNED.
  *  (4) A page that is PINNED has a frame; pinned > 0 implies pins.
  *  (5) base is a multiple of BLOCK_BYTES below GUEST_END.
  *  (6) A block hangs where its base says; block_count counts them.
@@ -53,7 +53,7 @@ _Static_assert(sizeof(struct pt_node) == NODE_CHILDS * sizeof(void *),
 	       "a node is 512 pointers");
 _Static_assert((int)VVM_STAT_PAGE_SWAPPED == PAGE_SWAPPED &&
 		       (int)VVM_STAT_PAGE_POISONED == PAGE_POISONED &&
-		       PAGE_STATES == 8 && PTE_AGE_MAX == 3,
+		       PAGE_STATES == 9 && PTE_AGE_MAX == 3,
 	       "vvm_stat.h's byte for a page");
 _Static_assert(sizeof(pte_t) == 8 && BLOCK_PAGES == 512, "a block is 4 KiB");
 
@@ -68,6 +68,7 @@ static const pte_t state_bits[PAGE_STATES] = {
 	[PAGE_CLEAN] = PTE_MAPPED | PTE_PRESENT,
 	[PAGE_DIRTY] = PTE_MAPPED | PTE_PRESENT | PTE_DIRTY,
 	[PAGE_WRITING] = PTE_MAPPED | PTE_PRESENT | PTE_DIRTY | PTE_BUSY,
+	[PAGE_FROZEN] = PTE_MAPPED | PTE_PRESENT | PTE_DIRTY | PTE_FROZEN,
 	[PAGE_POISONED] = PTE_MAPPED | PTE_POISON,
 };
 
@@ -77,19 +78,21 @@ static const pte_t state_bits[PAGE_STATES] = {
 /*
  * legal[from][to]. Column FRESH is map, discard, "gave up" and the eviction
  * of a zero page; column NONE is unmap, which waits for FILLING pages: their
- * frame is on its way and only the filler can give it back.
+ * frame is on its way and only the filler can give it back. FROZEN becomes
+ * SWAPPED in a fork child, which reads it from its parent (inherit.c).
  */
 /* clang-format off */
 static const bool legal[PAGE_STATES][PAGE_STATES] = {
-	/*		     NONE FRSH SWAP FILL CLEN DRTY WRTG POIS */
-	[PAGE_NONE] =	    { 0,   1,   0,   0,   0,   0,   0,   0 },
-	[PAGE_FRESH] =	    { 1,   0,   0,   1,   1,   1,   0,   0 },
-	[PAGE_SWAPPED] =    { 1,   1,   0,   1,   0,   0,   0,   0 },
-	[PAGE_FILLING] =    { 0,   1,   1,   0,   1,   1,   0,   1 },
-	[PAGE_CLEAN] =	    { 1,   1,   1,   0,   0,   1,   0,   0 },
-	[PAGE_DIRTY] =	    { 1,   1,   0,   0,   1,   0,   1,   0 },
-	[PAGE_WRITING] =    { 1,   1,   0,   0,   1,   1,   0,   0 },
-	[PAGE_POISONED] =   { 1,   1,   0,   0,   0,   0,   0,   0 },
+	/*		     NONE FRSH SWAP FILL CLEN DRTY WRTG POIS FRZN */
+	[PAGE_NONE] =	    { 0,   1,   0,   0,   0,   0,   0,   0,   0 },
+	[PAGE_FRESH] =	    { 1,   0,   0,   1,   1,   1,   0,   0,   0 },
+	[PAGE_SWAPPED] =    { 1,   1,   0,   1,   0,   0,   0,   0,   0 },
+	[PAGE_FILLING] =    { 0,   1,   1,   0,   1,   1,   0,   1,   0 },
+	[PAGE_CLEAN] =	    { 1,   1,   1,   0,   0,   1,   0,   0,   0 },
+	[PAGE_DIRTY] =	    { 1,   1,   0,   0,   1,   0,   1,   0,   1 },
+	[PAGE_WRITING] =    { 1,   1,   0,   0,   1,   1,   0,   0,   0 },
+	[PAGE_POISONED] =   { 1,   1,   0,   0,   0,   0,   0,   0,   0 },
+	[PAGE_FROZEN] =	    { 1,   1,   1,   0,   0,   1,   0,   0,   0 },
 };
 /* clang-format on */
 
@@ -119,7 +122,8 @@ const char *pt_state_name(enum page_state s)
 		[PAGE_NONE] = "none",	    [PAGE_FRESH] = "fresh",
 		[PAGE_SWAPPED] = "swapped", [PAGE_FILLING] = "filling",
 		[PAGE_CLEAN] = "clean",	    [PAGE_DIRTY] = "dirty",
-		[PAGE_WRITING] = "writing", [PAGE_POISONED] = "poisoned",
+		[PAGE_WRITING] = "writing", [PAGE_FROZEN] = "frozen",
+		[PAGE_POISONED] = "poisoned",
 	};
 
 	return s < PAGE_STATES ? name[s] : "?";
@@ -127,11 +131,13 @@ const char *pt_state_name(enum page_state s)
 
 /* ---- what readers see ---- */
 
-/* vvm_stat.h's byte for an entry. */
+/* vvm_stat.h's byte for an entry. To readers FROZEN is as good as DIRTY. */
 static uint8_t entry_byte(pte_t e)
 {
 	unsigned byte = pte_state(e);
 
+	if (byte == PAGE_FROZEN)
+		byte = PAGE_DIRTY;
 	if (e & PTE_PRESENT) {
 		byte |= e & PTE_PINNED ? VVM_STAT_PAGE_PINNED : 0;
 		byte |= e & PTE_PREFETCHED ? VVM_STAT_PAGE_AHEAD : 0;

@@ -9,7 +9,8 @@
  *	+--------------------------------------+-----+--+-+-+-+-+-+-+-+-+-+
  *	| slot                                 | age |PF|N|!|B|D|P|X|W|R|M|
  *	+--------------------------------------+-----+--+-+-+-+-+-+-+-+-+-+
- *	M mapped  R W X permissions  P present  D dirty  B busy  ! poisoned
+ *	M mapped  R W X permissions  P present  D dirty  B busy
+ *	! poisoned or, of a page that is present, frozen
  *	N pinned  PF brought by prefetch, not yet seen used; without a frame:
  *	parked, or to be (park.c)   age 0..3
  *
@@ -37,9 +38,12 @@
  *
  * Not drawn: FILLING that gave up goes back to FRESH or SWAPPED; unmap takes
  * every state but FILLING to NONE, discard (DONTNEED) takes it to FRESH; a
- * synchronous write takes DIRTY to CLEAN in one step.
+ * synchronous write takes DIRTY to CLEAN in one step. A fork takes DIRTY to
+ * FROZEN: protected, because a snapshot may still read the frame
+ * (snapshot.c). It is DIRTY again when the snapshot has its copy or is gone.
  *
- * DIRTY is never write-protected; CLEAN and WRITING always are (space (2)).
+ * DIRTY is never write-protected; CLEAN, WRITING and FROZEN always are (space
+ * (2)).
  */
 #ifndef VVM_PTE_H
 #define VVM_PTE_H
@@ -56,6 +60,7 @@ typedef uint64_t pte_t;
 #define PTE_DIRTY      ((pte_t)1 << 5)
 #define PTE_BUSY       ((pte_t)1 << 6) /* I/O in flight */
 #define PTE_POISON     ((pte_t)1 << 7)
+#define PTE_FROZEN     PTE_POISON /* with PTE_PRESENT */
 #define PTE_PINNED     ((pte_t)1 << 8)
 #define PTE_PREFETCHED ((pte_t)1 << 9)
 #define PTE_AGE_SHIFT  10
@@ -73,6 +78,7 @@ enum page_state {
 	PAGE_DIRTY,    /* frame is the only copy */
 	PAGE_WRITING,  /* dirty, protected, being written to a new slot */
 	PAGE_POISONED, /* its content is lost: touching it is SIGBUS */
+	PAGE_FROZEN,   /* dirty, protected, not yet copied for a snapshot */
 	PAGE_STATES
 };
 
@@ -81,7 +87,7 @@ static inline enum page_state pte_state(pte_t e)
 	if (!(e & PTE_MAPPED))
 		return PAGE_NONE;
 	if (e & PTE_POISON)
-		return PAGE_POISONED;
+		return e & PTE_PRESENT ? PAGE_FROZEN : PAGE_POISONED;
 	if (e & PTE_PRESENT) {
 		if (!(e & PTE_DIRTY))
 			return PAGE_CLEAN;

@@ -171,6 +171,12 @@ int64_t reader_work(struct reader *rd)
 	return list_empty(&rd->arrived) ? wait_us : 0;
 }
 
+void reader_settle(struct reader *rd)
+{
+	while (!list_empty(&rd->arrived))
+		install_some(rd);
+}
+
 /* ---- construction ---- */
 
 /* The buffers, in huge pages if they fill some. */

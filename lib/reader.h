@@ -66,5 +66,7 @@ bool reader_ask(struct reader *rd, const struct ahead_job *job, bool stream);
  * completed or a job has come.
  */
 int64_t reader_work(struct reader *rd);
+/* Installs all that has arrived. => no read in flight. */
+void reader_settle(struct reader *rd);
 
 #endif

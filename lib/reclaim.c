@@ -26,6 +26,7 @@
 #include "evict.h"
 #include "log.h"
 #include "ring.h"
+#include "snapshot.h"
 
 #define WRITEBACKS    16 /* in flight: enough to keep the disk busy, ... */
 #define ROOM	      64 /* ... of 256 KiB each */
@@ -39,6 +40,7 @@ struct reclaimer {
 	struct vvm *vm;
 	struct ring *ring;
 	struct ring_watch watch;
+	struct ring_watch snapshot_watch; /* if children inherit */
 	struct evictor evictor;
 	pthread_t thread;
 	bool started;
@@ -76,7 +78,10 @@ static void call_low_space(struct reclaimer *r)
 	info.swap_limit_bytes = pages_to_bytes(bs.slots_limit);
 	info.dirty_bytes = pages_to_bytes(
 		(uint64_t)stat_sum(&vm->stats, VVM_STAT_dirty_pages));
+	/* Nothing of ours is in flight, and what the callback calls locks. */
+	halt_leave(&vm->halt);
 	callback(vm, &info, atomic_load(&vm->low_space_arg));
+	halt_enter(&vm->halt);
 }
 
 static void publish(struct reclaimer *r, bool now)
@@ -119,7 +124,8 @@ static void work(struct reclaimer *r)
 {
 	uint64_t need;
 
-	while ((need = shortage(r)) && !atomic_load(&r->vm->stopping)) {
+	while ((need = shortage(r)) && !atomic_load(&r->vm->stopping) &&
+	       !halt_wanted(&r->vm->halt)) {
 		enum evict_result result =
 			evict_step(&r->evictor, MIN(need, STEP_TARGET));
 
@@ -131,6 +137,12 @@ static void work(struct reclaimer *r)
 static void event_ready(struct ring_watch *watch)
 {
 	os_eventfd_drain(watch->fd);
+}
+
+static void snapshot_ready(struct ring_watch *watch)
+{
+	snapshot_reap(
+		container_of(watch, struct reclaimer, snapshot_watch)->vm);
 }
 
 /* Sleeps until kicked or, with writes in flight, until one completes. */
@@ -148,9 +160,18 @@ static void rest(struct reclaimer *r)
 	 * A kick before this store was not sent: look once more. Low without
 	 * a shortage means that a waiter has not noticed its frame yet.
 	 */
-	if (!atomic_load(&vm->stopping))
+	if (!atomic_load(&vm->stopping) && !halt_wanted(&vm->halt))
 		ring_run(r->ring, frames_low(&vm->frames) ? BUSY_US : -1);
 	atomic_store(&vm->reclaim_asleep, false);
+}
+
+/* Stops for a fork, with nothing in flight. */
+static void stop_for_fork(struct reclaimer *r)
+{
+	while (ring_inflight(r->ring))
+		ring_run(r->ring, -1);
+	halt_leave(&r->vm->halt);
+	halt_enter(&r->vm->halt);
 }
 
 static void *run(void *arg)
@@ -158,11 +179,15 @@ static void *run(void *arg)
 	struct reclaimer *r = arg;
 
 	r->evictor.actor->tid = (uint64_t)os_tid();
+	halt_enter(&r->vm->halt);
 	while (!atomic_load(&r->vm->stopping) || ring_inflight(r->ring)) {
+		if (halt_wanted(&r->vm->halt))
+			stop_for_fork(r);
 		if (frames_low(&r->vm->frames))
 			work(r);
 		rest(r);
 	}
+	halt_leave(&r->vm->halt);
 	return NULL;
 }
 
@@ -184,6 +209,12 @@ int reclaim_start(struct vvm *vm)
 	rc = ring_open(&r->ring, WRITEBACKS, (enum ring_engine)vm->conf.io);
 	if (rc == 0)
 		rc = ring_watch(r->ring, &r->watch);
+	if (rc == 0 && vm->snapshots) {
+		r->snapshot_watch =
+			(struct ring_watch){.fd = snapshot_watch(vm),
+					    .ready = snapshot_ready};
+		rc = ring_watch(r->ring, &r->snapshot_watch);
+	}
 	if (rc == 0)
 		rc = evict_init(&r->evictor, vm, actor, r->ring, WRITEBACKS,
 				ROOM);
@@ -193,6 +224,20 @@ int reclaim_start(struct vvm *vm)
 	if (rc < 0)
 		reclaim_stop(vm);
 	return rc;
+}
+
+static void fini(struct reclaimer *r)
+{
+	evict_fini(&r->evictor);
+	if (r->ring)
+		ring_close(r->ring);
+	free(r);
+}
+
+void reclaim_abandon(struct vvm *vm)
+{
+	fini(vm->reclaimer);
+	vm->reclaimer = NULL;
 }
 
 void reclaim_stop(struct vvm *vm)
@@ -205,10 +250,7 @@ void reclaim_stop(struct vvm *vm)
 		os_eventfd_signal(vm->reclaim_event);
 		pthread_join(r->thread, NULL);
 	}
-	evict_fini(&r->evictor);
-	if (r->ring)
-		ring_close(r->ring);
-	free(r);
+	fini(r);
 	vm->reclaimer = NULL;
 }
 

@@ -11,6 +11,8 @@
 int reclaim_start(struct vvm *vm);
 /* Stops and frees it. => vm->stopping is set. */
 void reclaim_stop(struct vvm *vm);
+/* In a fork child, where its thread is not: frees what it had. */
+void reclaim_abandon(struct vvm *vm);
 /*
  * Sets the budget and waits until it holds. -EBUSY: pinned pages or a full
  * swap do not allow it within timeout_ms; the old one is back then.

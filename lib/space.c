@@ -26,8 +26,9 @@
  *
  * Invariants, whenever no block lock is held:
  *   (1) PRESENT pages, and only they, have a frame in the memfd.
- *   (2) CLEAN and WRITING pages are write-protected, DIRTY ones are not. So
- *	 a write to a clean or in-flight page is always an event, and a thread
+ *   (2) CLEAN, WRITING and FROZEN pages are write-protected, DIRTY ones are
+ *	 not. So a write to a clean or in-flight page, or to one that a fork
+ *	 child may still read (snapshot.c), is always an event, and a thread
  *	 that holds the block lock may write to a DIRTY page without one.
  *   (3) The content of a CLEAN page equals its slot, or is all zero without
  *	 one; of a SWAPPED page it is in its slot only.
@@ -41,6 +42,8 @@
  *   (8) A MAPPED entry is covered by a region and has its permissions. An
  *	 entry is MAPPED when somebody first looks for its page, so a region
  *	 costs nothing where it is not touched.
+ *   (9) Who has a page FILLING does not wait for the space lock: a fork waits
+ *	 for FILLING pages while it holds it for writing (fork.c).
  *
  * Why no write is lost. A page is evicted in two ways only. Clean: it is
  * write-protected (2), so the frame equals the slot at the moment of the
@@ -139,6 +142,29 @@ static unsigned handler_threads(const struct conf *conf)
 	return MAX(1u, MIN(os_cpus() / 2, 4u));
 }
 
+static void clock_init(struct clock *c)
+{
+	lock_init(&c->lock, LOCK_CLOCK);
+	list_init(&c->ring);
+	c->hand = &c->ring;
+	c->blocks = c->barren = 0;
+}
+
+void space_reset(struct vvm *vm)
+{
+	uint64_t budget = atomic_load(&vm->frames.budget);
+
+	lock_init(&vm->mapping, LOCK_MAPPING);
+	rwlock_init(&vm->lock, LOCK_SPACE);
+	clock_init(&vm->clock);
+	waitq_init(&vm->frame_free);
+	halt_init(&vm->halt, vm->halt.overdue);
+	frames_init(&vm->frames, budget, (unsigned)vm->conf.low_pct,
+		    (unsigned)vm->conf.high_pct);
+	atomic_init(&vm->reclaim_asleep, false);
+	atomic_init(&vm->failing, 0);
+}
+
 static struct vvm *space_alloc(const struct conf *conf)
 {
 	struct vvm *vm = calloc(1, sizeof(*vm));
@@ -152,18 +178,42 @@ static struct vvm *space_alloc(const struct conf *conf)
 	vm->handler_count = handler_threads(conf);
 	for (i = 0; i < SPACE_HANDLERS_MAX; i++)
 		vm->port[i].uffd = vm->port[i].event = -1;
-	lock_init(&vm->mapping, LOCK_MAPPING);
-	rwlock_init(&vm->lock, LOCK_SPACE);
-	lock_init(&vm->clock.lock, LOCK_CLOCK);
-	list_init(&vm->clock.ring);
-	vm->clock.hand = &vm->clock.ring;
-	waitq_init(&vm->frame_free);
+	atomic_init(&vm->frames.budget, conf->resident_bytes >> PAGE_SHIFT);
+	space_reset(vm);
 	regions_init(&vm->regions);
 	/* twice a page, to cut an aligned one out of */
 	pool_init(&vm->bounce, 2 * PAGE_BYTES);
-	frames_init(&vm->frames, conf->resident_bytes >> PAGE_SHIFT,
-		    (unsigned)conf->low_pct, (unsigned)conf->high_pct);
 	return vm;
+}
+
+int space_open_fds(struct vvm *vm)
+{
+	int rc = open_memfd(vm);
+
+	if (rc == 0)
+		rc = open_uffds(vm);
+	if (rc == 0)
+		rc = os_eventfd(&vm->reclaim_event);
+	return rc;
+}
+
+static void close_fd(int *fd)
+{
+	os_close(*fd);
+	*fd = -1;
+}
+
+void space_close_fds(struct vvm *vm)
+{
+	unsigned i;
+
+	for (i = 0; i < vm->handler_count; i++) {
+		close_fd(&vm->port[i].uffd);
+		close_fd(&vm->port[i].event);
+		atomic_store(&vm->port[i].starving, false);
+	}
+	close_fd(&vm->reclaim_event);
+	close_fd(&vm->pagemap_fd);
 }
 
 int space_new(struct vvm **out, const struct conf *conf)
@@ -186,11 +236,7 @@ int space_new(struct vvm **out, const struct conf *conf)
 						     PARK_SHARE,
 					     (uint64_t)PARK_PAGES_MAX));
 	if (rc == 0)
-		rc = open_memfd(vm);
-	if (rc == 0)
-		rc = open_uffds(vm);
-	if (rc == 0)
-		rc = os_eventfd(&vm->reclaim_event);
+		rc = space_open_fds(vm);
 	if (rc == 0)
 		rc = swap_open(&vm->swap, conf);
 	if (rc < 0) {
@@ -207,16 +253,9 @@ int space_new(struct vvm **out, const struct conf *conf)
 
 void space_free(struct vvm *vm)
 {
-	unsigned i;
-
 	if (vm->swap)
 		vm->swap->ops->close(vm->swap);
-	for (i = 0; i < vm->handler_count; i++) {
-		os_close(vm->port[i].uffd);
-		os_close(vm->port[i].event);
-	}
-	os_close(vm->reclaim_event);
-	os_close(vm->pagemap_fd);
+	space_close_fds(vm);
 	/* A fork child may still hold the memfd: give the frames back now. */
 	if (vm->memfd >= 0)
 		os_truncate(vm->memfd, 0);
@@ -234,7 +273,7 @@ void space_free(struct vvm *vm)
 
 static void count_state(struct vvm_stat_actor *actor, enum page_state s, int n)
 {
-	if (s == PAGE_DIRTY || s == PAGE_WRITING)
+	if (s == PAGE_DIRTY || s == PAGE_WRITING || s == PAGE_FROZEN)
 		stat_add(actor, VVM_STAT_dirty_pages, n);
 	else if (s == PAGE_SWAPPED)
 		stat_add(actor, VVM_STAT_swapped_pages, n);
@@ -461,6 +500,7 @@ void space_publish(struct vvm *vm)
 	stat_set(&vm->stats, swap_used_pages, bs.slots_used);
 	stat_set(&vm->stats, swap_area_pages, bs.slots_area);
 	stat_set(&vm->stats, swap_limit_pages, bs.slots_limit);
+	stat_set(&vm->stats, swap_held_pages, bs.slots_held);
 	stat_set(&vm->stats, handlers, vm->handler_count);
 	stat_set(&vm->stats, direct_io, bs.direct);
 	stat_set(&vm->stats, inline_faults,

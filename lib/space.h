@@ -13,6 +13,7 @@
 #include "frame.h"
 #include "os.h"
 #include "pagetable.h"
+#include "halt.h"
 #include "park.h"
 #include "policy.h"
 #include "region.h"
@@ -51,6 +52,8 @@ struct clock {
 struct handler;
 struct reclaimer;
 struct lanes;
+struct snapshots;
+struct fork;
 struct streams;
 
 /*
@@ -86,9 +89,13 @@ struct vvm {
 	struct reclaimer *reclaimer; /* (i) */
 	struct streams *streams; /* (i) */
 	struct lanes *lanes;   /* (i) of inline mode; NULL in thread mode */
+	struct halt halt;      /* where the actors stop for a fork */
+	struct snapshots *snapshots; /* (i) NULL: children do not inherit */
+	struct fork *fork;     /* (i) the same; NULL */
 	int reclaim_event;     /* (i) wakes the reclaimer */
 	_Atomic bool reclaim_asleep;
 	_Atomic bool stopping; /* the actors shall end */
+	_Atomic bool dormant;  /* a fork child has not used it yet */
 	_Atomic unsigned failing; /* fault_fail()s not yet undone */
 	_Atomic unsigned willneed_turn;
 
@@ -105,6 +112,14 @@ struct vvm {
 int space_new(struct vvm **out, const struct conf *conf);
 /* => no threads, no regions. Frees it all. */
 void space_free(struct vvm *vm);
+/*
+ * Opens the memfd, the userfaultfds and what else belongs to one process, and
+ * closes all of these but the memfd: a fork child needs its own.
+ */
+int space_open_fds(struct vvm *vm);
+void space_close_fds(struct vvm *vm);
+/* Locks, frames and clock as of a space without resident pages. */
+void space_reset(struct vvm *vm);
 
 /*
  * Moves a page (pt_move) and counts the change. The slot that the page gives

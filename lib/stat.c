@@ -285,6 +285,20 @@ void stat_close(struct stats *st)
 	memset(st, 0, sizeof(*st));
 }
 
+/* Another thread may have been at the list: it is not looked at. */
+void stat_forked(void)
+{
+	lock_init(&open_lock, LOCK_MISC);
+	list_init(&open_list);
+}
+
+void stat_abandon(struct stats *st)
+{
+	list_init(&st->link);
+	if (st->segment)
+		stat_close(st);
+}
+
 /* ------------------------------------------------------------------ */
 /* Actors								*/
 

@@ -64,6 +64,12 @@ int stat_open(struct stats *st, bool publish);
  */
 void stat_close(struct stats *st);
 /*
+ * In a fork child: forgets the parent's open segments, and closes what is
+ * left of one. => no other thread yet.
+ */
+void stat_forked(void);
+void stat_abandon(struct stats *st);
+/*
  * Gives a new actor its block, for ever, with the caller's tid in it. The
  * application's threads share block 0: VVM_STAT_API gets it as often as it
  * asks. NULL: none left.

@@ -49,6 +49,7 @@
 #include <string.h>
 
 #include "codec.h"
+#include "hold.h"
 #include "lock.h"
 #include "log.h"
 #include "os.h"
@@ -80,7 +81,10 @@ struct swap {
 	bool direct;		/* (i) */
 	bool reserve;		/* (i) */
 	struct lock lock;
+	uint64_t base;		/* (i) slots are numbered from base + 1 */
+	unsigned forks;		/* (i) os_fork_count() when it was opened */
 	struct slots slots;	   /* (lock), but see (4) for the checksums */
+	struct holds holds;	   /* (lock) */
 	bool growing;		   /* (lock) */
 	uint64_t retry_us;	   /* (lock) no growth before; 0: it is fine */
 	struct waitq grown;	   /* waits for growing to end */
@@ -105,6 +109,12 @@ static uint64_t get(const uint64_t *counter)
 }
 
 /* ---- transfers ---- */
+
+/* The slot of the i-th page, counted from 1. */
+static uint64_t page_slot(const struct swap *s, const struct io *io, unsigned i)
+{
+	return io->slot - s->base + i;
+}
 
 static char *page_buf(const struct io *io, unsigned i)
 {
@@ -140,7 +150,8 @@ static bool any_bad(const struct io *io)
 static void verify_page(struct swap *s, struct io *io, unsigned i)
 {
 	bool bad = !io_page_gap(io, i) &&
-		   page_checksum(io, i) != s->slots.checksum[io->slot + i];
+		   page_checksum(io, i) !=
+			   s->slots.checksum[page_slot(s, io, i)];
 
 	set_bad(io, i, bad);
 	if (bad)
@@ -166,7 +177,7 @@ static void judge(struct swap *s, struct io *io, int result)
 static int reread_page(struct swap *s, struct io *io, unsigned i)
 {
 	int err = os_pread(s->fd, page_buf(io, i), PAGE_BYTES,
-			   pages_to_bytes(io->slot + i));
+			   pages_to_bytes(page_slot(s, io, i)));
 
 	if (err)
 		add(&s->count.read_errors, 1);
@@ -263,7 +274,8 @@ static void transfer(struct backing *b, struct ring *ring, struct io *io,
 	struct swap *s = to_swap(b);
 
 	ASSERT(io->pages >= 1 && io->pages <= IO_MAX_PAGES);
-	ASSERT(io->slot >= 1 && io->slot + io->pages - 1 <= s->slots.limit);
+	ASSERT(io->slot > s->base);
+	ASSERT(page_slot(s, io, io->pages - 1) <= s->slots.limit);
 	io->backing = b;
 	io->ring = ring;
 	io->tries = 0;
@@ -272,7 +284,7 @@ static void transfer(struct backing *b, struct ring *ring, struct io *io,
 	io->op.kind = kind;
 	io->op.fd = s->fd;
 	io->op.bytes = (uint32_t)pages_to_bytes(io->pages);
-	io->op.off = pages_to_bytes(io->slot);
+	io->op.off = pages_to_bytes(page_slot(s, io, 0));
 	io->op.buf = io->buf;
 	if (ring)
 		ring_start(ring, &io->op);
@@ -297,7 +309,7 @@ static void swap_write(struct backing *b, struct ring *ring, struct io *io)
 	add(&s->count.writes, 1);
 	add(&s->count.written_bytes, pages_to_bytes(io->pages));
 	for (i = 0; i < io->pages; i++) /* (4) */
-		s->slots.checksum[io->slot + i] = page_checksum(io, i);
+		s->slots.checksum[page_slot(s, io, i)] = page_checksum(io, i);
 	transfer(b, ring, io, RING_WRITE);
 }
 
@@ -405,6 +417,7 @@ static int swap_take(struct backing *b, uint64_t want, uint64_t *first,
 		err = slots_take(&s->slots, want, must_make_do(s), first, got);
 		if (err != -EAGAIN) {
 			lock_drop(&s->lock);
+			*first += s->base;
 			return err;
 		}
 		err = make_room(s);
@@ -417,8 +430,43 @@ static void swap_give(struct backing *b, uint64_t first, uint64_t n)
 	struct swap *s = to_swap(b);
 
 	lock_take(&s->lock);
-	slots_give(&s->slots, first, n);
+	holds_give(&s->holds, &s->slots, first - s->base, n);
 	lock_drop(&s->lock);
+}
+
+static int swap_hold(struct backing *b, struct hold **out)
+{
+	struct swap *s = to_swap(b);
+	bool begun;
+	int err = hold_new(&s->holds, &s->slots, out);
+
+	if (err)
+		return err;
+	lock_take(&s->lock);
+	begun = hold_begin(&s->holds, &s->slots, *out);
+	lock_drop(&s->lock);
+	if (!begun)
+		hold_free(*out);
+	return begun ? 0 : -ENOMEM;
+}
+
+static void swap_release(struct backing *b, struct hold *h)
+{
+	struct swap *s = to_swap(b);
+
+	lock_take(&s->lock);
+	hold_end(&s->holds, &s->slots, h);
+	lock_drop(&s->lock);
+	hold_free(h);
+}
+
+/* Another thread may have held the lock, but slots did not change. */
+static void swap_forked(struct backing *b)
+{
+	struct swap *s = to_swap(b);
+
+	lock_init(&s->lock, LOCK_SLOTS);
+	holds_fini(&s->holds, &s->slots);
 }
 
 static void swap_stat(struct backing *b, struct backing_stat *st)
@@ -429,6 +477,7 @@ static void swap_stat(struct backing *b, struct backing_stat *st)
 	st->slots_used = s->slots.used;
 	st->slots_area = s->slots.area;
 	st->slots_limit = s->slots.limit;
+	st->slots_held = s->holds.kept_count;
 	lock_drop(&s->lock);
 	st->reads = get(&s->count.reads);
 	st->writes = get(&s->count.writes);
@@ -445,14 +494,17 @@ static void swap_stat(struct backing *b, struct backing_stat *st)
 
 /*
  * A file that stays behind must not keep what was in memory. A fork child
- * has no say in that: the file is its parent's.
+ * has no say in that: the file is its parent's. And the parent must leave it
+ * to children that still read it.
  */
 static void swap_close(struct backing *b)
 {
 	struct swap *s = to_swap(b);
 
-	if (s->type == OS_FILE_REG && !os_is_forked())
+	if (s->type == OS_FILE_REG && s->forks == os_fork_count() &&
+	    !s->holds.first)
 		os_truncate(s->fd, 0);
+	holds_fini(&s->holds, &s->slots);
 	slots_fini(&s->slots);
 	os_close(s->fd);
 	os_unmap((haddr_t)s, sizeof(*s));
@@ -465,6 +517,9 @@ static const struct backing_ops swap_ops = {
 	.take = swap_take,
 	.give = swap_give,
 	.stat = swap_stat,
+	.hold = swap_hold,
+	.release = swap_release,
+	.forked = swap_forked,
 	.close = swap_close,
 };
 
@@ -608,7 +663,7 @@ static int open_all(struct swap *s, const struct conf *conf)
 	return err;
 }
 
-int swap_open(struct backing **out, const struct conf *conf)
+int swap_open_at(struct backing **out, const struct conf *conf, uint64_t base)
 {
 	struct swap *s;
 	void *memory;
@@ -619,6 +674,8 @@ int swap_open(struct backing **out, const struct conf *conf)
 	s = memory;
 	s->backing.ops = &swap_ops;
 	s->reserve = conf->swap_reserve;
+	s->base = base;
+	s->forks = os_fork_count();
 	lock_init(&s->lock, LOCK_SLOTS);
 	waitq_init(&s->grown);
 	atomic_flag_clear(&s->grow_logged);
@@ -632,4 +689,9 @@ int swap_open(struct backing **out, const struct conf *conf)
 	}
 	*out = &s->backing;
 	return 0;
+}
+
+int swap_open(struct backing **out, const struct conf *conf)
+{
+	return swap_open_at(out, conf, 0);
 }

@@ -34,6 +34,7 @@
 #include <signal.h>
 #include <ucontext.h>
 
+#include "fork.h"
 #include "inline.h"
 
 static struct entry {
@@ -132,7 +133,8 @@ static int bus_error(struct vvm *vm, gaddr_t addr)
 	b = pt_find(&vm->pt, addr);
 	if (b) {
 		lock_take(&b->lock);
-		poisoned = b->pte[page_index(addr)] & PTE_POISON;
+		poisoned = pte_state(b->pte[page_index(addr)]) ==
+			   PAGE_POISONED;
 		lock_drop(&b->lock);
 	}
 	rwlock_end_read(&vm->lock);
@@ -230,6 +232,8 @@ static void on_signal(int sig, siginfo_t *si, void *context)
 	/* SI_QUEUE: our own, from kernels without UFFDIO_POISON. */
 	if (si->si_code > 0 || (sig == SIGBUS && si->si_code == SI_QUEUE))
 		vm = find_space(si, context, &fault, &held);
+	if (vm && atomic_load(&vm->dormant))
+		fork_rouse(vm);
 	if (vm) {
 		fault.error = resolve(vm, sig, &fault);
 		put_space(held);
@@ -264,6 +268,15 @@ static void install_all(void)
 	install(SIGBUS, &old_bus);
 	installed = true;
 	lock_drop(&installing);
+}
+
+void trap_forked(void)
+{
+	struct entry *e;
+
+	for (e = entries; e < entries + TRAP_SPACES; e++)
+		atomic_store(&e->users, 0);
+	lock_init(&installing, LOCK_MISC);
 }
 
 void trap_unmapped(void)

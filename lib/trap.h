@@ -19,5 +19,7 @@ int trap_register(struct vvm *vm);
 void trap_unmapped(void);
 /* The opposite; returns when no handler looks at vm any more. Idempotent. */
 void trap_unregister(struct vvm *vm);
+/* In a fork child: threads that were in a handler are not here. */
+void trap_forked(void);
 
 #endif

@@ -12,12 +12,14 @@
 
 #include "access.h"
 #include "fault.h"
+#include "fork.h"
 #include "handler.h"
 #include "inline.h"
 #include "log.h"
 #include "mapping.h"
 #include "reclaim.h"
 #include "ring.h"
+#include "snapshot.h"
 #include "streams.h"
 #include "trap.h"
 
@@ -55,15 +57,19 @@ const char *vvm_strerror(int error)
 /* ---- arguments ---- */
 
 /* 0 when the space may be used by this process. */
-static int usable(const struct vvm *vm)
+static int usable(struct vvm *vm)
 {
 	if (!vm)
 		return -EINVAL;
-	return space_forked(vm) ? -ECHILD : 0;
+	if (space_forked(vm))
+		return -ECHILD;
+	if (unlikely(atomic_load_explicit(&vm->dormant, memory_order_acquire)))
+		fork_rouse(vm);
+	return 0;
 }
 
 /* The same, and a page range, whose end is stored. */
-static int usable_range(const struct vvm *vm, uint64_t addr, uint64_t len,
+static int usable_range(struct vvm *vm, uint64_t addr, uint64_t len,
 			gaddr_t *end)
 {
 	int rc = usable(vm);
@@ -107,6 +113,7 @@ static void options_from_conf(struct vvm_options *o, const struct conf *c)
 	o->swap_direct = c->swap_direct;
 	o->io = (enum vvm_io)c->io;
 	o->faults = (enum vvm_faults)c->faults;
+	o->fork = (enum vvm_fork)c->fork;
 	o->handlers = (unsigned)c->handlers;
 	o->low_pct = (unsigned)c->low_pct;
 	o->high_pct = (unsigned)c->high_pct;
@@ -124,6 +131,7 @@ static int options_to_conf(struct conf *c, const struct vvm_options *o)
 	c->swap_direct = o->swap_direct;
 	c->io = (int)o->io;
 	c->faults = (int)o->faults;
+	c->fork = (int)o->fork;
 	c->handlers = o->handlers;
 	c->low_pct = o->low_pct;
 	c->high_pct = o->high_pct;
@@ -213,6 +221,8 @@ static int start(struct vvm *vm)
 
 	if (rc == 0)
 		rc = inline_init(vm);
+	if (rc == 0)
+		rc = fork_init(vm);
 	if (rc < 0)
 		goto no_inline;
 	rc = reclaim_start(vm);
@@ -224,13 +234,17 @@ static int start(struct vvm *vm)
 	if (vm->lanes)
 		rc = trap_register(vm);
 	if (rc == 0)
+		rc = fork_register(vm);
+	if (rc == 0)
 		return 0;
+	trap_unregister(vm);
 	atomic_store(&vm->stopping, true);
 	handlers_stop(vm);
 no_handlers:
 	atomic_store(&vm->stopping, true);
 	reclaim_stop(vm);
 no_inline:
+	fork_fini(vm);
 	inline_fini(vm);
 	streams_fini(vm);
 	return rc;
@@ -291,13 +305,15 @@ int vvm_close(struct vvm *vm)
 {
 	if (!vm)
 		return 0;
-	if (space_forked(vm))
+	if (usable(vm) < 0)
 		return -ECHILD;
+	fork_unregister(vm);
 	mapping_unmap_all(vm);
 	trap_unregister(vm);
 	atomic_store(&vm->stopping, true);
 	handlers_stop(vm);
 	reclaim_stop(vm);
+	fork_fini(vm);
 	inline_fini(vm);
 	streams_fini(vm);
 	space_free(vm);
@@ -502,7 +518,7 @@ int vvm_addr(struct vvm *vm, const void *ptr, uint64_t *addr)
 /* ---- checked access ---- */
 
 /* 1: nothing to do; 0: go on. */
-static int usable_bytes(const struct vvm *vm, uint64_t addr, const void *buf,
+static int usable_bytes(struct vvm *vm, uint64_t addr, const void *buf,
 			size_t len)
 {
 	int rc = usable(vm);

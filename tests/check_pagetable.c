@@ -47,6 +47,8 @@ static const char *const moves[] = {
 	"dirty fresh",	    "dirty clean",     "dirty writing",
 	"writing none",	    "writing fresh",   "writing clean",
 	"writing dirty",    "poisoned none",   "poisoned fresh",
+	"dirty frozen",	    "frozen none",     "frozen fresh",
+	"frozen swapped",   "frozen dirty",
 };
 
 static bool listed(enum page_state from, enum page_state to)
@@ -92,6 +94,7 @@ static void bring_to(struct block *b, unsigned i, enum page_state s)
 		[PAGE_CLEAN] = {PAGE_FRESH, PAGE_CLEAN},
 		[PAGE_DIRTY] = {PAGE_FRESH, PAGE_DIRTY},
 		[PAGE_WRITING] = {PAGE_FRESH, PAGE_DIRTY, PAGE_WRITING},
+		[PAGE_FROZEN] = {PAGE_FRESH, PAGE_DIRTY, PAGE_FROZEN},
 		[PAGE_POISONED] = {PAGE_FRESH, PAGE_FILLING, PAGE_POISONED},
 	};
 	unsigned step;

@@ -19,13 +19,13 @@ layer()
 {
 	case $1 in
 	vvm_stat) echo 0 ;;
-	base | list | probe | lock | log | pool | conf | os | os_*) echo 0 ;;
+	base | list | probe | lock | log | halt | pool | conf | os | os_*) echo 0 ;;
 	pte | pagetable | region | frame | policy | policy_*) echo 1 ;;
-	slots | codec | prefetch | park | stat | stat_* | intent) echo 1 ;;
-	ring | ring_* | backing | swap | swap_*) echo 2 ;;
+	slots | hold | codec | prefetch | park | stat | stat_* | intent) echo 1 ;;
+	ring | ring_* | backing | swap | swap_* | inherit) echo 2 ;;
 	space | space_*) echo 3 ;;
 	fill | ahead | streams | reader | fault | evict | inline | handler | reclaim | trap) echo 4 ;;
-	access | mapping) echo 4 ;;
+	access | mapping | snapshot | fork | fork_*) echo 4 ;;
 	fault_* | evict_* | handler_* | reclaim_* | trap_*) echo 4 ;;
 	vvm | vvm_* | heap | heap_*) echo 5 ;;
 	esac

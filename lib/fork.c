@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fork.c - holding a space still while the process forks.
+ *
+ * fork(2) copies private memory as it is at one moment, page tables, slots and
+ * regions of ours included. The guest view is shared memory and is not copied
+ * at all. So the child can have a space if at that moment
+ *   (1) no thread is in the middle of a change to it, and
+ *   (2) everything that its page table names stays readable: snapshot.c.
+ * fork_child.c is about what the child makes of it.
+ *
+ * The handlers. glibc calls prepare() before the fork and parent() or child()
+ * after it. prepare() stops the actors at a point where they have nothing in
+ * flight (halt.c), takes the mapping lock and the space lock, for writing,
+ * waits until no page is FILLING, and takes the snapshot. Then the *gate* is
+ * CLOSED: all locks stay taken until the fork has been tried, so faults and
+ * calls of other threads wait, and nothing changes. Plain accesses go on
+ * where the page is mapped; the first write to a page that was dirty is a
+ * fault as well, since it is FROZEN.
+ *
+ *	       prepare           fork tried: the child inherits
+ *	OPEN ---------> CLOSING -----> CLOSED ------------------> OPEN
+ *			   |	         | FORK_HOLD_US are over:  ^
+ *			   | no success  | it does not	           |
+ *			   +-----------> BROKEN -------------------+
+ *
+ * Overdue. Between prepare() and the fork other handlers run, and take locks
+ * of the program; whoever has such a lock may be waiting for us, in a fault.
+ * That would be a deadlock. So a gate that is CLOSED too long is broken by
+ * one of the halted actors: everything goes on, and the child, which finds it
+ * BROKEN in its copy, inherits nothing and says so. Handlers run in reverse
+ * order of registration; ours are registered when the library is loaded, so
+ * that few are left. Of glibc's own locks those of malloc protect no paged
+ * memory; the one of the streams is taken first (os_streams_lock()).
+ *
+ * Is the cut consistent? The child has, of each thread, what it wrote before
+ * some moment, to private memory (the kernel's copy-on-write) and to guest
+ * memory (FROZEN pages): a write to either after it waits until the fork is
+ * over, so nothing that came after the cut of one thread can have reached
+ * another one before its own.
+ *
+ * All waits in prepare() are bounded, since fork() may be called in a signal
+ * handler, by a thread that holds one of our locks: then nothing is inherited.
+ *
+ * State outside `struct vvm`: which spaces there are to hold still. Fork
+ * handlers belong to the process and have no argument. An entry is one word,
+ * so that the child finds the table whole whatever another thread was doing.
+ */
+#include "fork.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "log.h"
+#include "snapshot.h"
+#include "trap.h"
+
+/* For a lock, or for I/O in flight: a slow disk has done it by then. */
+#define ACQUIRE_US 2000000
+/*
+ * Longer than any fork takes: the kernel copies the page tables of 10 GiB of
+ * private memory in 100 to 200 ms.
+ */
+#define FORK_HOLD_US 1000000
+#define LOOK_US	     1000
+
+static _Atomic(struct vvm *) spaces[FORK_SPACES];
+static struct lock table_lock = {.rank = LOCK_FORK}; /* to change `spaces` */
+static _Atomic bool forking; /* between prepare() and parent() */
+static pthread_t forker;     /* (forking) the thread that is */
+static unsigned nested;	     /* (forking) forks of its signal handlers */
+
+/* ---- the gate ---- */
+
+static void wake_actors(struct vvm *vm)
+{
+	unsigned i;
+
+	for (i = 0; i < vm->handler_count; i++)
+		os_eventfd_signal(vm->port[i].event);
+	os_eventfd_signal(vm->reclaim_event);
+}
+
+/* Lets go of everything that close_gate() took. By any thread. */
+static void let_go(struct vvm *vm)
+{
+	rwlock_adopt(&vm->lock);
+	rwlock_end_write(&vm->lock);
+	lock_adopt(&vm->mapping);
+	lock_drop(&vm->mapping);
+	halt_resume(&vm->halt);
+}
+
+/* Called by a halted actor now and then. */
+static void overdue(struct halt *halt)
+{
+	struct vvm *vm = container_of(halt, struct vvm, halt);
+	struct fork *f = vm->fork;
+	int closed = GATE_CLOSED;
+
+	if (atomic_load(&f->gate) != GATE_CLOSED ||
+	    os_now_us() - f->closed_us < FORK_HOLD_US)
+		return;
+	f->why = "fork() took too long, perhaps waiting for a thread that "
+		 "waits for the memory";
+	if (atomic_compare_exchange_strong(&f->gate, &closed, GATE_BROKEN))
+		let_go(vm);
+}
+
+/* Waits until no page of b is on its way. => space lock held for writing. */
+static bool still_block(struct block *b, uint64_t deadline_us)
+{
+	uint32_t ticket;
+
+	if (!lock_take_timed(&b->lock, ACQUIRE_US))
+		return false;
+	while (b->filling || b->writing) {
+		ticket = waitq_ticket(&b->busy_done);
+		lock_drop(&b->lock);
+		if (os_now_us() > deadline_us)
+			return false;
+		waitq_wait(&b->busy_done, ticket, LOOK_US);
+		lock_take(&b->lock);
+	}
+	lock_drop(&b->lock);
+	return true;
+}
+
+static bool still_blocks(struct vvm *vm)
+{
+	uint64_t deadline_us = os_now_us() + ACQUIRE_US;
+	struct block *b;
+
+	pt_for_each_block (&vm->pt, b, 0, GUEST_END)
+		if (!still_block(b, deadline_us))
+			return false;
+	return true;
+}
+
+/* Takes the two locks, in a moment when no page is on its way. */
+static bool still_space(struct vvm *vm)
+{
+	if (!lock_take_timed(&vm->mapping, ACQUIRE_US))
+		return false;
+	halt_request(&vm->halt);
+	wake_actors(vm);
+	if (!halt_wait(&vm->halt, ACQUIRE_US))
+		goto no_actors;
+	if (!rwlock_write_timed(&vm->lock, ACQUIRE_US))
+		goto no_actors;
+	if (still_blocks(vm))
+		return true;
+	rwlock_end_write(&vm->lock);
+no_actors:
+	halt_resume(&vm->halt);
+	lock_drop(&vm->mapping);
+	return false;
+}
+
+/* CLOSING to CLOSED or BROKEN. */
+static void close_gate(struct vvm *vm)
+{
+	struct fork *f = vm->fork;
+	int rc;
+
+	if (atomic_load(&vm->dormant))
+		fork_rouse(vm);
+	f->why = "its memory could not be held still";
+	if (!still_space(vm)) {
+		atomic_store(&f->gate, GATE_BROKEN);
+		return;
+	}
+	rc = snapshot_take(vm);
+	rwlock_disown(&vm->lock);
+	lock_disown(&vm->mapping);
+	f->why = rc < 0 ? "no memory or descriptors for a snapshot" : NULL;
+	f->closed_us = os_now_us();
+	if (rc == 0) {
+		atomic_store(&f->gate, GATE_CLOSED);
+		return;
+	}
+	atomic_store(&f->gate, GATE_BROKEN);
+	let_go(vm);
+}
+
+/* The fork has been tried; in the parent. */
+static void open_gate(struct vvm *vm)
+{
+	int gate = GATE_CLOSED;
+
+	snapshot_forked(vm);
+	if (atomic_compare_exchange_strong(&vm->fork->gate, &gate, GATE_OPEN))
+		let_go(vm);
+	else
+		atomic_store(&vm->fork->gate, GATE_OPEN);
+}
+
+/* ---- the handlers ---- */
+
+static bool any_space(void)
+{
+	unsigned i;
+
+	for (i = 0; i < FORK_SPACES; i++)
+		if (atomic_load(&spaces[i]))
+			return true;
+	return false;
+}
+
+/* Is it us who holds the spaces still? The child has its parent's thread. */
+static bool my_turn(void)
+{
+	return atomic_load(&forking) && pthread_equal(forker, pthread_self());
+}
+
+/* Two threads may fork at once, but one after the other. */
+static bool take_turn(void)
+{
+	uint64_t deadline_us = os_now_us() + ACQUIRE_US;
+
+	if (my_turn()) {
+		nested++;
+		return false;
+	}
+	while (atomic_exchange(&forking, true)) {
+		if (os_now_us() > deadline_us)
+			return false;
+		os_sleep_us(LOOK_US);
+	}
+	forker = pthread_self();
+	return true;
+}
+
+/* A fork in a signal handler, while the thread was forking, is over. */
+static bool end_nested(void)
+{
+	if (!nested)
+		return false;
+	nested--;
+	return true;
+}
+
+static void end_turn(void)
+{
+	nested = 0;
+	forker = 0;
+	atomic_store(&forking, false);
+}
+
+static void prepare(void)
+{
+	unsigned i;
+
+	if (!any_space() || !take_turn())
+		return;
+	os_streams_lock();
+	/* Under the lock only the claim, which fork_unregister() respects. */
+	lock_take(&table_lock);
+	for (i = 0; i < FORK_SPACES; i++) {
+		struct vvm *vm = atomic_load(&spaces[i]);
+
+		if (vm)
+			atomic_store(&vm->fork->gate, GATE_CLOSING);
+	}
+	lock_drop(&table_lock);
+	for (i = 0; i < FORK_SPACES; i++) {
+		struct vvm *vm = atomic_load(&spaces[i]);
+
+		if (vm && atomic_load(&vm->fork->gate) == GATE_CLOSING)
+			close_gate(vm);
+	}
+}
+
+static void parent(void)
+{
+	unsigned i;
+
+	if (!my_turn() || end_nested())
+		return;
+	lock_take(&table_lock);
+	for (i = 0; i < FORK_SPACES; i++) {
+		struct vvm *vm = atomic_load(&spaces[i]);
+
+		if (vm && atomic_load(&vm->fork->gate) != GATE_OPEN)
+			open_gate(vm);
+	}
+	lock_drop(&table_lock);
+	os_streams_unlock();
+	end_turn();
+}
+
+/* Nobody else's mapping shall appear where the memory was. */
+static void disinherit(struct vvm *vm)
+{
+	const char *why = vm->fork->why;
+	struct region *r;
+	haddr_t at;
+
+	log_warn("process %d does not inherit the paged memory of its parent, "
+		 "and dies if it touches that: %s",
+		 os_pid(), why ? why : "another fork was in progress");
+	if (atomic_load(&vm->fork->gate) != GATE_CLOSED)
+		return;
+	for (r = regions_next_guest(&vm->regions, 0); r;
+	     r = regions_next_guest(&vm->regions, r->end))
+		os_reserve(r->end - r->start, PAGE_BYTES, 0, r->host, &at);
+}
+
+static void child_space(struct vvm *vm, bool prepared)
+{
+	int rc = -EAGAIN;
+
+	if (prepared && atomic_load(&vm->fork->gate) == GATE_CLOSED) {
+		vm->fork->why = "it could not be set up";
+		rc = fork_take_over(vm);
+	}
+	if (rc == 0)
+		atomic_store(&vm->fork->gate, GATE_OPEN);
+	else
+		disinherit(vm);
+}
+
+static void child(void)
+{
+	bool prepared = my_turn() && !nested;
+	unsigned i;
+
+	lock_init(&table_lock, LOCK_FORK);
+	trap_forked();
+	stat_forked();
+	for (i = 0; i < FORK_SPACES; i++) {
+		struct vvm *vm = atomic_load(&spaces[i]);
+
+		if (!vm)
+			continue;
+		child_space(vm, prepared);
+		if (space_forked(vm))
+			atomic_store(&spaces[i], NULL);
+	}
+	end_turn();
+}
+
+/*
+ * As early as possible, see above. os_fork_watch() first: in the child the
+ * handlers run in the order of registration.
+ */
+__attribute__((constructor)) static void install(void)
+{
+	if (os_fork_watch() == 0)
+		os_fork_handlers(prepare, parent, child);
+}
+
+/* ---- spaces ---- */
+
+int fork_init(struct vvm *vm)
+{
+	int rc;
+
+	if (vm->conf.fork != CONF_FORK_INHERIT)
+		return 0;
+	vm->fork = calloc(1, sizeof(*vm->fork));
+	if (!vm->fork)
+		return -ENOMEM;
+	waitq_init(&vm->fork->roused);
+	vm->halt.overdue = overdue;
+	rc = snapshots_new(vm);
+	return rc;
+}
+
+void fork_fini(struct vvm *vm)
+{
+	if (!vm->fork)
+		return;
+	snapshots_free(vm);
+	free(vm->fork);
+	vm->fork = NULL;
+}
+
+int fork_register(struct vvm *vm)
+{
+	int rc = -EAGAIN;
+	unsigned i;
+
+	if (!vm->fork)
+		return 0;
+	lock_take(&table_lock);
+	for (i = 0; i < FORK_SPACES && rc < 0; i++) {
+		if (atomic_load(&spaces[i]))
+			continue;
+		atomic_store(&spaces[i], vm);
+		rc = 0;
+	}
+	lock_drop(&table_lock);
+	return rc;
+}
+
+/* True when vm is not in the table any more. */
+static bool try_unregister(struct vvm *vm)
+{
+	int gate;
+	unsigned i;
+
+	lock_take(&table_lock);
+	gate = atomic_load(&vm->fork->gate);
+	for (i = 0;
+	     i < FORK_SPACES && gate != GATE_CLOSING && gate != GATE_CLOSED;
+	     i++)
+		if (atomic_load(&spaces[i]) == vm)
+			atomic_store(&spaces[i], NULL);
+	lock_drop(&table_lock);
+	return gate != GATE_CLOSING && gate != GATE_CLOSED;
+}
+
+void fork_unregister(struct vvm *vm)
+{
+	if (!vm->fork)
+		return;
+	while (!try_unregister(vm))
+		os_sleep_us(LOOK_US);
+	if (vm->fork->started)
+		pthread_join(vm->fork->starter, NULL);
+	vm->fork->started = false;
+}
+
+void fork_rouse(struct vvm *vm)
+{
+	for (;;) {
+		uint32_t ticket = waitq_ticket(&vm->fork->roused);
+
+		if (!atomic_load(&vm->dormant))
+			return;
+		os_eventfd_signal(vm->reclaim_event);
+		waitq_wait(&vm->fork->roused, ticket, LOOK_US * 100);
+	}
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fork.h - spaces that fork children inherit (fork=inherit). For any other
+ * space all of these do nothing.
+ */
+#ifndef VVM_FORK_H
+#define VVM_FORK_H
+
+#include "space.h"
+
+#define FORK_SPACES 64
+
+enum fork_gate { GATE_OPEN, GATE_CLOSING, GATE_CLOSED, GATE_BROKEN };
+
+struct fork {
+	_Atomic int gate;   /* enum fork_gate */
+	uint64_t closed_us; /* when it became CLOSED; written before */
+	const char *why;    /* the child inherits nothing; NULL: it does */
+	pthread_t starter;  /* of a child's actors */
+	bool started;	    /* it has to be joined */
+	struct waitq roused;
+};
+
+/* What the space needs for it. -ENOMEM, -EMFILE ... => no threads. */
+int fork_init(struct vvm *vm);
+/* => no threads. */
+void fork_fini(struct vvm *vm);
+/* From now on children inherit vm. -EAGAIN: FORK_SPACES others. */
+int fork_register(struct vvm *vm);
+/* From now on they do not. Waits for the end of a fork in progress. */
+void fork_unregister(struct vvm *vm);
+/*
+ * In a child that has not used the inherited space: starts its actors, and
+ * waits until they are ready. May be called by many threads, and in a signal
+ * handler.
+ */
+void fork_rouse(struct vvm *vm);
+
+/* fork_child.c, for fork.c: makes the space this process's, dormant. */
+int fork_take_over(struct vvm *vm);
+
+#endif

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fork_child.c - what a fork child makes of the space that it inherited.
+ *
+ * Two steps, since most children execute a program at once.
+ *
+ * In the fork handler the space is *taken over*: whatever belongs to the
+ * parent (descriptors, rings, statistics) is closed, a memfd and userfaultfds
+ * of its own are put in the place of the guest view, and one thread, the
+ * *starter*, is left to watch over them. The space is *dormant*.
+ *
+ * The first fault, or the first vvm_* call, rouses the starter: it turns the
+ * page table into one without resident pages (every page is in the parent's
+ * slots or frames now, see inherit.c), opens swap and statistics, starts the
+ * actors and ends. The fault that woke it is still there for the handlers to
+ * read, so nobody notices more than a delay.
+ *
+ * What fails in the first step is reported, and the memory stays away: who
+ * touches it dies. In the second step there is nobody to report to: the
+ * process is aborted with a message, rather than hang or read zeros.
+ */
+#include "fork.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "handler.h"
+#include "inherit.h"
+#include "inline.h"
+#include "log.h"
+#include "mapping.h"
+#include "reclaim.h"
+#include "snapshot.h"
+#include "streams.h"
+#include "swap.h"
+
+/* ---- taking over ---- */
+
+/* Of the actors, which are not here. They had stopped with nothing in hand. */
+static void abandon_actors(struct vvm *vm)
+{
+	size_t i;
+
+	handlers_abandon(vm);
+	reclaim_abandon(vm);
+	inline_fini(vm);
+	/* an application thread may have been in the pool */
+	pool_fini(&vm->bounce);
+	pool_init(&vm->bounce, 2 * PAGE_BYTES);
+	for (i = 0; i < vm->regions.count; i++)
+		vm->regions.by_guest[i]->stat = NULL;
+	stat_abandon(&vm->stats);
+	vm->api = NULL;
+}
+
+/* The parent's slots, frames and copies. */
+static int take_legacy(struct vvm *vm)
+{
+	struct legacy legacy;
+	int rc;
+
+	snapshot_inherit(vm, &legacy);
+	legacy.frames = vm->memfd;
+	vm->memfd = -1;
+	vm->swap->ops->forked(vm->swap);
+	legacy.swap = inherit_own(vm->swap);
+	rc = inherit_new(&vm->swap, &legacy);
+	if (rc < 0) { /* the process has the descriptors, and no use for them */
+		os_close(legacy.frames);
+		os_close(legacy.copies);
+		os_close(legacy.alive);
+	}
+	return rc;
+}
+
+/* Whom a dormant space waits for: any fault, or fork_rouse(). */
+static unsigned rousers(const struct vvm *vm, int *fds)
+{
+	unsigned i;
+
+	for (i = 0; i < vm->handler_count; i++)
+		fds[i] = vm->port[i].uffd;
+	fds[i++] = vm->reclaim_event;
+	return i;
+}
+
+static void rouse(struct vvm *vm);
+
+static void *starter(void *arg)
+{
+	int fds[SPACE_HANDLERS_MAX + 1];
+	struct vvm *vm = arg;
+	uint64_t ready = 0, invalid;
+	unsigned count = rousers(vm, fds);
+
+	while (!ready)
+		if (os_poll(fds, count, -1, &ready, &invalid) < 0)
+			os_sleep_us(1000);
+	rouse(vm);
+	return NULL;
+}
+
+int fork_take_over(struct vvm *vm)
+{
+	struct fork *f = vm->fork;
+	int rc;
+
+	abandon_actors(vm);
+	space_close_fds(vm);
+	space_reset(vm);
+	waitq_init(&f->roused);
+	f->started = false;
+	rc = take_legacy(vm);
+	if (rc == 0)
+		rc = space_open_fds(vm);
+	if (rc == 0)
+		rc = mapping_inherit(vm);
+	if (rc < 0)
+		return rc;
+	atomic_store(&vm->dormant, true);
+	rc = os_thread_start(&f->starter, "vvm-starter", starter, vm);
+	if (rc < 0) {
+		mapping_disinherit(vm, GUEST_END);
+		return rc;
+	}
+	f->started = true;
+	vm->forks = os_fork_count();
+	return 0;
+}
+
+/* ---- the page table ---- */
+
+/* Page i of b as it is for this process, by what it was for the parent. */
+static void convert_page(struct vvm *vm, struct block *b, unsigned i,
+			 haddr_t host)
+{
+	uint64_t slot = pte_slot(b->pte[i]);
+
+	b->pte[i] &= ~PTE_PREFETCHED; /* its copy is not here: park.c */
+	switch (pte_state(b->pte[i])) {
+	case PAGE_CLEAN:
+		pt_move(b, i, slot ? PAGE_SWAPPED : PAGE_FRESH, slot);
+		break;
+	case PAGE_DIRTY: /* pinned: it was copied */
+		pt_move(b, i, PAGE_FROZEN, 0);
+		/* fall through */
+	case PAGE_FROZEN:
+		slot = inherit_frame(inherit_own_generation(vm->swap) - 1,
+				     host);
+		pt_move(b, i, PAGE_SWAPPED, slot);
+		break;
+	default:
+		ASSERT(pte_state(b->pte[i]) != PAGE_FILLING);
+		ASSERT(pte_state(b->pte[i]) != PAGE_WRITING);
+	}
+	if (slot)
+		inherit_count(vm->swap, slot);
+	if (pte_state(b->pte[i]) == PAGE_SWAPPED)
+		stat_add(vm->api, VVM_STAT_swapped_pages, 1);
+	if (pte_state(b->pte[i]) == PAGE_POISONED)
+		stat_add(vm->api, VVM_STAT_poisoned_pages, 1);
+}
+
+static void convert_block(struct vvm *vm, struct block *b)
+{
+	gaddr_t at = b->base, end = b->base + BLOCK_BYTES;
+	struct region *r;
+
+	lock_init(&b->lock, LOCK_BLOCK);
+	waitq_init(&b->busy_done);
+	list_init(&b->clock_link);
+	b->on_clock = false;
+	b->filled_us = 0;
+	b->stat = stat_block_take(&vm->stats, b->base);
+	lock_take(&b->lock);
+	while (at < end && (r = regions_next_guest(&vm->regions, at)) &&
+	       r->start < end) {
+		for (at = MAX(at, r->start); at < MIN(r->end, end);
+		     at += PAGE_BYTES)
+			convert_page(vm, b, page_index(at),
+				     region_to_host(r, at));
+	}
+	pt_publish_block(b);
+	lock_drop(&b->lock);
+}
+
+/* ... and what this process counts of it. */
+static void convert_all(struct vvm *vm)
+{
+	struct region *r;
+	struct block *b;
+
+	rwlock_read(&vm->lock);
+	for (r = regions_next_guest(&vm->regions, 0); r;
+	     r = regions_next_guest(&vm->regions, r->end)) {
+		regions_publish(&vm->regions, r);
+		stat_add(vm->api, VVM_STAT_regions, 1);
+		stat_add(vm->api, VVM_STAT_mapped_bytes,
+			 (int64_t)(r->end - r->start));
+	}
+	pt_for_each_block (&vm->pt, b, 0, GUEST_END)
+		convert_block(vm, b);
+	inherit_counted(vm->swap);
+	rwlock_end_read(&vm->lock);
+}
+
+/* ---- rousing ---- */
+
+/* The parent has locked its own file or device: a directory is needed. */
+static void choose_directory(struct conf *conf)
+{
+	enum os_file_type type = OS_FILE_REG;
+	uint64_t bytes;
+	char *slash = strrchr(conf->swap_path, '/');
+
+	os_file_info(conf->swap_path, &type, &bytes);
+	if (type == OS_FILE_DIR)
+		return;
+	if (type == OS_FILE_REG && !slash)
+		conf_set(conf, "swap_path", ".");
+	else if (type == OS_FILE_REG)
+		slash[slash == conf->swap_path] = '\0';
+	else
+		conf_set(conf, "swap_path", conf_text("swap_path", false));
+}
+
+static int open_own_swap(struct vvm *vm)
+{
+	struct backing *own;
+	int rc;
+
+	choose_directory(&vm->conf);
+	rc = swap_open_at(&own, &vm->conf,
+			  inherit_base(inherit_own_generation(vm->swap)));
+	if (rc == 0)
+		inherit_set_own(vm->swap, own);
+	return rc;
+}
+
+static int start_actors(struct vvm *vm)
+{
+	unsigned places = vm->park.count;
+	int rc;
+
+	streams_fini(vm);
+	park_fini(&vm->park);
+	rc = park_init(&vm->park, places);
+	if (rc == 0)
+		rc = streams_init(vm);
+	if (rc == 0)
+		rc = inline_init(vm);
+	if (rc == 0)
+		rc = reclaim_start(vm);
+	return rc < 0 ? rc : handlers_start(vm);
+}
+
+static void rouse(struct vvm *vm)
+{
+	int rc = stat_open(&vm->stats, vm->conf.stat_segment);
+
+	if (rc == 0) {
+		vm->api = stat_actor(&vm->stats, VVM_STAT_API);
+		rc = open_own_swap(vm);
+	}
+	if (rc == 0)
+		rc = snapshots_new(vm);
+	if (rc == 0) {
+		convert_all(vm);
+		rc = start_actors(vm);
+	}
+	if (rc < 0) {
+		log_error("the paged memory that process %d has inherited "
+			  "cannot be used (error %d): the process ends",
+			  os_pid(), -rc);
+		abort();
+	}
+	space_publish(vm);
+	atomic_store(&vm->dormant, false);
+	waitq_wake(&vm->fork->roused);
+}

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * inherit.c - the backing of a space in a fork child.
+ *
+ * A child begins with a page table that names slots of its parent's swap and,
+ * of pages that were dirty at the fork, frames of its parent's memfd. It only
+ * reads these. What it writes out goes to a swap of its own. When it forks in
+ * its turn, its child reads both, and so on: each process is a *generation*,
+ * and what one generation has left to the next is a *legacy*. A slot says
+ * which generation it is of (inherit.h), so the page table is passed on as it
+ * is, however long the chain.
+ *
+ *	grandchild's table --+-- own slots ------> own swap
+ *			     +-- slots of gen. 1 -> legacy[1]: child's swap,
+ *			     |			    frames, copies
+ *			     +-- slots of gen. 0 -> legacy[0]: parent's
+ *
+ * A frame is read from the memfd of the process that forked, and counts only
+ * if the word in `where` says afterwards that it has not been changed since;
+ * else the copy is read (snapshot.c has the protocol). The checksums of slots
+ * came with the fork, as private memory of the parent's `struct swap`.
+ *
+ * A legacy counts the entries that name it. With the last one its descriptors
+ * are closed, which also tells the parents that they need not keep it.
+ *
+ * Invariants:
+ *  (1) legacy[g] is open as long as an entry names generation g, and nothing
+ *	is read from it that no entry names: a read in flight has its entry.
+ *  (2) The process's own generation is the number of its ancestors.
+ */
+#include "inherit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "os.h"
+
+#define READ_TRIES 3 /* as swap.c */
+
+struct estate {
+	struct legacy legacy;
+	_Atomic uint64_t slots;	 /* entries that name its swap */
+	_Atomic uint64_t frames; /* and its frames */
+	_Atomic bool open;
+};
+
+struct inherit {
+	struct backing backing;
+	struct backing *own;	/* (i) NULL until inherit_set_own() */
+	unsigned generation;	/* (i) ours */
+	struct estate estate[]; /* of the generations before us */
+};
+
+static const struct backing_ops inherit_ops;
+
+static struct inherit *to_inherit(struct backing *b)
+{
+	return container_of(b, struct inherit, backing);
+}
+
+static bool is_inherit(const struct backing *b)
+{
+	return b->ops == &inherit_ops;
+}
+
+/* ---- estates ---- */
+
+static void close_estate(struct estate *e)
+{
+	struct legacy *l = &e->legacy;
+
+	if (!atomic_exchange(&e->open, false))
+		return;
+	l->swap->ops->close(l->swap);
+	os_close(l->frames);
+	os_close(l->copies);
+	os_unmap((haddr_t)(uintptr_t)l->where, l->pages * sizeof(*l->where));
+	os_close(l->alive);
+}
+
+static _Atomic uint64_t *counter(struct inherit *in, uint64_t slot)
+{
+	struct estate *e = &in->estate[inherit_generation(slot)];
+
+	return slot & INHERIT_FRAME ? &e->frames : &e->slots;
+}
+
+/* n entries less name the estate. */
+static void forget(struct inherit *in, uint64_t slot, uint64_t n)
+{
+	struct estate *e = &in->estate[inherit_generation(slot)];
+	uint64_t before = atomic_fetch_sub(counter(in, slot), n);
+
+	ASSERT(before >= n);
+	if (!atomic_load(&e->slots) && !atomic_load(&e->frames))
+		close_estate(e);
+}
+
+/* ---- frames ---- */
+
+static struct estate *io_estate(const struct io *io)
+{
+	return &to_inherit(io->backing)->estate[inherit_generation(io->slot)];
+}
+
+/* A copy of a page that has been changed since. */
+static bool read_copy(const struct legacy *l, char *buf, uint64_t copy)
+{
+	unsigned tries;
+
+	for (tries = 0; tries < READ_TRIES; tries++)
+		if (os_frame_read(l->copies, buf, PAGE_BYTES,
+				  pages_to_bytes(copy)) == 0)
+			return true;
+	return false;
+}
+
+/* Decides where page i of a read came from. True: it is good. */
+static bool settle_page(const struct legacy *l, struct io *io, unsigned i,
+			bool read)
+{
+	haddr_t host = (io->slot + i) << PAGE_SHIFT &
+		       (((haddr_t)1 << (INHERIT_NUMBER_BITS + PAGE_SHIFT)) - 1);
+	uint32_t where = atomic_load(&l->where[(host - l->base) >> PAGE_SHIFT]);
+	uint64_t copy = where - WHERE_COPY;
+
+	if (where == WHERE_FRAME)
+		return read;
+	return where >= WHERE_COPY &&
+	       read_copy(l, io->buf + pages_to_bytes(i), copy);
+}
+
+/* Result of the whole: an error only when no page could be read. */
+static int settle(struct io *io, int result)
+{
+	const struct legacy *l = &io_estate(io)->legacy;
+	unsigned i, good = 0;
+
+	/* the frames have been read before any word is */
+	atomic_thread_fence(memory_order_seq_cst);
+	memset(io->bad, 0, sizeof(io->bad));
+	for (i = 0; i < io->pages; i++) {
+		if (io_page_gap(io, i) || settle_page(l, io, i, result == 0))
+			good++;
+		else
+			io->bad[i / 64] |= (uint64_t)1 << (i % 64);
+	}
+	return good ? 0 : result ? result : -EIO;
+}
+
+static void start_read(struct io *io);
+
+static void frames_done(struct ring_op *op, int result)
+{
+	struct io *io = container_of(op, struct io, op);
+
+	if (result && ++io->tries < READ_TRIES)
+		start_read(io);
+	else
+		io->done(io, settle(io, result));
+}
+
+static void start_read(struct io *io)
+{
+	struct ring_op *op = &io->op;
+
+	if (io->ring)
+		ring_start(io->ring, op);
+	else
+		frames_done(op,
+			    os_frame_read(op->fd, op->buf, op->bytes, op->off));
+}
+
+static void read_frames(struct backing *b, struct ring *ring, struct io *io)
+{
+	io->backing = b;
+	io->op.done = frames_done;
+	io->op.kind = RING_READ;
+	io->op.fd = io_estate(io)->legacy.frames;
+	io->op.bytes = (uint32_t)pages_to_bytes(io->pages);
+	io->op.off = io->slot << PAGE_SHIFT &
+		     (((uint64_t)1 << (INHERIT_NUMBER_BITS + PAGE_SHIFT)) - 1);
+	io->op.buf = io->buf;
+	io->ring = ring;
+	io->tries = 0;
+	start_read(io);
+}
+
+/* ---- the backing ---- */
+
+static bool is_own(const struct inherit *in, uint64_t slot)
+{
+	return !(slot & INHERIT_FRAME) &&
+	       inherit_generation(slot) == in->generation;
+}
+
+static void inherit_read(struct backing *b, struct ring *ring, struct io *io)
+{
+	struct inherit *in = to_inherit(b);
+	struct backing *from = in->own;
+
+	if (io->slot & INHERIT_FRAME) {
+		read_frames(b, ring, io);
+		return;
+	}
+	if (!is_own(in, io->slot))
+		from = in->estate[inherit_generation(io->slot)].legacy.swap;
+	from->ops->read(from, ring, io);
+}
+
+static void inherit_write(struct backing *b, struct ring *ring, struct io *io)
+{
+	struct inherit *in = to_inherit(b);
+
+	in->own->ops->write(in->own, ring, io);
+}
+
+static int inherit_take(struct backing *b, uint64_t want, uint64_t *first,
+			uint64_t *got)
+{
+	struct inherit *in = to_inherit(b);
+
+	return in->own->ops->take(in->own, want, first, got);
+}
+
+static void inherit_give(struct backing *b, uint64_t first, uint64_t n)
+{
+	struct inherit *in = to_inherit(b);
+
+	if (is_own(in, first))
+		in->own->ops->give(in->own, first, n);
+	else
+		forget(in, first, n);
+}
+
+/* Counters of reads from the parents are theirs at the fork, plus ours. */
+static void inherit_stat(struct backing *b, struct backing_stat *st)
+{
+	struct inherit *in = to_inherit(b);
+
+	if (in->own)
+		in->own->ops->stat(in->own, st);
+}
+
+static int inherit_hold(struct backing *b, struct hold **out)
+{
+	struct inherit *in = to_inherit(b);
+
+	return in->own->ops->hold(in->own, out);
+}
+
+static void inherit_release(struct backing *b, struct hold *h)
+{
+	struct inherit *in = to_inherit(b);
+
+	in->own->ops->release(in->own, h);
+}
+
+static void inherit_forked(struct backing *b)
+{
+	struct inherit *in = to_inherit(b);
+
+	in->own->ops->forked(in->own);
+}
+
+static void inherit_close(struct backing *b)
+{
+	struct inherit *in = to_inherit(b);
+	unsigned g;
+
+	for (g = 0; g < in->generation; g++)
+		close_estate(&in->estate[g]);
+	if (in->own)
+		in->own->ops->close(in->own);
+	free(in);
+}
+
+static const struct backing_ops inherit_ops = {
+	.name = "inherit",
+	.read = inherit_read,
+	.write = inherit_write,
+	.take = inherit_take,
+	.give = inherit_give,
+	.stat = inherit_stat,
+	.hold = inherit_hold,
+	.release = inherit_release,
+	.forked = inherit_forked,
+	.close = inherit_close,
+};
+
+/* ---- construction ---- */
+
+/* What the parent had inherited is ours now; of each entry it had counted
+ * one, and so shall we, from nothing. */
+static void take_estates(struct inherit *in, struct inherit *from)
+{
+	unsigned g;
+
+	for (g = 0; g < from->generation; g++) {
+		in->estate[g].legacy = from->estate[g].legacy;
+		in->estate[g].open = atomic_load(&from->estate[g].open);
+	}
+	free(from);
+}
+
+int inherit_new(struct backing **backing, const struct legacy *legacy)
+{
+	unsigned g = inherit_own_generation(*backing);
+	struct inherit *in;
+
+	if (g + 1 == INHERIT_GENERATIONS)
+		return -E2BIG;
+	in = calloc(1, sizeof(*in) + (g + 1) * sizeof(in->estate[0]));
+	if (!in)
+		return -ENOMEM;
+	in->backing.ops = &inherit_ops;
+	in->generation = g + 1;
+	in->estate[g].legacy = *legacy;
+	in->estate[g].open = true;
+	if (is_inherit(*backing))
+		take_estates(in, to_inherit(*backing));
+	*backing = &in->backing;
+	return 0;
+}
+
+unsigned inherit_own_generation(const struct backing *b)
+{
+	return is_inherit(b) ? container_of(b, const struct inherit, backing)
+				       ->generation
+			     : 0;
+}
+
+void inherit_set_own(struct backing *b, struct backing *own)
+{
+	to_inherit(b)->own = own;
+}
+
+struct backing *inherit_own(struct backing *b)
+{
+	return is_inherit(b) ? to_inherit(b)->own : b;
+}
+
+void inherit_count(struct backing *b, uint64_t slot)
+{
+	struct inherit *in = to_inherit(b);
+
+	if (!is_own(in, slot))
+		atomic_fetch_add(counter(in, slot), 1);
+}
+
+void inherit_counted(struct backing *b)
+{
+	struct inherit *in = to_inherit(b);
+	unsigned g;
+
+	for (g = 0; g < in->generation; g++)
+		if (!in->estate[g].slots && !in->estate[g].frames)
+			close_estate(&in->estate[g]);
+}

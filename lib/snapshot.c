@@ -1,0 +1,659 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * snapshot.c - what fork children may still read of their parent's space.
+ *
+ * A child sees the memory as of the fork. What was in swap then it reads from
+ * its parent's slots, which are held (hold.c). What was dirty then has no
+ * slot, only a frame, and that one may change at any time. So at the fork the
+ * dirty pages are *frozen*: write-protected, state FROZEN. Nothing is copied
+ * and nothing written, so a child that only executes a program costs next to
+ * nothing. The child reads frozen pages from its parent's memfd. Before the
+ * parent changes or evicts one it copies it to the *copies*, another memfd
+ * that the children have open, and says so in the word of the page in `where`,
+ * memory that is shared with the child.
+ *
+ *	   parent's frame ------ where[page] = FRAME ----> the child reads it
+ *		| write event, eviction, unmap
+ *		v
+ *	   copies, page n ------ where[page] = COPY + n -> the child reads it
+ *
+ * No lock is shared, and none is needed. The parent copies, then stores the
+ * word, then lifts the protection. The child reads the frame, then the word:
+ * if that is still FRAME, the frame had not been changed while it was read;
+ * else it reads the copy, which never changes. The parent may be killed at
+ * any point in between.
+ *
+ * One copy serves all snapshots that need the page: `refs` counts them.
+ *
+ * A snapshot ends when nobody has the writing end of its pipe any more. It is
+ * close-on-exec, the child's children inherit it along with what they may
+ * read, and the kernel closes it for who is killed. The reading ends are all
+ * in one epoll descriptor, which the reclaimer watches with its ring. When no
+ * snapshot is left, all FROZEN pages are made DIRTY again at once (0.1 us a
+ * page), so that a program which runs others by fork and exec has not a fault
+ * for each page it writes to.
+ *
+ * Pinned pages are not protected (a device may write to them, and in inline
+ * mode a system call, which would fail): they are copied at once.
+ *
+ * Invariants:
+ *  (1) While a page is FROZEN its frame is as it was when it became so.
+ *  (2) where[page] of a live snapshot is FRAME only if the page has been
+ *	FROZEN since that fork.
+ *  (3) refs[n] is the number of live snapshots with page n of the copies in
+ *	their list `taken`; the page is punched when it becomes 0.
+ *
+ * Memory: copies are not part of the budget. They are at most the pages that
+ * were resident and dirty at the fork, and only those that the parent writes
+ * to, or evicts, while the child lives.
+ *
+ * Rejected: writing all dirty pages to swap before the fork (100 ms for 256
+ * MiB on a fast disk, and impossible when swap is full), copying them all
+ * (as long, and twice the memory, for a child that mostly executes); giving
+ * the child its copy in its own memfd (the copy could land on a page that the
+ * child has read, and changed, just before).
+ */
+#include "snapshot.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "slots.h"
+
+/* Copies at a time: 64 GiB. The tables for them are touched as they fill. */
+#define COPIES_MAX	((uint64_t)1 << 24)
+#define UNPROTECT_TRIES 1000
+
+struct snapshot {
+	struct list link;  /* live */
+	int alive, gone;   /* the pipe: the child's end, ours */
+	struct hold *hold; /* on the slots of vm->swap */
+	haddr_t base;	   /* of where[0] */
+	uint64_t pages;
+	_Atomic uint32_t *where; /* (i) pointer; words: (a) */
+	uint32_t *taken;	 /* (lock) copies that it has, ... */
+	uint64_t taken_count;	 /* (lock) ... at most ... */
+	uint64_t frozen;	 /* (i) ... so many */
+};
+
+/* Locks: (i) set by snapshots_new(), (s) space lock, (lock) its own. */
+struct snapshots {
+	struct lock lock;      /* rank LOCK_SNAPSHOT */
+	struct list live;      /* (lock) */
+	struct snapshot *next; /* (s) taken, the fork is not through */
+	_Atomic bool frozen;   /* pages may be FROZEN */
+	int epoll;	       /* (i) */
+	int copies;	       /* (i) memfd */
+	struct slots slots;    /* (lock) pages of it in use */
+	uint16_t *refs;	       /* (lock) by slot */
+	void *refs_memory;     /* (i) */
+	char *page;	       /* (lock) buffer */
+};
+
+#define REFS_BYTES page_ceil((COPIES_MAX + 1) * sizeof(uint16_t))
+
+/* ---- construction ---- */
+
+static int open_copies(struct snapshots *ss)
+{
+	void *memory;
+	int rc = os_memfd("vvm-copies", &ss->copies);
+
+	if (rc == 0)
+		rc = os_truncate(ss->copies, pages_to_bytes(COPIES_MAX + 1));
+	if (rc == 0)
+		rc = os_map_anon(PAGE_BYTES, &memory);
+	if (rc < 0)
+		return rc;
+	ss->page = memory;
+	rc = os_map_anon(REFS_BYTES, &ss->refs_memory);
+	if (rc < 0)
+		return rc;
+	ss->refs = ss->refs_memory;
+	rc = slots_init(&ss->slots, COPIES_MAX);
+	if (rc == 0)
+		slots_grow(&ss->slots, COPIES_MAX);
+	return rc;
+}
+
+int snapshots_new(struct vvm *vm)
+{
+	struct snapshots *ss = calloc(1, sizeof(*ss));
+	int rc;
+
+	if (!ss)
+		return -ENOMEM;
+	vm->snapshots = ss;
+	ss->epoll = ss->copies = -1;
+	lock_init(&ss->lock, LOCK_SNAPSHOT);
+	list_init(&ss->live);
+	rc = os_epoll(&ss->epoll);
+	if (rc == 0)
+		rc = open_copies(ss);
+	if (rc < 0)
+		snapshots_free(vm);
+	return rc;
+}
+
+static void free_snapshot(struct snapshot *s)
+{
+	if (s->where)
+		os_unmap((haddr_t)(uintptr_t)s->where,
+			 s->pages * sizeof(*s->where));
+	if (s->taken)
+		os_unmap((haddr_t)(uintptr_t)s->taken,
+			 page_ceil(s->frozen * sizeof(*s->taken)));
+	if (s->alive >= 0)
+		os_close(s->alive);
+	if (s->gone >= 0)
+		os_close(s->gone);
+	free(s);
+}
+
+/* All but the file of copies. */
+static void free_tables(struct snapshots *ss)
+{
+	struct list *node;
+
+	while ((node = list_pop(&ss->live)))
+		free_snapshot(list_entry(node, struct snapshot, link));
+	if (ss->next)
+		free_snapshot(ss->next);
+	if (ss->slots.bitmap)
+		slots_fini(&ss->slots);
+	if (ss->refs)
+		os_unmap((haddr_t)(uintptr_t)ss->refs_memory, REFS_BYTES);
+	if (ss->page)
+		os_unmap((haddr_t)(uintptr_t)ss->page, PAGE_BYTES);
+	if (ss->epoll >= 0)
+		os_close(ss->epoll);
+	free(ss);
+}
+
+void snapshots_free(struct vvm *vm)
+{
+	struct snapshots *ss = vm->snapshots;
+
+	if (!ss)
+		return;
+	vm->snapshots = NULL;
+	if (ss->copies >= 0)
+		os_close(ss->copies);
+	free_tables(ss);
+}
+
+/* ---- copying ---- */
+
+static _Atomic uint32_t *word_of(const struct snapshot *s, haddr_t host)
+{
+	if (host < s->base || host - s->base >= pages_to_bytes(s->pages))
+		return NULL;
+	return &s->where[(host - s->base) >> PAGE_SHIFT];
+}
+
+/* The word of a page that s may still read from its frame, or NULL. */
+static _Atomic uint32_t *wanting(const struct snapshot *s, haddr_t host)
+{
+	_Atomic uint32_t *word = word_of(s, host);
+
+	return word && atomic_load(word) == WHERE_FRAME ? word : NULL;
+}
+
+/* Copies a frame to a new page of the copies. => our lock held. */
+static int copy_frame(struct vvm *vm, haddr_t host, uint64_t *slot)
+{
+	struct snapshots *ss = vm->snapshots;
+	uint64_t got;
+	int rc = slots_take(&ss->slots, 1, true, slot, &got);
+
+	if (rc < 0)
+		return rc;
+	rc = os_frame_read(vm->memfd, ss->page, PAGE_BYTES, host);
+	if (rc == 0)
+		rc = os_frame_write(ss->copies, ss->page, PAGE_BYTES,
+				    pages_to_bytes(*slot));
+	if (rc < 0) {
+		os_punch(ss->copies, pages_to_bytes(*slot), PAGE_BYTES);
+		slots_give(&ss->slots, *slot, 1);
+		return rc;
+	}
+	stat_add(vm->api, VVM_STAT_fork_copied_pages, 1);
+	return 0;
+}
+
+/* s has page `slot` of the copies for this word now. => our lock held. */
+static void point_to_copy(struct snapshots *ss, struct snapshot *s,
+			  _Atomic uint32_t *word, uint64_t slot)
+{
+	ASSERT(s->taken_count < s->frozen);
+	s->taken[s->taken_count++] = (uint32_t)slot;
+	ss->refs[slot]++;
+	atomic_store(word, (uint32_t)slot + WHERE_COPY);
+}
+
+/* Copies the frame for all that want it. => our lock held. */
+static int copy_for_all(struct vvm *vm, haddr_t host)
+{
+	struct snapshots *ss = vm->snapshots;
+	_Atomic uint32_t *word;
+	uint64_t slot = 0;
+	struct list *node;
+	int rc;
+
+	list_for_each (node, &ss->live) {
+		struct snapshot *s = list_entry(node, struct snapshot, link);
+
+		word = wanting(s, host);
+		if (!word)
+			continue;
+		if (!slot) {
+			rc = copy_frame(vm, host, &slot);
+			if (rc < 0)
+				return rc;
+		}
+		point_to_copy(ss, s, word, slot);
+	}
+	return 0;
+}
+
+int snapshot_copy(struct vvm *vm, haddr_t host)
+{
+	struct snapshots *ss = vm->snapshots;
+	int rc;
+
+	lock_take(&ss->lock);
+	rc = copy_for_all(vm, host);
+	lock_drop(&ss->lock);
+	return rc;
+}
+
+/* Tells whoever wants the frame that it is gone. */
+static void lose(struct vvm *vm, haddr_t host)
+{
+	static atomic_flag once = ATOMIC_FLAG_INIT;
+	struct snapshots *ss = vm->snapshots;
+	_Atomic uint32_t *word;
+	struct list *node;
+
+	log_warn_once(&once, "no memory for what a fork child has inherited: "
+			     "it will get SIGBUS where it touches that");
+	lock_take(&ss->lock);
+	list_for_each (node, &ss->live) {
+		word = wanting(list_entry(node, struct snapshot, link), host);
+		if (word)
+			atomic_store(word, WHERE_LOST);
+	}
+	lock_drop(&ss->lock);
+}
+
+void snapshot_give_up(struct vvm *vm, struct block *b, unsigned first,
+		      unsigned last, haddr_t host)
+{
+	unsigned i;
+
+	if (!vm->snapshots || !atomic_load(&vm->snapshots->frozen))
+		return;
+	for (i = first; i <= last; i++, host += PAGE_BYTES)
+		if (pte_state(b->pte[i]) == PAGE_FROZEN &&
+		    snapshot_copy(vm, host) < 0)
+			lose(vm, host);
+}
+
+/* ---- walking over the pages ---- */
+
+/* Pages of one block with one host run and one userfaultfd. */
+struct stretch {
+	struct block *block;
+	unsigned first, end;
+	haddr_t host; /* of first */
+	int uffd;
+};
+
+typedef int (*stretch_fn)(struct vvm *vm, struct stretch *st);
+
+/* Calls fn for the parts of b that a region covers. => space lock held. */
+static int for_block(struct vvm *vm, struct block *b, stretch_fn fn)
+{
+	gaddr_t at = b->base, end = b->base + BLOCK_BYTES;
+	struct region *r;
+	int rc = 0;
+
+	while (rc == 0 && at < end &&
+	       (r = regions_next_guest(&vm->regions, at)) && r->start < end) {
+		struct stretch st = {.block = b};
+		haddr_t stripe_end;
+
+		at = MAX(at, r->start);
+		st.host = region_to_host(r, at);
+		st.uffd = space_uffd(vm, r, st.host);
+		st.first = page_index(at);
+		stripe_end = ((st.host >> r->stripe_shift) + 1)
+			     << r->stripe_shift;
+		at = MIN(MIN(r->end, end), at + (stripe_end - st.host));
+		st.end = page_index(at - 1) + 1;
+		rc = fn(vm, &st);
+	}
+	return rc;
+}
+
+/* The same for all blocks; each is locked. => space lock held. */
+static int for_all(struct vvm *vm, stretch_fn fn)
+{
+	struct block *b;
+	int rc = 0;
+
+	pt_for_each_block (&vm->pt, b, 0, GUEST_END) {
+		if (!b->dirty)
+			continue;
+		lock_take(&b->lock);
+		rc = for_block(vm, b, fn);
+		lock_drop(&b->lock);
+		if (rc < 0)
+			break;
+	}
+	return rc;
+}
+
+static haddr_t stretch_host(const struct stretch *st, unsigned i)
+{
+	return st->host + pages_to_bytes(i - st->first);
+}
+
+/* ---- taking one ---- */
+
+/* Must stay writable: a device or a system call may write to it. */
+static bool must_copy(pte_t e)
+{
+	return pte_state(e) == PAGE_DIRTY && (e & PTE_PINNED);
+}
+
+static bool must_freeze(pte_t e)
+{
+	return pte_state(e) == PAGE_DIRTY && !(e & PTE_PINNED);
+}
+
+/* Copies a pinned page for the snapshot that is being taken. */
+static int copy_pinned(struct vvm *vm, haddr_t host)
+{
+	struct snapshots *ss = vm->snapshots;
+	uint64_t slot;
+	int rc;
+
+	lock_take(&ss->lock);
+	rc = copy_frame(vm, host, &slot);
+	if (rc == 0)
+		point_to_copy(ss, ss->next, word_of(ss->next, host), slot);
+	lock_drop(&ss->lock);
+	return rc;
+}
+
+/*
+ * Protects a run without pinned pages, from its first page to freeze to its
+ * last. What lies between is protected already, or absent: a marker there does
+ * no harm, since every install sets the protection that it wants.
+ */
+static int protect_run(struct vvm *vm, struct stretch *st, unsigned from,
+		       unsigned to)
+{
+	struct block *b = st->block;
+	unsigned i;
+	int rc;
+
+	while (from < to && !must_freeze(b->pte[from]))
+		from++;
+	while (to > from && !must_freeze(b->pte[to - 1]))
+		to--;
+	if (from == to)
+		return 0;
+	rc = os_uffd_wp(st->uffd, stretch_host(st, from),
+			pages_to_bytes(to - from), true);
+	for (i = from; i < to && rc == 0; i++)
+		if (must_freeze(b->pte[i]))
+			space_move(vm, vm->api, b, i, PAGE_FROZEN, 0);
+	return rc;
+}
+
+static int freeze(struct vvm *vm, struct stretch *st)
+{
+	struct block *b = st->block;
+	unsigned i, from = st->first;
+	int rc = 0;
+
+	for (i = st->first; i <= st->end && rc == 0; i++) {
+		if (i < st->end && !must_copy(b->pte[i]))
+			continue;
+		rc = protect_run(vm, st, from, i);
+		from = i + 1;
+		if (i < st->end && rc == 0)
+			rc = copy_pinned(vm, stretch_host(st, i));
+	}
+	return rc;
+}
+
+/* Tells the child where FROZEN pages are: those of older forks, too. */
+static int point_to_frames(struct vvm *vm, struct stretch *st)
+{
+	unsigned i;
+
+	for (i = st->first; i < st->end; i++)
+		if (pte_state(st->block->pte[i]) == PAGE_FROZEN)
+			atomic_store(word_of(vm->snapshots->next,
+					     stretch_host(st, i)),
+				     WHERE_FRAME);
+	return 0;
+}
+
+/* Counts the dirty pages, and finds the host addresses of all regions. */
+static void measure(struct vvm *vm, struct snapshot *s)
+{
+	haddr_t low = UINT64_MAX, high = 0;
+	struct region *r;
+	struct block *b;
+
+	for (r = regions_next_guest(&vm->regions, 0); r;
+	     r = regions_next_guest(&vm->regions, r->end)) {
+		low = MIN(low, r->host);
+		high = MAX(high, region_host_end(r));
+	}
+	pt_for_each_block (&vm->pt, b, 0, GUEST_END)
+		s->frozen += b->dirty;
+	s->base = high ? low : 0;
+	s->pages = MAX((high - s->base) >> PAGE_SHIFT, 1u);
+	s->pages = page_ceil(s->pages * sizeof(*s->where)) / sizeof(*s->where);
+}
+
+static int allocate(struct vvm *vm, struct snapshot *s)
+{
+	int ends[2] = {-1, -1};
+	void *memory;
+	int rc;
+
+	measure(vm, s);
+	rc = os_pipe(ends);
+	s->gone = ends[0];
+	s->alive = ends[1];
+	if (rc == 0)
+		rc = os_map_shared(s->pages * sizeof(*s->where), &memory);
+	if (rc < 0)
+		return rc;
+	s->where = memory;
+	if (!s->frozen)
+		return 0;
+	rc = os_map_anon(page_ceil(s->frozen * sizeof(*s->taken)), &memory);
+	if (rc == 0)
+		s->taken = memory;
+	return rc;
+}
+
+/* Gives up a snapshot that no child got, or whose readers are gone. */
+static void end(struct vvm *vm, struct snapshot *s)
+{
+	struct snapshots *ss = vm->snapshots;
+	uint64_t i;
+
+	lock_take(&ss->lock);
+	for (i = 0; i < s->taken_count; i++) {
+		uint64_t slot = s->taken[i];
+
+		if (--ss->refs[slot])
+			continue;
+		os_punch(ss->copies, pages_to_bytes(slot), PAGE_BYTES);
+		slots_give(&ss->slots, slot, 1);
+	}
+	lock_drop(&ss->lock);
+	if (s->hold)
+		vm->swap->ops->release(vm->swap, s->hold);
+	free_snapshot(s);
+}
+
+int snapshot_take(struct vvm *vm)
+{
+	struct snapshots *ss = vm->snapshots;
+	struct snapshot *s = calloc(1, sizeof(*s));
+	int rc;
+
+	ASSERT(!ss->next);
+	if (!s)
+		return -ENOMEM;
+	s->alive = s->gone = -1;
+	list_init(&s->link);
+	ss->next = s;
+	rc = allocate(vm, s);
+	if (rc == 0)
+		rc = vm->swap->ops->hold(vm->swap, &s->hold);
+	if (rc == 0)
+		rc = os_epoll_add(ss->epoll, s->gone);
+	if (rc == 0) {
+		atomic_store(&ss->frozen, true);
+		rc = for_all(vm, freeze);
+	}
+	if (rc == 0)
+		rc = for_all(vm, point_to_frames);
+	if (rc < 0) {
+		ss->next = NULL;
+		end(vm, s);
+		return rc;
+	}
+	lock_take(&ss->lock);
+	list_insert(&ss->live, &s->link);
+	lock_drop(&ss->lock);
+	stat_add(vm->api, VVM_STAT_fork_snapshots, 1);
+	return 0;
+}
+
+void snapshot_forked(struct vvm *vm)
+{
+	struct snapshot *s = vm->snapshots->next;
+
+	vm->snapshots->next = NULL;
+	if (!s)
+		return;
+	os_advise((haddr_t)(uintptr_t)s->where, s->pages * sizeof(*s->where),
+		  OS_ADV_DONTFORK);
+	os_close(s->alive);
+	s->alive = -1;
+}
+
+void snapshot_inherit(struct vvm *vm, struct legacy *legacy)
+{
+	struct snapshots *ss = vm->snapshots;
+	struct snapshot *s = ss->next;
+	struct list *node;
+
+	list_remove(&s->link);
+	*legacy = (struct legacy){
+		.frames = -1,
+		.copies = ss->copies,
+		.alive = s->alive,
+		.base = s->base,
+		.pages = s->pages,
+		.where = s->where,
+	};
+	s->alive = -1;
+	s->where = NULL;
+	/* What older children share with the parent was not inherited. */
+	list_for_each (node, &ss->live)
+		list_entry(node, struct snapshot, link)->where = NULL;
+	free_tables(ss);
+	vm->snapshots = NULL;
+}
+
+/* ---- ending ---- */
+
+int snapshot_watch(const struct vvm *vm)
+{
+	return vm->snapshots->epoll;
+}
+
+/* Unprotecting must not fail for good: the page would stay FROZEN. */
+static int unprotect(struct stretch *st, unsigned from, unsigned to)
+{
+	unsigned tries;
+	int rc = -EAGAIN;
+
+	for (tries = 0; rc < 0 && tries < UNPROTECT_TRIES; tries++) {
+		rc = os_uffd_wp(st->uffd, stretch_host(st, from),
+				pages_to_bytes(to - from), false);
+		if (rc != -EAGAIN && rc != -ENOMEM)
+			break;
+		os_yield();
+	}
+	return rc;
+}
+
+/* Makes FROZEN pages DIRTY again that no snapshot wants. */
+static int unfreeze(struct vvm *vm, struct stretch *st)
+{
+	struct block *b = st->block;
+	unsigned i, from;
+
+	for (i = st->first; i < st->end; i++) {
+		for (from = i; i < st->end; i++)
+			if (pte_state(b->pte[i]) != PAGE_FROZEN)
+				break;
+		if (from == i || unprotect(st, from, i) < 0)
+			continue;
+		for (; from < i; from++)
+			space_move(vm, vm->api, b, from, PAGE_DIRTY, 0);
+	}
+	return 0;
+}
+
+/* The first snapshot whose readers are gone, taken out of the list. */
+static struct snapshot *take_ended(struct snapshots *ss)
+{
+	uint64_t ready = 0, invalid;
+	struct snapshot *s = NULL;
+	struct list *node;
+
+	lock_take(&ss->lock);
+	list_for_each (node, &ss->live) {
+		s = list_entry(node, struct snapshot, link);
+		if (s->alive < 0 &&
+		    os_poll(&s->gone, 1, 0, &ready, &invalid) == 0 && ready)
+			break;
+	}
+	if (ready)
+		list_remove(&s->link);
+	lock_drop(&ss->lock);
+	return ready ? s : NULL;
+}
+
+void snapshot_reap(struct vvm *vm)
+{
+	struct snapshots *ss = vm->snapshots;
+	struct snapshot *s;
+
+	while ((s = take_ended(ss))) {
+		os_epoll_remove(ss->epoll, s->gone);
+		end(vm, s);
+		stat_add(vm->api, VVM_STAT_fork_snapshots, -1);
+	}
+	rwlock_read(&vm->lock);
+	/* A fork takes the next one under the space lock. */
+	if (list_empty(&ss->live) && atomic_exchange(&ss->frozen, false))
+		for_all(vm, unfreeze);
+	rwlock_end_read(&vm->lock);
+}

@@ -1,0 +1,866 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * live_fork.c - fork children that inherit the space: they see the memory as
+ * of the fork, both go on independently, children of children as well, and
+ * nothing of it is left when they are gone.
+ *
+ * Every page is stamped with its number and a version. A child dies with
+ * status 99 on wrong content, so "died with a message" and "read wrong data"
+ * can be told apart.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "test.h"
+#include "live.h"
+
+#include <spawn.h>
+#include "os.h"
+
+#define PAGES  256
+#define BUDGET 32
+
+static struct vvm *vm;
+static char *base;
+static uint64_t pages = PAGES; /* that write_all() and wrong() go through */
+
+static struct vvm *open_inherited(uint64_t budget_pages)
+{
+	struct vvm_options o;
+	struct vvm *out = NULL;
+
+	live_options(&o, budget_pages);
+	o.fork = VVM_FORK_INHERIT;
+	live_ok(vvm_open(&out, &o));
+	return out;
+}
+
+static void set_up(void)
+{
+	vm = open_inherited(BUDGET);
+	base = live_map(vm, PAGES, LIVE_RW);
+}
+
+static void tear_down(void)
+{
+	live_ok(vvm_close(vm));
+}
+
+static void write_all(uint64_t version)
+{
+	for (uint64_t i = 0; i < pages; i++)
+		live_fill(base + i * LIVE_PAGE, i, version);
+}
+
+/* The number of pages that are not of this version. */
+static unsigned wrong(uint64_t version)
+{
+	unsigned n = 0;
+
+	for (uint64_t i = 0; i < pages; i++)
+		n += live_verify(base + i * LIVE_PAGE, i, version) >= 0;
+	return n;
+}
+
+/* ---- processes ---- */
+
+static pid_t fork_child(int (*fn)(void *), void *arg)
+{
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	live_check(pid >= 0);
+	if (pid == 0) {
+		struct rlimit none = {0, 0};
+
+		alarm(60);
+		setrlimit(RLIMIT_CORE, &none);
+		_exit(fn(arg));
+	}
+	return pid;
+}
+
+static int status_of(pid_t pid)
+{
+	int status = -1;
+
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return status;
+}
+
+static void expect_ok(pid_t pid)
+{
+	int status = status_of(pid);
+
+	if (!WIFEXITED(status) || WEXITSTATUS(status))
+		live_fail("the child ended with status %#x", (unsigned)status);
+}
+
+/* A pipe as a gate: wait_for() returns when the other side has opened. */
+struct gate {
+	int fd[2];
+};
+
+static void gate_make(struct gate *g)
+{
+	live_equal(pipe2(g->fd, O_CLOEXEC), 0);
+}
+
+static void gate_open(struct gate *g)
+{
+	live_equal(write(g->fd[1], "x", 1), 1);
+}
+
+static void gate_wait(struct gate *g)
+{
+	char c;
+
+	live_equal(read(g->fd[0], &c, 1), 1);
+}
+
+static void gate_free(struct gate *g)
+{
+	close(g->fd[0]);
+	close(g->fd[1]);
+}
+
+static bool released(void)
+{
+	struct vvm_stats st = live_stats(vm);
+
+	return st.swap_held_pages == 0 && st.fork_snapshots == 0;
+}
+
+/* The slots and copies that were kept for children are free again. */
+static void wait_released(void)
+{
+	live_wait(released(), 10000);
+}
+
+/* ---- one child ---- */
+
+struct meeting {
+	struct gate parent, child;
+};
+
+/* Reads all, then writes all, while the parent does the same. */
+static int read_then_write(void *arg)
+{
+	(void)arg;
+	child_check(wrong(1) == 0);
+	write_all(2);
+	child_check(wrong(2) == 0);
+	return 0;
+}
+
+START_TEST(both_go_on_independently)
+{
+	pid_t pid;
+
+	write_all(1);
+	pid = fork_child(read_then_write, NULL);
+	write_all(3);
+	live_equal(wrong(3), 0);
+	expect_ok(pid);
+	live_equal(wrong(3), 0);
+	wait_released();
+}
+END_TEST
+
+/* The parent has changed everything, twice, before the child looks. */
+static int read_late(void *arg)
+{
+	struct meeting *m = arg;
+
+	gate_wait(&m->parent);
+	child_check(wrong(1) == 0);
+	return 0;
+}
+
+START_TEST(child_sees_the_memory_as_of_the_fork)
+{
+	struct meeting m;
+	pid_t pid;
+
+	gate_make(&m.parent);
+	write_all(1);
+	pid = fork_child(read_late, &m);
+	write_all(3);
+	write_all(4);
+	gate_open(&m.parent);
+	expect_ok(pid);
+	live_equal(wrong(4), 0);
+	wait_released();
+	gate_free(&m.parent);
+}
+END_TEST
+
+static int write_early(void *arg)
+{
+	struct meeting *m = arg;
+
+	write_all(5);
+	gate_open(&m->child);
+	child_check(wrong(5) == 0);
+	return 0;
+}
+
+START_TEST(parent_does_not_see_what_the_child_writes)
+{
+	struct meeting m;
+	pid_t pid;
+
+	gate_make(&m.child);
+	write_all(1);
+	pid = fork_child(write_early, &m);
+	gate_wait(&m.child);
+	live_equal(wrong(1), 0);
+	expect_ok(pid);
+	live_equal(wrong(1), 0);
+	wait_released();
+	gate_free(&m.child);
+}
+END_TEST
+
+/* Every call of the interface works in the child. */
+static int use_the_interface(void *arg)
+{
+	uint64_t addr = VVM_ANYWHERE, word;
+	struct vvm_stats st;
+	char *other;
+
+	(void)arg;
+	child_expect(vvm_load(vm, live_addr(base), &word, 8), 0);
+	child_check(word == live_stamp(0, 1));
+	child_check(wrong(1) == 0);
+	child_expect(vvm_map(vm, &addr, PAGES * LIVE_PAGE, LIVE_RW, "own"), 0);
+	other = vvm_ptr(vm, addr);
+	for (uint64_t i = 0; i < PAGES; i++)
+		live_fill(other + i * LIVE_PAGE, i + 1000, 7);
+	child_check(wrong(1) == 0);
+	for (uint64_t i = 0; i < PAGES; i++)
+		child_check(live_verify(other + i * LIVE_PAGE, i + 1000, 7) <
+			    0);
+	child_expect(vvm_pin(vm, live_addr(base), 4 * LIVE_PAGE), 0);
+	child_expect(vvm_unpin(vm, live_addr(base), 4 * LIVE_PAGE), 0);
+	child_expect(vvm_advise(vm, live_addr(base), 8 * LIVE_PAGE,
+				VVM_ADV_DONTNEED),
+		     0);
+	child_check(live_is_zero(base));
+	child_expect(vvm_protect(vm, live_addr(base), LIVE_PAGE, VVM_READ), 0);
+	child_expect(vvm_resize(vm, 2 * BUDGET * LIVE_PAGE), 0);
+	child_expect(vvm_stats(vm, &st, sizeof st), 0);
+	child_check(st.regions >= 2 && st.budget_pages == 2 * BUDGET);
+	child_expect(vvm_unmap(vm, live_addr(base), PAGES * LIVE_PAGE), 0);
+	child_expect(vvm_close(vm), 0);
+	return 0;
+}
+
+START_TEST(the_interface_works_in_the_child)
+{
+	write_all(1);
+	expect_ok(fork_child(use_the_interface, NULL));
+	live_equal(wrong(1), 0);
+	wait_released();
+}
+END_TEST
+
+static int close_at_once(void *arg)
+{
+	(void)arg;
+	child_expect(vvm_close(vm), 0);
+	return 0;
+}
+
+START_TEST(child_may_close_at_once)
+{
+	write_all(1);
+	expect_ok(fork_child(close_at_once, NULL));
+	wait_released();
+	live_equal(wrong(1), 0);
+}
+END_TEST
+
+/* A system call is the first to touch the memory. */
+static int write_to_pipe(void *arg)
+{
+	struct meeting *m = arg;
+
+	if (live_inline())
+		child_expect(vvm_touch(vm, live_addr(base), PAGES * LIVE_PAGE,
+				       VVM_TOUCH_READ),
+			     0);
+	if (live_inline())
+		base += (PAGES - 1) * LIVE_PAGE;
+	child_check(write(m->child.fd[1], base, 64) == 64);
+	return 0;
+}
+
+START_TEST(a_system_call_may_be_the_first_access)
+{
+	uint64_t words[8], page = live_inline() ? PAGES - 1 : 0;
+	struct meeting m;
+
+	gate_make(&m.child);
+	write_all(1);
+	expect_ok(fork_child(write_to_pipe, &m));
+	live_equal(read(m.child.fd[0], words, 64), 64);
+	live_check(words[3] == live_stamp(page * 512 + 3, 1));
+	gate_free(&m.child);
+}
+END_TEST
+
+/* ---- what the parent does meanwhile ---- */
+
+struct change {
+	int (*change)(void);
+	uint64_t pages; /* that are left to the parent */
+};
+
+static int change_discard(void)
+{
+	return vvm_advise(vm, live_addr(base), PAGES * LIVE_PAGE,
+			  VVM_ADV_DONTNEED);
+}
+
+static int change_unmap(void)
+{
+	return vvm_unmap(vm, live_addr(base), PAGES * LIVE_PAGE);
+}
+
+static int change_protect(void)
+{
+	return vvm_protect(vm, live_addr(base), PAGES * LIVE_PAGE, VVM_READ);
+}
+
+static int change_shrink(void)
+{
+	return vvm_resize(vm, 4 * LIVE_PAGE);
+}
+
+static int change_close(void)
+{
+	int rc = vvm_close(vm);
+
+	set_up();
+	write_all(9);
+	return rc;
+}
+
+static int (*const changes[])(void) = {change_discard, change_unmap,
+				       change_protect, change_shrink,
+				       change_close};
+
+START_TEST(the_parent_may_do_what_it_wants)
+{
+	struct meeting m;
+	pid_t pid;
+
+	gate_make(&m.parent);
+	write_all(1);
+	pid = fork_child(read_late, &m);
+	live_ok(changes[_i]());
+	gate_open(&m.parent);
+	expect_ok(pid);
+	wait_released();
+	gate_free(&m.parent);
+}
+END_TEST
+
+/* Pinned pages, zero pages, and pages that were never touched. */
+static int look_at_all_kinds(void *arg)
+{
+	struct meeting *m = arg;
+
+	gate_wait(&m->parent);
+	for (uint64_t i = 0; i < 8; i++)
+		child_check(live_verify(base + i * LIVE_PAGE, i, 1) < 0);
+	for (uint64_t i = 8; i < 24; i++)
+		child_check(live_is_zero(base + i * LIVE_PAGE));
+	child_check(vvm_unpin(vm, live_addr(base), LIVE_PAGE) == -EINVAL);
+	return 0;
+}
+
+START_TEST(pinned_and_zero_pages)
+{
+	struct meeting m;
+	pid_t pid;
+
+	gate_make(&m.parent);
+	for (uint64_t i = 0; i < 8; i++)
+		live_fill(base + i * LIVE_PAGE, i, 1);
+	live_ok(vvm_pin(vm, live_addr(base), 4 * LIVE_PAGE));
+	for (uint64_t i = 8; i < 16; i++)
+		live_check(live_is_zero(base + i * LIVE_PAGE));
+	pid = fork_child(look_at_all_kinds, &m);
+	for (uint64_t i = 0; i < 24; i++)
+		live_fill(base + i * LIVE_PAGE, i, 2);
+	gate_open(&m.parent);
+	expect_ok(pid);
+	live_ok(vvm_unpin(vm, live_addr(base), 4 * LIVE_PAGE));
+	wait_released();
+	gate_free(&m.parent);
+}
+END_TEST
+
+/* Nothing can be written any more; a fork needs no slot. */
+START_TEST(a_full_swap_does_not_matter)
+{
+	struct vvm_options o;
+	struct meeting m;
+	pid_t pid;
+
+	live_ok(vvm_close(vm));
+	live_options(&o, BUDGET);
+	o.fork = VVM_FORK_INHERIT;
+	o.swap_limit_bytes = (PAGES - BUDGET) * LIVE_PAGE;
+	o.frame_wait_ms = 100;
+	live_ok(vvm_open(&vm, &o));
+	base = live_map(vm, PAGES, LIVE_RW);
+	/* what fits; the child's own swap is as small, so it only reads */
+	for (uint64_t i = 0; i < PAGES - BUDGET; i++)
+		live_fill(base + i * LIVE_PAGE, i, 1);
+	gate_make(&m.child);
+	pid = fork_child(write_to_pipe, &m);
+	if (live_inline())
+		kill(pid, SIGKILL);
+	else
+		expect_ok(pid);
+	if (live_inline())
+		status_of(pid);
+	gate_free(&m.child);
+}
+END_TEST
+
+/* ---- threads ---- */
+
+#define WRITERS 4
+
+static atomic_bool stop;
+
+struct writer {
+	pthread_t thread;
+	unsigned id;
+	_Atomic uint64_t rounds;
+};
+
+static struct writer writers[WRITERS];
+
+/* Words of its own in every page: the first and the last of a page agree. */
+static void *keep_writing(void *arg)
+{
+	struct writer *w = arg;
+	uint64_t version = 1;
+
+	for (; !atomic_load(&stop); version++) {
+		for (uint64_t i = w->id; i < PAGES; i += WRITERS) {
+			volatile uint64_t *page =
+				(uint64_t *)(base + i * LIVE_PAGE);
+
+			page[0] = version;
+			page[511] = version;
+		}
+		atomic_fetch_add(&w->rounds, 1);
+	}
+	return NULL;
+}
+
+static void start_writers(void)
+{
+	atomic_store(&stop, false);
+	for (unsigned i = 0; i < WRITERS; i++) {
+		writers[i].id = i;
+		atomic_store(&writers[i].rounds, 0);
+		live_equal(pthread_create(&writers[i].thread, NULL,
+					  keep_writing, &writers[i]),
+			   0);
+	}
+	for (unsigned i = 0; i < WRITERS; i++)
+		live_wait(atomic_load(&writers[i].rounds) > 0, 60000);
+}
+
+static void stop_writers(void)
+{
+	atomic_store(&stop, true);
+	for (unsigned i = 0; i < WRITERS; i++)
+		pthread_join(writers[i].thread, NULL);
+}
+
+/*
+ * A consistent cut of each writer: versions fall by one at most, at one place
+ * of its pages, and within a page too.
+ */
+static int check_cut(void *arg)
+{
+	uint64_t seen[PAGES][2];
+
+	(void)arg;
+	for (uint64_t i = 0; i < PAGES; i++) {
+		const volatile uint64_t *page =
+			(uint64_t *)(base + i * LIVE_PAGE);
+
+		seen[i][0] = page[0];
+		seen[i][1] = page[511];
+	}
+	for (uint64_t w = 0; w < WRITERS; w++) {
+		uint64_t last = seen[w][0], steps = 0;
+
+		for (uint64_t i = w; i < PAGES; i += WRITERS)
+			for (int k = 0; k < 2; k++) {
+				child_check(seen[i][k] == last ||
+					    seen[i][k] + 1 == last);
+				steps += seen[i][k] != last;
+				last = seen[i][k];
+			}
+		child_check(steps <= 1);
+	}
+	/* and it stays as it was */
+	for (uint64_t i = 0; i < PAGES; i++) {
+		const volatile uint64_t *page =
+			(uint64_t *)(base + i * LIVE_PAGE);
+
+		child_check(page[0] == seen[i][0] && page[511] == seen[i][1]);
+	}
+	return 0;
+}
+
+START_TEST(fork_while_other_threads_write)
+{
+	start_writers();
+	for (int i = 0; i < 8; i++)
+		expect_ok(fork_child(check_cut, NULL));
+	stop_writers();
+	wait_released();
+}
+END_TEST
+
+#define CHILDREN 50
+
+START_TEST(fifty_children_at_once)
+{
+	pid_t pid[CHILDREN];
+
+	start_writers();
+	for (int i = 0; i < CHILDREN; i++)
+		pid[i] = fork_child(check_cut, NULL);
+	for (int i = 0; i < CHILDREN; i++)
+		expect_ok(pid[i]);
+	stop_writers();
+	wait_released();
+}
+END_TEST
+
+static void *fork_often(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 4; i++)
+		expect_ok(fork_child(check_cut, NULL));
+	return NULL;
+}
+
+START_TEST(several_threads_fork)
+{
+	pthread_t thread[3];
+
+	start_writers();
+	for (int i = 0; i < 3; i++)
+		live_equal(pthread_create(&thread[i], NULL, fork_often, NULL),
+			   0);
+	for (int i = 0; i < 3; i++)
+		pthread_join(thread[i], NULL);
+	stop_writers();
+	wait_released();
+}
+END_TEST
+
+/* ---- generations ---- */
+
+/* Each generation rewrites a third of the pages, and the next one checks. */
+static unsigned version_of(uint64_t page, unsigned generation)
+{
+	unsigned g, v = 1;
+
+	for (g = 1; g <= generation; g++)
+		if (page % 3 == g % 3)
+			v = g + 10;
+	return v;
+}
+
+static int generation(void *arg)
+{
+	unsigned g = *(unsigned *)arg, next = g + 1;
+	pid_t pid = -1;
+
+	for (uint64_t i = 0; i < PAGES; i++)
+		child_check(live_verify(base + i * LIVE_PAGE, i,
+					version_of(i, g - 1)) < 0);
+	for (uint64_t i = g % 3; i < PAGES; i += 3)
+		live_fill(base + i * LIVE_PAGE, i, g + 10);
+	if (next <= 5)
+		pid = fork_child(generation, &next);
+	for (uint64_t i = 0; i < PAGES; i++)
+		child_check(live_verify(base + i * LIVE_PAGE, i,
+					version_of(i, g)) < 0);
+	if (pid > 0) {
+		write_all(77);
+		expect_ok(pid);
+		child_check(wrong(77) == 0);
+	}
+	return 0;
+}
+
+START_TEST(children_of_children)
+{
+	unsigned first = 1;
+	pid_t pid;
+
+	write_all(1);
+	pid = fork_child(generation, &first);
+	write_all(99);
+	expect_ok(pid);
+	live_equal(wrong(99), 0);
+	wait_released();
+}
+END_TEST
+
+/* As daemons do: the child forks and is gone, its child goes on. */
+static int orphan(void *arg)
+{
+	struct meeting *m = arg;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		alarm(60);
+		gate_wait(&m->parent);
+		child_check(wrong(1) == 0);
+		write_all(6);
+		child_check(wrong(6) == 0);
+		gate_open(&m->child);
+		_exit(0);
+	}
+	return pid < 0;
+}
+
+START_TEST(the_child_is_gone_before_its_child)
+{
+	struct meeting m;
+
+	gate_make(&m.parent);
+	gate_make(&m.child);
+	write_all(1);
+	expect_ok(fork_child(orphan, &m));
+	write_all(2);
+	gate_open(&m.parent);
+	gate_wait(&m.child);
+	live_equal(wrong(2), 0);
+	wait_released();
+	gate_free(&m.parent);
+	gate_free(&m.child);
+}
+END_TEST
+
+/* The whole of it in a child, which is the parent that is gone first. */
+static int parent_first(void *arg)
+{
+	struct meeting *m = arg;
+	pid_t pid;
+
+	set_up();
+	write_all(1);
+	pid = fork_child(read_late, m);
+	write_all(2);
+	return pid < 0;
+}
+
+static int (*const lasts[])(void *) = {parent_first};
+
+START_TEST(the_parent_is_gone_first)
+{
+	struct meeting m;
+	char c;
+
+	tear_down();
+	gate_make(&m.parent);
+	gate_make(&m.child);
+	expect_ok(fork_child(lasts[_i], &m));
+	/* the grandchild has the writing end as long as it lives */
+	close(m.child.fd[1]);
+	gate_open(&m.parent);
+	live_equal(read(m.child.fd[0], &c, 1), 0);
+	close(m.child.fd[0]);
+	gate_free(&m.parent);
+	set_up();
+}
+END_TEST
+
+/* ---- nothing is left ---- */
+
+static void run_true(void)
+{
+	char *argv[] = {"true", NULL};
+	pid_t pid = fork();
+
+	live_check(pid >= 0);
+	if (pid == 0) {
+		execvp(argv[0], argv);
+		_exit(127);
+	}
+	expect_ok(pid);
+}
+
+START_TEST(fork_and_exec_leave_nothing)
+{
+	int fds, maps, threads;
+	struct vvm_stats st;
+	uint64_t swap;
+
+	write_all(1);
+	run_true();
+	wait_released();
+	fds = live_count_fds();
+	maps = live_count_maps();
+	threads = live_count_threads();
+	swap = live_stats(vm).swap_used_pages;
+	for (int i = 0; i < 100; i++) {
+		live_fill(base + (i % PAGES) * LIVE_PAGE, i % PAGES, 1);
+		run_true();
+	}
+	wait_released();
+	live_equal(wrong(1), 0);
+	st = live_stats(vm);
+	live_check(st.swap_used_pages <= swap + BUDGET);
+	live_equal(live_count_fds(), fds);
+	live_equal(live_count_threads(), threads);
+	live_check(live_count_maps() <= maps + 4);
+}
+END_TEST
+
+static int sleep_on(void *arg)
+{
+	struct meeting *m = arg;
+
+	child_check(wrong(1) == 0);
+	gate_open(&m->child);
+	for (;;)
+		pause();
+}
+
+START_TEST(a_killed_child_leaves_nothing)
+{
+	struct meeting m;
+	int fds;
+
+	write_all(1);
+	gate_make(&m.child);
+	fds = live_count_fds();
+	for (int i = 0; i < 5; i++) {
+		pid_t pid = fork_child(sleep_on, &m);
+		int status;
+
+		gate_wait(&m.child);
+		write_all(1);
+		live_check(live_stats(vm).fork_snapshots == 1);
+		kill(pid, SIGKILL);
+		status = status_of(pid);
+		live_check(WIFSIGNALED(status));
+	}
+	wait_released();
+	live_equal(live_count_fds(), fds);
+	live_equal(wrong(1), 0);
+	gate_free(&m.child);
+}
+END_TEST
+
+/* ---- what goes wrong ---- */
+
+/* Right content, or death by a signal; never 99. */
+static int look_once(void *arg)
+{
+	(void)arg;
+	child_check(wrong(1) == 0);
+	write_all(2);
+	child_check(wrong(2) == 0);
+	return 0;
+}
+
+static void quiet(void)
+{
+	int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	dup2(fd, 2);
+	close(fd);
+}
+
+static const enum os_point points[] = {
+	OS_memfd,     OS_reserve,	OS_map,		OS_unmap,
+	OS_advise,    OS_frame_read,	OS_truncate,	OS_pagemap,
+	OS_uffd_open, OS_uffd_register, OS_uffd_wp,	OS_open,
+	OS_fallocate, OS_eventfd,	OS_thread,	OS_ring_setup,
+	OS_pipe,      OS_epoll,		OS_frame_write,
+};
+
+/*
+ * The n-th use of a point fails, in the parent or, since children inherit
+ * the plan and count on, in the child. The parent is never harmed.
+ */
+START_TEST(a_failing_system_call_is_no_wrong_data)
+{
+	unsigned n, lived = 0;
+
+	quiet();
+	pages = BUDGET + 16;
+	for (n = 1; n <= 8 && lived < 2; n++) {
+		int status;
+
+		write_all(1);
+		os_inject_clear();
+		os_inject(points[_i], n, false, ENOMEM);
+		status = status_of(fork_child(look_once, NULL));
+		os_inject_clear();
+		if (WIFEXITED(status)) {
+			live_equal(WEXITSTATUS(status), 0);
+			lived++;
+		} else {
+			lived = 0;
+		}
+		live_equal(wrong(1), 0);
+	}
+	wait_released();
+}
+END_TEST
+
+static Suite *make(const char *name)
+{
+	Suite *s = suite_create(name);
+	TCase *tc = test_case(s, "fork", 60);
+
+	tcase_add_checked_fixture(tc, set_up, tear_down);
+	tcase_add_test(tc, both_go_on_independently);
+	tcase_add_test(tc, child_sees_the_memory_as_of_the_fork);
+	tcase_add_test(tc, parent_does_not_see_what_the_child_writes);
+	tcase_add_test(tc, the_interface_works_in_the_child);
+	tcase_add_test(tc, child_may_close_at_once);
+	tcase_add_test(tc, a_system_call_may_be_the_first_access);
+	tcase_add_loop_test(tc, the_parent_may_do_what_it_wants, 0,
+			    LIVE_LEN(changes));
+	tcase_add_test(tc, pinned_and_zero_pages);
+	tcase_add_test(tc, a_full_swap_does_not_matter);
+	tcase_add_test(tc, fork_while_other_threads_write);
+	tcase_add_test(tc, fifty_children_at_once);
+	tcase_add_test(tc, several_threads_fork);
+	tcase_add_test(tc, children_of_children);
+	tcase_add_test(tc, the_child_is_gone_before_its_child);
+	tcase_add_loop_test(tc, the_parent_is_gone_first, 0, LIVE_LEN(lasts));
+	tcase_add_test(tc, fork_and_exec_leave_nothing);
+	tcase_add_test(tc, a_killed_child_leaves_nothing);
+	tcase_add_loop_test(tc, a_failing_system_call_is_no_wrong_data, 0,
+			    LIVE_LEN(points));
+	return s;
+}
+
+int main(void)
+{
+	return live_run_modes(make, "live_fork");
+}
