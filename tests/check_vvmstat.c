@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <time.h>
+#include "layout.h"
 
 /* ---- command line ---- */
 
@@ -496,9 +497,9 @@ static struct vvm_stat_segment *bad;
 static bool abandoned;
 static int held = -1; /* the last one */
 
-static int run_bad(size_t bytes)
+static void put_bad(size_t bytes)
 {
-	int fd, status;
+	int fd;
 
 	unlink(in_dir(getpid(), 0));
 	fd = open(in_dir(getpid(), 0), O_RDWR | O_CREAT | O_EXCL, 0600);
@@ -508,13 +509,38 @@ static int run_bad(size_t bytes)
 		ck_assert_int_eq(ftruncate(fd, VVM_STAT_FILE_BYTES), 0);
 	if (!abandoned)
 		ck_assert_int_eq(os_claim_file(fd), 0);
-	status = run("--dir %s -p %d -w 0.01 2", dir, getpid());
-	ck_assert_msg(status == 0 || status == 2, "exit status %d", status);
-	ck_assert_ptr_null(strstr(err, "runtime error"));
 	if (held >= 0)
 		close(held);
 	held = fd;
+}
+
+static int run_bad(size_t bytes)
+{
+	int status;
+
+	put_bad(bytes);
+	status = run("--dir %s -p %d -w 0.01 2", dir, getpid());
+	ck_assert_msg(status == 0 || status == 2, "exit status %d", status);
+	ck_assert_ptr_null(strstr(err, "runtime error"));
 	return status;
+}
+
+/* The same in this process, where hundreds of them take no time. */
+static void look_at_bad(void)
+{
+	char reason[SEGMENT_REASON_BYTES];
+	struct layout layout = {.regions = 0};
+	struct sample sample;
+	struct target t;
+
+	put_bad(sizeof(*bad));
+	if (target_open(&t, dir, getpid(), reason))
+		return;
+	target_sample(&t, &sample);
+	ck_assert_int_eq(layout_read(&layout, &t), 0);
+	target_sample(&t, &sample);
+	layout_free(&layout);
+	target_close(&t);
 }
 
 static void setup_bad(void)
@@ -613,7 +639,7 @@ START_TEST(hostile_layout)
 		good = *field[i];
 		for (k = 0; k < ARRAY_SIZE(values); k++) {
 			*field[i] = values[k];
-			run_bad(sizeof(*bad));
+			look_at_bad();
 		}
 		*field[i] = good;
 	}
@@ -636,7 +662,7 @@ START_TEST(hostile_lists)
 		good = *list[k];
 		for (i = 0; i < ARRAY_SIZE(values); i++) {
 			*list[k] = values[i];
-			run_bad(sizeof(*bad));
+			look_at_bad();
 		}
 		*list[k] = good;
 	}
@@ -700,12 +726,12 @@ START_TEST(noise)
 	unsigned seed = 4711, i, k;
 	struct vvm_stat_segment good = *bad;
 
-	for (i = 0; i < 100; i++) {
+	for (i = 0; i < 1000; i++) {
 		*bad = good;
 		for (k = 0; k < 1 + i % 8; k++)
 			((unsigned char *)bad)[8 + rand_r(&seed) % 400] =
 				(unsigned char)rand_r(&seed);
-		run_bad(sizeof(*bad));
+		look_at_bad();
 	}
 }
 END_TEST
@@ -777,6 +803,19 @@ START_TEST(doctor_finds_a_bad_swap_path)
 	assert_contains(out, "fail");
 	assert_contains(out, "cannot run");
 	ck_assert_int_eq(run("--doctor --swap /dev/null"), 4);
+}
+END_TEST
+
+/* More than there is; more than a memory cgroup allows needs root. */
+START_TEST(doctor_compares_the_budget)
+{
+	setenv("VVM_RESIDENT", "1000T", 1);
+	run("--doctor --swap /dev/null");
+	assert_contains(out, "\nwarn  budget ");
+	setenv("VVM_RESIDENT", "64K", 1);
+	run("--doctor --swap /dev/null");
+	assert_contains(out, "\nok    budget ");
+	unsetenv("VVM_RESIDENT");
 }
 END_TEST
 
@@ -857,6 +896,7 @@ int main(void)
 	tcase_add_test(tc, doctor_as_text);
 	tcase_add_test(tc, doctor_as_json);
 	tcase_add_test(tc, doctor_finds_a_bad_swap_path);
+	tcase_add_test(tc, doctor_compares_the_budget);
 	tcase_add_test(tc, doctor_leaves_no_file);
 	return test_run(s);
 }

@@ -330,6 +330,104 @@ START_TEST(histograms_by_stage)
 }
 END_TEST
 
+/* ---- hostile tables ---- */
+
+/* A number that is likely to be at some limit. */
+static uint64_t nasty(unsigned *seed)
+{
+	static const uint64_t limits[] = {
+		0,
+		1,
+		4095,
+		4096,
+		1ull << 21,
+		1ull << 47,
+		(1ull << 48) - 4096,
+		1ull << 57,
+		1ull << 63,
+		-4096ull,
+		UINT64_MAX,
+		REGION_START,
+	};
+	uint64_t n = limits[(unsigned)rand_r(seed) % ARRAY_SIZE(limits)];
+
+	switch (rand_r(seed) % 4) {
+	case 0:
+		return n + ((uint64_t)rand_r(seed) % 8192 - 4096);
+	case 1:
+		return n + (uint64_t)rand_r(seed) % 64 * 4096;
+	case 2:
+		return (uint64_t)rand_r(seed) << 33 ^ (uint64_t)rand_r(seed);
+	default:
+		return n;
+	}
+}
+
+/* Fills the tables with noise, now and then with a plausible item. */
+static void spoil(struct vvm_stat_region **r, struct vvm_stat_block **b,
+		  unsigned n, unsigned *seed)
+{
+	unsigned i, k;
+
+	for (i = 0; i < n; i++) {
+		uint64_t *word = (uint64_t *)r[i];
+
+		for (k = 0; k < sizeof(*r[i]) / 8; k++)
+			word[k] = nasty(seed);
+		if (rand_r(seed) % 4)
+			r[i]->seq &= ~1ull; /* stands still */
+		if (rand_r(seed) % 2)
+			r[i]->end = r[i]->start + nasty(seed) % (1ull << 40);
+		if (rand_r(seed) % 2) {
+			r[i]->start &= ~4095ull;
+			r[i]->end &= ~4095ull;
+		}
+		b[i]->base = rand_r(seed) % 2
+				     ? nasty(seed)
+				     : (nasty(seed) & ~(BLOCK_BYTES - 1)) + 1;
+		b[i]->faults = nasty(seed);
+		for (k = 0; k < 512; k++)
+			b[i]->page[k] = (uint8_t)rand_r(seed);
+	}
+}
+
+/* No crash, no endless loop, whatever the tables hold. More: FUZZ_RUNS. */
+START_TEST(noise_in_tables)
+{
+	static const char *const views[] = {"-r",
+					    "-m",
+					    "--heat",
+					    "-r --json",
+					    "-m --region heap --csv",
+					    "-H",
+					    "-m --png /dev/null/x"};
+	const char *wanted = getenv("FUZZ_RUNS");
+	int runs = wanted ? atoi(wanted) : 30, i, status;
+	unsigned seed = wanted ? (unsigned)time(NULL) : 4711, k;
+	struct vvm_stat_region *r[12];
+	struct vvm_stat_block *b[12];
+
+	for (k = 0; k < ARRAY_SIZE(r); k++) {
+		r[k] = publish_region(REGION_START + (k + 8) * (1ull << 30),
+				      4096, "x");
+		b[k] = stat_block_take(&st,
+				       REGION_START + (k + 8) * (1ull << 30));
+	}
+	for (i = 0; i < runs; i++) {
+		spoil(r, b, ARRAY_SIZE(r), &seed);
+		for (k = 0; k < VVM_STAT_BUCKETS; k++)
+			actor->latency[k] = nasty(&seed);
+		status = run("--dir %s %s", dir,
+			     views[(unsigned)i % ARRAY_SIZE(views)]);
+		ck_assert_msg(status == 0 || status == 2 || status == 4,
+			      "%s: status %d: %s",
+			      views[(unsigned)i % ARRAY_SIZE(views)], status,
+			      err);
+		ck_assert_ptr_null(strstr(err, "runtime error"));
+	}
+}
+END_TEST
+
 /* ---- a terminal ---- */
 
 #define ROWS_MAX    60
@@ -678,6 +776,8 @@ int main(void)
 	tcase_add_test(tc, map_as_png);
 	tcase_add_test(tc, heat_ranks_blocks);
 	tcase_add_test(tc, histograms_by_stage);
+
+	tcase_add_test(tc, noise_in_tables);
 
 	tc = new_case(s, "full screen");
 	tcase_add_test(tc, top_fits_80x24);

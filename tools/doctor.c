@@ -133,6 +133,39 @@ static void check_kernel(struct doctor *d)
 		doctor_report(d, DOCTOR_OK, "kernel", NULL, "%s", u.release);
 }
 
+/* What newer kernels have, and what it is used for. */
+static void check_features(struct doctor *d, const struct vvm_probe *probe)
+{
+	static const struct {
+		unsigned flag;
+		const char *have, *lack;
+	} feature[] = {
+		{VVM_PROBE_WP_SHMEM, "write-protect (5.19)",
+		 "write-protect: without it nothing works"},
+		{VVM_PROBE_THREAD_ID, "thread ids",
+		 "thread ids: --trace does not know threads"},
+		{VVM_PROBE_POISON, "poison (6.6)",
+		 "poison (6.6): lost pages are told by a signal"},
+		{VVM_PROBE_PAGEMAP_SCAN, "PAGEMAP_SCAN (6.7)",
+		 "PAGEMAP_SCAN (6.7): reclaim reads the pagemap, slower"},
+	};
+	char have[256] = "", lack[256] = "";
+	size_t i;
+
+	for (i = 0; i < sizeof(feature) / sizeof(*feature); i++) {
+		bool has = probe->flags & feature[i].flag;
+		char *to = has ? have : lack;
+
+		snprintf(to + strlen(to), sizeof(have) - strlen(to), "%s%s",
+			 *to ? ", " : "",
+			 has ? feature[i].have : feature[i].lack);
+	}
+	doctor_report(
+		d, probe->flags & VVM_PROBE_WP_SHMEM ? DOCTOR_OK : DOCTOR_FAIL,
+		"features", *lack ? "run a newer kernel" : NULL, "%s%s%s", have,
+		*lack ? "; lacks " : "", lack);
+}
+
 static void check_page_size(struct doctor *d)
 {
 	long bytes = sysconf(_SC_PAGESIZE);
@@ -413,6 +446,8 @@ int doctor_run(const char *swap_path, struct output *output)
 	vvm_probe(&probe);
 	check_library(&d, &probe);
 	check_kernel(&d);
+	if (probe.flags & VVM_PROBE_PERMITTED)
+		check_features(&d, &probe);
 	check_page_size(&d);
 	check_userfaultfd(&d);
 	check_io_uring(&d, &probe);
@@ -422,6 +457,7 @@ int doctor_run(const char *swap_path, struct output *output)
 	check_overcommit(&d);
 	check_thp(&d);
 	check_segment_dir(&d);
+	doctor_memory(&d);
 	doctor_swap(&d);
 	status = verdict(&d);
 	output_group_end(output);

@@ -28,7 +28,9 @@ void doctor_report(struct doctor *d, enum doctor_status status,
  */
 int doctor_run(const char *swap_path, struct output *output);
 
-/* The checks of the swap path; takes up to a second. */
+/* Does the budget fit into the RAM that this process may use? */
+void doctor_memory(struct doctor *d);
+/* The checks of the swap path; takes more than a second. */
 void doctor_swap(struct doctor *d);
 
 #endif

@@ -4,7 +4,7 @@
  *
  * The path is what vvm_open() would take: a directory, a file or a block
  * device. What a fault costs is a 4 KiB random read from there, so that is
- * what we measure, for half a second, one at a time: the latency that a
+ * what we measure, for a second, one at a time: the latency that a
  * single thread will see. We read from a file of our own, written and synced
  * first, because a hole in a file reads at the speed of memory; from a block
  * device we read what is there and write nothing.
@@ -33,8 +33,8 @@
 #include "tool.h"
 
 #define PROBE_FILE_BYTES (16 << 20) /* larger than a disk's own cache line */
-#define PROBE_US	 500000
-#define PROBE_READS_MAX	 50000 /* 10 us each: faster than any disk */
+#define PROBE_US	 1000000
+#define PROBE_READS_MAX	 100000 /* 10 us each: faster than any disk */
 #define LOW_BYTES	 ((uint64_t)1 << 30)
 /* Slower than this the disk is one that turns, or a busy network. */
 #define SLOW_US 2000
