@@ -57,8 +57,8 @@ static void draw_legend(const struct area *a, const struct map *m)
 		at = canvas_text(a->canvas, row, at, PAINT_WARN,
 				 "%u small parts not shown  ", m->left_out);
 	for (i = PAGE_FRESH; i < PAGE_STATES; i++) {
-		if (!m->pages[i] && i > PAGE_DIRTY)
-			continue;
+		if (!m->pages[i])
+			continue; /* there are none to see */
 		draw_cell(a->canvas, row, at, i);
 		view_bytes(text, sizeof(text), 4,
 			   (double)m->pages[i] * VVM_STAT_PAGE_BYTES);

@@ -5,9 +5,9 @@
  * What is shown are *extents*: regions, cut where nothing was touched for more
  * than GAP_BYTES. A heap may map far more addresses than it will ever use, and
  * a map of those would be one grey field. Every extent begins on a line of its
- * own, and all cells stand for the same number of pages: the smallest power of
- * two with which everything fits. When there are more extents than lines, the
- * smallest are left out; they are counted, so that a view can say so.
+ * own, and all cells stand for the same number of pages: the smallest round
+ * number with which everything fits. When there are more extents than lines,
+ * the smallest are left out; they are counted, so that a view can say so.
  *
  * A cell whose pages are of one state has that state. Others are dithered:
  * each cell has a threshold, evenly spread over its neighbours (multiples of
@@ -153,13 +153,21 @@ static void choose(struct map *m, struct extents *list, const struct layout *l,
 	m->extents = (unsigned)list->count;
 }
 
+/* 1, 2, 3, 4, 6, 8, 12, 16, ...: steps small enough to use the lines. */
+static uint64_t next_scale(uint64_t pages)
+{
+	if (pages == 1)
+		return 2;
+	return pages & (pages - 1) ? pages / 3 * 4 : pages / 2 * 3;
+}
+
 /* The scale with which all of them fit. */
 static void fit(struct map *m, const struct extents *list, unsigned lines)
 {
 	uint64_t needed = (uint64_t)lines + 1;
 	size_t i;
 
-	for (m->cell_pages = 1;; m->cell_pages *= 2) {
+	for (m->cell_pages = 1;; m->cell_pages = next_scale(m->cell_pages)) {
 		uint64_t line_pages = m->cell_pages * m->columns;
 
 		for (needed = 0, i = 0; i < list->count && needed <= lines; i++)

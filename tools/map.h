@@ -18,7 +18,7 @@ struct map_line {
 
 struct map {
 	unsigned columns;    /* cells of a whole line */
-	uint64_t cell_pages; /* a power of two */
+	uint64_t cell_pages;
 	unsigned lines, extents;
 	unsigned left_out; /* extents that found no room */
 	struct map_line *line;

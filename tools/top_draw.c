@@ -99,7 +99,9 @@ static void draw_memory(struct top *top, unsigned row)
 	double resident = (double)top->now.counter[VVM_STAT_resident_pages];
 	double dirty = (double)top->now.counter[VVM_STAT_dirty_pages];
 	unsigned wide = top->canvas.columns - 80 + 13, at;
-	static const struct paint dirty_paint = {CANVAS_COLOUR(172), 0, 0};
+	/* The cell that it ends in belongs to the clean ones. */
+	static const struct paint dirty_paint = {CANVAS_COLOUR(172),
+						 CANVAS_COLOUR(37), 0};
 
 	canvas_text(&top->canvas, row, 1, PAINT_HEAD, "memory");
 	canvas_text(&top->canvas, row, 9, PAINT_PLAIN, "[");
