@@ -41,7 +41,7 @@ struct image {
 };
 
 static struct image *good, *file; /* file: what is damaged, mapped */
-static char path[] = "/dev/shm/fuzz-segment.XXXXXX";
+static char path[32];
 static int fd = -1;
 
 /* ---- a good segment ---- */
@@ -120,11 +120,6 @@ static void make_good(void)
 	}
 }
 
-static void clean_up(void)
-{
-	unlink(path);
-}
-
 static void set_up(void)
 {
 	void *map;
@@ -133,9 +128,9 @@ static void set_up(void)
 	MUST(good);
 	memset(good, 0, sizeof(*good));
 	make_good();
-	fd = mkstemp(path);
+	fd = memfd_create("fuzz_segment", MFD_CLOEXEC);
 	MUST(fd >= 0);
-	atexit(clean_up);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	MUST(ftruncate(fd, sizeof(*file)) == 0);
 	map = mmap(NULL, sizeof(*file), PROT_READ | PROT_WRITE, MAP_SHARED, fd,
 		   0);

@@ -115,11 +115,12 @@ static void order_regions(struct layout *l)
 		qsort(l->region, l->regions, sizeof(*l->region),
 		      compare_regions);
 	for (i = 0; i < l->regions; i++) {
-		const struct layout_region *last = &l->region[kept - 1];
+		const struct layout_region *r = &l->region[i];
+		const struct layout_region *last = kept ? &l->region[kept - 1]
+								 : NULL;
 
-		if (kept == 0 || l->region[i].space != last->space ||
-		    l->region[i].start >= last->end)
-			l->region[kept++] = l->region[i];
+		if (!last || r->space != last->space || r->start >= last->end)
+			l->region[kept++] = *r;
 	}
 	l->regions = kept;
 }
