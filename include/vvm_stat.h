@@ -103,7 +103,6 @@ enum vvm_stat_counter {
 	X(peak_pages, "most frames ever in use")                               \
 	X(swap_used_pages, "slots in use")                                     \
 	X(swap_area_pages, "slots that the swap file has now")                 \
-	X(swap_held_pages, "slots in use for fork children only")              \
 	X(swap_limit_pages, "slots that it may have")                          \
 	X(handlers, "handler threads")                                         \
 	X(io_uring, "1: io_uring, 0: pread and pwrite")                        \
@@ -112,7 +111,8 @@ enum vvm_stat_counter {
 	X(low_pages, "reclaim starts when fewer frames than this are free")    \
 	X(high_pages, "and goes on until so many are free")                    \
 	X(faults_elsewhere, "faults outside of the regions that exist now")    \
-	X(unpublished_blocks, "blocks for which the segment had no room")
+	X(unpublished_blocks, "blocks for which the segment had no room")      \
+	X(swap_held_pages, "slots in use for fork children only")
 
 /*
  * Fault latency histogram: from the event being read to the thread being
