@@ -302,6 +302,13 @@ bool heap_pages_extend(struct vvm_heap *h, heap_page_t at, heap_page_t n);
  * of vvm_advise().
  */
 int heap_pages_trim_all(struct vvm_heap *h);
+/*
+ * The bytes are about to be used, what they hold is of no use: the whole
+ * pages among them that are in swap only become zeros, so that they need not
+ * be read. Nothing while the heap is less than half the budget. => nothing
+ * locked.
+ */
+void heap_pages_void(struct vvm_heap *h, uint64_t addr, uint64_t bytes);
 /* Reads the budget of the space, which limits what is kept dirty. */
 void heap_pages_budget(struct vvm_heap *h);
 /* Trims, when more is dirty than is good. => nothing locked. */

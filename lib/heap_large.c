@@ -162,6 +162,8 @@ static heap_page_t take(struct vvm_heap *h, heap_page_t run, size_t align,
 	if (first)
 		count_large(h, 1, 0, bytes);
 	lock_drop(&h->pages.lock);
+	if (first && !*fresh)
+		heap_pages_void(h, page_addr(h, first), page_ceil(bytes));
 	return first;
 }
 

@@ -63,7 +63,8 @@ uint64_t heap_engine_memory(const struct heap_engine *e);
 	X(ns_per_op, "ns/op", "time of one thread for each, work included")    \
 	X(live_bytes, "live", "that the program has asked for, at the end")    \
 	X(memory_bytes, "memory", "RAM that this takes, bookkeeping included") \
-	X(faults_per_s, "flt/s", "page faults that needed the pager")          \
+	X(major_faults_per_s, "majflt/s",                                      \
+	  "page faults that waited for a read")                                \
 	X(cpu_us_per_op, "CPU/op", "of the whole process")
 
 enum heap_figure {

@@ -330,7 +330,7 @@ static void prepare(struct heap_run *run)
 	pthread_barrier_init(&run->barrier, NULL, n + 1);
 }
 
-/* What the pager has counted. */
+/* Faults that waited for a read from swap. */
 static uint64_t fault_count(const struct heap_engine *e)
 {
 	struct vvm_stats stats;
@@ -338,7 +338,7 @@ static uint64_t fault_count(const struct heap_engine *e)
 
 	if (e->vm) {
 		bench_space_stats(e->vm, &stats);
-		return (uint64_t)stats.faults;
+		return (uint64_t)stats.faults_swapin;
 	}
 	getrusage(RUSAGE_SELF, &u);
 	return (uint64_t)u.ru_majflt;
@@ -388,7 +388,7 @@ static void measure(struct heap_run *run, struct heap_figures *f)
 	}
 	v[HEAP_FIGURE_ops_per_s] = (double)ops * 1e6 / (double)us;
 	v[HEAP_FIGURE_ns_per_op] = (double)us * 1e3 * n / (double)ops;
-	v[HEAP_FIGURE_faults_per_s] = (double)faults * 1e6 / (double)us;
+	v[HEAP_FIGURE_major_faults_per_s] = (double)faults * 1e6 / (double)us;
 	v[HEAP_FIGURE_cpu_us_per_op] = (double)cpu / (double)ops;
 }
 
