@@ -242,7 +242,8 @@ enum vvm_advice {
 	VVM_ADV_NORMAL,	    /* detect streams, read ahead */
 	VVM_ADV_RANDOM,	    /* never read ahead */
 	VVM_ADV_SEQUENTIAL, /* read ahead at once, and far */
-	VVM_ADV_WILLNEED,   /* start reading the range now, do not wait */
+	VVM_ADV_WILLNEED,   /* start reading the range now, do not wait; at
+			     * most half of the budget, as frames are free */
 	VVM_ADV_DONTNEED,   /* content is void: reads as zeros afterwards */
 	VVM_ADV_COLD	    /* evict these before others */
 };

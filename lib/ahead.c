@@ -87,6 +87,18 @@ static void job_skip(struct ahead_job *job, uint64_t n)
 	job->count -= n;
 }
 
+struct ahead_job ahead_split(struct ahead_job *job, uint64_t n)
+{
+	struct ahead_job part = *job;
+
+	part.count = MIN(n, job->count);
+	part.most = MIN(job->most, part.count);
+	job_skip(job, part.count);
+	job->most -= part.most;
+	job->trigger = false;
+	return part;
+}
+
 /* Adds a page with this slot to the run, if room allows and it follows. */
 static bool run_add(struct run *run, uint64_t slot, unsigned room)
 {

@@ -18,6 +18,9 @@ struct ahead_job {
 	bool map;	/* the pages shall be mapped when they are installed */
 };
 
+/* Takes the first n pages off the job, as a job of their own. */
+struct ahead_job ahead_split(struct ahead_job *job, uint64_t n);
+
 enum ahead_result {
 	AHEAD_CLAIMED, /* fill is to be read */
 	AHEAD_NOTHING, /* none in this block, or no more at all */

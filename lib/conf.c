@@ -325,8 +325,8 @@ int conf_environment(struct conf *c, const char **bad)
  * has a meaning of its own see check_together().
  *
  * handlers: VVM_STAT_ACTORS blocks of counters must do for them, the
- * reclaimers and the application. readahead: one transfer (IO_MAX_PAGES)
- * carries a whole window. frame_wait_ms: a day is "for ever" to a user and
+ * reclaimers and the application. readahead: 4 MiB of a stream ahead, twice
+ * over, are as much as a disk can have in flight. frame_wait_ms: a day is "for ever" to a user and
  * keeps the microseconds far from overflow. 2^47: the host's address space.
  */
 #define BOUNDS(X)                                                         \
@@ -337,7 +337,7 @@ int conf_environment(struct conf *c, const char **bad)
 	X(high_pct, 0, 50, "at most half of the budget can be kept free") \
 	X(frame_wait_ms, 0, 86400000, "at most a day")                    \
 	X(spin_us, 0, 1000000, "at most a second")                        \
-	X(readahead_max_pages, 0, 256, "at most 256 pages in one read")
+	X(readahead_max_pages, 0, 1024, "at most 1024 pages (4 MiB)")
 
 static int refuse(const char *field, const char *why)
 {

@@ -21,7 +21,8 @@
  *
  * Reads. A demand fault uses a small fill, one page. What is to be read ahead
  * of it (streams.c) is a job for the handler's reader (reader.c), which is
- * called in every round.
+ * called in every round. Installing what was read costs 2 to 3 us a page, more
+ * than the disk takes for it, so large jobs are shared with another handler.
  *
  * Sleeping. Handing a fault to a sleeping thread on another CPU costs 25 us
  * and more each way, so after work a handler polls for spin_us before it
@@ -61,6 +62,7 @@
 #define UNFAIL_MAX	 64
 #define UNFAIL_US	 20000 /* a woken thread has run by then */
 #define WILLNEED_SHARE	 2 /* one WILLNEED reads at most 1/2 of the budget */
+#define SHARED_PAGES	 64 /* the least of a job that a handler gets */
 #define READ_SHARE	 8 /* buffers of all readers: 1/8 of the budget */
 #define DIRECT_STEPS	 4   /* reclaim steps per round when starving */
 #define DIRECT_TARGET	 32  /* frames per step */
@@ -184,6 +186,31 @@ static void filled(struct io *io, int result)
 	fill_give(hf);
 }
 
+/* self: the handler that calls, NULL: another thread. */
+static void ask(struct handler *h, const struct ahead_job *job, bool stream,
+		const struct handler *self)
+{
+	if (reader_ask(&h->reader, job, stream) && h != self)
+		os_eventfd_signal(h->port->event);
+}
+
+/* Queues a stream's job with this handler and, in part, with the next. */
+static void ask_two(struct handler *h, struct ahead_job *job,
+		    const struct handler *self)
+{
+	struct vvm *vm = h->vm;
+	unsigned next = (unsigned)(h - vm->handlers + 1) % vm->handler_count;
+	struct ahead_job part = *job;
+
+	if (&vm->handlers[next] != h && job->count >= 2 * SHARED_PAGES)
+		part = ahead_split(job, job->count / 2);
+	else
+		job->count = 0;
+	ask(h, &part, true, self);
+	if (job->count)
+		ask(&vm->handlers[next], job, true, self);
+}
+
 /* Has read what the thread of a fault will want next. */
 static void read_ahead(struct handler *h, const struct fault *f)
 {
@@ -191,7 +218,7 @@ static void read_ahead(struct handler *h, const struct fault *f)
 
 	if (streams_read(h->vm, h->actor, (uint64_t)f->tid, f->addr, f->host,
 			 f->advice, &job))
-		reader_ask(&h->reader, &job, true);
+		ask_two(h, &job, h);
 }
 
 /* A claimed demand page, by a read unless it is parked. */
@@ -357,12 +384,6 @@ static bool direct_reclaim(struct handler *h)
 
 /* ---- explicit readahead ---- */
 
-static void ask(struct handler *h, const struct ahead_job *job, bool stream)
-{
-	if (reader_ask(&h->reader, job, stream))
-		os_eventfd_signal(h->port->event);
-}
-
 void handlers_willneed(struct vvm *vm, gaddr_t addr, gaddr_t end)
 {
 	unsigned turn = atomic_fetch_add(&vm->willneed_turn, 1);
@@ -374,12 +395,12 @@ void handlers_willneed(struct vvm *vm, gaddr_t addr, gaddr_t end)
 		.most = MAX(budget / WILLNEED_SHARE, 1u),
 	};
 
-	ask(&vm->handlers[turn % vm->handler_count], &job, false);
+	ask(&vm->handlers[turn % vm->handler_count], &job, false, NULL);
 }
 
-void handlers_read_ahead(struct vvm *vm, const struct ahead_job *job)
+void handlers_read_ahead(struct vvm *vm, struct ahead_job *job)
 {
-	ask(&vm->handlers[0], job, true);
+	ask_two(&vm->handlers[0], job, NULL);
 }
 
 /* ---- the loop ---- */

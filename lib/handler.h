@@ -19,6 +19,6 @@ void handlers_abandon(struct vvm *vm);
 /* Asks a handler to read [addr, end) ahead; advice, so it may be forgotten. */
 void handlers_willneed(struct vvm *vm, gaddr_t addr, gaddr_t end);
 /* Inline mode: a job of the calling thread's stream. Async-signal-safe. */
-void handlers_read_ahead(struct vvm *vm, const struct ahead_job *job);
+void handlers_read_ahead(struct vvm *vm, struct ahead_job *job);
 
 #endif

@@ -19,8 +19,7 @@
  * kernel cannot fault for a system call: it fails with EFAULT, so buffers are
  * to be touched or pinned first. A thread in its signal handler cannot go on
  * and see a read completed later: what is to be read ahead of it is a job for
- * the one handler thread that a space always has (reader.c). It serves only
- * that and WILLNEED then.
+ * the handler threads, which have nothing else to do then (reader.c).
  *
  * Everything in here is async-signal-safe: no malloc, no stdio, only our own
  * locks, which the interrupted code cannot hold, since the library touches

@@ -63,8 +63,6 @@ bool reader_ask(struct reader *rd, const struct ahead_job *job, bool stream)
 {
 	bool queued;
 
-	if (!rd->reads)
-		return false;
 	lock_take(&rd->lock);
 	queued = queue_add(stream ? &rd->streams : &rd->willneed, job);
 	lock_drop(&rd->lock);
@@ -164,8 +162,6 @@ int64_t reader_work(struct reader *rd)
 {
 	int64_t wait_us;
 
-	if (!rd->reads)
-		return -1;
 	install_some(rd);
 	wait_us = start_reads(rd);
 	return list_empty(&rd->arrived) ? wait_us : 0;
@@ -232,9 +228,9 @@ int reader_init(struct reader *rd, struct vvm *vm,
 					    .size = READER_JOBS};
 	rd->willneed = (struct reader_queue){.job = rd->needs,
 					     .size = READER_WILLNEED};
-	rd->room = (unsigned)MIN(share_pages / 2, (uint64_t)READ_PAGES);
-	if (!vm->conf.readahead_max_pages || !rd->room)
-		return 0;
+	share_pages = MAX(share_pages, 1u);
+	rd->room = (unsigned)MIN(MAX(share_pages / 2, 1u),
+				 (uint64_t)READ_PAGES);
 	rd->reads = (unsigned)MIN(share_pages / rd->room,
 				  (uint64_t)READER_READS);
 	rd->indices = calloc((size_t)rd->reads * rd->room,

@@ -45,10 +45,7 @@ struct reader {
 	struct reader_queue willneed; /* (l) */
 };
 
-/*
- * share: pages that the buffers may hold, of the budget's size. A share too
- * small to read ahead with makes a reader that does nothing. -ENOMEM.
- */
+/* share: pages that the buffers may hold; there is at least one. -ENOMEM. */
 int reader_init(struct reader *rd, struct vvm *vm,
 		struct vvm_stat_actor *actor, struct ring *ring,
 		uint64_t share_pages);
@@ -56,8 +53,7 @@ int reader_init(struct reader *rd, struct vvm *vm,
 void reader_fini(struct reader *rd);
 /*
  * Queues a job of a stream, or one that the application asked for. Any
- * thread, async-signal-safe. False: the queue is full and the job forgotten,
- * or there is no readahead.
+ * thread, async-signal-safe. False: the queue is full and the job forgotten.
  */
 bool reader_ask(struct reader *rd, const struct ahead_job *job, bool stream);
 /*

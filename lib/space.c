@@ -130,13 +130,13 @@ static int open_memfd(struct vvm *vm)
 }
 
 /*
- * In inline mode one, for what is not a fault: readahead on request. Else one
- * for two CPUs: see handler.c for why not more.
+ * In inline mode up to two, for what is no fault: reading ahead. Else one for
+ * two CPUs: see handler.c for why not more.
  */
 static unsigned handler_threads(const struct conf *conf)
 {
 	if (conf->faults == CONF_FAULTS_INLINE)
-		return 1;
+		return MAX(1u, MIN(os_cpus() / 2, 2u));
 	if (conf->handlers)
 		return (unsigned)conf->handlers;
 	return MAX(1u, MIN(os_cpus() / 2, 4u));

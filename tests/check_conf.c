@@ -405,7 +405,7 @@ static const struct {
 	{"low_pct", "4", "5"},
 	{"frame_wait_ms", "86400000", "86400001"},
 	{"spin_us", "1000000", "1000001"},
-	{"readahead_max_pages", "256", "257"},
+	{"readahead_max_pages", "1024", "1025"},
 	{"swap_reserve", "no", "yes"}, /* without a limit */
 };
 
