@@ -33,7 +33,10 @@
  *   of a process have such caches; later ones work without.)
  *
  * Signal handlers
- *   None of these functions may be called from one, as with malloc(3).
+ *   None of these functions may be called from one, as with malloc(3). If one
+ *   is, and has interrupted another in its thread, that is reported as
+ *   VVM_HEAP_REENTERED instead of a deadlock: ptr is what was to be freed, or
+ *   NULL. If the report function returns, malloc returns NULL.
  *
  * fork()
  *   The bookkeeping is private memory and inherited; the memory itself is as
@@ -59,7 +62,9 @@ enum vvm_heap_misuse {
 	VVM_HEAP_FOREIGN,	  /* not from this heap, or long gone */
 	VVM_HEAP_INTERIOR,	  /* points into an object, not to its start */
 	VVM_HEAP_OVERRUN,	  /* bytes behind the object were written */
-	VVM_HEAP_USE_AFTER_FREE	  /* a free object was written (HARDENED) */
+	VVM_HEAP_USE_AFTER_FREE,  /* a free object was written (HARDENED) */
+	VVM_HEAP_REENTERED	  /* called from a signal handler that has
+				   * interrupted the heap in this thread */
 };
 
 /*

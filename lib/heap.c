@@ -260,7 +260,19 @@ int vvm_heap_close(struct vvm_heap *heap)
 
 /* ---- small objects ---- */
 
-/* A CACHED object; NULL: no memory. */
+static __attribute__((noinline)) void *no_memory(void)
+{
+	errno = ENOMEM;
+	return NULL;
+}
+
+static __attribute__((noinline)) void *reentered(struct vvm_heap *h)
+{
+	heap_report(h, VVM_HEAP_REENTERED, NULL);
+	return no_memory();
+}
+
+/* A CACHED object; NULL and errno: none. */
 static inline void *take_object(struct vvm_heap *h, unsigned class)
 {
 	struct heap_cache *c = heap_cache_get(h);
@@ -269,14 +281,20 @@ static inline void *take_object(struct vvm_heap *h, unsigned class)
 	void *ptr;
 
 	if (unlikely(!c))
-		return heap_span_take(h, class, &ptr, 1) ? ptr : NULL;
+		return heap_span_take(h, class, &ptr, 1) ? ptr : no_memory();
+	if (unlikely(!heap_enter(c)))
+		return reentered(h);
 	bin = &c->bin[class];
 	count = atomic_load_explicit(&bin->count, memory_order_relaxed);
-	if (unlikely(!count))
-		return heap_cache_refill(h, c, class);
-	atomic_store_explicit(&bin->count, (uint16_t)(count - 1),
-			      memory_order_relaxed);
-	return c->object[h->classes.info[class].first + count - 1];
+	if (likely(count)) {
+		atomic_store_explicit(&bin->count, (uint16_t)(count - 1),
+				      memory_order_relaxed);
+		ptr = c->object[h->classes.info[class].first + count - 1];
+	} else {
+		ptr = heap_cache_refill(h, c, class);
+	}
+	heap_leave(c);
+	return likely(ptr != NULL) ? ptr : no_memory();
 }
 
 /* The state of an object that take_object() has returned. */
@@ -295,10 +313,8 @@ static inline void *small_alloc(struct vvm_heap *h, unsigned class, bool *fresh)
 	void *ptr = take_object(h, class);
 	_Atomic uint8_t *state;
 
-	if (unlikely(!ptr)) {
-		errno = ENOMEM;
+	if (unlikely(!ptr))
 		return NULL;
-	}
 	state = state_of(h, ptr);
 	*fresh = heap_state(state) == HEAP_CACHED_FRESH;
 	heap_set_state(state, HEAP_LIVE);
@@ -315,9 +331,7 @@ static __attribute__((noinline)) void *large_alloc(struct vvm_heap *h,
 {
 	void *ptr = heap_large_alloc(h, bytes, align, zero);
 
-	if (!ptr)
-		errno = ENOMEM;
-	return ptr;
+	return ptr ? ptr : no_memory();
 }
 
 void *vvm_malloc(struct vvm_heap *heap, size_t bytes)
@@ -428,9 +442,7 @@ static void *large_realloc(struct vvm_heap *h, void *ptr, size_t bytes)
 
 	if (!to)
 		to = heap_large_move(h, ptr, bytes);
-	if (!to)
-		errno = ENOMEM;
-	return to;
+	return to ? to : no_memory();
 }
 
 void *vvm_realloc(struct vvm_heap *heap, void *ptr, size_t bytes)

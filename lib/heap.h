@@ -145,6 +145,7 @@ struct cache_bin {
 struct heap_cache {
 	struct heap_cache *next; /* (k) of heap.caches or heap.retired */
 	const void *owner;	 /* (k) its thread; NULL: retired */
+	_Atomic uint8_t busy;	 /* (o) the thread is using it */
 	struct cache_bin bin[HEAP_CLASSES];
 	void *object[]; /* (o) of a class from info.first on; the last is
 			 * taken first */
@@ -333,6 +334,32 @@ size_t heap_large_usable(const struct vvm_heap *h, const void *ptr);
 void *heap_large_move(struct vvm_heap *h, void *ptr, size_t bytes);
 
 /* heap_cache.c */
+/* Counts and reports; comes back if the program wants to go on. */
+void heap_report(struct vvm_heap *h, enum vvm_heap_misuse what,
+		 const void *ptr);
+
+/*
+ * Around everything that uses the cache or takes a lock: a signal handler must
+ * not do that in the middle of it. False: this is one that has. c may be NULL.
+ */
+static inline bool heap_enter(struct heap_cache *c)
+{
+	if (!c)
+		return true;
+	if (unlikely(atomic_load_explicit(&c->busy, memory_order_relaxed)))
+		return false;
+	atomic_store_explicit(&c->busy, 1, memory_order_relaxed);
+	atomic_signal_fence(memory_order_seq_cst);
+	return true;
+}
+
+static inline void heap_leave(struct heap_cache *c)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	if (c)
+		atomic_store_explicit(&c->busy, 0, memory_order_relaxed);
+}
+
 /* Makes the calling thread's cache; NULL: do without. */
 struct heap_cache *heap_cache_make(struct vvm_heap *h);
 
@@ -363,6 +390,10 @@ static inline void heap_cache_put(struct vvm_heap *h, unsigned class, void *ptr)
 		heap_span_give(h, class, &ptr, 1);
 		return;
 	}
+	if (unlikely(!heap_enter(c))) {
+		heap_report(h, VVM_HEAP_REENTERED, ptr);
+		return;
+	}
 	bin = &c->bin[class];
 	count = atomic_load_explicit(&bin->count, memory_order_relaxed);
 	if (unlikely(count >= bin->limit)) {
@@ -373,6 +404,7 @@ static inline void heap_cache_put(struct vvm_heap *h, unsigned class, void *ptr)
 	atomic_signal_fence(memory_order_seq_cst); /* fork: see heap_cache.c */
 	atomic_store_explicit(&bin->count, (uint16_t)(count + 1),
 			      memory_order_relaxed);
+	heap_leave(c);
 }
 
 /* Gives back all of the calling thread's. */
@@ -403,9 +435,6 @@ void heap_harden_shuffle(struct vvm_heap *h, void **objects, unsigned n);
 const char *heap_check(const struct vvm_heap *h);
 
 /* heap_report.c */
-/* Counts and reports; comes back if the program wants to go on. */
-void heap_report(struct vvm_heap *h, enum vvm_heap_misuse what,
-		 const void *ptr);
 /* The same for a pointer that is no live object: finds out what it is. */
 void heap_report_pointer(struct vvm_heap *h, const void *ptr);
 

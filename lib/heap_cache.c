@@ -254,8 +254,14 @@ void heap_cache_drain_mine(struct vvm_heap *h)
 {
 	struct heap_cache *c = heap_cache_get(h);
 
-	if (c)
-		drain(h, c);
+	if (!c)
+		return;
+	if (!heap_enter(c)) {
+		heap_report(h, VVM_HEAP_REENTERED, NULL);
+		return;
+	}
+	drain(h, c);
+	heap_leave(c);
 }
 
 /* ---- the heap comes and goes ---- */

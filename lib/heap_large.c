@@ -154,14 +154,20 @@ static void count_large(struct vvm_heap *h, int objects, uint64_t before,
 static heap_page_t take(struct vvm_heap *h, heap_page_t run, size_t align,
 			size_t bytes, bool *fresh)
 {
+	struct heap_cache *c = heap_cache_get(h);
 	heap_page_t first;
 
+	if (!heap_enter(c)) {
+		heap_report(h, VVM_HEAP_REENTERED, NULL);
+		return 0;
+	}
 	lock_take(&h->pages.lock);
 	first = heap_pages_take(h, run, (heap_page_t)bytes_to_pages(align),
 				fresh);
 	if (first)
 		count_large(h, 1, 0, bytes);
 	lock_drop(&h->pages.lock);
+	heap_leave(c);
 	if (first && !*fresh)
 		heap_pages_void(h, page_addr(h, first), page_ceil(bytes));
 	return first;
@@ -225,14 +231,29 @@ static bool claim(struct vvm_heap *h, heap_page_t first, heap_entry_t e)
 	       atomic_compare_exchange_strong(&h->page[first], &e, HEAP_NONE);
 }
 
+/* Else we are in a signal handler that has interrupted the heap. */
+static bool may_enter(struct vvm_heap *h, const void *ptr)
+{
+	struct heap_cache *c = heap_cache_get(h);
+
+	if (heap_enter(c)) {
+		heap_leave(c);
+		return true;
+	}
+	heap_report(h, VVM_HEAP_REENTERED, ptr);
+	return false;
+}
+
 /* Gives back the run of an object; clean: its own pages read as zeros. */
 static void release(struct vvm_heap *h, heap_page_t first, heap_entry_t e,
 		    bool clean)
 {
+	struct heap_cache *c = heap_cache_get(h);
 	heap_page_t run = heap_run_pages(e);
 	uint64_t bytes = bytes_of(h, first);
 	heap_page_t pages = (heap_page_t)bytes_to_pages(bytes);
 
+	heap_enter(c); /* may_enter() has said so */
 	lock_take(&h->pages.lock);
 	heap_set_entry(h, first + 1, HEAP_NONE);
 	count_large(h, -1, bytes, 0);
@@ -243,6 +264,7 @@ static void release(struct vvm_heap *h, heap_page_t first, heap_entry_t e,
 	heap_pages_give(h, first, run, !clean);
 	lock_drop(&h->pages.lock);
 	heap_pages_settle(h);
+	heap_leave(c);
 }
 
 /* Makes the object read as zeros. */
@@ -257,6 +279,8 @@ void heap_large_free(struct vvm_heap *h, void *ptr)
 	heap_page_t first = heap_page_at(h, ptr);
 	heap_entry_t e = heap_entry(h, first);
 
+	if (!may_enter(h, ptr))
+		return;
 	if (!claim(h, first, e)) {
 		heap_report(h, VVM_HEAP_DOUBLE_FREE, ptr);
 		return;
@@ -303,9 +327,11 @@ static heap_page_t change(struct vvm_heap *h, heap_page_t first,
 			  heap_page_t run, uint64_t bytes)
 {
 	heap_page_t need = (heap_page_t)bytes_to_pages(bytes) + 1;
+	struct heap_cache *c = heap_cache_get(h);
 	uint64_t old = bytes_of(h, first);
 	bool ok = true;
 
+	heap_enter(c);
 	lock_take(&h->pages.lock);
 	if (bytes > old)
 		ok = lengthen(h, first, &run, need);
@@ -314,6 +340,7 @@ static heap_page_t change(struct vvm_heap *h, heap_page_t first,
 	if (ok)
 		count_large(h, 0, old, bytes);
 	lock_drop(&h->pages.lock);
+	heap_leave(c);
 	return ok ? run : 0;
 }
 
@@ -322,7 +349,8 @@ void *heap_large_resize(struct vvm_heap *h, void *ptr, size_t bytes)
 	heap_page_t first = heap_page_at(h, ptr), run;
 	heap_entry_t e = heap_entry(h, first);
 
-	if (bytes <= HEAP_SMALL_MAX || too_large(h, bytes, 1))
+	if (bytes <= HEAP_SMALL_MAX || too_large(h, bytes, 1) ||
+	    !may_enter(h, ptr))
 		return NULL;
 	if (!h->hardened && page_ceil(bytes) == page_ceil(bytes_of(h, first))) {
 		heap_set_entry(h, first + 1, (heap_entry_t)bytes << 2);
