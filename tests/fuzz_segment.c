@@ -28,6 +28,7 @@
 #include "vvm_stat.h"
 
 #define RECORD_BYTES 12
+#define ACTORS	     3
 #define RINGS	     2
 #define REGIONS	     6
 #define BLOCKS	     12
@@ -69,7 +70,7 @@ static void make_header(struct vvm_stat_segment *s)
 	s->stage_bucket_count = VVM_STAT_STAGE_BUCKETS;
 	s->kind_count = VVM_STAT_KIND_COUNT;
 	s->actors = table(offsetof(struct image, segment.actor),
-			  sizeof(s->actor[0]), 3, VVM_STAT_ACTORS);
+			  sizeof(s->actor[0]), ACTORS, ACTORS);
 	s->rings = table(offsetof(struct image, ring), sizeof(good->ring[0]),
 			 RINGS, RINGS);
 	s->regions = table(offsetof(struct image, region),
@@ -279,11 +280,11 @@ static void look_twice(struct target *t, const uint8_t *data, size_t size)
 			 .wide = data[0] & 4,
 			 .colour = data[0] & 8};
 	struct moment *m = calloc(2, sizeof(*m));
-	struct trace trace;
+	static struct trace trace; /* keeps its buffer, which is large */
 
 	if (!m)
 		abort();
-	trace_init(&trace);
+	trace.places = 0;
 	target_sample(t, &m[0].sample);
 	layout_read(&m[0].layout, t);
 	trace_read(&trace, t);
@@ -294,7 +295,6 @@ static void look_twice(struct target *t, const uint8_t *data, size_t size)
 	show(&v, t, &m[0], &m[1]);
 	layout_free(&m[0].layout);
 	layout_free(&m[1].layout);
-	trace_fini(&trace);
 	free(m);
 }
 
