@@ -266,61 +266,53 @@ static __attribute__((noinline)) void *no_memory(void)
 	return NULL;
 }
 
-static __attribute__((noinline)) void *reentered(struct vvm_heap *h)
-{
-	heap_report(h, VVM_HEAP_REENTERED, NULL);
-	return no_memory();
-}
-
-/* A CACHED object; NULL and errno: none. */
-static inline void *take_object(struct vvm_heap *h, unsigned class)
-{
-	struct heap_cache *c = heap_cache_get(h);
-	struct cache_bin *bin;
-	unsigned count;
-	void *ptr;
-
-	if (unlikely(!c))
-		return heap_span_take(h, class, &ptr, 1) ? ptr : no_memory();
-	if (unlikely(!heap_enter(c)))
-		return reentered(h);
-	bin = &c->bin[class];
-	count = atomic_load_explicit(&bin->count, memory_order_relaxed);
-	if (likely(count)) {
-		atomic_store_explicit(&bin->count, (uint16_t)(count - 1),
-				      memory_order_relaxed);
-		ptr = c->object[h->classes.info[class].first + count - 1];
-	} else {
-		ptr = heap_cache_refill(h, c, class);
-	}
-	heap_leave(c);
-	return likely(ptr != NULL) ? ptr : no_memory();
-}
-
-/* The state of an object that take_object() has returned. */
+/* The state of an object of the class. */
 static inline _Atomic uint8_t *state_of(const struct vvm_heap *h,
-					const void *ptr)
+					const void *ptr, unsigned class)
 {
-	struct heap_object o;
+	heap_entry_t e = heap_entry(h, heap_page_at(h, ptr));
 
-	heap_find(h, ptr, heap_entry(h, heap_page_at(h, ptr)), &o);
-	return &o.span->state[o.index];
+	return &heap_span(h, (heap_span_t)(e >> 32))
+			->state[heap_index(h, ptr, e, class)];
 }
 
-/* *fresh: all zero. */
-static inline void *small_alloc(struct vvm_heap *h, unsigned class, bool *fresh)
+/* Gives a CACHED object to the program. *fresh: all zero. */
+static inline void *make_live(struct vvm_heap *h, unsigned class, void *ptr,
+			      bool *fresh)
 {
-	void *ptr = take_object(h, class);
-	_Atomic uint8_t *state;
+	_Atomic uint8_t *state = state_of(h, ptr, class);
 
-	if (unlikely(!ptr))
-		return NULL;
-	state = state_of(h, ptr);
 	*fresh = heap_state(state) == HEAP_CACHED_FRESH;
 	heap_set_state(state, HEAP_LIVE);
-	if (unlikely(h->hardened))
+	return ptr;
+}
+
+static __attribute__((noinline)) void *small_alloc(struct vvm_heap *h,
+						   unsigned class, bool *fresh)
+{
+	void *ptr = heap_cache_take(h, class);
+
+	if (!ptr)
+		return no_memory();
+	make_live(h, class, ptr, fresh);
+	if (h->hardened)
 		heap_harden_arm(h, class, ptr);
 	return ptr;
+}
+
+/*
+ * What malloc does nearly always. All that is rare is in other functions, so
+ * that this one saves no registers: 17 ns for malloc and free became 13.
+ */
+static inline void *pop_live(struct vvm_heap *h, unsigned class, bool *fresh)
+{
+	struct heap_cache *c = heap_cache_mine(h);
+	void *ptr;
+
+	if (unlikely(!c || h->hardened))
+		return NULL;
+	ptr = heap_cache_pop(h, c, class);
+	return likely(ptr != NULL) ? make_live(h, class, ptr, fresh) : NULL;
 }
 
 /* ---- malloc and free ---- */
@@ -334,14 +326,27 @@ static __attribute__((noinline)) void *large_alloc(struct vvm_heap *h,
 	return ptr ? ptr : no_memory();
 }
 
-void *vvm_malloc(struct vvm_heap *heap, size_t bytes)
+static __attribute__((noinline)) void *malloc_slowly(struct vvm_heap *h,
+						     size_t bytes)
 {
 	bool fresh;
 
-	if (likely(bytes <= HEAP_SMALL_MAX - heap->guard_bytes))
-		return small_alloc(
-			heap, heap_class_of(bytes + heap->guard_bytes), &fresh);
-	return large_alloc(heap, bytes, 1, false);
+	if (bytes > HEAP_SMALL_MAX - h->guard_bytes)
+		return large_alloc(h, bytes, 1, false);
+	return small_alloc(h, heap_class_of(bytes + h->guard_bytes), &fresh);
+}
+
+void *vvm_malloc(struct vvm_heap *heap, size_t bytes)
+{
+	bool fresh;
+	void *ptr;
+
+	if (likely(bytes <= HEAP_SMALL_MAX)) {
+		ptr = pop_live(heap, heap_class_of(bytes), &fresh);
+		if (likely(ptr != NULL))
+			return ptr;
+	}
+	return malloc_slowly(heap, bytes);
 }
 
 void *vvm_calloc(struct vvm_heap *heap, size_t count, size_t bytes)
@@ -397,22 +402,35 @@ static inline bool find_live(const struct vvm_heap *h, const void *ptr,
 		      heap_state(&o->span->state[o->index]) == HEAP_LIVE);
 }
 
-void vvm_free(struct vvm_heap *heap, void *ptr)
+static __attribute__((noinline)) void free_slowly(struct vvm_heap *h, void *ptr)
 {
 	struct heap_object o;
 
-	if (likely(find_live(heap, ptr, &o))) {
-		if (unlikely(heap->hardened)) {
-			heap_set_state(&o.span->state[o.index],
-				       HEAP_QUARANTINED);
-			heap_harden_free(heap, o.class, ptr);
-			return;
-		}
+	if (!find_live(h, ptr, &o)) {
+		free_other(h, ptr);
+	} else if (h->hardened) {
+		heap_set_state(&o.span->state[o.index], HEAP_QUARANTINED);
+		heap_harden_free(h, o.class, ptr);
+	} else {
 		heap_set_state(&o.span->state[o.index], HEAP_CACHED);
-		heap_cache_put(heap, o.class, ptr);
-	} else if (ptr) {
-		free_other(heap, ptr);
+		if (!heap_cache_put(h, o.class, ptr))
+			heap_set_state(&o.span->state[o.index], HEAP_LIVE);
 	}
+}
+
+void vvm_free(struct vvm_heap *heap, void *ptr)
+{
+	struct heap_cache *c = heap_cache_mine(heap);
+	struct heap_object o;
+
+	if (likely(c && !heap->hardened && find_live(heap, ptr, &o))) {
+		heap_set_state(&o.span->state[o.index], HEAP_CACHED);
+		if (likely(heap_cache_push(heap, c, o.class, ptr)))
+			return;
+		heap_set_state(&o.span->state[o.index], HEAP_LIVE);
+	}
+	if (ptr)
+		free_slowly(heap, ptr);
 }
 
 /* ---- realloc ---- */

@@ -251,6 +251,20 @@ struct heap_object {
 	unsigned class, index;
 };
 
+static inline uint64_t heap_span_offset(const void *ptr, heap_entry_t e)
+{
+	return ((e >> 9 & 127) << PAGE_SHIFT) + ((uintptr_t)ptr & PAGE_MASK);
+}
+
+/* The number of the object at ptr in its span; e: the entry of its page. */
+static inline unsigned heap_index(const struct vvm_heap *h, const void *ptr,
+				  heap_entry_t e, unsigned class)
+{
+	return (unsigned)(heap_span_offset(ptr, e) *
+				  h->classes.info[class].magic >>
+			  32);
+}
+
 /*
  * Fills o for an address in a page whose entry is e, SMALL. False: it is not
  * the start of an object.
@@ -258,15 +272,14 @@ struct heap_object {
 static inline bool heap_find(const struct vvm_heap *h, const void *ptr,
 			     heap_entry_t e, struct heap_object *o)
 {
-	unsigned class = heap_small_class(e);
-	const struct heap_class_info *info = &h->classes.info[class];
-	uint64_t in_page = (uintptr_t)ptr & PAGE_MASK;
-	uint64_t off = ((e >> 9 & 127) << PAGE_SHIFT) + in_page;
+	const struct heap_class_info *info;
 
+	o->class = heap_small_class(e);
 	o->span = heap_span(h, (heap_span_t)(e >> 32));
-	o->class = class;
-	o->index = (unsigned)(off * info->magic >> 32);
-	return o->index * info->bytes == off && o->index < info->count;
+	o->index = heap_index(h, ptr, e, o->class);
+	info = &h->classes.info[o->class];
+	return o->index * info->bytes == heap_span_offset(ptr, e) &&
+	       o->index < info->count;
 }
 
 /* What the program may use of an object of the class. */
@@ -363,49 +376,64 @@ static inline void heap_leave(struct heap_cache *c)
 /* Makes the calling thread's cache; NULL: do without. */
 struct heap_cache *heap_cache_make(struct vvm_heap *h);
 
-/* The calling thread's cache, or NULL. */
-static inline struct heap_cache *heap_cache_get(struct vvm_heap *h)
+/* The calling thread's cache, if it has one. */
+static inline struct heap_cache *heap_cache_mine(const struct vvm_heap *h)
 {
 	struct heap_thread *t = heap_mine;
 
 	if (likely(t && t->slot[h->slot].id == h->id))
 		return t->slot[h->slot].cache;
-	return heap_cache_make(h);
+	return NULL;
 }
 
-/* One object of the class from the spans, filling the cache. NULL: none. */
-void *heap_cache_refill(struct vvm_heap *h, struct heap_cache *c,
-			unsigned class);
-/* Makes room for one more object of the class. */
-void heap_cache_flush(struct vvm_heap *h, struct heap_cache *c, unsigned class);
-
-/* Puts a CACHED object into the calling thread's cache. */
-static inline void heap_cache_put(struct vvm_heap *h, unsigned class, void *ptr)
+/* The same, made if need be; NULL: do without. */
+static inline struct heap_cache *heap_cache_get(struct vvm_heap *h)
 {
-	struct heap_cache *c = heap_cache_get(h);
-	struct cache_bin *bin;
-	unsigned count;
+	struct heap_cache *c = heap_cache_mine(h);
 
-	if (unlikely(!c)) {
-		heap_span_give(h, class, &ptr, 1);
-		return;
+	return likely(c != NULL) ? c : heap_cache_make(h);
+}
+
+/* A CACHED object of the class, or NULL: ask heap_cache_take(). */
+static inline void *heap_cache_pop(struct vvm_heap *h, struct heap_cache *c,
+				   unsigned class)
+{
+	struct cache_bin *bin = &c->bin[class];
+	unsigned count =
+		atomic_load_explicit(&bin->count, memory_order_relaxed);
+	void *ptr = NULL;
+
+	if (likely(count && heap_enter(c))) {
+		atomic_store_explicit(&bin->count, (uint16_t)(count - 1),
+				      memory_order_relaxed);
+		ptr = c->object[h->classes.info[class].first + count - 1];
+		heap_leave(c);
 	}
-	if (unlikely(!heap_enter(c))) {
-		heap_report(h, VVM_HEAP_REENTERED, ptr);
-		return;
-	}
-	bin = &c->bin[class];
-	count = atomic_load_explicit(&bin->count, memory_order_relaxed);
-	if (unlikely(count >= bin->limit)) {
-		heap_cache_flush(h, c, class);
-		count = atomic_load_explicit(&bin->count, memory_order_relaxed);
-	}
+	return ptr;
+}
+
+/* Puts a CACHED object back. False: ask heap_cache_put(). */
+static inline bool heap_cache_push(struct vvm_heap *h, struct heap_cache *c,
+				   unsigned class, void *ptr)
+{
+	struct cache_bin *bin = &c->bin[class];
+	unsigned count =
+		atomic_load_explicit(&bin->count, memory_order_relaxed);
+
+	if (unlikely(count >= bin->limit || !heap_enter(c)))
+		return false;
 	c->object[h->classes.info[class].first + count] = ptr;
 	atomic_signal_fence(memory_order_seq_cst); /* fork: see heap_cache.c */
 	atomic_store_explicit(&bin->count, (uint16_t)(count + 1),
 			      memory_order_relaxed);
 	heap_leave(c);
+	return true;
 }
+
+/* The same whatever the cache is like, with or without one. NULL: none. */
+void *heap_cache_take(struct vvm_heap *h, unsigned class);
+/* False: in a signal handler that has interrupted the heap; reported. */
+bool heap_cache_put(struct vvm_heap *h, unsigned class, void *ptr);
 
 /* Gives back all of the calling thread's. */
 void heap_cache_drain_mine(struct vvm_heap *h);

@@ -77,8 +77,8 @@ static void grow_limit(const struct heap_class_info *info,
 	bin->limit = (uint16_t)MIN(info->cached, bin->limit * 2u);
 }
 
-void *heap_cache_refill(struct vvm_heap *h, struct heap_cache *c,
-			unsigned class)
+/* One object of the class from the spans, filling the cache. NULL: none. */
+static void *refill(struct vvm_heap *h, struct heap_cache *c, unsigned class)
 {
 	const struct heap_class_info *info = &h->classes.info[class];
 	struct cache_bin *bin = &c->bin[class];
@@ -92,7 +92,8 @@ void *heap_cache_refill(struct vvm_heap *h, struct heap_cache *c,
 	return stack[got - 1];
 }
 
-void heap_cache_flush(struct vvm_heap *h, struct heap_cache *c, unsigned class)
+/* Makes room for one more object of the class. */
+static void flush(struct vvm_heap *h, struct heap_cache *c, unsigned class)
 {
 	const struct heap_class_info *info = &h->classes.info[class];
 	struct cache_bin *bin = &c->bin[class];
@@ -107,6 +108,44 @@ void heap_cache_flush(struct vvm_heap *h, struct heap_cache *c, unsigned class)
 	heap_span_give(h, class, stack, n);
 	memmove(stack, stack + n, (count - n) * sizeof(*stack));
 	bin_set(bin, count - n);
+}
+
+void *heap_cache_take(struct vvm_heap *h, unsigned class)
+{
+	struct heap_cache *c = heap_cache_get(h);
+	void *ptr;
+
+	if (!c)
+		return heap_span_take(h, class, &ptr, 1) ? ptr : NULL;
+	ptr = heap_cache_pop(h, c, class);
+	if (ptr)
+		return ptr;
+	if (!heap_enter(c)) {
+		heap_report(h, VVM_HEAP_REENTERED, NULL);
+		return NULL;
+	}
+	ptr = refill(h, c, class);
+	heap_leave(c);
+	return ptr;
+}
+
+bool heap_cache_put(struct vvm_heap *h, unsigned class, void *ptr)
+{
+	struct heap_cache *c = heap_cache_get(h);
+
+	if (!c) {
+		heap_span_give(h, class, &ptr, 1);
+		return true;
+	}
+	while (!heap_cache_push(h, c, class, ptr)) {
+		if (!heap_enter(c)) {
+			heap_report(h, VVM_HEAP_REENTERED, ptr);
+			return false;
+		}
+		flush(h, c, class);
+		heap_leave(c);
+	}
+	return true;
 }
 
 static void drain(struct vvm_heap *h, struct heap_cache *c)
