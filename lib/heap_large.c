@@ -58,8 +58,9 @@ static bool all_zero(const char *page)
 }
 
 /*
- * A page in swap is not all zeros; a dirty one may have been filled ahead of
- * a stream of first writes. It is resident, so a look costs nothing.
+ * A dirty page may have been filled ahead of a stream of first writes, and in
+ * a fork child such a page counts as swapped: its content tells. A look costs
+ * nothing if it is resident; one in swap has been written, but for that.
  */
 static bool page_written(const struct vvm_heap *h, heap_page_t i)
 {
@@ -67,9 +68,8 @@ static bool page_written(const struct vvm_heap *h, heap_page_t i)
 
 	if (vvm_residency(h->vm, page_addr(h, i), PAGE_BYTES, &flags) < 0)
 		return false;
-	if (flags & VVM_PAGE_SWAPPED)
-		return true;
-	return flags & VVM_PAGE_DIRTY && !all_zero(heap_page_ptr(h, i));
+	return flags & (VVM_PAGE_DIRTY | VVM_PAGE_SWAPPED) &&
+	       !all_zero(heap_page_ptr(h, i));
 }
 
 /* The flags for a gap; fresh: known to be untouched. */

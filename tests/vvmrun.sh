@@ -7,6 +7,10 @@
 build=$PWD
 run=$build/tools/vvmrun
 guest=$build/tests/vvmrun_guest
+[ -f "$build/tools/.libs/libvvm-preload.so" ] || {
+	echo "no shared library was built, so no program can be paged"
+	exit 77
+}
 tmp=$(mktemp -d "${TMPDIR:-/var/tmp}/vvmrun.XXXXXX") || exit 99
 trap 'rm -rf "$tmp"' EXIT
 bad=0
@@ -110,7 +114,8 @@ done
 # ---- what programs do -------------------------------------------------------
 
 export VVM_SWAP="$tmp"
-for test in malloc large threads mainexit children dlopen closeall stack; do
+for test in malloc large threads mainexit children fork dlopen closeall \
+	stack; do
 	expect 0 "$run" -m 2M "$guest" $test
 done
 expect 0 "$run" -m 2M --mmap "$guest" mmap
@@ -124,6 +129,11 @@ LD_PRELOAD=libm.so.6 expect 0 "$run" sh -c 'test "$LD_PRELOAD" = libm.so.6'
 [ "$(value 'Processes paged')" = 1 ] || fail "processes"
 [ "$(value 'Exit status')" = 0 ] || fail "exit status"
 [ $bad -eq 0 ] || cat "$tmp/summary"
+
+VVM_FORK=die expect 1 "$run" "$guest" fork
+says "a child made by fork(), touched"
+expect 0 "$run" sh -c 'x=$(echo a$(echo b | cat)); (test $x = ab) || exit 1
+	exec 3>&1 9>&1; (exec 4>&1; y=$(echo c); test $y = c)'
 
 # --follow: children are paged, and can tell
 "$run" --follow -m 2M -o "$tmp/summary" sh -c "'$guest' large; '$guest' malloc" ||

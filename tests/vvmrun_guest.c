@@ -310,6 +310,43 @@ static void test_closeall(void)
 	free(p);
 }
 
+static void fork_child(char *p)
+{
+	char *q = malloc(6 * MIB);
+
+	CHECK(q && same(p, 6 * MIB, 9));
+	fill(q, 6 * MIB, 10);
+	fill(p, 3 * MIB, 11);
+	CHECK(same(q, 6 * MIB, 10) && same(p, 3 * MIB, 11));
+	CHECK(same(p + 3 * MIB, 3 * MIB, 9 + 3 * MIB / 8));
+	free(p);
+	free(q);
+	test_closeall();
+	exit(0);
+}
+
+/* A child has its own copy of all memory, and descriptors of its own. */
+static void test_fork(void)
+{
+	char *p = malloc(6 * MIB);
+	pid_t pid;
+
+	CHECK(p);
+	fill(p, 6 * MIB, 9);
+	pid = fork();
+	if (pid == 0)
+		fork_child(p);
+	fill(p, 2 * MIB, 12);
+	CHECK(status_of(pid) == 0);
+	CHECK(same(p, 2 * MIB, 12));
+	CHECK(same(p + 2 * MIB, 4 * MIB, 9 + 2 * MIB / 8));
+	pid = fork();
+	if (pid == 0)
+		_exit(0);
+	CHECK(status_of(pid) == 0);
+	free(p);
+}
+
 static void deep(unsigned n)
 {
 	volatile char frame[4096];
@@ -425,7 +462,7 @@ int main(int argc, char **argv)
 		{"threads", test_threads},   {"mainexit", test_mainexit},
 		{"clean", test_clean},	     {"dlopen", test_dlopen},
 		{"closeall", test_closeall}, {"stack", test_stack},
-		{"mmap", test_mmap},
+		{"fork", test_fork},	     {"mmap", test_mmap},
 	};
 	size_t i;
 

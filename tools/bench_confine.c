@@ -141,10 +141,13 @@ static int run_command(void *arg, struct cgroup *group)
 {
 	struct confine *c = arg;
 	struct figures before, after;
-	int status;
+	int status, error;
 	pid_t pid;
 
-	cage_fence(group, &c->plan);
+	error = cgroup_fence(group, c->plan.resident_bytes, 0);
+	if (error)
+		tool_die(TOOL_FAILED, "cannot limit %s: %s", group->path,
+			 strerror(-error));
 	look(&before);
 	pid = fork();
 	if (pid < 0)

@@ -114,6 +114,7 @@ static int open_space(void)
 	if (error)
 		return error;
 	preload.inline_faults = options.faults == VVM_FAULTS_INLINE;
+	preload.inherits = options.fork == VVM_FORK_INHERIT;
 	preload.paged_min = preload.inline_faults ? INLINE_MIN_BYTES : 0;
 	error = vvm_open(&vm, &options);
 	if (error)
@@ -145,9 +146,7 @@ static void start(const struct preload_wishes *w)
 
 	preload.follow = w->follow;
 	find_loader();
-	preload_fds_begin();
 	error = open_space();
-	preload_fds_end();
 	if (!error)
 		error = preload_fork_init();
 	if (error) {
@@ -184,7 +183,8 @@ __attribute__((destructor)) static void preload_destruct(void)
 	if (!preload.vm || getpid() != preload.pid)
 		return;
 	preload_enter();
-	vvm_stats(preload.vm, &last, sizeof(last));
+	if (!preload.child) /* who may not have used it, and should not now */
+		vvm_stats(preload.vm, &last, sizeof(last));
 	snprintf(path, sizeof(path), VVM_STAT_DIR "/" VVM_STAT_PREFIX "%d.0",
 		 (int)preload.pid);
 	unlink(path);

@@ -20,13 +20,15 @@
 struct preload {
 	struct vvm *vm;	       /* (i) NULL: nothing is paged (yet) */
 	struct vvm_heap *heap; /* (i) with vm */
-	bool paging;	    /* (o) new blocks are paged; not in fork children */
-	pid_t pid;	    /* (i) of the process that opened vm */
-	bool follow;	    /* (i) children get the settings, too */
-	bool inline_faults; /* (i) system calls must not meet the heap */
-	size_t paged_min;   /* (i) smaller blocks are libc's */
-	size_t mmap_min;    /* (i) 0: the program's mmaps are left alone */
-	uintptr_t loader;   /* (i) where ld.so is, and how long */
+	bool paging;	       /* (o) new blocks are paged */
+	bool inherits;	       /* (i) a fork child has the space, too */
+	bool child;	       /* (i) this is one */
+	pid_t pid;	       /* (i) of this process, but in a vfork child */
+	bool follow;	       /* (i) children get the settings, too */
+	bool inline_faults;    /* (i) system calls must not meet the heap */
+	size_t paged_min;      /* (i) smaller blocks are libc's */
+	size_t mmap_min;       /* (i) 0: the program's mmaps are left alone */
+	uintptr_t loader;      /* (i) where ld.so is, and how long */
 	uintptr_t loader_bytes;
 };
 extern struct preload preload;
@@ -64,11 +66,6 @@ bool preload_wishes(struct preload_wishes *w);
 void preload_hide(void);
 /* Tells the vvmrun that waits for us where our statistics are. */
 void preload_report(const char *name);
-
-/* preload_fd.c: descriptors of the library that the program must not close. */
-/* Between the two calls open(2) gives numbers that programs do not use. */
-void preload_fds_begin(void);
-void preload_fds_end(void);
 
 /* preload_thread.c */
 void preload_threads_init(void);

@@ -6,11 +6,11 @@
  * nobody is just changing. The handlers are registered after libvvm's own:
  * those of "prepare" run in the reverse order, heap before space.
  *
- * A space is not inherited. A child that only calls exec() or _exit(), and
- * touches no paged memory before, does not care. What it allocates is
- * libc's; blocks of the heap it may free, which touches none. If it touches
- * one it dies, and a SIGSEGV handler of ours says why; the program's own, if
- * it has one, stays.
+ * The child inherits the space (VVM_FORK=inherit, which vvmrun sets): it sees
+ * its memory as of the fork, and goes on with a budget and a swap file of its
+ * own. With VVM_FORK=die it does not. Then what it allocates is libc's; blocks
+ * of the heap it may free, which touches none; if it touches one it dies, and
+ * a SIGSEGV handler of ours says why. The program's own, if it has one, stays.
  */
 #include "preload.h"
 
@@ -44,18 +44,26 @@ static void on_segv(int sig, siginfo_t *si, void *context)
 	signal(sig, SIG_DFL);
 }
 
-/* As after_in_parent(), and nothing of the heap may be touched any more. */
-static void after_in_child(void)
+/* Nothing of the heap may be touched any more. */
+static void lose(void)
 {
 	struct sigaction action = {.sa_sigaction = on_segv,
 				   .sa_flags = SA_SIGINFO | SA_RESETHAND};
 	struct sigaction old;
 
-	vvm_heap_fork_child(preload.heap);
 	preload.paging = false;
 	sigaction(SIGSEGV, NULL, &old);
 	if (!(old.sa_flags & SA_SIGINFO) && old.sa_handler == SIG_DFL)
 		sigaction(SIGSEGV, &action, NULL);
+}
+
+static void after_in_child(void)
+{
+	vvm_heap_fork_child(preload.heap);
+	preload.pid = getpid();
+	preload.child = true;
+	if (!preload.inherits)
+		lose();
 	preload_leave();
 }
 

@@ -5,10 +5,10 @@
  *
  * The linker's --wrap turns each undefined reference to, say, malloc in the
  * object files of libvvm-preload.so into __wrap_malloc, while malloc itself,
- * which we define, is what the program finds. Those below are libc's by their
- * second names, or the bare system calls; so libvvm's memory is not paged, its
- * mappings are not taken for the program's, and in a signal handler (inline
- * mode) there is no question whose call it is.
+ * which we define, is what the program finds. (preload_fd.c has some more.)
+ * Those below are libc's by their second names, or the bare system calls; so
+ * libvvm's memory is not paged, its mappings are not taken for the program's,
+ * and in a signal handler (inline mode) there is no question whose call it is.
  */
 #include "preload.h"
 
@@ -32,7 +32,6 @@ void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd,
 int __wrap_munmap(void *addr, size_t len);
 int __wrap_madvise(void *addr, size_t len, int advice);
 int __wrap_mprotect(void *addr, size_t len, int prot);
-int __wrap_close(int fd);
 
 void *__wrap_malloc(size_t bytes)
 {
@@ -73,9 +72,4 @@ int __wrap_madvise(void *addr, size_t len, int advice)
 int __wrap_mprotect(void *addr, size_t len, int prot)
 {
 	return (int)syscall(SYS_mprotect, addr, len, prot);
-}
-
-int __wrap_close(int fd)
-{
-	return (int)syscall(SYS_close, fd);
 }

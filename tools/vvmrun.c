@@ -280,6 +280,8 @@ int main(int argc, char **argv)
 	check_machine();
 	run_find_program(&run);
 	set_preload();
+	if (setenv("VVM_FORK", "inherit", 0))
+		tool_die(RUN_FAILED, "out of memory");
 	if (run.verbose || run.stat_s > 0)
 		return run_and_wait(&run);
 	run_exec(&run);
