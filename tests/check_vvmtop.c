@@ -92,7 +92,7 @@ START_TEST(regions_as_json)
 
 	region->faults_swapin = 30;
 	region->faults_wp = 10;
-	f = start("-r --json 0.2 2", getpid());
+	f = start("-r --json 0.1", getpid());
 	row = next_line(f);
 	assert_strict(strict_json, row);
 	assert_contains(row, "\"name\":\"heap\",\"start\":\"7f0000000000\"");
@@ -108,11 +108,12 @@ START_TEST(regions_as_json)
 	ck_assert_double_eq(number(row, "poisoned_pages"), 1);
 	ck_assert_double_eq(number(row, "faults"), 40);
 	region->faults_swapin += 1000;
-	row = next_line(f);
-	ck_assert_double_eq(number(row, "faults_swapin"), 1030);
-	ck_assert_double_gt(number(row, "faults_swapin_per_s"), 100);
+	do
+		row = next_line(f);
+	while (number(row, "faults_swapin") != 1030);
+	ck_assert_double_gt(number(row, "faults_swapin_per_s"), 10);
 	ck_assert_double_eq(number(row, "faults_wp_per_s"), 0);
-	ck_assert_int_eq(pclose(f), 0);
+	pclose(f);
 }
 END_TEST
 
@@ -279,6 +280,7 @@ END_TEST
 
 START_TEST(heat_ranks_blocks)
 {
+	const char *row;
 	FILE *f;
 
 	block[1]->faults = 30;
@@ -288,13 +290,16 @@ START_TEST(heat_ranks_blocks)
 	assert_contains(out, ",7f0000400000,heap,70,");
 	ck_assert(strstr(out, ",7f0000200000,heap,30,") >
 		  strstr(out, ",7f0000400000,heap,70,"));
-	f = start("--heat -y 0.2 1", getpid());
-	usleep(100000);
+	/* Since the last look, only what happened since. */
+	f = start("--heat 0.1", getpid());
+	while (!strstr(next_line(f), "7f0000200000"))
+		;
 	block[3]->faults = 5;
-	assert_contains(next_line(f), "2 MiB at");
-	assert_contains(next_line(f), "7f0000600000");
-	ck_assert_str_eq(next_line(f), "");
-	ck_assert_int_eq(pclose(f), 0);
+	do
+		row = next_line(f);
+	while (!strstr(row, "7f0000600000"));
+	assert_contains(row, " 100.0 heap");
+	pclose(f);
 }
 END_TEST
 

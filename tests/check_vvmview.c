@@ -195,29 +195,16 @@ START_TEST(numbers_fit)
 }
 END_TEST
 
-START_TEST(idle_rows_are_left_out)
-{
-	FILE *f;
-
-	ck_assert_int_eq(run("--dir %s -z 0.01 5", dir), 0);
-	ck_assert_uint_eq(lines(out), 3); /* the first one stays */
-	f = start("-n -z 0.2 3", getpid());
-	next_line(f);
-	next_line(f);
-	next_line(f);
-	stat_add(actor, VVM_STAT_faults_wp, 1000);
-	ck_assert_str_ne(next_line(f), "");
-	ck_assert_str_eq(next_line(f), "");
-	ck_assert_int_eq(pclose(f), 0);
-}
-END_TEST
-
 /* Starts vvmstat as a child whose output is in dir/out; its pid. */
 static pid_t spawn(const char *args)
 {
 	char command[1024];
-	pid_t pid = fork();
+	pid_t pid;
 
+	/* What an earlier run left must not be taken for its output. */
+	snprintf(command, sizeof(command), "%s/out", dir);
+	fclose(fopen(command, "w"));
+	pid = fork();
 	if (pid)
 		return pid;
 	snprintf(command, sizeof(command), "exec %s --dir %s -p %d %s >%s/out",
@@ -226,27 +213,46 @@ static pid_t spawn(const char *args)
 	_exit(127);
 }
 
+static void wait_for_lines(unsigned wanted)
+{
+	do {
+		usleep(5000);
+		slurp("out", out, sizeof(out));
+	} while (lines(out) < wanted);
+}
+
 /* Waits until dir/out has so many lines; then sends the signal. */
 static int end_after(pid_t pid, unsigned wanted, int signo)
 {
 	int status;
 
-	do {
-		usleep(5000);
-		slurp("out", out, sizeof(out));
-	} while (lines(out) < wanted);
+	wait_for_lines(wanted);
 	kill(pid, signo);
 	waitpid(pid, &status, 0);
 	slurp("out", out, sizeof(out));
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+START_TEST(idle_rows_are_left_out)
+{
+	pid_t pid;
+
+	ck_assert_int_eq(run("--dir %s -z 0.01 5", dir), 0);
+	ck_assert_uint_eq(lines(out), 3); /* the first one stays */
+	pid = spawn("-n -z 0.02");
+	wait_for_lines(3);
+	stat_add(actor, VVM_STAT_faults_wp, 1000);
+	ck_assert_int_eq(end_after(pid, 4, SIGTERM), 0);
+	ck_assert_uint_eq(lines(out), 4);
+}
+END_TEST
+
 START_TEST(ctrl_c_prints_an_average)
 {
 	pid_t pid = spawn("-y -n 0.05");
 
 	ck_assert_int_eq(end_after(pid, 4, SIGINT), 0);
-	assert_contains(out, "\n\nAverage of 0.");
+	assert_contains(out, "\n\nAverage of ");
 	pid = spawn("-n 0.05");
 	ck_assert_int_eq(end_after(pid, 4, SIGTERM), 0);
 	ck_assert_ptr_null(strstr(out, "Average"));

@@ -288,27 +288,61 @@ static void take_operands(struct options *o, int n, char **arg)
 		o->count = tool_number("count", arg[1], 1, UINT64_MAX);
 }
 
+#define ON(action) (1u << (action))
+#define TABLES                                                          \
+	(ON(ACTION_HISTOGRAMS) | ON(ACTION_REGIONS) | ON(ACTION_HEAT) | \
+	 ON(ACTION_MAP))
+#define SERIES (ON(ACTION_ROWS) | TABLES)
+#define MACHINE                                                            \
+	(SERIES | ON(ACTION_LIST) | ON(ACTION_TOTALS) | ON(ACTION_TRACE) | \
+	 ON(ACTION_DOCTOR))
+#define ANY_VIEW (~ON(ACTION_DOCTOR))
+
+/* An option that a view does not know is refused, not ignored. */
+static void check_views(const struct options *o)
+{
+	const struct view *v = &o->view;
+	const struct {
+		bool given;
+		unsigned views; /* that know it */
+		const char *option;
+	} rules[] = {
+		{v->wide, ON(ACTION_ROWS), "-w"},
+		{v->once, ON(ACTION_ROWS), "-n"},
+		{v->skip_idle, ON(ACTION_ROWS), "-z"},
+		{v->timestamp, SERIES, "-t"},
+		{o->skip_first, SERIES, "-y"},
+		{v->unit_bytes > 0, ON(ACTION_ROWS) | ON(ACTION_LIST), "-S"},
+		{v->region, ON(ACTION_MAP), "--region"},
+		{v->png_path, ON(ACTION_MAP), "--png"},
+		{v->output.form != OUTPUT_TEXT, MACHINE, "--json, --csv or -o"},
+		{o->swap_path, ON(ACTION_DOCTOR), "--swap"},
+		{o->pid, ANY_VIEW & ~ON(ACTION_LIST), "-p"},
+		{o->program, SERIES | ON(ACTION_TOP) | ON(ACTION_TRACE), "-e"},
+		{o->files, SERIES | ON(ACTION_TOTALS) | ON(ACTION_OPENMETRICS),
+		 "-f"},
+		{o->interval_s > 0 && o->count != UINT64_MAX,
+		 SERIES | ON(ACTION_TRACE), "a count"},
+	};
+	size_t i;
+
+	for (i = 0; i < sizeof(rules) / sizeof(*rules); i++)
+		if (rules[i].given && !(rules[i].views & ON(o->action)))
+			tool_die(TOOL_USAGE, "this view does not know %s",
+				 rules[i].option);
+}
+
 static void check(const struct options *o)
 {
-	bool text = o->view.output.form == OUTPUT_TEXT;
-
-	if (o->files && (o->pid || o->program || o->interval_s > 0 ||
-			 o->action == ACTION_TOP || o->action == ACTION_TRACE ||
-			 o->action == ACTION_LIST))
-		tool_die(TOOL_USAGE, "-f shows the past: no -p, -e, -l, -T, "
-				     "--trace nor interval");
-	if (o->program && (o->pid || !repeats(o->action)))
-		tool_die(TOOL_USAGE, "-e does not go with -p, nor with a view "
-				     "of one moment");
+	check_views(o);
+	if (o->files && (o->pid || o->program || o->interval_s > 0))
+		tool_die(TOOL_USAGE, "-f shows the past: no -p, -e, interval");
+	if (o->program && o->pid)
+		tool_die(TOOL_USAGE, "-e or -p");
 	if (o->interval_s == 0 && o->skip_first && o->files < 2)
 		tool_die(TOOL_USAGE, "-y needs an interval");
-	if ((o->view.region || o->view.png_path) && o->action != ACTION_MAP)
-		tool_die(TOOL_USAGE, "--region and --png belong to -m");
-	if (!text && o->view.png_path)
+	if (o->view.output.form != OUTPUT_TEXT && o->view.png_path)
 		tool_die(TOOL_USAGE, "--png is a form of its own");
-	if (!text &&
-	    (o->action == ACTION_TOP || o->action == ACTION_OPENMETRICS))
-		tool_die(TOOL_USAGE, "-T and --openmetrics have one form only");
 }
 
 void cli_parse(struct options *o, int argc, char **argv)

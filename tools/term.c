@@ -135,9 +135,11 @@ static int open_events(void)
 
 int term_open(void)
 {
+	const char *type = getenv("TERM");
 	int error;
 
-	if (!isatty(STDOUT_FILENO) || tcgetattr(STDIN_FILENO, &term.saved))
+	if (!isatty(STDOUT_FILENO) || tcgetattr(STDIN_FILENO, &term.saved) ||
+	    (type && !strcmp(type, "dumb")))
 		return -ENOTTY;
 	error = open_events();
 	if (error)

@@ -270,7 +270,7 @@ int top_run(struct view *v, struct target *t, double interval_s)
 	first_sample(&top);
 	error = term_open();
 	if (error)
-		tool_die(TOOL_USAGE, "-T needs a terminal: %s",
+		tool_die(TOOL_USAGE, "-T needs a terminal (TERM not dumb): %s",
 			 strerror(-error));
 	fit(&top);
 	return end(&top, loop(&top));
