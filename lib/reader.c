@@ -15,9 +15,9 @@
  * between the handler looks for fault events: those of other threads do not
  * wait for the whole, and the stream may go on with the first pages.
  *
- * Without a frame to spare the first job waits, for RETRY_US at a time (there
- * is no wake-up for readahead: a frame that comes free is a fault's), and is
- * forgotten after DRY_US. It is advice.
+ * Without a frame to spare the jobs wait, for RETRY_US at a time (there is no
+ * wake-up for readahead: a frame that comes free is a fault's), and after
+ * DRY_US they are forgotten. They are advice.
  *
  * Buffers. Reads of 256 KiB, several in flight, from buffers in huge pages:
  * the disk here takes 4 KiB pages that do not adjoin in physical memory as
@@ -83,11 +83,20 @@ static struct reader_queue *next_queue(struct reader *rd)
 	return q;
 }
 
-/* The first job is done or not worth waiting for. */
+/* The first job is done. */
 static void next_job(struct reader *rd, struct reader_queue *q)
 {
 	lock_take(&rd->lock);
 	queue_shift(q);
+	lock_drop(&rd->lock);
+	rd->dry_us = 0;
+}
+
+/* There is no frame for the first job, and so none for the others. */
+static void forget_jobs(struct reader *rd, struct reader_queue *q)
+{
+	lock_take(&rd->lock);
+	q->count = 0;
 	lock_drop(&rd->lock);
 	rd->dry_us = 0;
 }
@@ -137,10 +146,10 @@ static int64_t start_reads(struct reader *rd)
 				rd->dry_us = now_us;
 			if (now_us - rd->dry_us < DRY_US)
 				return RETRY_US;
-			q->job[0].count = 0;
-		}
-		if (!q->job[0].count)
+			forget_jobs(rd, q);
+		} else if (!q->job[0].count) {
 			next_job(rd, q);
+		}
 	}
 	return -1;
 }
