@@ -6,6 +6,7 @@
  * bucket still prints plausible figures; hence exact tests where there is an
  * exact answer, and five standard deviations where there is not.
  */
+#include "bench.h"
 #include "bench_heap.h"
 #include "bench_hist.h"
 #include "bench_lines.h"
@@ -693,6 +694,39 @@ START_TEST(heap_work_on_malloc)
 }
 END_TEST
 
+/* The whole sub-command; its allocators but malloc need userfaultfd. */
+static char *const heap_lines[][8] = {
+	{"heap", "-e", "malloc", "-l4M", "-d0.02", "--warm=0", "-r2", NULL},
+	{"heap", "-e", "malloc", "-l4M", "-d0.02", "--warm=0", "--json", NULL},
+	{"heap", "-e", "malloc,mallok", NULL},
+	{"heap", "-e", "malloc,malloc", NULL},
+	{"heap", "-p", "-l4M", "-m4M", NULL},
+	{"heap", "-t0", NULL},
+};
+
+static void run_heap_line(char *const *line)
+{
+	char *argv[8];
+	int argc;
+
+	for (argc = 0; line[argc]; argc++)
+		argv[argc] = line[argc];
+	argv[argc] = NULL;
+	exit(bench_heap(argc, argv));
+}
+
+START_TEST(heap_command_runs)
+{
+	run_heap_line(heap_lines[_i]);
+}
+END_TEST
+
+START_TEST(heap_command_refuses)
+{
+	run_heap_line(heap_lines[2 + _i]);
+}
+END_TEST
+
 /* Gives the same memory again and again. */
 static void *broken_malloc(void *self, size_t bytes)
 {
@@ -778,6 +812,9 @@ static void add_rest(Suite *suite)
 	tcase_add_test(lines, lines_are_sorted);
 	tcase_add_test(heap, heap_sizes_have_their_shares);
 	tcase_add_test(heap, heap_work_on_malloc);
+	tcase_add_loop_exit_test(heap, heap_command_runs, TOOL_OK, 0, 2);
+	tcase_add_loop_exit_test(heap, heap_command_refuses, TOOL_USAGE, 0,
+				 COUNT(heap_lines) - 2);
 	tcase_add_exit_test(heap, heap_work_sees_a_broken_allocator,
 			    TOOL_FAILED);
 }
