@@ -53,7 +53,7 @@
 #include "vvm.h"
 
 #define HEADER_BYTES VVM_STAT_RINGS_OFFSET /* and actors */
-#define REGION_STEP  32	 /* 4 KiB of storage */
+#define REGION_STEP  32			   /* 4 KiB of storage */
 #define BLOCK_STEP   112 /* 63 KiB of storage, 224 MiB of guest addresses */
 
 _Static_assert(VVM_STAT_PAGE_BYTES == PAGE_BYTES, "one page size");
@@ -307,9 +307,8 @@ static void open_ring(struct stats *st, uint64_t i)
 {
 	uint64_t bytes = sizeof(*st->rings);
 
-	if (!st->rings || os_fallocate(st->fd,
-				       VVM_STAT_RINGS_OFFSET + i * bytes,
-				       bytes))
+	if (!st->rings ||
+	    os_fallocate(st->fd, VVM_STAT_RINGS_OFFSET + i * bytes, bytes))
 		return;
 	atomic_fetch_or(&st->rings_ready, (uint64_t)1 << i);
 	lock_take(&st->lock);

@@ -87,7 +87,7 @@ static inline void stat_add(struct vvm_stat_actor *a, enum vvm_stat_counter c,
 		__atomic_fetch_add(&a->counter[c], n, __ATOMIC_RELAXED);
 }
 
-#define stat_set(st, name, v)                                                  \
+#define stat_set(st, name, v) \
 	__atomic_store_n(&(st)->segment->value.name, (v), __ATOMIC_RELAXED)
 
 /* ---- faults ---- */
@@ -143,11 +143,11 @@ static inline void stat_region_fault(struct stats *st,
 
 	if (!STAT_ON)
 		return;
-	word = !r			       ? &st->segment->value.faults_elsewhere
-	       : kind == VVM_STAT_KIND_zero    ? &r->faults_zero
-	       : kind == VVM_STAT_KIND_swapin  ? &r->faults_swapin
-	       : kind == VVM_STAT_KIND_wp      ? &r->faults_wp
-					       : &r->faults_other;
+	word = !r ? &st->segment->value.faults_elsewhere
+	       : kind == VVM_STAT_KIND_zero   ? &r->faults_zero
+	       : kind == VVM_STAT_KIND_swapin ? &r->faults_swapin
+	       : kind == VVM_STAT_KIND_wp     ? &r->faults_wp
+					      : &r->faults_other;
 	__atomic_fetch_add(word, 1, __ATOMIC_RELAXED);
 }
 

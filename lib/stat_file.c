@@ -28,8 +28,8 @@
 #include "os.h"
 #include "vvm_stat.h"
 
-#define NAME_TRIES    4096 /* spaces of one process, strangers' files included */
-#define PROC_STAT_MAX 1024 /* a /proc/PID/stat is about 350 bytes */
+#define NAME_TRIES     4096 /* spaces of one process, with strangers' files */
+#define PROC_STAT_MAX  1024 /* a /proc/PID/stat is about 350 bytes */
 #define PATH_MAX_BYTES 256
 
 int stat_process_start(int pid, uint64_t *start)

@@ -167,6 +167,14 @@ void stat_block_give(struct stats *st, struct vvm_stat_block *b)
 
 /* ---- events ---- */
 
+static bool has_ring(struct stats *st, uint64_t i)
+{
+	uint64_t ready =
+		atomic_load_explicit(&st->rings_ready, memory_order_relaxed);
+
+	return ready >> i & 1;
+}
+
 void stat_event(struct stats *st, struct vvm_stat_actor *a,
 		const struct stat_fault *f, uint64_t end_ns)
 {
@@ -175,10 +183,7 @@ void stat_event(struct stats *st, struct vvm_stat_actor *a,
 	struct vvm_stat_event *e;
 
 	PROBE4(fault_end, f->page, f->flags, end_ns - f->at.start_ns, f->tid);
-	if (!STAT_ON || !(atomic_load_explicit(&st->rings_ready,
-					       memory_order_relaxed) >>
-				  i &
-			  1))
+	if (!STAT_ON || !has_ring(st, i))
 		return;
 	n = __atomic_fetch_add(&a->events, 1, __ATOMIC_RELAXED);
 	e = &st->rings[i].event[n % VVM_STAT_EVENTS];

@@ -99,18 +99,17 @@ static void compare(const int64_t *want, int line)
 	counters_of(&seen, old);
 	counters_of(&s, now);
 	for (i = 0; i < VVM_STAT_COUNTER_COUNT; i++)
-		ck_assert_msg(i == VVM_STAT_stall_us ||
-				      i == VVM_STAT_swapin_us ||
-				      now[i] - old[i] == want[i],
-			      "line %d: %s moved by %lld, not %lld", line,
-			      names[i], (long long)(now[i] - old[i]),
-			      (long long)want[i]);
+		ck_assert_msg(
+			i == VVM_STAT_stall_us || i == VVM_STAT_swapin_us ||
+				now[i] - old[i] == want[i],
+			"line %d: %s moved by %lld, not %lld", line, names[i],
+			(long long)(now[i] - old[i]), (long long)want[i]);
 	seen = s;
 }
 
 #define C(name) [VVM_STAT_##name]
 /* expect(C(faults) = 1, C(faults_zero) = 1): these moved, and no others. */
-#define expect(...)                                                            \
+#define expect(...) \
 	compare((const int64_t[VVM_STAT_COUNTER_COUNT]){__VA_ARGS__}, __LINE__)
 
 /* ---- what a reader of the segment finds ---- */
@@ -401,7 +400,8 @@ START_TEST(calls_of_the_library)
 	live_ok(vvm_touch(vm, addr, 60 * LIVE_PAGE, VVM_TOUCH_WRITE));
 	expect(C(api_fills) = 10, C(resident_pages) = 10, C(dirty_pages) = 60);
 	live_ok(vvm_pin(vm, addr, 10 * LIVE_PAGE));
-	live_ok(vvm_pin(vm, addr, 5 * LIVE_PAGE)); /* once more: no other pages */
+	live_ok(vvm_pin(vm, addr,
+			5 * LIVE_PAGE)); /* once more: no other pages */
 	expect(C(pinned_pages) = 10);
 	check_segment();
 	live_ok(vvm_store(vm, addr + 70 * LIVE_PAGE + 8, buf, sizeof(buf)));
@@ -465,8 +465,8 @@ START_TEST(events_tell_each_fault)
 			live_equal(e->seq,
 				   vvm_stat_event_seq(n, e->time_ns, e->page,
 						      e->took));
-			live_equal(e->page & 4095, VVM_STAT_KIND_zero |
-							   VVM_STAT_EVENT_WRITE);
+			live_equal(e->page & 4095,
+				   VVM_STAT_KIND_zero | VVM_STAT_EVENT_WRITE);
 			live_check((e->page & ~(uint64_t)4095) - live_addr(p) <
 				   N * LIVE_PAGE);
 			live_equal(e->took & 0xffffff, (uint64_t)gettid());

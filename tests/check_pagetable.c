@@ -129,6 +129,47 @@ START_TEST(every_legal_move_works)
 }
 END_TEST
 
+/* vvm_stat.h's byte for a page follows each move, its block's counts too. */
+START_TEST(moves_are_published)
+{
+	static struct stats st;
+	struct block *b;
+	unsigned s;
+
+	ck_assert_int_eq(stat_open(&st, true), 0);
+	pt.stats = &st;
+	b = pt_get(&pt, 5 * BLOCK_BYTES, NULL);
+	ck_assert_ptr_nonnull(b->stat);
+	ck_assert_uint_eq(b->stat->base, 5 * BLOCK_BYTES + 1);
+	lock_take(&b->lock);
+	for (s = PAGE_FRESH; s <= PAGE_POISONED; s++) {
+		bring_to(b, s, s);
+		ck_assert_uint_eq(b->stat->page[s] & VVM_STAT_PAGE_STATE, s);
+	}
+	ck_assert_uint_eq(b->stat->page[PAGE_CLEAN] & VVM_STAT_PAGE_SLOT,
+			  VVM_STAT_PAGE_SLOT);
+	ck_assert_uint_eq(VVM_STAT_BLOCK_MAPPED(b->stat->pages),
+			  PAGE_POISONED);
+	ck_assert_uint_eq(VVM_STAT_BLOCK_RESIDENT(b->stat->pages), 3);
+	ck_assert_uint_eq(VVM_STAT_BLOCK_DIRTY(b->stat->pages), 2);
+	ck_assert_uint_eq(VVM_STAT_BLOCK_SWAPPED(b->stat->pages), 1);
+	bring_to(b, PAGE_FROZEN, PAGE_FROZEN); /* no matter of readers */
+	ck_assert_uint_eq(b->stat->page[PAGE_FROZEN], VVM_STAT_PAGE_DIRTY);
+	ck_assert_ptr_nonnull(pt_pins(&pt, b));
+	pt_set_pinned(b, PAGE_DIRTY, true);
+	ck_assert(b->stat->page[PAGE_DIRTY] & VVM_STAT_PAGE_PINNED);
+	b->pte[PAGE_DIRTY] = pte_with_age(b->pte[PAGE_DIRTY], PTE_AGE_MAX);
+	b->pte[PAGE_CLEAN] |= PTE_PREFETCHED;
+	pt_publish_block(b);
+	ck_assert_uint_eq(VVM_STAT_PAGE_HEAT(b->stat->page[PAGE_DIRTY]),
+			  PTE_AGE_MAX);
+	ck_assert(b->stat->page[PAGE_CLEAN] & VVM_STAT_PAGE_AHEAD);
+	lock_drop(&b->lock);
+	pt.stats = NULL;
+	stat_close(&st);
+}
+END_TEST
+
 START_TEST(permissions_survive_until_unmapped)
 {
 	struct block *b = pt_get(&pt, 0, NULL);
@@ -541,6 +582,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, legal_moves_are_the_documented_ones);
 	tcase_add_test(tc, every_legal_move_works);
+	tcase_add_test(tc, moves_are_published);
 	tcase_add_test(tc, permissions_survive_until_unmapped);
 	tcase_add_test(tc, losing_the_frame_clears_pin_age_and_prefetched);
 	tcase_add_test(tc, unpinning_keeps_the_page);

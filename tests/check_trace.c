@@ -210,10 +210,27 @@ END_TEST
 /* ---- filters ---- */
 
 static const char *const wrong[] = {
-	"",	"x",	   ",",	      "wp,",	  "us",	     "us=",
-	"us=x", "us=-1",   "tid=0",   "tid=1x",	  "addr=",   "addr=1",
-	"addr=1-", "addr=2-1", "addr=g-h", "us=1 ", "wpx", "us=1,,wp",
-	"us=99999999999999999999", "tid=4294967296", "addr=-1-5",
+	"",
+	"x",
+	",",
+	"wp,",
+	"us",
+	"us=",
+	"us=x",
+	"us=-1",
+	"tid=0",
+	"tid=1x",
+	"addr=",
+	"addr=1",
+	"addr=1-",
+	"addr=2-1",
+	"addr=g-h",
+	"us=1 ",
+	"wpx",
+	"us=1,,wp",
+	"us=99999999999999999999",
+	"tid=4294967296",
+	"addr=-1-5",
 };
 
 START_TEST(filters_that_make_no_sense)

@@ -7,7 +7,7 @@
  * The parser ends the program by exit(); the linker sends that here (--wrap).
  */
 #define _GNU_SOURCE 1
-#define FUZZ_RUNS 20000
+#define FUZZ_RUNS   20000
 #include "fuzz.h"
 
 #include <getopt.h>
@@ -20,12 +20,11 @@
 #define TEXT_MAX  400
 
 static const char *const words[] = {
-	"-p",	     "-l",	 "-s",	     "-w",	"-r",
-	"-H",	     "-m",	 "-T",	     "-S",	"-o",
-	"--json",    "--csv",	 "--trace",  "--trace=", "--heat",
-	"--png",     "--doctor", "--region", "1",	"0.1",
-	"JSON",	     "k",	 "swapin,",  "addr=",	"us=",
-	"4711",	     "--",	 "-e",	     "-f",	"--dir",
+	"-p",	   "-l",       "-s",	 "-w",	  "-r",	      "-H",
+	"-m",	   "-T",       "-S",	 "-o",	  "--json",   "--csv",
+	"--trace", "--trace=", "--heat", "--png", "--doctor", "--region",
+	"1",	   "0.1",      "JSON",	 "k",	  "swapin,",  "addr=",
+	"us=",	   "4711",     "--",	 "-e",	  "-f",	      "--dir",
 };
 
 static jmp_buf out;
@@ -55,9 +54,9 @@ static int make_arguments(const uint8_t *data, size_t size, char *text,
 			text[at++] = '\0';
 			arg[++n] = text + at;
 		} else if (data[i] < 32) {
-			at += (size_t)sprintf(text + at, "%s",
-					      words[data[i] %
-						    ARRAY_SIZE(words)]);
+			at += (size_t)sprintf(
+				text + at, "%s",
+				words[data[i] % ARRAY_SIZE(words)]);
 		} else {
 			text[at++] = (char)data[i];
 		}

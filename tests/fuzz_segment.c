@@ -13,7 +13,7 @@
  * of no interest.
  */
 #define _GNU_SOURCE 1
-#define FUZZ_RUNS 2000
+#define FUZZ_RUNS   2000
 #include "fuzz.h"
 
 #include <fcntl.h>
@@ -75,8 +75,8 @@ static void make_header(struct vvm_stat_segment *s)
 			 RINGS, RINGS);
 	s->regions = table(offsetof(struct image, region),
 			   sizeof(good->region[0]), REGIONS - 1, REGIONS);
-	s->blocks = table(offsetof(struct image, block),
-			  sizeof(good->block[0]), BLOCKS - 1, BLOCKS);
+	s->blocks = table(offsetof(struct image, block), sizeof(good->block[0]),
+			  BLOCKS - 1, BLOCKS);
 }
 
 static void make_events(struct vvm_stat_segment *s)
@@ -145,11 +145,36 @@ static void set_up(void)
 enum { BEFORE, OPENED, SAMPLED, MOMENTS };
 
 static const uint64_t interesting[] = {
-	0,	   1,	     2,		7,	   8,	      63,
-	64,	   511,	     512,	576,	   1023,      1024,
-	4095,	   4096,     65535,	65536,	   1 << 20,   1 << 21,
-	1ull << 31, 1ull << 32, 1ull << 47, 1ull << 48, 1ull << 56, 1ull << 61,
-	INT64_MAX, 1ull << 63, -4096ull, -8ull,	   UINT64_MAX - 1, UINT64_MAX,
+	0,
+	1,
+	2,
+	7,
+	8,
+	63,
+	64,
+	511,
+	512,
+	576,
+	1023,
+	1024,
+	4095,
+	4096,
+	65535,
+	65536,
+	1 << 20,
+	1 << 21,
+	1ull << 31,
+	1ull << 32,
+	1ull << 47,
+	1ull << 48,
+	1ull << 56,
+	1ull << 61,
+	INT64_MAX,
+	1ull << 63,
+	-4096ull,
+	-8ull,
+	UINT64_MAX - 1,
+	UINT64_MAX,
 };
 
 /* Where an area begins, and how many words there are to hit. */

@@ -271,9 +271,9 @@ static struct trace_place *place_of(struct trace *tr,
 		return NULL;
 	tr->place = grown;
 	p = &grown[tr->places++];
-	*p = (struct trace_place){
-		.space = space->number,
-		.opened_unix_us = space->segment.opened_unix_us};
+	*p = (struct trace_place){.space = space->number,
+				  .opened_unix_us =
+					  space->segment.opened_unix_us};
 	return p;
 }
 
