@@ -110,6 +110,8 @@ int launch_end(int pid)
 {
 	int status;
 
+	if (isatty(STDERR_FILENO) && !has_ended(pid))
+		tool_warn("waiting for process %d", pid);
 	while (waitpid(pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return TOOL_OK; /* somebody else took it */
