@@ -44,7 +44,7 @@
 	  "how long an idle handler polls for the next event before it sleeps") \
 	X(ENUM, fork, FORK, "die", "die|inherit",                              \
 	  "what a fork child may do with the memory: die of it, or use it")    \
-	X(ENUM, policy, POLICY, "clock", "heat|clock",                         \
+	X(ENUM, policy, POLICY, "heat", "heat|clock",                          \
 	  "replacement policy")                                                \
 	X(UINT, readahead_max_pages, READAHEAD, "256", "pages",                \
 	  "largest prefetch window; 0 turns prefetch off")                     \

@@ -155,6 +155,15 @@ static void loop(void)
 	check(hits(&r.heat) > 40, "heat keeps a part of the loop");
 }
 
+/* The hand must not look for something colder where all is equally cold. */
+static void seq(void)
+{
+	struct result r = run("seq, read ahead", PATTERN_seq, 0, AHEAD);
+
+	check(hits(&r.heat) > hits(&r.clock) - 0.2, "readahead is not wasted");
+	check(r.heat.prefetched < r.clock.prefetched * 1.02, "nor done twice");
+}
+
 static void phases(void)
 {
 	struct result r = run("phases", PATTERN_phases, 0, 0);
@@ -203,6 +212,7 @@ int main(void)
 	zipf();
 	scanmix();
 	loop();
+	seq();
 	phases();
 	uniform();
 	extremes();

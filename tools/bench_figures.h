@@ -19,7 +19,7 @@
 	X(minor_faults_per_s, COUNT, "minor/s",                                \
 	  "the kernel's, without a read")                                      \
 	X(hit_rate_pct, PCT, "hit%", "accesses that were no miss")             \
-	X(hot_hit_rate_pct, PCT, "hot%", "scanmix: the same of the zipf half") \
+	X(hot_hit_rate_pct, PCT, "hot%", "scanmix: the same of the zipf part") \
 	X(latency_p50_us, US, "p50 us", "of accesses, hits included")          \
 	X(latency_p90_us, US, "p90", "the same")                               \
 	X(latency_p99_us, US, "p99", "the same")                               \

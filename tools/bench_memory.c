@@ -25,7 +25,7 @@
  * small enough (1 MiB for a GiB) to stay in the cache.
  *
  * Was the page of an access there? Totals come from the pager's own counters,
- * but scanmix asks it of its zipf half alone, and no pager counts that. So we
+ * but scanmix asks it of its zipf part alone, and no pager counts that. So we
  * sample: before every PROBE_EVERYth access of that half mincore(2) says
  * whether the page is resident (the same question to the kernel for the
  * memfd of libvvm, a mapped file and the swap cache, and it costs no fault).

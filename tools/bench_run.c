@@ -138,7 +138,7 @@ static void print_rates(const struct figures *f)
 	       f->value[FIGURE_ops_per_s], f->value[FIGURE_seconds],
 	       TEXT(f, hit_rate_pct));
 	if (!isnan(f->value[FIGURE_hot_hit_rate_pct]))
-		printf(", %s %% of the zipf half", TEXT(f, hot_hit_rate_pct));
+		printf(", %s %% of the zipf part", TEXT(f, hot_hit_rate_pct));
 	printf("\nfaults     %.0f /s, %s us CPU each",
 	       f->value[FIGURE_faults_per_s], TEXT(f, cpu_us_per_fault));
 	if (!isnan(f->value[FIGURE_minor_faults_per_s]))
