@@ -21,8 +21,9 @@
  * threads run, a TLB shootdown of 20 us more, however many pages it is for;
  * a page that is taken again afterwards costs a fault. So dirty runs are kept
  * and taken first, and only when they are more than a share of the heap the
- * longest are given back, until half of that is left. Runs that are being
- * given back are in no bin and have no entries: to others they are in use.
+ * longest are given back, until half of that is left or it has taken long
+ * enough for one free(). Runs on their way are in no bin and have no entries:
+ * to others they are in use.
  *
  * What is kept may be swapped out meanwhile; to use such a page again would
  * read back what nobody wants. So who takes pages of which nothing is alive
@@ -31,15 +32,17 @@
  */
 #include "heap.h"
 
-#define EXACT_BINS 64
-#define BIN_TRIES  16 /* runs looked at in a bin that holds several lengths */
+#define EXACT_BINS  64
+#define BIN_TRIES   16	/* runs looked at in a bin that holds several lengths */
+#define VOID_PAGES  64	/* looked at in one call */
+#define AHEAD_PAGES 512 /* more than the space fills ahead at a time */
+/* At most 2 ms for a free() that is unlucky; it freed fewer pages itself. */
+#define SETTLE_CALLS 64
 
 /*
  * Dirty pages that are kept: an eighth of the pages in use, at least 1 MiB,
  * but no more than 1/16 of the budget: what is kept is paged like the rest.
  */
-#define VOID_PAGES   64	 /* looked at in one call */
-#define AHEAD_PAGES  512 /* more than the space fills ahead at a time */
 #define USED_SHIFT   3
 #define BUDGET_SHIFT 4
 #define KEEP_PAGES   256
@@ -399,15 +402,15 @@ static int discard_run(struct vvm_heap *h, heap_page_t first, heap_page_t n)
 	return rc;
 }
 
-/* => trim lock held. */
-static int trim(struct vvm_heap *h, heap_page_t keep)
+/* In at most so many calls. => trim lock held. */
+static int trim(struct vvm_heap *h, heap_page_t keep, uint64_t calls)
 {
 	struct heap_pages *p = &h->pages;
 	heap_page_t first, n;
 	int rc = 0;
 
 	lock_take(&p->lock);
-	while (rc == 0 && p->dirty > keep) {
+	while (rc == 0 && p->dirty > keep && calls-- > 0) {
 		first = longest_dirty(h, &n);
 		if (!first)
 			break;
@@ -444,7 +447,7 @@ int heap_pages_trim_all(struct vvm_heap *h)
 	int rc, ahead;
 
 	lock_take(&h->pages.trim);
-	rc = trim(h, 0);
+	rc = trim(h, 0, UINT64_MAX);
 	ahead = discard_ahead(h);
 	lock_drop(&h->pages.trim);
 	return rc < 0 ? rc : ahead;
@@ -518,6 +521,6 @@ void heap_pages_settle(struct vvm_heap *h)
 	if (!lock_try(&p->trim))
 		return;	      /* one thread at a time pays for it */
 	heap_pages_budget(h); /* it may have been changed: vvm_resize() */
-	trim(h, keep / 2);
+	trim(h, keep / 2, SETTLE_CALLS);
 	lock_drop(&p->trim);
 }

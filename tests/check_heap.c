@@ -364,6 +364,26 @@ START_TEST(free_touches_no_page)
 }
 END_TEST
 
+/* A free() never gives back more than a few runs, however many there are. */
+START_TEST(one_free_does_not_pay_for_all)
+{
+	enum { OBJECTS = 900, BYTES = 4096 };
+	static char *p[OBJECTS];
+	uint64_t before;
+
+	for (int i = 0; i < OBJECTS; i++)
+		memset(p[i] = vvm_malloc(heap, BYTES), i | 1, BYTES);
+	for (int i = 0; i < OBJECTS; i++) {
+		before = stats().discards;
+		vvm_free(heap, p[(i * 7919) % OBJECTS]);
+		live_check(stats().discards <= before + 64);
+	}
+	live_check(stats().discards > 64);
+	live_check(stats().dirty_bytes <= 64 * PAGE_BYTES);
+	sound();
+}
+END_TEST
+
 /* Pages in swap that hold nothing alive are not read to be overwritten. */
 START_TEST(dead_pages_are_not_read_back)
 {
@@ -742,6 +762,7 @@ static Suite *make(void)
 	tcase_add_test(tc, full_pages_are_filled_first);
 	tcase_add_test(tc, malloc_and_free_of_one_object_move_no_pages);
 	tcase_add_test(tc, free_touches_no_page);
+	tcase_add_test(tc, one_free_does_not_pay_for_all);
 	tcase_add_test(tc, dead_pages_are_not_read_back);
 	tcase_add_test(tc, a_thread_that_exits_returns_its_cache);
 	tcase_add_test(tc, destructors_may_use_the_heap);
