@@ -46,7 +46,7 @@
 	  "what a fork child may do with the memory: die of it, or use it")    \
 	X(ENUM, policy, POLICY, "heat", "heat|clock",                          \
 	  "replacement policy")                                                \
-	X(UINT, readahead_max_pages, READAHEAD, "256", "pages",                \
+	X(UINT, readahead_max_pages, READAHEAD, "512", "pages",                \
 	  "largest prefetch window; 0 turns prefetch off")                     \
 	X(BOOL, stat_segment, STAT, "yes", "bool",                             \
 	  "publish statistics for vvmstat")                                    \

@@ -70,7 +70,7 @@
 #define RUN_STREAM 3
 /*
  * Faults for which a recognised stream outlives candidates: a stream with a
- * window of 256 faults only once in 256 pages, while random faults of other
+ * window of 512 faults only once in 512 pages, while random faults of other
  * streams and threads go through the entries.
  */
 #define STREAM_BONUS 1024

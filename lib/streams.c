@@ -10,7 +10,10 @@
  * stripe to the next handler's does not matter to its lane.
  *
  * The largest window is the setting's, but no more than 1/BUDGET_SHARE of the
- * budget, so that a few streams cannot fill it with what they have ahead.
+ * budget, so that a few streams cannot fill it with what they have ahead. The
+ * setting's 2 MiB are what hides the wake-ups of a handler on a busy machine:
+ * one stream of 256 MiB at 64 MiB, 4 CPUs with a load of 13, medians of 5: 256
+ * pages 67 k pages/s in thread and 70 k in inline mode, 512 pages 88 k and 94 k.
  *
  * A stream that has got windows of MAP_MIN pages has walked through as many
  * before; its readahead is mapped at once (fill.c). Then nobody sees each
