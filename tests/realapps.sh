@@ -279,8 +279,8 @@ script_stress()
 {
 	cat <<-END
 	\$W stress-ng --quiet --malloc 1 --malloc-pthreads 2 \\
-		--malloc-bytes ${size}m --malloc-max 4096 \\
-		--malloc-ops $((size * 500)) --malloc-touch --verify \\
+		--malloc-bytes $((size * 32))k --malloc-max 64 \\
+		--malloc-ops $((size * 400)) --malloc-touch --verify \\
 		--vm 1 --vm-bytes ${size}m --vm-method incdec --vm-keep \\
 		--vm-ops $((size * 100)) --temp-path .
 	echo "status \$?" >"\$OUT"

@@ -119,13 +119,17 @@ for test in malloc large threads mainexit children fork dlopen closeall \
 	expect 0 "$run" -m 2M "$guest" $test
 done
 expect 0 "$run" -m 2M --mmap "$guest" mmap
+if [ "$(uname -m)" = x86_64 ]; then
+	expect 0 "$run" -m 2M --faults inline "$guest" compute
+	expect 0 "$run" -m 2M --faults inline "$guest" malloc
+fi
 LD_PRELOAD=libm.so.6 expect 0 "$run" sh -c 'test "$LD_PRELOAD" = libm.so.6'
 
 "$run" -m 2M -o "$tmp/summary" "$guest" large || fail "summary"
 [ "$(value 'Budget (kbytes)')" = 2048 ] || fail "budget"
 [ "$(value 'Peak of resident paged memory (kbytes)')" -le 2048 ] ||
 	fail "more resident than the budget"
-[ "$(value 'Swapped out (kbytes)')" -ge 20480 ] || fail "it did not page"
+[ "$(value 'Swapped out (kbytes)')" -ge 8192 ] || fail "it did not page"
 [ "$(value 'Processes paged')" = 1 ] || fail "processes"
 [ "$(value 'Exit status')" = 0 ] || fail "exit status"
 [ $bad -eq 0 ] || cat "$tmp/summary"
@@ -154,7 +158,7 @@ if command -v c++ >/dev/null; then
 	int main()
 	{
 		std::map<int, std::string> m;
-		for (int i = 0; i < 50000; i++)
+		for (int i = 0; i < 20000; i++)
 			m[i] = std::string(i % 100, 'x') + std::to_string(i);
 		auto w = std::make_unique<wide[]>(1000);
 		if (reinterpret_cast<unsigned long>(&w[0]) % 256)
@@ -166,7 +170,7 @@ if command -v c++ >/dev/null; then
 			return 2;
 		} catch (std::bad_alloc &) {
 		}
-		for (int i = 0; i < 50000; i++)
+		for (int i = 0; i < 20000; i++)
 			if (m[i] != std::string(i % 100, 'x') + std::to_string(i))
 				return 3;
 	}

@@ -24,7 +24,11 @@
  *   (3) the dynamic loader: its data are read by any thread that calls a
  *	 function for the first time or uses thread-local variables, handler
  *	 threads included. The return address tells who calls.
- *   (4) whatever was allocated before the constructor ran.
+ *   (4) whatever was allocated before the constructor ran;
+ *   (5) structures of libc that fork() touches in the child before our handlers
+ *	 have run, when the child has no paged memory yet: streams, the second
+ *	 level of thread-specific data, name service. They are known by who
+ *	 allocates them and, roughly, by their size (preload_malloc.c).
  * free(), realloc() and malloc_usable_size() tell by the address whose a block
  * is, so it does not matter who frees what. Thread stacks and thread-local
  * variables are mapped by libc itself, without our mmap(), and not paged.
@@ -46,6 +50,7 @@
  */
 #include "preload.h"
 
+#include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
 #include <link.h>
@@ -55,6 +60,8 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
+
+void *__libc_malloc(size_t bytes);
 
 struct preload preload;
 __thread unsigned preload_depth __attribute__((tls_model("initial-exec")));
@@ -82,24 +89,35 @@ void preload_say(const char *fmt, ...)
 }
 
 /* ------------------------------------------------------------------ */
-/* The dynamic loader							*/
+/* The dynamic loader, and libc						*/
 
-/* The kernel says where it put the loader; its headers say how long it is. */
-static void find_loader(void)
+/* How long an object is that lies at base, from its headers. */
+static uintptr_t length_of(uintptr_t base)
 {
-	uintptr_t base = getauxval(AT_BASE);
 	const ElfW(Ehdr) *header = (const ElfW(Ehdr) *)base;
-	const ElfW(Phdr) * p;
+	const ElfW(Phdr) *p = (const ElfW(Phdr) *)(base + header->e_phoff);
+	uintptr_t bytes = 0;
 	unsigned i;
 
-	if (!base)
-		return; /* started as an argument of the loader */
-	p = (const ElfW(Phdr) *)(base + header->e_phoff);
-	preload.loader = base;
 	for (i = 0; i < header->e_phnum; i++)
 		if (p[i].p_type == PT_LOAD &&
-		    p[i].p_vaddr + p[i].p_memsz > preload.loader_bytes)
-			preload.loader_bytes = p[i].p_vaddr + p[i].p_memsz;
+		    p[i].p_vaddr + p[i].p_memsz > bytes)
+			bytes = p[i].p_vaddr + p[i].p_memsz;
+	return bytes;
+}
+
+/* The kernel says where it put the loader, and the loader where libc is. */
+static void find_objects(void)
+{
+	Dl_info libc;
+
+	preload.loader = getauxval(AT_BASE);
+	if (preload.loader) /* else the loader was started as a program */
+		preload.loader_bytes = length_of(preload.loader);
+	if (!dladdr((void *)__libc_malloc, &libc))
+		return;
+	preload.libc = (uintptr_t)libc.dli_fbase;
+	preload.libc_bytes = length_of(preload.libc);
 }
 
 /* ------------------------------------------------------------------ */
@@ -145,7 +163,7 @@ static void start(const struct preload_wishes *w)
 	int error;
 
 	preload.follow = w->follow;
-	find_loader();
+	find_objects();
 	error = open_space();
 	if (!error)
 		error = preload_fork_init();

@@ -30,6 +30,8 @@ struct preload {
 	size_t mmap_min;       /* (i) 0: the program's mmaps are left alone */
 	uintptr_t loader;      /* (i) where ld.so is, and how long */
 	uintptr_t loader_bytes;
+	uintptr_t libc; /* (i) the same of libc */
+	uintptr_t libc_bytes;
 };
 extern struct preload preload;
 

@@ -9,8 +9,8 @@
  * block, realloc(p, 0) frees, more than PTRDIFF_MAX bytes are ENOMEM, free()
  * keeps errno.
  *
- * realloc() leaves a block where it is from, but for one that inline mode
- * kept in libc's heap because it was small: it moves when it has grown.
+ * realloc() leaves a block where it is from, but for a block of libc's that has
+ * become large: that moves into the heap.
  *
  * C++'s new and delete need nothing here: libstdc++ and libc++ call malloc(),
  * aligned_alloc() and free(). Neither does what libc allocates for its
@@ -34,11 +34,29 @@ void __libc_free(void *p);
 /* Who called the function that this is used in. */
 #define CALLER ((uintptr_t)__builtin_return_address(0))
 
+/*
+ * Sizes of what libc allocates for itself and touches when it forks. In glibc
+ * 2.36 a stream is 472 to 504 bytes, a second level of thread-specific data
+ * 512; there is room for other versions. Strings of this size that strdup()
+ * and its kind return are not paged either.
+ */
+enum { LIBC_MIN_BYTES = 192, LIBC_MAX_BYTES = 1024 };
+
+/* When a block of libc's has grown to this, it moves into the heap. */
+#define MOVE_IN_BYTES ((size_t)64 << 10)
+
+static inline bool is_libc_own(uintptr_t caller, size_t bytes)
+{
+	return caller - preload.libc < preload.libc_bytes &&
+	       bytes - LIBC_MIN_BYTES <= LIBC_MAX_BYTES - LIBC_MIN_BYTES;
+}
+
 /* May a new block for that caller be paged? */
 static inline bool paged(uintptr_t caller, size_t bytes)
 {
 	return preload.paging && !preload_depth && bytes >= preload.paged_min &&
-	       caller - preload.loader >= preload.loader_bytes;
+	       caller - preload.loader >= preload.loader_bytes &&
+	       !is_libc_own(caller, bytes);
 }
 
 /* Is it a block of the heap? */
@@ -131,7 +149,7 @@ static void *resize_owned(void *p, size_t bytes)
 	return q ? q : no_memory();
 }
 
-/* libc's block has become large enough to be paged. */
+/* Only large blocks are worth it. */
 static void *move_in(void *p, size_t bytes)
 {
 	size_t old = malloc_usable_size(p);
@@ -155,7 +173,7 @@ static void *resize(uintptr_t caller, void *p, size_t bytes)
 	}
 	if (owned(p))
 		return resize_owned(p, bytes);
-	if (preload.paged_min && paged(caller, bytes))
+	if (bytes >= MOVE_IN_BYTES && paged(caller, bytes))
 		return move_in(p, bytes);
 	return __libc_realloc(p, bytes);
 }
