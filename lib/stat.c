@@ -32,8 +32,8 @@
  *	counters live in private memory and the library works the same.
  *
  * A process may end by exit() with spaces open: a destructor removes their
- * files. The list of open segments that it needs is, with the number of
- * forks, the library's only state outside of struct vvm.
+ * files. The list of open segments that it needs is state outside of struct
+ * vvm, since a destructor has no argument.
  *
  * Rejected: a socket on which the library answers (a thread that must run
  * and be trusted while the process is in trouble, which is when people
