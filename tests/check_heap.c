@@ -564,7 +564,7 @@ END_TEST
 /* Signals that come while malloc() runs, and wait for it: no deadlock. */
 static void allocate_in_handler(int sig)
 {
-	int before = refused;
+	int before = refused, error = errno;
 	void *p;
 
 	(void)sig;
@@ -572,6 +572,7 @@ static void allocate_in_handler(int sig)
 	live_check(p || refused > before);
 	if (p)
 		vvm_free(other, p);
+	errno = error;
 }
 
 START_TEST(signals_while_it_allocates)
