@@ -347,11 +347,12 @@ static unsigned thaw(struct writeback *wb, unsigned n)
 }
 
 /*
- * Starts a write-back of the pages named in wb->index[0..n): DIRTY or FROZEN,
- * not pinned, of wb->piece. Returns the frames freed at once (zero pages).
- * => block lock held.
+ * Starts a write-back of the first of the pages named in wb->index[0..n):
+ * DIRTY or FROZEN, not pinned, of wb->piece. As many as there are slots in a
+ * row; *served says how many, 0 when swap is full. Returns the frames freed at
+ * once (zero pages). => block lock held.
  */
-static unsigned write_back(struct writeback *wb, unsigned n)
+static unsigned write_back(struct writeback *wb, unsigned n, unsigned *served)
 {
 	struct evictor *ev = wb->ev;
 	struct backing *swap = ev->vm->swap;
@@ -359,6 +360,7 @@ static unsigned write_back(struct writeback *wb, unsigned n)
 	uint64_t slot, got = 0;
 	unsigned kept;
 
+	*served = 0;
 	if (swap->ops->take(swap, n, &slot, &got) < 0) {
 		stat_add(ev->actor, VVM_STAT_swap_full, 1);
 		PROBE2(error, wb->piece.block->base, -ENOSPC);
@@ -366,6 +368,7 @@ static unsigned write_back(struct writeback *wb, unsigned n)
 		return 0;
 	}
 	ev->swap_full = false;
+	*served = (unsigned)got;
 	n = protect_and_copy(wb, thaw(wb, (unsigned)got));
 	kept = sift_zeroes(wb, n, zero);
 	if (kept < got)
@@ -566,7 +569,7 @@ static void choose(struct evictor *ev, const struct piece *p,
 static unsigned write_victims(struct evictor *ev, const struct piece *p,
 			      const struct victims *v)
 {
-	unsigned at = 0, n, freed = 0;
+	unsigned at = 0, n, served, freed = 0;
 
 	while (at < v->dirty_count && !list_empty(&ev->idle)) {
 		struct writeback *wb =
@@ -575,10 +578,10 @@ static unsigned write_victims(struct evictor *ev, const struct piece *p,
 		n = MIN(v->dirty_count - at, ev->room);
 		wb->piece = *p;
 		memcpy(wb->index, v->dirty + at, n * sizeof(*wb->index));
-		freed += write_back(wb, n);
-		if (ev->swap_full)
+		freed += write_back(wb, n, &served);
+		if (!served)
 			break;
-		at += n;
+		at += served;
 	}
 	return freed;
 }

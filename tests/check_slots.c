@@ -253,6 +253,146 @@ START_TEST(a_tebibyte_costs_nothing)
 }
 END_TEST
 
+/*
+ * Ageing: a program on PAGES pages, of which a quarter fits, is simulated with
+ * the rules of evict.c and swap.c: a page that is filled for writing gives its
+ * slot back, the hand goes from block to block and takes half of what is
+ * resident, and the area grows only while half of it is in use.
+ */
+#define PAGES	   ((uint64_t)1 << 15)
+#define BLOCK	   512
+#define AGE_BUDGET (PAGES / 4)
+#define AGE_WRITE  64 /* pages of a write */
+
+struct ageing {
+	uint64_t slot[PAGES];
+	bool resident[PAGES];
+	uint64_t used, hand, seed;
+	uint64_t writes, written, batches;
+};
+
+static uint64_t age_random(struct ageing *a)
+{
+	a->seed = a->seed * 6364136223846793005u + 1442695040888963407u;
+	return a->seed >> 33;
+}
+
+static void age_write(struct ageing *a, const uint64_t *page, uint64_t n)
+{
+	uint64_t at, first, got, i;
+
+	a->batches += n > 0;
+	for (at = 0; at < n; at += got) {
+		uint64_t want = MIN(n - at, (uint64_t)AGE_WRITE);
+
+		while (slots_take(&s, want, s.used < s.area / 2, &first,
+				  &got) == -EAGAIN)
+			slots_grow(&s, s.area + PAGES / 16);
+		for (i = 0; i < got; i++)
+			a->slot[page[at + i]] = first + i;
+		a->writes++;
+		a->written += got;
+	}
+}
+
+/* pct: of the resident pages of the block that the hand is at. */
+static void age_evict(struct ageing *a, unsigned pct)
+{
+	uint64_t victim[BLOCK], n = 0, i;
+
+	for (i = a->hand; i < a->hand + BLOCK; i++) {
+		if (!a->resident[i] || age_random(a) % 100 >= pct)
+			continue;
+		a->resident[i] = false;
+		a->used--;
+		victim[n++] = i;
+	}
+	age_write(a, victim, n);
+	a->hand = (a->hand + BLOCK) % PAGES;
+}
+
+/* A write to the page. */
+static void age_touch(struct ageing *a, uint64_t page, unsigned pct)
+{
+	if (a->resident[page])
+		return;
+	if (a->slot[page])
+		slots_give(&s, a->slot[page], 1);
+	a->slot[page] = 0;
+	a->resident[page] = true;
+	if (++a->used < AGE_BUDGET)
+		return;
+	while (a->used > AGE_BUDGET - AGE_BUDGET / 25)
+		age_evict(a, pct);
+}
+
+/* Pages per write from now on: forgets what was. */
+static double age_run(struct ageing *a)
+{
+	double run = a->writes ? (double)a->written / (double)a->writes : 0;
+
+	a->writes = a->written = a->batches = 0;
+	return run;
+}
+
+/* How many pages that follow each other in memory do so in the swap, too. */
+static double age_locality(const struct ageing *a)
+{
+	uint64_t runs = 0, n = 0, i;
+
+	for (i = 1; i < PAGES; i++) {
+		if (!a->slot[i])
+			continue;
+		n++;
+		runs += a->slot[i] != a->slot[i - 1] + 1;
+	}
+	return (double)n / (double)MAX(runs, (uint64_t)1);
+}
+
+/*
+ * Hours of random rewriting: PAGES of them are one turn, 1.3 s for a GiB.
+ * With the file at most twice what is in it, a random free half has no long
+ * runs; what matters is that the runs stop getting shorter, that the file
+ * stops growing, and that both heal when the program goes in sequence again.
+ */
+START_TEST(ageing)
+{
+	struct ageing *a = calloc(1, sizeof(*a));
+	uint64_t i, area;
+	double run;
+
+	ck_assert_int_eq(slots_init(&s, (uint64_t)1 << 24), 0);
+	a->seed = 1;
+	for (i = 0; i < PAGES; i++)
+		age_touch(a, i, 100);
+	ck_assert(age_run(a) > 0.95 * AGE_WRITE);
+	for (i = 0; i < 60 * PAGES; i++)
+		age_touch(a, age_random(a) % PAGES, 50);
+	area = s.area;
+	age_run(a);
+	for (i = 0; i < 60 * PAGES; i++)
+		age_touch(a, age_random(a) % PAGES, 50);
+	run = age_run(a);
+	ck_assert_msg(run > 7, "%.1f pages a write after ageing", run);
+	ck_assert_uint_eq(s.area, area);
+	ck_assert_uint_le(s.area, 2 * PAGES + PAGES / 8);
+	for (i = 0; i < 2 * PAGES; i++)
+		age_touch(a, i % PAGES, 100);
+	age_run(a);
+	for (i = 0; i < 2 * PAGES; i++)
+		age_touch(a, i % PAGES, 100);
+	run = age_run(a);
+	ck_assert_msg(run > 0.7 * AGE_WRITE, "%.1f pages a write in sequence",
+		      run);
+	ck_assert_msg(age_locality(a) > 0.7 * AGE_WRITE,
+		      "%.1f pages in a row after it", age_locality(a));
+	ck_assert_uint_eq(s.area, area);
+	slots_check(&s);
+	slots_fini(&s);
+	free(a);
+}
+END_TEST
+
 START_TEST(init_without_memory_is_enomem)
 {
 	unsigned nth;
@@ -301,6 +441,7 @@ int main(void)
 	tcase_add_test(tc, nearly_full_is_not_slow);
 	tcase_add_test(tc, checkerboard_is_not_slow);
 	tcase_add_test(tc, a_tebibyte_costs_nothing);
+	tcase_add_test(tc, ageing);
 	tcase_add_test(tc, init_without_memory_is_enomem);
 	tcase_add_test_raise_signal(tc, giving_twice_aborts, 6);
 	tcase_add_test_raise_signal(tc, giving_slot_0_aborts, 6);
