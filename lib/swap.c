@@ -38,6 +38,13 @@
  * neighbours. That happens on the spot, in the caller's ring_run(): it
  * delays a handler by some disk reads on a disk that is dying anyway.
  *
+ * Writing ahead. The first write to what fallocate gave costs a change of the
+ * extent in the journal. Here (ext4, 256 and 32 KiB, eight in flight) a fresh
+ * 64 MiB is written at 1.3 and 0.6 GB/s and later at 1.9 and 0.8; the longest
+ * write took 4.4 ms, later ones up to 6.4, submitting one never took more than
+ * 0.4 ms, and fallocate itself 0.07 to 0.3. So it is paid once per slot, and
+ * nothing is to be gained by zeroing the chunk first, a whole write of it.
+ *
  * Rejected: a header in page 0 (nothing is ever found again after close);
  * reading checksums from the disk beside the data (a second read, or slots
  * of 4100 bytes that O_DIRECT refuses).
