@@ -130,7 +130,7 @@ LD_PRELOAD=libm.so.6 expect 0 "$run" sh -c 'test "$LD_PRELOAD" = libm.so.6'
 [ "$(value 'Peak of resident paged memory (kbytes)')" -le 2048 ] ||
 	fail "more resident than the budget"
 [ "$(value 'Swapped out (kbytes)')" -ge 8192 ] || fail "it did not page"
-[ "$(value 'Processes paged')" = 1 ] || fail "processes"
+[ "$(value 'Programs paged')" = 1 ] || fail "processes"
 [ "$(value 'Exit status')" = 0 ] || fail "exit status"
 [ $bad -eq 0 ] || cat "$tmp/summary"
 
@@ -139,11 +139,19 @@ says "a child made by fork(), touched"
 expect 0 "$run" sh -c 'x=$(echo a$(echo b | cat)); (test $x = ab) || exit 1
 	exec 3>&1 9>&1; (exec 4>&1; y=$(echo c); test $y = c)'
 
+# a program that becomes another stays paged; its environment is clean
+printf '#!/usr/bin/env sh\nexec "%s" "$1"\n' "$guest" >"$tmp/script"
+chmod +x "$tmp/script"
+"$run" -m 2M -o "$tmp/summary" "$tmp/script" large || fail "exec"
+[ "$(value 'Programs paged')" = 3 ] || fail "programs after exec"
+[ "$(value 'Swapped out (kbytes)')" -ge 8192 ] || fail "exec ended paging"
+expect 0 "$run" -m 2M "$tmp/script" children
+
 # --follow: children are paged, and can tell
 "$run" --follow -m 2M -o "$tmp/summary" sh -c "'$guest' large; '$guest' malloc" ||
 	fail "--follow"
-[ "$(value 'Processes paged')" = 3 ] || fail "children of --follow"
-grep -q 'Process .*(vvmrun_guest)' "$tmp/summary" || fail "no children's lines"
+[ "$(value 'Programs paged')" = 3 ] || fail "children of --follow"
+grep -q 'Program .*(vvmrun_guest)' "$tmp/summary" || fail "no children's lines"
 
 expect 0 "$run" --stat=0.2 -m 2M sh -c "sleep 0.5"
 says "-swap/s--"

@@ -66,6 +66,10 @@ struct preload_wishes {
 bool preload_wishes(struct preload_wishes *w);
 /* Takes VVM_*, PRELOAD_VARIABLE and our part of LD_PRELOAD out of environ. */
 void preload_hide(void);
+/* What was taken out, without LD_PRELOAD; ends with NULL. */
+char *const *preload_hidden(void);
+/* The path of this object. */
+const char *preload_object(void);
 /* Tells the vvmrun that waits for us where our statistics are. */
 void preload_report(const char *name);
 

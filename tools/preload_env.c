@@ -24,6 +24,11 @@
 /* A vvmrun that waits answers at once, or is gone. */
 enum { REPORT_MS = 5000 };
 
+/* More settings than there are; the rest is forgotten. */
+enum { HIDDEN = 48 };
+
+static char *hidden[HIDDEN + 1]; /* (i) */
+
 /* Does the item "name=" begin there? Its value, or NULL. */
 static const char *value_of(const char *item, const char *name)
 {
@@ -91,18 +96,39 @@ static bool cut_path(char *list, const char *path)
 	return *list;
 }
 
+static void remember(char *entry)
+{
+	static unsigned used;
+
+	if (used < HIDDEN)
+		hidden[used++] = entry;
+}
+
+char *const *preload_hidden(void)
+{
+	return hidden;
+}
+
+const char *preload_object(void)
+{
+	Dl_info self;
+
+	return dladdr((void *)preload_hide, &self) ? self.dli_fname : "";
+}
+
 void preload_hide(void)
 {
 	static const char loader[] = "LD_PRELOAD=";
-	Dl_info self = {0};
+	const char *object = preload_object();
 	char **from, **to;
 
-	dladdr((void *)preload_hide, &self);
 	for (from = to = environ; from && *from; from++) {
-		if (is_setting(*from))
+		if (is_setting(*from)) {
+			remember(*from);
 			continue;
-		if (!strncmp(*from, loader, strlen(loader)) && self.dli_fname &&
-		    !cut_path(*from + strlen(loader), self.dli_fname))
+		}
+		if (!strncmp(*from, loader, strlen(loader)) &&
+		    !cut_path(*from + strlen(loader), object))
 			continue;
 		*to++ = *from;
 	}

@@ -5,9 +5,11 @@
  *
  * Time and the kernel's figures are those of the program and the children that
  * it has waited for (RUSAGE_CHILDREN); libvvm's threads are among its own. The
- * pager's figures are sums over the processes that were paged, but for the
- * latencies, which are of all faults together. With --follow a line for each
- * process comes after them.
+ * pager's counts are sums over all programs that were paged, one after the
+ * other (exec) or at once (--follow), the latencies those of all their faults,
+ * and amounts of memory those of the program that had most. If there were
+ * several, a line for each comes after that. Children that only fork are not
+ * among them.
  */
 #include "run_report.h"
 
@@ -127,7 +129,7 @@ static void print_process(FILE *out, const struct target *t,
 			  const struct sample *s)
 {
 	fprintf(out,
-		"\tProcess %d (%s): %lld faults, %lld kbytes in, "
+		"\tProgram %d (%s): %lld faults, %lld kbytes in, "
 		"%lld kbytes out, peak %lld kbytes\n",
 		t->pid, t->command, (long long)COUNTER(faults),
 		(long long)COUNTER(swapin_pages) * 4,
@@ -148,6 +150,25 @@ static void last_sample(const struct target *t, struct sample *sum)
 			sample_add(sum, &one);
 }
 
+static void keep_larger(uint64_t *a, uint64_t b)
+{
+	if (*a < b)
+		*a = b;
+}
+
+/* Adds counts up; amounts of memory are those of the largest program. */
+static void add(struct sample *all, const struct sample *one)
+{
+	struct sample before = *all;
+	unsigned i;
+
+	sample_add(all, one);
+	for (i = 0; i < VALUE_COUNT; i++) {
+		all->value[i] = before.value[i];
+		keep_larger(&all->value[i], one->value[i]);
+	}
+}
+
 static void print_processes(const struct report *r, FILE *out)
 {
 	struct sample one, all = {0};
@@ -155,7 +176,7 @@ static void print_processes(const struct report *r, FILE *out)
 
 	for (i = 0; i < r->processes; i++) {
 		last_sample(&r->process[i], &one);
-		sample_add(&all, &one);
+		add(&all, &one);
 	}
 	print_pager(out, &all);
 	for (i = 0; r->processes > 1 && i < r->processes; i++) {
@@ -177,7 +198,7 @@ void report_print(struct report *r, FILE *out, int status)
 {
 	print_command(r, out);
 	print_kernel(r, out);
-	line_count(out, "Processes paged", r->processes);
+	line_count(out, "Programs paged", r->processes);
 	if (r->processes)
 		print_processes(r, out);
 	else
