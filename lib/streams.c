@@ -35,6 +35,7 @@
 #define LANE_BITS    4
 #define BUDGET_SHARE 32
 #define MAP_MIN	     32 /* pages */
+#define ZEROS_MAX    64 /* pages: 100 us in which a handler does nothing else */
 
 struct lane {
 	struct lock lock;	/* rank LOCK_MISC */
@@ -132,6 +133,7 @@ void streams_zeros(struct vvm *vm, struct vvm_stat_actor *actor,
 
 	if (!most || advice == VVM_ADV_RANDOM)
 		return;
+	most = MIN(most, (uint32_t)ZEROS_MAX);
 	plan = plan_for(lane, &lane->zeros, host, advice, most);
 	if (plan.count && plan.stride == 1)
 		ahead_zeros(vm, actor, plan.first << PAGE_SHIFT, plan.count);
