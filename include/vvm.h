@@ -46,8 +46,9 @@
  *   more; then they may wait again.
  *
  * fork()
- *   Guest memory is not inherited. A child that touches it gets SIGSEGV;
- *   library calls on the space return -ECHILD there. fork and exec is fine.
+ *   Guest memory is inherited only by request: see enum vvm_fork. Else a child
+ *   that touches it gets SIGSEGV, and library calls on the space return
+ *   -ECHILD there. fork and exec is fine either way.
  *
  * Devices and other processes
  *   The page behind a guest address changes as it is paged. Memory that
@@ -205,7 +206,8 @@ int vvm_options_init(struct vvm_options *options);
  *	     a file nor a block device; VVM_FAULTS_INLINE on a CPU other
  *	     than x86-64
  * -EBUSY    the swap file is in use by another space or process
- * -EAGAIN   inline: 64 spaces have faults or callbacks to handle; threads
+ * -EAGAIN   inline: 64 spaces have faults or callbacks to handle; 64 spaces
+ *	     are inherited by children; threads
  * -ENOENT, -EACCES, -ENOTDIR, -ELOOP, -EROFS, -EIO: of swap_path
  * -ENOSPC   swap_reserve, and the file system has not enough
  * -ENOMEM, -EMFILE, -ENFILE: resources
@@ -408,7 +410,8 @@ int vvm_on_fault(struct vvm *vm, vvm_fault_callback callback, void *arg);
  * Called by a library thread when swap has no room for a page that must go
  * out, at most once a second while that lasts. It must not touch guest
  * memory; it may free some by vvm_unmap() or VVM_ADV_DONTNEED from here or,
- * better, wake a thread of yours that does.
+ * better, wake a thread of yours that does. Should it fork: the child must
+ * not return from it.
  */
 struct vvm_low_space {
 	uint64_t swap_used_bytes, swap_limit_bytes, dirty_bytes;
