@@ -157,6 +157,17 @@ no_actors:
 	return false;
 }
 
+/*
+ * The starter has done its work, or will. It shall not be ending while we
+ * fork: some allocators (the address sanitizer's) do not survive that.
+ */
+static void join_starter(struct fork *f)
+{
+	if (f->started)
+		pthread_join(f->starter, NULL);
+	f->started = false;
+}
+
 /* CLOSING to CLOSED or BROKEN. */
 static void close_gate(struct vvm *vm)
 {
@@ -165,6 +176,7 @@ static void close_gate(struct vvm *vm)
 
 	if (atomic_load(&vm->dormant))
 		fork_rouse(vm);
+	join_starter(f);
 	f->why = "its memory could not be held still";
 	if (!still_space(vm)) {
 		atomic_store(&f->gate, GATE_BROKEN);
@@ -417,9 +429,7 @@ void fork_unregister(struct vvm *vm)
 		return;
 	while (!try_unregister(vm))
 		os_sleep_us(LOOK_US);
-	if (vm->fork->started)
-		pthread_join(vm->fork->starter, NULL);
-	vm->fork->started = false;
+	join_starter(vm->fork);
 }
 
 void fork_rouse(struct vvm *vm)

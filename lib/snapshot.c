@@ -394,8 +394,7 @@ static int copy_pinned(struct vvm *vm, haddr_t host)
  * last. What lies between is protected already, or absent: a marker there does
  * no harm, since every install sets the protection that it wants.
  */
-static int protect_run(struct vvm *vm, struct stretch *st, unsigned from,
-		       unsigned to)
+static int protect_run(struct stretch *st, unsigned from, unsigned to)
 {
 	struct block *b = st->block;
 	unsigned i;
@@ -409,9 +408,10 @@ static int protect_run(struct vvm *vm, struct stretch *st, unsigned from,
 		return 0;
 	rc = os_uffd_wp(st->uffd, stretch_host(st, from),
 			pages_to_bytes(to - from), true);
+	/* no slot, no frame and no counter of the space changes */
 	for (i = from; i < to && rc == 0; i++)
 		if (must_freeze(b->pte[i]))
-			space_move(vm, vm->api, b, i, PAGE_FROZEN, 0);
+			pt_move(b, i, PAGE_FROZEN, 0);
 	return rc;
 }
 
@@ -424,7 +424,7 @@ static int freeze(struct vvm *vm, struct stretch *st)
 	for (i = st->first; i <= st->end && rc == 0; i++) {
 		if (i < st->end && !must_copy(b->pte[i]))
 			continue;
-		rc = protect_run(vm, st, from, i);
+		rc = protect_run(st, from, i);
 		from = i + 1;
 		if (i < st->end && rc == 0)
 			rc = copy_pinned(vm, stretch_host(st, i));
@@ -609,6 +609,7 @@ static int unfreeze(struct vvm *vm, struct stretch *st)
 	struct block *b = st->block;
 	unsigned i, from;
 
+	(void)vm;
 	for (i = st->first; i < st->end; i++) {
 		for (from = i; i < st->end; i++)
 			if (pte_state(b->pte[i]) != PAGE_FROZEN)
@@ -616,7 +617,7 @@ static int unfreeze(struct vvm *vm, struct stretch *st)
 		if (from == i || unprotect(st, from, i) < 0)
 			continue;
 		for (; from < i; from++)
-			space_move(vm, vm->api, b, from, PAGE_DIRTY, 0);
+			pt_move(b, from, PAGE_DIRTY, 0);
 	}
 	return 0;
 }
