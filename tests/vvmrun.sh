@@ -60,6 +60,9 @@ expect 125 "$run" --faults sometimes true
 expect 125 "$run" --mmap=x true
 expect 125 "$run" --stat=never true
 
+expect 1 "$build/tools/vvmbench" confine true
+says "after '--'"
+
 if ! "$build/tools/vvmstat" --doctor >"$tmp/doctor"; then
 	cat "$tmp/doctor"
 	[ $bad -eq 0 ] || exit 1
