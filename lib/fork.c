@@ -353,10 +353,11 @@ static void child(void)
 }
 
 /*
- * As early as possible, see above. os_fork_watch() first: in the child the
- * handlers run in the order of registration.
+ * As early as possible, see above; before constructors without a priority,
+ * such as vvmrun's, which registers handlers for its heap. os_fork_watch()
+ * first: in the child the handlers run in the order of registration.
  */
-__attribute__((constructor)) static void install(void)
+__attribute__((constructor(101))) static void install(void)
 {
 	if (os_fork_watch() == 0)
 		os_fork_handlers(prepare, parent, child);

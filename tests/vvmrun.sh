@@ -117,7 +117,7 @@ done
 # ---- what programs do -------------------------------------------------------
 
 export VVM_SWAP="$tmp"
-for test in malloc large threads mainexit children fork dlopen closeall \
+for test in malloc large threads mainexit children fork forks dlopen closeall \
 	stack; do
 	expect 0 "$run" -m 2M "$guest" $test
 done

@@ -366,6 +366,33 @@ static void test_fork(void)
 	free(p);
 }
 
+/* Children of a process whose threads allocate meanwhile. */
+static void test_forks(void)
+{
+	pthread_t thread[2];
+	char *p = malloc(MIB);
+	uintptr_t i;
+	pid_t pid;
+
+	CHECK(p);
+	fill(p, MIB, 13);
+	for (i = 0; i < 2; i++)
+		CHECK(!pthread_create(&thread[i], NULL, churn,
+				      (void *)(i + 1)));
+	for (i = 0; i < 8; i++) {
+		pid = fork();
+		if (pid == 0) {
+			CHECK(same(p, MIB, 13));
+			churn((void *)(i + 3));
+			_exit(0);
+		}
+		CHECK(status_of(pid) == 0);
+	}
+	for (i = 0; i < 2; i++)
+		CHECK(!pthread_join(thread[i], NULL));
+	free(p);
+}
+
 static void deep(unsigned n)
 {
 	volatile char frame[4096];
@@ -482,6 +509,8 @@ int main(int argc, char **argv)
 		{"mainexit", test_mainexit}, {"clean", test_clean},
 		{"dlopen", test_dlopen},     {"closeall", test_closeall},
 		{"stack", test_stack},	     {"fork", test_fork},
+		{"forks", test_forks},
+
 		{"mmap", test_mmap},
 	};
 	size_t i;
