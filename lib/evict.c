@@ -669,7 +669,7 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 	/* All too fresh: that is no barren turn, and time will tell. */
 	if (!looked && in_grace(ev->vm, b))
 		return EVICT_SKIPPED;
-	pt_publish_block(b); /* their ages */
+	pt_publish_ages(b);
 	progress = *freed || ev->writing_pages > writing;
 	/* With swap full, rising pressure gets at the clean pages. */
 	clock_found(ev->vm, progress || (victims && !ev->swap_full));

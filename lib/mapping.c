@@ -715,7 +715,7 @@ int mapping_cold(struct vvm *vm, gaddr_t start, gaddr_t end)
 			run.block->pte[i] = pte_with_age(run.block->pte[i], 0);
 			run.block->policy.heat[i] = 0;
 		}
-		pt_publish_block(run.block);
+		pt_publish_ages(run.block);
 		/* unmapped, so that only a use from now on counts as one */
 		os_advise(run.host, pages_to_bytes(run.last - run.first + 1),
 			  OS_ADV_DONTNEED);

@@ -106,10 +106,12 @@ uint16_t *pt_pins(struct pagetable *pt, struct block *b);
 void pt_set_pinned(struct block *b, unsigned i, bool pinned);
 
 /*
- * Tells readers of the statistics what has changed in an entry, or in all of
- * them, otherwise than by the functions above. => block lock held.
+ * Tells readers of the statistics what has changed in an entry otherwise than
+ * by the functions above; ages and PREFETCHED of the whole block; all of it.
+ * => block lock held.
  */
 void pt_publish(struct block *b, unsigned i);
+void pt_publish_ages(struct block *b);
 void pt_publish_block(struct block *b);
 
 /* Verifies the block's counts against its entries; ASSERTs. => block lock. */

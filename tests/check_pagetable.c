@@ -133,6 +133,7 @@ END_TEST
 START_TEST(moves_are_published)
 {
 	static struct stats st;
+	uint8_t seen[BLOCK_PAGES];
 	struct block *b;
 	unsigned s;
 
@@ -160,10 +161,16 @@ START_TEST(moves_are_published)
 	ck_assert(b->stat->page[PAGE_DIRTY] & VVM_STAT_PAGE_PINNED);
 	b->pte[PAGE_DIRTY] = pte_with_age(b->pte[PAGE_DIRTY], PTE_AGE_MAX);
 	b->pte[PAGE_CLEAN] |= PTE_PREFETCHED;
-	pt_publish_block(b);
+	pt_publish_ages(b);
 	ck_assert_uint_eq(VVM_STAT_PAGE_HEAT(b->stat->page[PAGE_DIRTY]),
 			  PTE_AGE_MAX);
 	ck_assert(b->stat->page[PAGE_CLEAN] & VVM_STAT_PAGE_AHEAD);
+	for (s = 0; s < BLOCK_PAGES; s++)
+		seen[s] = b->stat->page[s];
+	memset(b->stat->page, 0xff, sizeof(b->stat->page));
+	pt_publish_block(b);
+	for (s = 0; s < BLOCK_PAGES; s++)
+		ck_assert_uint_eq(b->stat->page[s], seen[s]);
 	lock_drop(&b->lock);
 	pt.stats = NULL;
 	stat_close(&st);
