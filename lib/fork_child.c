@@ -238,6 +238,16 @@ static int open_own_swap(struct vvm *vm)
 	return rc;
 }
 
+/*
+ * Until all of them run: a fork could come while a thread is starting, which
+ * the address sanitizer's allocator does not survive.
+ */
+static void await_actors(struct vvm *vm)
+{
+	while (atomic_load(&vm->halt.running) < vm->handler_count + 1)
+		os_yield();
+}
+
 static int start_actors(struct vvm *vm)
 {
 	unsigned places = vm->park.count;
@@ -275,6 +285,7 @@ static void rouse(struct vvm *vm)
 			  os_pid(), -rc);
 		abort();
 	}
+	await_actors(vm);
 	space_publish(vm);
 	atomic_store(&vm->dormant, false);
 	waitq_wake(&vm->fork->roused);
