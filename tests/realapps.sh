@@ -413,7 +413,8 @@ one_program()
 		was_bad=$bad
 		measure swap
 		bad=$was_bad # the kernel's failures are not ours
-		ratio=$(awk "BEGIN { printf \"%.2f\", $vvm_ms / ($ms + 1) }")
+		[ "$verdict" != same ] || ratio=$(awk "BEGIN {
+			printf \"%.2f\", $vvm_ms / ($ms + 1) }")
 		swap_ms=$ms
 	fi
 	row "$name" "$((peak / 1024))M" "$((budget / 1024))M" \
