@@ -19,7 +19,7 @@
  * Fresh pages of a stream of first writes are filled with zeros ahead of it,
  * after the demanded one, whose thread runs meanwhile. They are DIRTY, since
  * the write to a protected one would be an event again; those that are never
- * written cost no I/O either: evict.c finds that they are zero.
+ * written cost no I/O either: writeback.c finds that they are zero.
  */
 #include "ahead.h"
 

@@ -7,21 +7,12 @@
 #ifndef VVM_EVICT_H
 #define VVM_EVICT_H
 
-#include "space.h"
-
-struct writeback;
+#include "writeback.h"
 
 struct evictor {
 	struct vvm *vm;
 	struct vvm_stat_actor *actor;
-	struct ring *ring;
-	struct writeback *writebacks; /* array */
-	struct list idle;	      /* of struct writeback */
-	unsigned count;		      /* in the array */
-	unsigned room;		      /* pages of each one's buffer */
-	char *buffers;
-	uint64_t writing_pages;	      /* in flight, of this evictor */
-	bool swap_full;		      /* the last write-back found no slot */
+	struct writer writer;
 };
 
 /*

@@ -62,8 +62,8 @@ static uint64_t shortage(const struct reclaimer *r)
 {
 	uint64_t need = frames_shortage(&r->vm->frames);
 
-	return need > r->evictor.writing_pages
-		       ? need - r->evictor.writing_pages
+	return need > r->evictor.writer.pages
+		       ? need - r->evictor.writer.pages
 		       : 0;
 }
 
@@ -120,9 +120,9 @@ static int64_t after_step(struct reclaimer *r, enum evict_result result)
 {
 	if (result == EVICT_FREED)
 		r->backoff_us = 0;
-	else if (r->evictor.swap_full && result == EVICT_NOTHING)
+	else if (r->evictor.writer.swap_full && result == EVICT_NOTHING)
 		return swap_is_full(r);
-	if (list_empty(&r->evictor.idle) || result == EVICT_SKIPPED ||
+	if (writer_busy(&r->evictor.writer) || result == EVICT_SKIPPED ||
 	    result == EVICT_EMPTY)
 		return BUSY_US;
 	return 0;

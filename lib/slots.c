@@ -26,8 +26,8 @@
  * then lies in holes: one turn of the cursor writes into what became free
  * since the last, and 64-slot holes would take an area of four times the use.
  * The holes settle at 8 slots (check_slots, "ageing": the same after 60 turns
- * and after 120), and evict.c makes as many writes of a block's victims as it
- * takes. Sequential rewriting heals it: 64 again after two turns.
+ * and after 120), and writeback.c makes as many writes of a block's victims as
+ * it takes. Sequential rewriting heals it: 64 again after two turns.
  *
  * Invariants:
  *  (1) Bit 0 and the bits of taken slots are set; no bit above `area` is.

@@ -215,13 +215,13 @@ START_TEST(dirty_pages_go_when_written)
 	expect_range(10, 3, PAGE_WRITING);
 	engine_expect(C(reclaim_steps) = 1, C(reclaim_scanned_pages) = 3,
 		      C(swapout_pages) = 3, C(swapout_writes) = 1);
-	ck_assert_uint_eq(evictor.writing_pages, 3);
+	ck_assert_uint_eq(evictor.writer.pages, 3);
 	ck_assert_uint_eq(pt_find(&vm->pt, addr)->writing, 3);
 	ck_assert_uint_eq(slots_used(), 3);
 	engine_complete();
 	space_check(vm);
 	expect_range(10, 3, PAGE_SWAPPED);
-	ck_assert_uint_eq(evictor.writing_pages, 0);
+	ck_assert_uint_eq(evictor.writer.pages, 0);
 	ck_assert_uint_eq(pt_find(&vm->pt, addr)->writing, 0);
 	engine_expect(C(evict_written_pages) = 3, C(resident_pages) = -3,
 		      C(dirty_pages) = -3, C(swapped_pages) = 3);
@@ -339,8 +339,8 @@ START_TEST(more_victims_than_write_backs)
 {
 	dirty(0, 300);
 	expect_step(ALL, EVICT_FREED);
-	ck_assert_uint_eq(evictor.writing_pages, 256);
-	ck_assert(list_empty(&evictor.idle));
+	ck_assert_uint_eq(evictor.writer.pages, 256);
+	ck_assert(list_empty(&evictor.writer.idle));
 	expect_range(0, 256, PAGE_WRITING);
 	expect_range(256, 44, PAGE_DIRTY);
 	expect_step(ALL, EVICT_SKIPPED); /* writes of the block in flight */
@@ -639,7 +639,7 @@ START_TEST(a_full_swap)
 	expect_range(10, 2, PAGE_SWAPPED);
 	engine_remember();
 	expect_step(ALL, EVICT_NOTHING);
-	ck_assert(evictor.swap_full);
+	ck_assert(evictor.writer.swap_full);
 	expect_range(12, 3, PAGE_DIRTY);
 	engine_expect(C(reclaim_steps) = 1, C(reclaim_scanned_pages) = 3,
 		      C(swap_full) = 1);
@@ -656,7 +656,7 @@ START_TEST(a_full_swap)
 	ck_assert_int_eq(mapping_dontneed(vm, at(10), at(11)), 0);
 	engine_cold(at(12), 3);
 	expect_step(ALL, EVICT_FREED);
-	ck_assert(evictor.swap_full); /* again: it was for one page */
+	ck_assert(evictor.writer.swap_full); /* again: it was for one page */
 	engine_complete();
 	space_check(vm);
 	expect_state(at(12), PAGE_SWAPPED);
@@ -884,7 +884,7 @@ START_TEST(the_target_holds_over_pieces_of_dirty_pages)
 	engine_map_at(at(10), 10);
 	dirty(8, 4);
 	expect_step(3, EVICT_FREED);
-	ck_assert_uint_eq(evictor.writing_pages, 3);
+	ck_assert_uint_eq(evictor.writer.pages, 3);
 	engine_complete();
 	expect_range(8, 3, PAGE_SWAPPED);
 	expect_state(at(11), PAGE_DIRTY);
@@ -902,7 +902,7 @@ START_TEST(construction_fails_cleanly)
 	ck_assert_int_eq(evict_init(&ev, vm, actor, ring, 2, 8), -ENOMEM);
 	evict_fini(&ev); /* allowed */
 	ck_assert_int_eq(evict_init(&ev, vm, actor, ring, 2, 100000), 0);
-	ck_assert_uint_eq(ev.room, IO_MAX_PAGES);
+	ck_assert_uint_eq(ev.writer.room, IO_MAX_PAGES);
 	evict_fini(&ev);
 }
 END_TEST

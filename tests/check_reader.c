@@ -463,7 +463,7 @@ START_TEST(under_eviction)
 	struct ring *mine;
 
 	ck_assert_int_eq(ring_open(&mine, 8, RING_SYNC), 0);
-	evictor.ring = mine;
+	evictor.writer.ring = mine;
 	atomic_store(&stop, false);
 	ck_assert_int_eq(pthread_create(&thread, NULL, read_all, NULL), 0);
 	while (os_now_us() < until_us) {
@@ -479,7 +479,7 @@ START_TEST(under_eviction)
 		if (pte_state(entry(at(n))) == PAGE_CLEAN)
 			expect_content(n, n + 1);
 	ring_close(mine);
-	evictor.ring = ring;
+	evictor.writer.ring = ring;
 }
 END_TEST
 

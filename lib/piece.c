@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * piece.c - parts of a block, and the eviction of their clean pages.
+ *
+ * A block is cut into *pieces*: parts with one host run and one descriptor
+ * (a region boundary or a stripe boundary separates two). Usually one.
+ *
+ * A run for punching or protecting may go over pages that have no frame: there
+ * is nothing to punch, and a marker there says what the next fill says anew.
+ * With a quarter of a block resident (us per page by victims per run; 128 of
+ * 512 pages, every fourth):	1	2	4	8	128
+ *	punch			2.35	1.5	1.05	0.78	0.55
+ *	protect			0.62	0.32	0.16	0.09	0.02
+ */
+#include "piece.h"
+
+#include "probe.h"
+
+bool piece_next(struct vvm *vm, struct block *b, gaddr_t addr, struct piece *p)
+{
+	gaddr_t block_end = b->base + BLOCK_BYTES, end;
+	struct region *r = regions_next_guest(&vm->regions, addr);
+	haddr_t host, stripe_end;
+
+	if (!r || r->start >= block_end)
+		return false;
+	addr = MAX(addr, r->start);
+	end = MIN(block_end, r->end);
+	host = region_to_host(r, addr);
+	stripe_end = ((host >> r->stripe_shift) + 1) << r->stripe_shift;
+	if (stripe_end - host < end - addr)
+		end = addr + (stripe_end - host);
+	p->block = b;
+	p->first = page_index(addr);
+	p->end = page_index(end - 1) + 1;
+	p->host = host;
+	p->uffd = space_uffd(vm, r, host);
+	return true;
+}
+
+static void count_evicted(struct vvm_stat_actor *actor, const struct block *b,
+			  unsigned i, bool written)
+{
+	if (written) {
+		stat_add(actor, VVM_STAT_evict_written_pages, 1);
+	} else {
+		stat_add(actor, VVM_STAT_evict_clean_pages, 1);
+		if (!pte_slot(b->pte[i]))
+			stat_add(actor, VVM_STAT_evict_zero_pages, 1);
+	}
+	if (b->pte[i] & PTE_PREFETCHED)
+		stat_add(actor, VVM_STAT_prefetch_waste_pages, 1);
+}
+
+/*
+ * Those pages have no frame, so there is nothing to punch and nothing to
+ * protect; only poison markers are in the kernel's tables for such pages, and
+ * must stay.
+ */
+bool piece_bridge(const struct vvm *vm, const struct block *b, unsigned from,
+		  unsigned to)
+{
+	for (; from < to; from++)
+		if ((b->pte[from] & (PTE_PRESENT | PTE_POISON)))
+			return false;
+	return !atomic_load_explicit(&vm->failing, memory_order_relaxed);
+}
+
+/*
+ * Evicts the pages of [from, to) whose bit is set; the others have no frame.
+ * Returns the frames freed, which the caller gives back. => block lock held.
+ */
+static unsigned punch_run(struct vvm *vm, struct vvm_stat_actor *actor,
+			  const struct piece *p, const uint64_t *victims,
+			  unsigned from, unsigned to, bool written)
+{
+	struct block *b = p->block;
+	unsigned i, freed = 0;
+
+	/*
+	 * Punch first: between the two a fault waits for our lock; and if
+	 * the kernel refuses, the page simply stays.
+	 */
+	if (os_punch(vm->memfd, piece_host(p, from),
+		     pages_to_bytes(to - from)) < 0)
+		return 0;
+	for (i = from; i < to; i++) {
+		uint64_t slot = pte_slot(b->pte[i]);
+
+		if (!bit_get(victims, i))
+			continue;
+		count_evicted(actor, b, i, written);
+		space_move(vm, actor, b, i, slot ? PAGE_SWAPPED : PAGE_FRESH,
+			   slot);
+		freed++;
+	}
+	PROBE3(evict, b->base + pages_to_bytes(from), freed, written);
+	return freed;
+}
+
+/* The first victim of a piece at or after i, or its end. */
+static unsigned next_victim(const struct piece *p, const uint64_t *victims,
+			    unsigned i)
+{
+	while (i < p->end && !bit_get(victims, i))
+		i++;
+	return i;
+}
+
+unsigned piece_evict(struct vvm *vm, struct vvm_stat_actor *actor,
+		     const struct piece *p, const uint64_t *victims,
+		     bool written)
+{
+	unsigned from = next_victim(p, victims, p->first), to, next, freed = 0;
+
+	while (from < p->end) {
+		next = from;
+		do {
+			to = next + 1;
+			next = next_victim(p, victims, to);
+		} while (next < p->end && piece_bridge(vm, p->block, to, next));
+		freed += punch_run(vm, actor, p, victims, from, to, written);
+		from = next;
+	}
+	return freed;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * piece.h - a part of a block that one system call can be about, and the
+ * eviction of its clean pages.
+ */
+#ifndef VVM_PIECE_H
+#define VVM_PIECE_H
+
+#include "space.h"
+
+#define PIECE_WORDS (BLOCK_PAGES / 64) /* of a set of pages of a block */
+
+/* Part of a block with one host run and one userfaultfd. */
+struct piece {
+	struct block *block;
+	unsigned first, end; /* indices */
+	haddr_t host;	     /* of index first */
+	int uffd;
+};
+
+static inline bool bit_get(const uint64_t *bits, unsigned i)
+{
+	return bits[i / 64] >> (i % 64) & 1;
+}
+
+static inline void bit_set(uint64_t *bits, unsigned i)
+{
+	bits[i / 64] |= (uint64_t)1 << (i % 64);
+}
+
+static inline void bit_clear(uint64_t *bits, unsigned i)
+{
+	bits[i / 64] &= ~((uint64_t)1 << (i % 64));
+}
+
+static inline haddr_t piece_host(const struct piece *p, unsigned index)
+{
+	return p->host + pages_to_bytes(index - p->first);
+}
+
+/*
+ * The piece of b that starts at or after addr. False: none. => space lock
+ * held.
+ */
+bool piece_next(struct vvm *vm, struct block *b, gaddr_t addr, struct piece *p);
+
+/*
+ * May a call for two pages of b cover all pages [from, to) between them?
+ * => block lock held.
+ */
+bool piece_bridge(const struct vvm *vm, const struct block *b, unsigned from,
+		  unsigned to);
+
+/*
+ * Evicts the pages of p whose bit (by index in the block) is set; all CLEAN.
+ * written: their write-back has just ended, for the statistics. Returns the
+ * frames freed, which the caller gives back. A page whose frame the kernel
+ * does not punch stays. => block lock held.
+ */
+unsigned piece_evict(struct vvm *vm, struct vvm_stat_actor *actor,
+		     const struct piece *p, const uint64_t *victims,
+		     bool written);
+
+#endif

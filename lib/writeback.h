@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * writeback.h - dirty pages on their way to the backing. A writer is bound to
+ * one actor thread and its ring, as the evictor that it is part of.
+ */
+#ifndef VVM_WRITEBACK_H
+#define VVM_WRITEBACK_H
+
+#include "piece.h"
+
+struct writeback;
+
+struct writer {
+	struct vvm *vm;
+	struct vvm_stat_actor *actor;
+	struct ring *ring;
+	struct writeback *writebacks; /* array */
+	struct list idle;	      /* of struct writeback */
+	unsigned count;		      /* in the array */
+	unsigned room;		      /* pages of each one's buffer */
+	char *buffers;
+	uint64_t pages; /* in flight, of this writer */
+	bool swap_full; /* the last write-back found no slot */
+};
+
+/* count write-backs in flight, of up to `room` pages each. -ENOMEM. */
+int writer_init(struct writer *w, struct vvm *vm, struct vvm_stat_actor *actor,
+		struct ring *ring, unsigned count, unsigned room);
+/* => nothing in flight. */
+void writer_fini(struct writer *w);
+
+/* Are all write-backs in flight? */
+static inline bool writer_busy(const struct writer *w)
+{
+	return list_empty(&w->idle);
+}
+
+/*
+ * Starts to write pages index[0..n) of p, DIRTY or FROZEN, not pinned, in
+ * ascending order: as many as there are idle write-backs and slots for. They
+ * are evicted when the write completes, in ring_run(); those that are all zero
+ * at once. Returns the frames freed at once, which the caller gives back.
+ * => block lock held, and no write-back of the block in flight but those that
+ * were started under it.
+ */
+unsigned writer_start(struct writer *w, const struct piece *p,
+		      const uint16_t *index, unsigned n);
+
+#endif
