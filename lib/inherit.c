@@ -36,7 +36,7 @@
 
 #include "os.h"
 
-#define READ_TRIES 3 /* as swap.c */
+#define READ_TRIES 3 /* as swap_io.c */
 
 struct estate {
 	struct legacy legacy;

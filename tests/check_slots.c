@@ -255,9 +255,9 @@ END_TEST
 
 /*
  * Ageing: a program on PAGES pages, of which a quarter fits, is simulated with
- * the rules of evict.c and swap.c: a page that is filled for writing gives its
- * slot back, the hand goes from block to block and takes half of what is
- * resident, and the area grows only while half of it is in use.
+ * the rules of writeback.c and swap_slots.c: a page that is filled for writing
+ * gives its slot back, the hand goes from block to block and takes half of what
+ * is resident, and the area grows only while half of it is in use.
  */
 #define PAGES	   ((uint64_t)1 << 15)
 #define BLOCK	   512

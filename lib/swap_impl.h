@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * swap_impl.h - inside the swap file; for swap*.c only. The theory is at the
+ * head of swap.c.
+ */
+#ifndef VVM_SWAP_IMPL_H
+#define VVM_SWAP_IMPL_H
+
+#include <stdatomic.h>
+
+#include "hold.h"
+#include "lock.h"
+#include "os.h"
+#include "slots.h"
+#include "swap.h"
+
+/*
+ * By how much the file grows. 64 MiB: 16,384 slots, 30 ms of writing at full
+ * speed here, so that the millisecond of fallocate vanishes; small beside any
+ * disk.
+ */
+#define GROW_PAGES ((uint64_t)64 << 20 >> PAGE_SHIFT)
+
+/* (i) set by swap_open(), (a) atomic; else under `lock`: swap (1). */
+struct swap {
+	struct backing backing;
+	int fd;			/* (i) */
+	enum os_file_type type; /* (i) */
+	bool direct;		/* (i) */
+	bool reserve;		/* (i) */
+	struct lock lock;
+	uint64_t base;		   /* (i) slots are numbered from base + 1 */
+	unsigned forks;		   /* (i) os_fork_count() when it was opened */
+	struct slots slots;	   /* (lock), but see swap (4) */
+	struct holds holds;	   /* (lock) */
+	bool growing;		   /* (lock) */
+	uint64_t retry_us;	   /* (lock) no growth before; 0: it is fine */
+	struct waitq grown;	   /* waits for growing to end */
+	struct backing_stat count; /* (a) the counters in it */
+	atomic_flag grow_logged, read_logged;
+	char probe[PAGE_BYTES] __attribute__((aligned(4096))); /* open only */
+};
+
+static inline struct swap *to_swap(struct backing *b)
+{
+	return container_of(b, struct swap, backing);
+}
+
+/* ---- swap_slots.c ---- */
+
+/* Does an error mean that there is no room? */
+bool swap_no_room(int error);
+/*
+ * Gives the file pages for the slots from+1 .. to. What os_fallocate() says;
+ * -EOPNOTSUPP only with `reserve`. => lock not held; I/O.
+ */
+int swap_extend(struct swap *s, uint64_t from, uint64_t to);
+/* As in struct backing_ops. */
+int swap_take(struct backing *b, uint64_t want, uint64_t *first, uint64_t *got);
+void swap_give(struct backing *b, uint64_t first, uint64_t n);
+int swap_hold(struct backing *b, struct hold **out);
+void swap_release(struct backing *b, struct hold *h);
+
+/* ---- swap_io.c: as in struct backing_ops ---- */
+
+void swap_read(struct backing *b, struct ring *ring, struct io *io);
+void swap_write(struct backing *b, struct ring *ring, struct io *io);
+
+#endif
