@@ -459,6 +459,35 @@ START_TEST(fence_of_version_2)
 }
 END_TEST
 
+/* The limit is what it was; who is not stuck is left alone. */
+START_TEST(relief_of_version_1)
+{
+	struct cgroup g = {.version = 1};
+	char line[32], limit[128], control[128];
+
+	make_dir();
+	snprintf(g.path, sizeof(g.path), "%s", dir);
+	strcpy(limit, make_file("memory.limit_in_bytes", "1005596\n"));
+	strcpy(control, make_file("memory.oom_control",
+				  "oom_kill_disable 1\nunder_oom 0\n"));
+	ck_assert_int_eq(cgroup_relieve(&g), 0);
+	make_file("memory.oom_control", "oom_kill_disable 1\nunder_oom 1\n");
+	ck_assert_int_eq(cgroup_relieve(&g), 1);
+	ck_assert_int_eq(line_read(limit, line, sizeof(line)), 0);
+	ck_assert_str_eq(line, "1005596");
+	/* a limit that cannot be changed: the kernel may kill again */
+	ck_assert_int_eq(unlink(limit), 0);
+	ck_assert_int_eq(mkdir(limit, 0700), 0);
+	ck_assert_int_eq(cgroup_relieve(&g), -EISDIR);
+	ck_assert_int_eq(line_read(control, line, sizeof(line)), 0);
+	ck_assert_int_eq(line[0], '0');
+	ck_assert_int_eq(rmdir(limit), 0);
+	g.version = 2;
+	ck_assert_int_eq(cgroup_relieve(&g), 0);
+	remove_dir();
+}
+END_TEST
+
 /* ------------------------------------------------------------------ */
 /* The swap file and the journal					*/
 
@@ -806,6 +835,7 @@ static void add_files(Suite *suite)
 	tcase_add_test(tc, cgroup_of_version_2);
 	tcase_add_test(tc, cgroup_is_nowhere);
 	tcase_add_test(tc, fence_of_version_2);
+	tcase_add_test(tc, relief_of_version_1);
 	tcase_add_test(tc, swap_header);
 	tcase_add_test(tc, journal_puts_back);
 	tcase_add_test(tc, journal_leaves_what_is_not_ours);

@@ -53,6 +53,9 @@ static const char zswap[] = "/sys/module/zswap/parameters/enabled";
  */
 enum { PAGE_EXTRA_BYTES = 8 + 4 + 9, THREAD_EXTRA_BYTES = 65536 };
 
+/* How often is looked whether the group is stuck: cgroup_relieve(). */
+enum { RELIEF_EVERY_NS = 5000000 };
+
 /* ------------------------------------------------------------------ */
 /* Signals								*/
 
@@ -261,20 +264,39 @@ void cage_fence(struct cgroup *group, const struct plan *plan)
 /* ------------------------------------------------------------------ */
 /* The supervisor							*/
 
-/* Waits for the worker; passes on signals as they come. */
-static int supervise(struct cage *c, pid_t pid)
+/* A signal to us, or 0 after a moment in which the group was helped on. */
+static int next_signal(const struct cgroup *group, unsigned *reliefs)
 {
+	static const struct timespec tick = {.tv_nsec = RELIEF_EVERY_NS};
 	sigset_t set;
-	int status, sig;
+	int sig;
 
 	interrupting_set(&set);
 	sigaddset(&set, SIGCHLD);
+	if (!group)
+		return sigwait(&set, &sig) ? 0 : sig;
+	sig = sigtimedwait(&set, NULL, &tick);
+	if (sig < 0)
+		*reliefs += cgroup_relieve(group) > 0;
+	return sig < 0 ? 0 : sig;
+}
+
+/* Waits for the worker; passes on signals as they come. */
+static int supervise(struct cage *c, pid_t pid, const struct cgroup *group)
+{
+	unsigned reliefs = 0;
+	int status, sig;
+
 	while (waitpid(pid, &status, WNOHANG) != pid) {
-		if (sigwait(&set, &sig) || sig == SIGCHLD)
+		sig = next_signal(group, &reliefs);
+		if (!sig || sig == SIGCHLD)
 			continue;
 		kill(pid, c->interrupted ? SIGKILL : SIGTERM);
 		c->interrupted = true;
 	}
+	if (reliefs)
+		tool_warn("the kernel found nothing to swap %u times; the "
+			  "cgroup was lent memory for a moment", reliefs);
 	return status;
 }
 
@@ -328,7 +350,8 @@ int cage_run(struct cage *c, const struct cage_needs *needs, cage_body body,
 			worker_main(c, self, needs->bits ? &group : NULL, body,
 				    arg);
 		if (pid > 0)
-			*status = supervise(c, pid);
+			*status = supervise(c, pid,
+					    needs->bits ? &group : NULL);
 		else
 			error = why_not(why, "fork: %s", strerror(errno));
 	}

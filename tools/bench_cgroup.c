@@ -20,6 +20,16 @@
  * subtracted from the peak. (The kernel charges up to 64 pages for each CPU
  * in advance, so what is measured is too large by that at most, 1 MiB on
  * four CPUs: in favour of the kernel's engines.)
+ *
+ * Out of memory. Where the pages of a group are all in use, as with random
+ * accesses to four times the limit, the kernel's reclaim now and then finds
+ * nothing in its sixteen rounds and the kernel kills the group, with most of
+ * the swap file free. In version 1 a group can be made to wait instead
+ * (memory.oom_control), for somebody to help: cgroup_relieve() lends it
+ * RELIEF_BYTES for a moment. A group that has really used up its memory is
+ * seen by the limit that cannot be restored; then the kernel may kill.
+ * Version 2 has nothing of the kind. A system call that meets the limit fails
+ * with ENOMEM in a group that waits: only page faults can wait.
  */
 #include "bench_cgroup.h"
 
@@ -30,6 +40,10 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/* Lent to a group that is out of memory; for so long it is asked back. */
+#define RELIEF_BYTES ((uint64_t)1 << 20)
+enum { RELIEF_TRIES = 200, RELIEF_WAIT_US = 5000 };
 
 /* A group that was emptied may stay busy for a moment. */
 enum { REMOVE_TRIES = 500, REMOVE_WAIT_US = 10000 };
@@ -43,6 +57,9 @@ static const struct {
 	 "memory.max_usage_in_bytes"},
 	{"memory.max", "memory.current", "memory.peak"},
 };
+
+/* Who is out of memory: killed or waiting? Version 1 only. */
+static const char oom_control[] = "memory.oom_control";
 
 /* ------------------------------------------------------------------ */
 /* Finding the place							*/
@@ -208,6 +225,16 @@ static void permit_swap(const struct cgroup *g)
 		line_write(path, "60");
 }
 
+/* => a kernel that knows no such thing kills, and that is that */
+static void forbid_kill(const struct cgroup *g, bool forbid)
+{
+	char path[PATH_MAX + 32];
+
+	if (g->version == 1)
+		line_write(file_of(g->path, oom_control, path),
+			   forbid ? "1" : "0");
+}
+
 int cgroup_make(const struct cgroup *g, struct why *why)
 {
 	char path[PATH_MAX + 32];
@@ -221,6 +248,7 @@ int cgroup_make(const struct cgroup *g, struct why *why)
 			       g->path);
 	}
 	permit_swap(g);
+	forbid_kill(g, true);
 	return 0;
 }
 
@@ -281,4 +309,36 @@ uint64_t cgroup_peak_bytes(const struct cgroup *g)
 		line_number(file_of(g->path, files[g->version].peak, path));
 
 	return peak > g->allowance_bytes ? peak - g->allowance_bytes : 0;
+}
+
+/* => the limit has been raised. 0, or -EBUSY: there is too much to swap. */
+static int lower(const char *path, uint64_t bytes)
+{
+	char text[24];
+	int error, tries = RELIEF_TRIES;
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)bytes);
+	while ((error = line_write(path, text)) == -EBUSY && --tries)
+		usleep(RELIEF_WAIT_US);
+	return error;
+}
+
+int cgroup_relieve(const struct cgroup *g)
+{
+	char path[PATH_MAX + 32], text[24];
+	uint64_t limit;
+	int error;
+
+	if (g->version != 1 ||
+	    !line_value(file_of(g->path, oom_control, path), "under_oom"))
+		return 0;
+	limit = line_number(file_of(g->path, files[1].limit, path));
+	snprintf(text, sizeof(text), "%llu",
+		 (unsigned long long)(limit + RELIEF_BYTES));
+	error = line_write(path, text);
+	if (!error)
+		error = lower(path, limit);
+	if (error)
+		forbid_kill(g, false);
+	return error ? error : 1;
 }

@@ -44,6 +44,13 @@ int cgroup_enter(const struct cgroup *g);
  * to it now, and more_bytes that will be. 0 or -errno.
  */
 int cgroup_fence(struct cgroup *g, uint64_t bytes, uint64_t more_bytes);
+/*
+ * For somebody outside, every few milliseconds. Is the group stuck, since the
+ * kernel did not find what to swap? 1: it was, and has been helped on; 0: no,
+ * or the kernel kills by itself (version 2); -errno: its memory is used up,
+ * from now on the kernel kills.
+ */
+int cgroup_relieve(const struct cgroup *g);
 /* The most it ever had, without the allowance; 0: not known. */
 uint64_t cgroup_peak_bytes(const struct cgroup *g);
 
