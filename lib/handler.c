@@ -16,8 +16,9 @@
  * again when frames come free (space_give_frames() signals the starving), or
  * after DIRECT reclaim steps of our own. When the array is full we read no
  * more events: they wait in the kernel. A fault that waited longer than
- * frame_wait_ms fails: its thread gets SIGBUS, everybody else goes on. The
- * poison that delivers the SIGBUS is removed UNFAIL_US later.
+ * frame_wait_ms, not counting time in which the process was stopped (awake.h),
+ * fails: its thread gets SIGBUS, everybody else goes on. The poison that
+ * delivers the SIGBUS is removed UNFAIL_US later.
  *
  * Reads. A demand fault uses a small fill, one page. What is to be read ahead
  * of it (streams.c) is a job for the handler's reader (reader.c), which is
@@ -52,6 +53,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "awake.h"
 #include "evict.h"
 #include "fault.h"
 #include "log.h"
@@ -77,6 +79,7 @@
 struct demand { /* an event, as long as it lives here */
 	struct fault fault;
 	uint64_t since_us; /* pending since; 0: not pending */
+	uint64_t patience_us; /* handler.awake when it is over */
 };
 
 struct handler_fill {
@@ -109,6 +112,7 @@ struct handler {
 
 	struct demand pending[PENDING_MAX];
 	unsigned pending_count;
+	struct awake awake; /* looked at in each round with pending faults */
 	struct unfail unfail[UNFAIL_MAX];
 	unsigned unfail_count;
 	uint64_t spin_until_us;
@@ -144,6 +148,8 @@ static void pend(struct handler *h, const struct demand *d)
 	*p = *d;
 	if (!p->since_us) {
 		p->since_us = os_now_us();
+		p->patience_us = awake_look(&h->awake, p->since_us) +
+				 h->vm->conf.frame_wait_ms * 1000;
 		p->fault.stat.flags = VVM_STAT_EVENT_STALLED;
 		PROBE2(stall, p->fault.host, p->fault.tid);
 		stat_add(h->actor, VVM_STAT_stalls, 1);
@@ -346,7 +352,7 @@ static void give_up(struct handler *h, struct demand *d, uint64_t now_us)
 /* Tries the pending faults again; true when any left the array. */
 static bool retry_pending(struct handler *h)
 {
-	uint64_t now_us = os_now_us();
+	uint64_t now_us = os_now_us(), awake_us = awake_look(&h->awake, now_us);
 	unsigned i = 0, n = h->pending_count, kept = 0;
 
 	for (i = 0; i < n; i++) {
@@ -354,7 +360,7 @@ static bool retry_pending(struct handler *h)
 
 		if (handle(h, &d))
 			continue;
-		if (now_us - d.since_us >= h->vm->conf.frame_wait_ms * 1000)
+		if (awake_us >= d.patience_us)
 			give_up(h, &d, now_us);
 		else
 			h->pending[kept++] = d;

@@ -33,6 +33,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "awake.h"
 #include "fault.h"
 #include "handler.h"
 #include "probe.h"
@@ -58,7 +59,7 @@ struct visit {
 	struct lane *lane; /* NULL: an API thread, no readahead */
 	pte_t need;
 	int read_result;
-	uint64_t deadline_us; /* 0: has not waited yet */
+	struct awake awake;   /* since it waits */
 	uint32_t ticket;      /* of the block's busy_done */
 	enum page_state was;  /* at the first look */
 	struct stat_fault stat;
@@ -124,12 +125,8 @@ static int read_now(struct visit *v)
 
 static bool in_time(struct visit *v)
 {
-	uint64_t now_us = os_now_us();
-
-	if (!v->deadline_us)
-		v->deadline_us =
-			now_us + v->step.vm->conf.frame_wait_ms * 1000;
-	return now_us < v->deadline_us;
+	return awake_look(&v->awake, os_now_us()) <
+	       v->step.vm->conf.frame_wait_ms * 1000;
 }
 
 static int wait_frame(struct visit *v)
@@ -138,7 +135,7 @@ static int wait_frame(struct visit *v)
 	uint32_t ticket = waitq_ticket(&vm->frame_free);
 	uint64_t since_us = os_now_us();
 
-	if (!v->deadline_us) {
+	if (!v->awake.seen_us) {
 		PROBE2(stall, v->step.host, v->stat.tid);
 		stat_add(v->step.actor, VVM_STAT_stalls, 1);
 	}

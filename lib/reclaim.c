@@ -31,6 +31,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "awake.h"
 #include "evict.h"
 #include "log.h"
 #include "ring.h"
@@ -265,7 +266,7 @@ void reclaim_stop(struct vvm *vm)
 int reclaim_resize(struct vvm *vm, uint64_t budget_pages, uint64_t timeout_ms)
 {
 	uint64_t old = atomic_load(&vm->frames.budget);
-	uint64_t until_us = os_now_us() + timeout_ms * 1000;
+	struct awake awake = {.seen_us = os_now_us()};
 	unsigned low = (unsigned)vm->conf.low_pct;
 	unsigned high = (unsigned)vm->conf.high_pct;
 	int rc = 0;
@@ -281,7 +282,7 @@ int reclaim_resize(struct vvm *vm, uint64_t budget_pages, uint64_t timeout_ms)
 		if (atomic_load(&vm->frames.used) > budget_pages)
 			waitq_wait(&vm->frame_free, ticket, 10000);
 		atomic_fetch_sub(&vm->frames.wanted, 1);
-		if (os_now_us() > until_us)
+		if (awake_look(&awake, os_now_us()) > timeout_ms * 1000)
 			rc = -EBUSY;
 	}
 	if (rc < 0)

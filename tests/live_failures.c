@@ -242,6 +242,97 @@ START_TEST(full_swap_is_repaired_by_the_fault_callback)
 }
 END_TEST
 
+/* ---- a full swap, and a process that is stopped ---- */
+
+#define PATIENCE_MS 800
+#define STOPPED_US  1000000
+
+static struct {
+	int ready, go; /* ends of pipes */
+	char *base;
+	_Atomic uint64_t stored;
+} stopped;
+
+static void *write_more_than_fits(void *arg)
+{
+	int *sig = arg;
+
+	for (uint64_t i = 16; i < 24 && !*sig; i++) {
+		*sig = live_try_store(stopped.base + i * LIVE_PAGE, i);
+		stopped.stored++;
+	}
+	return NULL;
+}
+
+/* There are 16 frames and 4 slots: one of 24 pages waits for a frame. */
+static bool stuck(void)
+{
+	static uint64_t stored;
+	static unsigned looks;
+
+	looks = stopped.stored == stored ? looks + 1 : 0;
+	stored = stopped.stored;
+	return looks > 50 && live_stats(vm).stalls;
+}
+
+static int make_room_after_a_stop(void)
+{
+	pthread_t thread;
+	int sig = 0;
+	char byte = 0;
+
+	live_catch(); /* libvvm's handler comes on top of it */
+	vm = open_with(16, 4 * LIVE_PAGE, PATIENCE_MS, NULL);
+	stopped.base = live_map(vm, 24, LIVE_RW);
+	for (uint64_t i = 0; i < 16; i++)
+		*(volatile uint64_t *)(stopped.base + i * LIVE_PAGE) = i + 1;
+	live_check(pthread_create(&thread, NULL, write_more_than_fits, &sig) ==
+		   0);
+	live_wait(stuck(), 10000);
+	live_check(write(stopped.ready, &byte, 1) == 1);
+	live_check(read(stopped.go, &byte, 1) == 1);
+	live_ok(vvm_advise(vm, live_addr(stopped.base), 16 * LIVE_PAGE,
+			   VVM_ADV_DONTNEED));
+	live_check(pthread_join(thread, NULL) == 0);
+	live_equal(sig, 0);
+	for (uint64_t i = 16; i < 24; i++)
+		live_equal(*(uint64_t *)(stopped.base + i * LIVE_PAGE), i);
+	live_ok(vvm_close(vm));
+	return 0;
+}
+
+/* It had no chance to find a frame meanwhile: no access fails for that. */
+START_TEST(full_swap_and_a_process_that_is_stopped)
+{
+	int ready[2], go[2], status;
+	char byte = 0;
+	pid_t pid;
+
+	live_check(pipe(ready) == 0 && pipe(go) == 0);
+	stopped.ready = ready[1];
+	stopped.go = go[0];
+	fflush(NULL);
+	pid = fork();
+	live_check(pid >= 0);
+	if (pid == 0)
+		_exit(make_room_after_a_stop());
+	close(ready[1]);
+	live_check(read(ready[0], &byte, 1) == 1);
+	live_check(kill(pid, SIGSTOP) == 0);
+	live_check(waitpid(pid, &status, WUNTRACED) == pid &&
+		   WIFSTOPPED(status));
+	live_nap_us(STOPPED_US);
+	live_check(kill(pid, SIGCONT) == 0);
+	live_nap_us(50000); /* who would give up has given up */
+	live_check(write(go[1], &byte, 1) == 1);
+	live_check(waitpid(pid, &status, 0) == pid);
+	live_equal(status, 0);
+	close(ready[0]);
+	close(go[0]);
+	close(go[1]);
+}
+END_TEST
+
 /* ---- failing writes ---- */
 
 START_TEST(failing_swap_writes_keep_pages_resident)
@@ -772,6 +863,7 @@ static void add_full(Suite *s)
 	tcase_add_test(tc, full_swap_fails_some_accesses_and_loses_nothing);
 	tcase_add_test(tc, full_swap_and_the_other_functions);
 	tcase_add_test(tc, full_swap_is_repaired_by_the_fault_callback);
+	tcase_add_test(tc, full_swap_and_a_process_that_is_stopped);
 }
 
 static void add_io(Suite *s)
