@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mapping_pages.c - calls that are about the pages of a range and leave the
+ * regions as they are: discarding them, making them cold; and what unmapping
+ * has in common with that.
+ */
+#include "mapping_impl.h"
+
+#include <errno.h>
+
+#include "snapshot.h"
+
+/* ---- pages of a range ---- */
+
+void mapping_clip(const struct block *b, gaddr_t start, gaddr_t end,
+		  unsigned *first, unsigned *last)
+{
+	*first = start > b->base ? page_index(start) : 0;
+	*last = end < b->base + BLOCK_BYTES ? page_index(end - 1)
+					    : BLOCK_PAGES - 1;
+}
+
+bool mapping_pinned(const struct block *b, unsigned first, unsigned last)
+{
+	unsigned i;
+
+	for (i = first; b->pinned && i <= last; i++)
+		if (b->pte[i] & PTE_PINNED)
+			return true;
+	return false;
+}
+
+static bool block_pinned(struct block *b, gaddr_t start, gaddr_t end)
+{
+	unsigned first, last;
+	bool pinned;
+
+	mapping_clip(b, start, end, &first, &last);
+	lock_take(&b->lock);
+	pinned = mapping_pinned(b, first, last);
+	lock_drop(&b->lock);
+	return pinned;
+}
+
+bool mapping_any_pinned(struct vvm *vm, gaddr_t start, gaddr_t end)
+{
+	struct block *b;
+
+	pt_for_each_block (&vm->pt, b, start, end)
+		if (block_pinned(b, start, end))
+			return true;
+	return false;
+}
+
+/* The pins of page i go with its frame. => block lock held. */
+static void count_pins(struct vvm *vm, const struct block *b, unsigned i)
+{
+	if (!(b->pte[i] & PTE_PINNED))
+		return;
+	atomic_fetch_sub(&vm->frames.pinned, 1);
+	stat_add(vm->api, VVM_STAT_pinned_pages, -1);
+}
+
+unsigned mapping_clear(struct vvm *vm, struct block *b, unsigned first,
+		       unsigned last, enum page_state to)
+{
+	unsigned i, frames = 0, discarded = 0;
+
+	for (i = first; i <= last; i++) {
+		pte_t e = b->pte[i];
+
+		if (!(e & PTE_MAPPED) || pte_state(e) == to)
+			continue;
+		frames += !!(e & PTE_PRESENT);
+		discarded += (e & PTE_PRESENT) || pte_slot(e);
+		count_pins(vm, b, i);
+		space_move(vm, vm->api, b, i, to, 0);
+	}
+	stat_add(vm->api, VVM_STAT_discarded_pages, discarded);
+	return frames;
+}
+
+/* ---- discard, cold ---- */
+
+/* Host address of page `first` of b when [first, last] is one host run. */
+struct run {
+	struct block *block;
+	unsigned first, last;
+	haddr_t host;
+};
+
+/* The first run of [at, end) that has entries. => mapping lock held. */
+static bool next_run(struct vvm *vm, gaddr_t at, gaddr_t end, struct run *run)
+{
+	struct region *r;
+	bool found = false;
+	gaddr_t from;
+
+	rwlock_read(&vm->lock);
+	run->block = pt_next(&vm->pt, at, end);
+	if (run->block) {
+		from = MAX(at, run->block->base);
+		r = regions_next_guest(&vm->regions, from);
+		from = r ? MAX(from, r->start) : end;
+		if (from < MIN(end, run->block->base + BLOCK_BYTES)) {
+			mapping_clip(run->block, from, MIN(end, r->end),
+				     &run->first, &run->last);
+			run->host = region_to_host(r, from);
+			found = true;
+		}
+	}
+	rwlock_end_read(&vm->lock);
+	return found;
+}
+
+/* Where to go on after a run. */
+static gaddr_t run_end(const struct run *run)
+{
+	return run->block->base + pages_to_bytes(run->last + 1);
+}
+
+/*
+ * The frames go before the entries: between the two a fault waits for our
+ * lock. Dropping the mapping first spares a shootdown for each page.
+ */
+static int drop_frames(struct vvm *vm, const struct run *run)
+{
+	uint64_t bytes = pages_to_bytes(run->last - run->first + 1);
+	int rc = os_advise(run->host, bytes, OS_ADV_DONTNEED);
+
+	if (rc == 0)
+		rc = os_punch(vm->memfd, run->host, bytes);
+	return rc < 0 ? -ENOMEM : 0;
+}
+
+static int discard_run(struct vvm *vm, const struct run *run)
+{
+	struct block *b = run->block;
+	unsigned frames = 0;
+	int rc = -EBUSY;
+
+	lock_take(&b->lock);
+	space_wait_busy(b, run->first, run->last, false);
+	if (!mapping_pinned(b, run->first, run->last)) {
+		snapshot_give_up(vm, b, run->first, run->last, run->host);
+		rc = drop_frames(vm, run);
+	}
+	if (rc == 0)
+		frames =
+			mapping_clear(vm, b, run->first, run->last, PAGE_FRESH);
+	lock_drop(&b->lock);
+	space_give_frames(vm, vm->api, frames);
+	return rc;
+}
+
+static int range_ready(struct vvm *vm, gaddr_t start, gaddr_t end, bool pins)
+{
+	int rc = 0;
+
+	rwlock_read(&vm->lock);
+	if (!regions_cover(&vm->regions, start, end))
+		rc = -VVM_EUNMAPPED;
+	else if (pins && mapping_any_pinned(vm, start, end))
+		rc = -EBUSY;
+	rwlock_end_read(&vm->lock);
+	return rc;
+}
+
+int mapping_dontneed(struct vvm *vm, gaddr_t start, gaddr_t end)
+{
+	struct run run;
+	int rc;
+
+	lock_take(&vm->mapping);
+	rc = range_ready(vm, start, end, true);
+	while (rc == 0 && next_run(vm, start, end, &run)) {
+		rc = discard_run(vm, &run);
+		start = run_end(&run);
+	}
+	lock_drop(&vm->mapping);
+	return rc;
+}
+
+int mapping_cold(struct vvm *vm, gaddr_t start, gaddr_t end)
+{
+	struct run run;
+	unsigned i;
+	int rc;
+
+	lock_take(&vm->mapping);
+	rc = range_ready(vm, start, end, false);
+	while (rc == 0 && next_run(vm, start, end, &run)) {
+		lock_take(&run.block->lock);
+		for (i = run.first; i <= run.last; i++) {
+			run.block->pte[i] = pte_with_age(run.block->pte[i], 0);
+			run.block->policy.heat[i] = 0;
+		}
+		pt_publish_ages(run.block);
+		/* unmapped, so that only a use from now on counts as one */
+		os_advise(run.host, pages_to_bytes(run.last - run.first + 1),
+			  OS_ADV_DONTNEED);
+		lock_drop(&run.block->lock);
+		start = run_end(&run);
+	}
+	lock_drop(&vm->mapping);
+	return rc;
+}

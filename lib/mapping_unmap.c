@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mapping_unmap.c - unmapping.
+ *
+ * Unmapping goes in an order that leaves no moment in which a thread could
+ * read zeros, or in which the host address could be reused too early:
+ *
+ *	1. take the regions out of the index: from now on no fault and no
+ *	   reclaim step begins on them (those running had the space lock);
+ *	2. put a PROT_NONE reservation over the host range: whoever touches it
+ *	   gets SIGSEGV; fills in flight fail with ENOENT and are given up;
+ *	3. wait for fills and write-backs in flight;
+ *	4. clear the entries: slots go back to the backing;
+ *	5. punch the frames, then give them back to the budget;
+ *	6. wake whoever still waits on the range, to find no mapping;
+ *	7. release the reservation, free the empty blocks.
+ *
+ * Should the punch fail (it cannot, short of injection), the reservation and
+ * the frames are kept for ever: an address whose frames may hold old content
+ * must not be handed out again.
+ */
+#include "mapping_impl.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "log.h"
+#include "snapshot.h"
+#include "trap.h"
+
+#define PUNCH_TRIES 100
+
+/* pt_next() under the space lock. Only mapping calls free blocks. */
+static struct block *next_block(struct vvm *vm, gaddr_t from, gaddr_t end)
+{
+	struct block *b;
+
+	rwlock_read(&vm->lock);
+	b = pt_next(&vm->pt, from, end);
+	rwlock_end_read(&vm->lock);
+	return b;
+}
+
+static uint64_t clear_region(struct vvm *vm, const struct region *r)
+{
+	uint64_t frames = 0;
+	struct block *b;
+	gaddr_t at = r->start;
+
+	while ((b = next_block(vm, at, r->end))) {
+		unsigned first, last;
+
+		mapping_clip(b, r->start, r->end, &first, &last);
+		lock_take(&b->lock);
+		space_wait_busy(b, first, last, true);
+		snapshot_give_up(
+			vm, b, first, last,
+			region_to_host(r, b->base + pages_to_bytes(first)));
+		frames += mapping_clear(vm, b, first, last, PAGE_NONE);
+		lock_drop(&b->lock);
+		at = b->base + BLOCK_BYTES;
+	}
+	return frames;
+}
+
+/*
+ * Is b empty, and off the clock? The count is read under the lock: a move
+ * takes an entry out of it for a moment.
+ */
+static bool retire_block(struct vvm *vm, struct block *b)
+{
+	bool empty;
+
+	lock_take(&b->lock);
+	empty = !b->mapped;
+	if (empty)
+		clock_remove(vm, b);
+	lock_drop(&b->lock);
+	return empty;
+}
+
+/* Frees the blocks of [start, end) that have no entries left. */
+static void free_blocks(struct vvm *vm, gaddr_t start, gaddr_t end)
+{
+	gaddr_t at = start;
+	struct block *b;
+
+	rwlock_write(&vm->lock);
+	while ((b = pt_next(&vm->pt, at, end))) {
+		at = b->base + BLOCK_BYTES;
+		if (retire_block(vm, b))
+			pt_free_block(&vm->pt, b);
+	}
+	rwlock_end_write(&vm->lock);
+}
+
+static int punch_all(struct vvm *vm, haddr_t host, uint64_t bytes)
+{
+	int rc = 0, tries;
+
+	for (tries = 0; tries < PUNCH_TRIES; tries++) {
+		rc = os_punch(vm->memfd, host, bytes);
+		if (rc == 0)
+			break;
+		os_yield();
+	}
+	return rc;
+}
+
+/* Steps 3 to 7 for a region that is out of the index and covered. */
+static void bury(struct vvm *vm, struct region *r)
+{
+	uint64_t bytes = r->end - r->start, frames;
+	unsigned i;
+	int rc;
+
+	frames = clear_region(vm, r);
+	rc = punch_all(vm, r->host, bytes);
+	if (rc == 0)
+		space_give_frames(vm, vm->api, frames);
+	else
+		log_error("cannot free the frames of an unmapped range: its "
+			  "addresses and frames are lost to this process");
+	for (i = 0; i < vm->handler_count; i++)
+		os_uffd_wake(vm->port[i].uffd, r->host, bytes);
+	if (rc == 0)
+		os_unmap(r->host, bytes);
+	free_blocks(vm, block_floor(r->start), r->end);
+	stat_add(vm->api, VVM_STAT_regions, -1);
+	stat_add(vm->api, VVM_STAT_mapped_bytes, -(int64_t)bytes);
+	free(r);
+}
+
+/* Step 1 for all regions of [start, end). => space lock, for writing. */
+static struct region *detach(struct vvm *vm, gaddr_t start, gaddr_t end)
+{
+	struct region *r, *head = NULL, **tail = &head;
+
+	while ((r = regions_next_guest(&vm->regions, start)) &&
+	       r->start < end) {
+		regions_remove(&vm->regions, r);
+		r->next = NULL;
+		*tail = r;
+		tail = &r->next;
+	}
+	return head;
+}
+
+/* Undoes it. Nobody else maps, so there is room and place for them. */
+static void reattach(struct vvm *vm, struct region *r)
+{
+	struct region *next;
+	int rc;
+
+	for (; r; r = next) {
+		next = r->next;
+		rc = mapping_insert(vm, r);
+		ASSERT(rc == 0);
+	}
+}
+
+/* Step 2 and what follows, region by region; the rest stays on an error. */
+static int dismantle(struct vvm *vm, struct region *r)
+{
+	struct region *next;
+	int rc;
+
+	if (vm->lanes)
+		trap_unmapped();
+	for (; r; r = next) {
+		next = r->next;
+		rc = os_unmap_keep(r->host, r->end - r->start);
+		if (rc < 0) {
+			reattach(vm, r);
+			return rc;
+		}
+		bury(vm, r);
+	}
+	return 0;
+}
+
+int mapping_unmap(struct vvm *vm, gaddr_t start, gaddr_t end)
+{
+	struct region *gone = NULL;
+	int rc;
+
+	lock_take(&vm->mapping);
+	rwlock_write(&vm->lock);
+	rc = mapping_any_pinned(vm, start, end)
+		     ? -EBUSY
+		     : mapping_isolate(vm, start, end);
+	if (rc == 0) /* under the same lock: nobody can pin in between */
+		gone = detach(vm, start, end);
+	rwlock_end_write(&vm->lock);
+	if (rc == 0)
+		rc = dismantle(vm, gone);
+	rwlock_write(&vm->lock);
+	mapping_join(vm, start, end);
+	rwlock_end_write(&vm->lock);
+	lock_drop(&vm->mapping);
+	return rc;
+}
+
+void mapping_unmap_all(struct vvm *vm)
+{
+	struct region *gone;
+	int rc;
+
+	lock_take(&vm->mapping);
+	do {
+		rwlock_write(&vm->lock);
+		gone = detach(vm, 0, GUEST_END);
+		rwlock_end_write(&vm->lock);
+		rc = dismantle(vm, gone);
+		if (rc < 0) /* the kernel is short of memory */
+			os_sleep_us(1000);
+	} while (rc < 0);
+	lock_drop(&vm->mapping);
+}
