@@ -23,7 +23,7 @@
  * else it reads the copy, which never changes. The parent may be killed at
  * any point in between.
  *
- * One copy serves all snapshots that need the page: `refs` counts them.
+ * One copy serves all snapshots that need the page: copies.c counts them.
  *
  * A snapshot ends when nobody has the writing end of its pipe any more. It is
  * close-on-exec, the child's children inherit it along with what they may
@@ -40,8 +40,8 @@
  *  (1) While a page is FROZEN its frame is as it was when it became so.
  *  (2) where[page] of a live snapshot is FRAME only if the page has been
  *	FROZEN since that fork.
- *  (3) refs[n] is the number of live snapshots with page n of the copies in
- *	their list `taken`; the page is punched when it becomes 0.
+ *  (3) Page n of the copies is needed by as many as there are live snapshots
+ *	with n in their list `taken`.
  *
  * Memory: copies are not part of the budget. They are at most the pages that
  * were resident and dirty at the fork, and only those that the parent writes
@@ -59,11 +59,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "copies.h"
 #include "log.h"
-#include "slots.h"
+#include "piece.h"
 
-/* Copies at a time: 64 GiB. The tables for them are touched as they fill. */
-#define COPIES_MAX	((uint64_t)1 << 24)
 #define UNPROTECT_TRIES 1000
 
 struct snapshot {
@@ -85,38 +84,10 @@ struct snapshots {
 	struct snapshot *next; /* (s) taken, the fork is not through */
 	_Atomic bool frozen;   /* pages may be FROZEN */
 	int epoll;	       /* (i) */
-	int copies;	       /* (i) memfd */
-	struct slots slots;    /* (lock) pages of it in use */
-	uint16_t *refs;	       /* (lock) by slot */
-	void *refs_memory;     /* (i) */
-	char *page;	       /* (lock) buffer */
+	struct copies copies;  /* (lock) */
 };
 
-#define REFS_BYTES page_ceil((COPIES_MAX + 1) * sizeof(uint16_t))
-
 /* ---- construction ---- */
-
-static int open_copies(struct snapshots *ss)
-{
-	void *memory;
-	int rc = os_memfd("vvm-copies", &ss->copies);
-
-	if (rc == 0)
-		rc = os_truncate(ss->copies, pages_to_bytes(COPIES_MAX + 1));
-	if (rc == 0)
-		rc = os_map_anon(PAGE_BYTES, &memory);
-	if (rc < 0)
-		return rc;
-	ss->page = memory;
-	rc = os_map_anon(REFS_BYTES, &ss->refs_memory);
-	if (rc < 0)
-		return rc;
-	ss->refs = ss->refs_memory;
-	rc = slots_init(&ss->slots, COPIES_MAX);
-	if (rc == 0)
-		slots_grow(&ss->slots, COPIES_MAX);
-	return rc;
-}
 
 int snapshots_new(struct vvm *vm)
 {
@@ -126,12 +97,12 @@ int snapshots_new(struct vvm *vm)
 	if (!ss)
 		return -ENOMEM;
 	vm->snapshots = ss;
-	ss->epoll = ss->copies = -1;
+	ss->epoll = ss->copies.fd = -1;
 	lock_init(&ss->lock, LOCK_SNAPSHOT);
 	list_init(&ss->live);
 	rc = os_epoll(&ss->epoll);
 	if (rc == 0)
-		rc = open_copies(ss);
+		rc = copies_init(&ss->copies);
 	if (rc < 0)
 		snapshots_free(vm);
 	return rc;
@@ -152,8 +123,7 @@ static void free_snapshot(struct snapshot *s)
 	free(s);
 }
 
-/* All but the file of copies. */
-static void free_tables(struct snapshots *ss)
+static void free_all(struct snapshots *ss, bool keep_file)
 {
 	struct list *node;
 
@@ -161,12 +131,7 @@ static void free_tables(struct snapshots *ss)
 		free_snapshot(list_entry(node, struct snapshot, link));
 	if (ss->next)
 		free_snapshot(ss->next);
-	if (ss->slots.bitmap)
-		slots_fini(&ss->slots);
-	if (ss->refs)
-		os_unmap((haddr_t)(uintptr_t)ss->refs_memory, REFS_BYTES);
-	if (ss->page)
-		os_unmap((haddr_t)(uintptr_t)ss->page, PAGE_BYTES);
+	copies_fini(&ss->copies, keep_file);
 	if (ss->epoll >= 0)
 		os_close(ss->epoll);
 	free(ss);
@@ -179,9 +144,7 @@ void snapshots_free(struct vvm *vm)
 	if (!ss)
 		return;
 	vm->snapshots = NULL;
-	if (ss->copies >= 0)
-		os_close(ss->copies);
-	free_tables(ss);
+	free_all(ss, false);
 }
 
 /* ---- copying ---- */
@@ -202,35 +165,23 @@ static _Atomic uint32_t *wanting(const struct snapshot *s, haddr_t host)
 }
 
 /* Copies a frame to a new page of the copies. => our lock held. */
-static int copy_frame(struct vvm *vm, haddr_t host, uint64_t *slot)
+static int copy_frame(struct vvm *vm, haddr_t host, uint64_t *n)
 {
-	struct snapshots *ss = vm->snapshots;
-	uint64_t got;
-	int rc = slots_take(&ss->slots, 1, true, slot, &got);
+	int rc = copies_add(&vm->snapshots->copies, vm->memfd, host, n);
 
-	if (rc < 0)
-		return rc;
-	rc = os_frame_read(vm->memfd, ss->page, PAGE_BYTES, host);
 	if (rc == 0)
-		rc = os_frame_write(ss->copies, ss->page, PAGE_BYTES,
-				    pages_to_bytes(*slot));
-	if (rc < 0) {
-		os_punch(ss->copies, pages_to_bytes(*slot), PAGE_BYTES);
-		slots_give(&ss->slots, *slot, 1);
-		return rc;
-	}
-	stat_add(vm->api, VVM_STAT_fork_copied_pages, 1);
-	return 0;
+		stat_add(vm->api, VVM_STAT_fork_copied_pages, 1);
+	return rc;
 }
 
-/* s has page `slot` of the copies for this word now. => our lock held. */
+/* s has page n of the copies for this word now. => our lock held. */
 static void point_to_copy(struct snapshots *ss, struct snapshot *s,
-			  _Atomic uint32_t *word, uint64_t slot)
+			  _Atomic uint32_t *word, uint64_t n)
 {
 	ASSERT(s->taken_count < s->frozen);
-	s->taken[s->taken_count++] = (uint32_t)slot;
-	ss->refs[slot]++;
-	atomic_store(word, (uint32_t)slot + WHERE_COPY);
+	s->taken[s->taken_count++] = (uint32_t)n;
+	copies_get(&ss->copies, n);
+	atomic_store(word, (uint32_t)n + WHERE_COPY);
 }
 
 /* Copies the frame for all that want it. => our lock held. */
@@ -238,7 +189,7 @@ static int copy_for_all(struct vvm *vm, haddr_t host)
 {
 	struct snapshots *ss = vm->snapshots;
 	_Atomic uint32_t *word;
-	uint64_t slot = 0;
+	uint64_t n = 0;
 	struct list *node;
 	int rc;
 
@@ -248,12 +199,12 @@ static int copy_for_all(struct vvm *vm, haddr_t host)
 		word = wanting(s, host);
 		if (!word)
 			continue;
-		if (!slot) {
-			rc = copy_frame(vm, host, &slot);
+		if (!n) {
+			rc = copy_frame(vm, host, &n);
 			if (rc < 0)
 				return rc;
 		}
-		point_to_copy(ss, s, word, slot);
+		point_to_copy(ss, s, word, n);
 	}
 	return 0;
 }
@@ -303,43 +254,25 @@ void snapshot_give_up(struct vvm *vm, struct block *b, unsigned first,
 
 /* ---- walking over the pages ---- */
 
-/* Pages of one block with one host run and one userfaultfd. */
-struct stretch {
-	struct block *block;
-	unsigned first, end;
-	haddr_t host; /* of first */
-	int uffd;
-};
+typedef int (*piece_fn)(struct vvm *vm, struct piece *p);
 
-typedef int (*stretch_fn)(struct vvm *vm, struct stretch *st);
-
-/* Calls fn for the parts of b that a region covers. => space lock held. */
-static int for_block(struct vvm *vm, struct block *b, stretch_fn fn)
+/* Calls fn for the pieces of b. => space lock and block lock held. */
+static int for_block(struct vvm *vm, struct block *b, piece_fn fn)
 {
-	gaddr_t at = b->base, end = b->base + BLOCK_BYTES;
-	struct region *r;
+	gaddr_t at = b->base;
+	struct piece p;
 	int rc = 0;
 
-	while (rc == 0 && at < end &&
-	       (r = regions_next_guest(&vm->regions, at)) && r->start < end) {
-		struct stretch st = {.block = b};
-		haddr_t stripe_end;
-
-		at = MAX(at, r->start);
-		st.host = region_to_host(r, at);
-		st.uffd = space_uffd(vm, r, st.host);
-		st.first = page_index(at);
-		stripe_end = ((st.host >> r->stripe_shift) + 1)
-			     << r->stripe_shift;
-		at = MIN(MIN(r->end, end), at + (stripe_end - st.host));
-		st.end = page_index(at - 1) + 1;
-		rc = fn(vm, &st);
+	while (rc == 0 && at < b->base + BLOCK_BYTES &&
+	       piece_next(vm, b, at, &p)) {
+		rc = fn(vm, &p);
+		at = b->base + pages_to_bytes(p.end);
 	}
 	return rc;
 }
 
 /* The same for all blocks; each is locked. => space lock held. */
-static int for_all(struct vvm *vm, stretch_fn fn)
+static int for_all(struct vvm *vm, piece_fn fn)
 {
 	struct block *b;
 	int rc = 0;
@@ -354,11 +287,6 @@ static int for_all(struct vvm *vm, stretch_fn fn)
 			break;
 	}
 	return rc;
-}
-
-static haddr_t stretch_host(const struct stretch *st, unsigned i)
-{
-	return st->host + pages_to_bytes(i - st->first);
 }
 
 /* ---- taking one ---- */
@@ -378,13 +306,13 @@ static bool must_freeze(pte_t e)
 static int copy_pinned(struct vvm *vm, haddr_t host)
 {
 	struct snapshots *ss = vm->snapshots;
-	uint64_t slot;
+	uint64_t n;
 	int rc;
 
 	lock_take(&ss->lock);
-	rc = copy_frame(vm, host, &slot);
+	rc = copy_frame(vm, host, &n);
 	if (rc == 0)
-		point_to_copy(ss, ss->next, word_of(ss->next, host), slot);
+		point_to_copy(ss, ss->next, word_of(ss->next, host), n);
 	lock_drop(&ss->lock);
 	return rc;
 }
@@ -394,9 +322,9 @@ static int copy_pinned(struct vvm *vm, haddr_t host)
  * last. What lies between is protected already, or absent: a marker there does
  * no harm, since every install sets the protection that it wants.
  */
-static int protect_run(struct stretch *st, unsigned from, unsigned to)
+static int protect_run(struct piece *p, unsigned from, unsigned to)
 {
-	struct block *b = st->block;
+	struct block *b = p->block;
 	unsigned i;
 	int rc;
 
@@ -406,8 +334,8 @@ static int protect_run(struct stretch *st, unsigned from, unsigned to)
 		to--;
 	if (from == to)
 		return 0;
-	rc = os_uffd_wp(st->uffd, stretch_host(st, from),
-			pages_to_bytes(to - from), true);
+	rc = os_uffd_wp(p->uffd, piece_host(p, from), pages_to_bytes(to - from),
+			true);
 	/* no slot, no frame and no counter of the space changes */
 	for (i = from; i < to && rc == 0; i++)
 		if (must_freeze(b->pte[i]))
@@ -415,33 +343,33 @@ static int protect_run(struct stretch *st, unsigned from, unsigned to)
 	return rc;
 }
 
-static int freeze(struct vvm *vm, struct stretch *st)
+static int freeze(struct vvm *vm, struct piece *p)
 {
-	struct block *b = st->block;
-	unsigned i, from = st->first;
+	struct block *b = p->block;
+	unsigned i, from = p->first;
 	int rc = 0;
 
-	for (i = st->first; i <= st->end && rc == 0; i++) {
-		if (i < st->end && !must_copy(b->pte[i]))
+	for (i = p->first; i <= p->end && rc == 0; i++) {
+		if (i < p->end && !must_copy(b->pte[i]))
 			continue;
-		rc = protect_run(st, from, i);
+		rc = protect_run(p, from, i);
 		from = i + 1;
-		if (i < st->end && rc == 0)
-			rc = copy_pinned(vm, stretch_host(st, i));
+		if (i < p->end && rc == 0)
+			rc = copy_pinned(vm, piece_host(p, i));
 	}
 	return rc;
 }
 
 /* Tells the child where FROZEN pages are: those of older forks, too. */
-static int point_to_frames(struct vvm *vm, struct stretch *st)
+static int point_to_frames(struct vvm *vm, struct piece *p)
 {
 	unsigned i;
 
-	for (i = st->first; i < st->end; i++)
-		if (pte_state(st->block->pte[i]) == PAGE_FROZEN)
-			atomic_store(word_of(vm->snapshots->next,
-					     stretch_host(st, i)),
-				     WHERE_FRAME);
+	for (i = p->first; i < p->end; i++)
+		if (pte_state(p->block->pte[i]) == PAGE_FROZEN)
+			atomic_store(
+				word_of(vm->snapshots->next, piece_host(p, i)),
+				WHERE_FRAME);
 	return 0;
 }
 
@@ -494,14 +422,8 @@ static void end(struct vvm *vm, struct snapshot *s)
 	uint64_t i;
 
 	lock_take(&ss->lock);
-	for (i = 0; i < s->taken_count; i++) {
-		uint64_t slot = s->taken[i];
-
-		if (--ss->refs[slot])
-			continue;
-		os_punch(ss->copies, pages_to_bytes(slot), PAGE_BYTES);
-		slots_give(&ss->slots, slot, 1);
-	}
+	for (i = 0; i < s->taken_count; i++)
+		copies_put(&ss->copies, s->taken[i]);
 	lock_drop(&ss->lock);
 	if (s->hold)
 		vm->swap->ops->release(vm->swap, s->hold);
@@ -565,7 +487,7 @@ void snapshot_inherit(struct vvm *vm, struct legacy *legacy)
 	list_remove(&s->link);
 	*legacy = (struct legacy){
 		.frames = -1,
-		.copies = ss->copies,
+		.copies = ss->copies.fd,
 		.alive = s->alive,
 		.base = s->base,
 		.pages = s->pages,
@@ -576,7 +498,7 @@ void snapshot_inherit(struct vvm *vm, struct legacy *legacy)
 	/* What older children share with the parent was not inherited. */
 	list_for_each (node, &ss->live)
 		list_entry(node, struct snapshot, link)->where = NULL;
-	free_tables(ss);
+	free_all(ss, true);
 	vm->snapshots = NULL;
 }
 
@@ -588,13 +510,13 @@ int snapshot_watch(const struct vvm *vm)
 }
 
 /* Unprotecting must not fail for good: the page would stay FROZEN. */
-static int unprotect(struct stretch *st, unsigned from, unsigned to)
+static int unprotect(struct piece *p, unsigned from, unsigned to)
 {
 	unsigned tries;
 	int rc = -EAGAIN;
 
 	for (tries = 0; rc < 0 && tries < UNPROTECT_TRIES; tries++) {
-		rc = os_uffd_wp(st->uffd, stretch_host(st, from),
+		rc = os_uffd_wp(p->uffd, piece_host(p, from),
 				pages_to_bytes(to - from), false);
 		if (rc != -EAGAIN && rc != -ENOMEM)
 			break;
@@ -604,17 +526,17 @@ static int unprotect(struct stretch *st, unsigned from, unsigned to)
 }
 
 /* Makes FROZEN pages DIRTY again that no snapshot wants. */
-static int unfreeze(struct vvm *vm, struct stretch *st)
+static int unfreeze(struct vvm *vm, struct piece *p)
 {
-	struct block *b = st->block;
+	struct block *b = p->block;
 	unsigned i, from;
 
 	(void)vm;
-	for (i = st->first; i < st->end; i++) {
-		for (from = i; i < st->end; i++)
+	for (i = p->first; i < p->end; i++) {
+		for (from = i; i < p->end; i++)
 			if (pte_state(b->pte[i]) != PAGE_FROZEN)
 				break;
-		if (from == i || unprotect(st, from, i) < 0)
+		if (from == i || unprotect(p, from, i) < 0)
 			continue;
 		for (; from < i; from++)
 			pt_move(b, from, PAGE_DIRTY, 0);
