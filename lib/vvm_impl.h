@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * vvm_impl.h - what the public functions share; for vvm*.c only.
+ */
+#ifndef VVM_VVM_IMPL_H
+#define VVM_VVM_IMPL_H
+
+#include <errno.h>
+
+#include "fork.h"
+
+/*
+ * 0 when the space may be used by this process, else -EINVAL or -ECHILD. Wakes
+ * up a space that a fork child has inherited.
+ */
+static inline int usable(struct vvm *vm)
+{
+	if (!vm)
+		return -EINVAL;
+	if (space_forked(vm))
+		return -ECHILD;
+	if (unlikely(atomic_load_explicit(&vm->dormant, memory_order_acquire)))
+		fork_rouse(vm);
+	return 0;
+}
+
+#endif
