@@ -63,8 +63,8 @@ expect 125 "$run" --stat=never true
 expect 1 "$build/tools/vvmbench" confine true
 says "after '--'"
 
-if ! "$build/tools/vvmstat" --doctor >"$tmp/doctor"; then
-	cat "$tmp/doctor"
+if ! timeout 60 "$run" true; then
+	"$build/tools/vvmstat" --doctor && fail "but vvmrun does not"
 	[ $bad -eq 0 ] || exit 1
 	echo "the rest needs userfaultfd, which this process may not use"
 	exit 77
@@ -117,14 +117,15 @@ done
 # ---- what programs do -------------------------------------------------------
 
 export VVM_SWAP="$tmp"
-for test in malloc large threads mainexit children fork forks dlopen closeall \
-	stack; do
+for test in malloc threads mainexit children fork forks dlopen closeall stack; do
 	expect 0 "$run" -m 2M "$guest" $test
 done
+expect 0 "$run" -m 2M "$guest" cycles 3
 expect 0 "$run" -m 2M --mmap "$guest" mmap
 if [ "$(uname -m)" = x86_64 ]; then
 	expect 0 "$run" -m 2M --faults inline "$guest" compute
 	expect 0 "$run" -m 2M --faults inline "$guest" malloc
+	expect 0 "$run" -m 2M --faults inline "$guest" cycles 2
 fi
 LD_PRELOAD=libm.so.6 expect 0 "$run" sh -c 'test "$LD_PRELOAD" = libm.so.6'
 
@@ -132,7 +133,7 @@ LD_PRELOAD=libm.so.6 expect 0 "$run" sh -c 'test "$LD_PRELOAD" = libm.so.6'
 [ "$(value 'Budget (kbytes)')" = 2048 ] || fail "budget"
 [ "$(value 'Peak of resident paged memory (kbytes)')" -le 2048 ] ||
 	fail "more resident than the budget"
-[ "$(value 'Swapped out (kbytes)')" -ge 8192 ] || fail "it did not page"
+[ "$(value 'Swapped out (kbytes)')" -ge 6144 ] || fail "it did not page"
 [ "$(value 'Programs paged')" = 1 ] || fail "processes"
 [ "$(value 'Exit status')" = 0 ] || fail "exit status"
 [ $bad -eq 0 ] || cat "$tmp/summary"
@@ -147,7 +148,7 @@ printf '#!/usr/bin/env sh\nexec "%s" "$1"\n' "$guest" >"$tmp/script"
 chmod +x "$tmp/script"
 "$run" -m 2M -o "$tmp/summary" "$tmp/script" large || fail "exec"
 [ "$(value 'Programs paged')" = 3 ] || fail "programs after exec"
-[ "$(value 'Swapped out (kbytes)')" -ge 8192 ] || fail "exec ended paging"
+[ "$(value 'Swapped out (kbytes)')" -ge 6144 ] || fail "exec ended paging"
 expect 0 "$run" -m 2M "$tmp/script" children
 
 # --follow: children are paged, and can tell
@@ -156,7 +157,7 @@ expect 0 "$run" -m 2M "$tmp/script" children
 [ "$(value 'Programs paged')" = 3 ] || fail "children of --follow"
 grep -q 'Program .*(vvmrun_guest)' "$tmp/summary" || fail "no children's lines"
 
-expect 0 "$run" --stat=0.2 -m 2M sh -c "sleep 0.5"
+expect 0 "$run" --stat=0.05 -m 2M sh -c "sleep 0.2"
 says "-swap/s--"
 
 if command -v c++ >/dev/null; then
@@ -192,14 +193,14 @@ fi
 
 # ---- a real program ---------------------------------------------------------
 
-# 64 MiB of text, in long lines: each comparison needs the page of one
-awk 'BEGIN { srand(1); for (i = 0; i < 4096; i++)
+# 20 MiB of text, in long lines: each comparison needs the page of one
+awk 'BEGIN { srand(1); for (i = 0; i < 1280; i++)
 	printf "%.9f %016370d\n", rand(), i }' >"$tmp/text"
 LC_ALL=C sort -S 256M --parallel=2 "$tmp/text" >"$tmp/plain"
-LC_ALL=C timeout 100 "$run" -m 8M -o "$tmp/summary" \
+LC_ALL=C timeout 100 "$run" -m 4M -o "$tmp/summary" \
 	sort -S 256M --parallel=2 "$tmp/text" >"$tmp/paged" || fail "sort"
 cmp "$tmp/plain" "$tmp/paged" || fail "sorted text differs"
-[ "$(value 'Swapped out (kbytes)')" -ge 40960 ] || fail "sort did not page"
+[ "$(value 'Swapped out (kbytes)')" -ge 12288 ] || fail "sort did not page"
 
 for left in /dev/shm/vvm-stat.*; do
 	pid=${left#*stat.}

@@ -27,7 +27,8 @@
 		}                                                         \
 	} while (0)
 
-#define MIB ((size_t)1 << 20)
+#define MIB   ((size_t)1 << 20)
+#define LARGE (6 * MIB) /* three times the budget */
 
 /* Sizes that the compiler does not know. */
 static volatile size_t huge = SIZE_MAX / 2 + 1, zero = 0;
@@ -158,14 +159,14 @@ static int same(const char *p, size_t bytes, unsigned seed)
 
 static void test_large(void)
 {
-	char *p = malloc(12 * MIB), *q = malloc(12 * MIB);
+	char *p = malloc(LARGE), *q = malloc(LARGE);
 	int fd = open(".", O_TMPFILE | O_RDWR, 0600);
 
 	CHECK(p && q && fd >= 0);
-	fill(p, 12 * MIB, 1);
-	CHECK(write(fd, p, 12 * MIB) == (ssize_t)(12 * MIB));
-	CHECK(pread(fd, q, 12 * MIB, 0) == (ssize_t)(12 * MIB));
-	CHECK(same(q, 12 * MIB, 1) && same(p, 12 * MIB, 1));
+	fill(p, LARGE, 1);
+	CHECK(write(fd, p, LARGE) == (ssize_t)LARGE);
+	CHECK(pread(fd, q, LARGE, 0) == (ssize_t)LARGE);
+	CHECK(same(q, LARGE, 1) && same(p, LARGE, 1));
 	free(p);
 	free(q);
 }
@@ -177,7 +178,7 @@ static void test_compute(void)
 	unsigned i;
 
 	CHECK(p);
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < 2; i++) {
 		fill(p, 8 * MIB, i);
 		CHECK(same(p, 8 * MIB, i));
 	}
@@ -192,7 +193,7 @@ static void *churn(void *arg)
 	unsigned seed = (unsigned)(uintptr_t)arg, i;
 	char *block[64] = {NULL};
 
-	for (i = 0; i < 800; i++) {
+	for (i = 0; i < 500; i++) {
 		unsigned at = (seed = seed * 1103515245 + 12345) >> 16 & 63;
 		size_t bytes = 8 + (seed >> 8) % 20000 / 8 * 8;
 
@@ -287,6 +288,91 @@ static void test_children(const char *self)
 	CHECK(pclose(f) == 0);
 }
 
+/* ---- children without end ---- */
+
+static unsigned cycles; /* of each thread */
+static const char *self_path;
+
+static unsigned descriptors(void)
+{
+	unsigned n = 0;
+	int fd;
+
+	for (fd = 0; fd < 4096; fd++)
+		n += fcntl(fd, F_GETFD) != -1;
+	return n;
+}
+
+static size_t resident_bytes(void)
+{
+	size_t all, pages = 0;
+	FILE *f = fopen("/proc/self/statm", "r");
+
+	CHECK(f && fscanf(f, "%zu %zu", &all, &pages) == 2);
+	fclose(f);
+	return pages * 4096;
+}
+
+static void spawn(void)
+{
+	char *const args[] = {(char *)self_path, "clean", NULL};
+	char line[64];
+	pid_t pid;
+	FILE *f;
+
+	pid = fork();
+	if (pid == 0) {
+		execv(self_path, args);
+		_exit(9);
+	}
+	CHECK(status_of(pid) == 0);
+	CHECK(!posix_spawn(&pid, self_path, NULL, NULL, args, environ));
+	CHECK(status_of(pid) == 0);
+	CHECK(WEXITSTATUS(system("exit 7")) == 7);
+	f = popen("echo piped", "r");
+	CHECK(f && fgets(line, sizeof(line), f) && !strcmp(line, "piped\n"));
+	CHECK(pclose(f) == 0);
+}
+
+static void *spawn_and_compute(void *arg)
+{
+	char *p = malloc(MIB);
+	unsigned i;
+
+	CHECK(p);
+	for (i = 0; i < cycles; i++) {
+		fill(p, MIB, i);
+		spawn();
+		CHECK(same(p, MIB, i));
+	}
+	free(p);
+	return arg;
+}
+
+/* Of all children nothing is left: no descriptor, no memory. */
+static void test_cycles(const char *self, const char *count)
+{
+	unsigned i, fds;
+	pthread_t thread[3];
+	size_t before;
+
+	self_path = self;
+	cycles = 1;
+	spawn_and_compute(NULL);
+	cycles = (unsigned)atoi(count);
+	fds = descriptors();
+	before = resident_bytes();
+	for (i = 0; i < 3; i++)
+		CHECK(!pthread_create(&thread[i], NULL, spawn_and_compute,
+				      NULL));
+	for (i = 0; i < 3; i++)
+		CHECK(!pthread_join(thread[i], NULL));
+	CHECK(descriptors() == fds);
+	CHECK(resident_bytes() < before + 8 * MIB);
+	printf("%u children, %zu KiB more resident\n", 12 * cycles,
+	       (resident_bytes() - before) / 1024);
+}
+
 /* ---- what else may go wrong ---- */
 
 /* The library loads one of its own to look at. */
@@ -310,11 +396,11 @@ static void test_dlopen(void)
 /* A program may close all descriptors that it did not open. */
 static void test_closeall(void)
 {
-	char *p = malloc(16 * MIB);
+	char *p = malloc(8 * MIB);
 	int fd;
 
 	CHECK(p);
-	fill(p, 16 * MIB, 3);
+	fill(p, 8 * MIB, 3);
 	for (fd = 3; fd < 2000; fd++)
 		close(fd);
 	close_range(3, ~0u, 0);
@@ -323,19 +409,19 @@ static void test_closeall(void)
 	CHECK(fd == 3 && dup2(fd, 9) == 9);
 	for (fd = 900; fd < 1024; fd++)
 		CHECK(dup2(3, fd) == fd || errno == EBUSY);
-	CHECK(same(p, 16 * MIB, 3));
+	CHECK(same(p, 8 * MIB, 3));
 	free(p);
 }
 
 static void fork_child(char *p)
 {
-	char *q = malloc(6 * MIB);
+	char *q = malloc(4 * MIB);
 
-	CHECK(q && same(p, 6 * MIB, 9));
-	fill(q, 6 * MIB, 10);
-	fill(p, 3 * MIB, 11);
-	CHECK(same(q, 6 * MIB, 10) && same(p, 3 * MIB, 11));
-	CHECK(same(p + 3 * MIB, 3 * MIB, 9 + 3 * MIB / 8));
+	CHECK(q && same(p, 4 * MIB, 9));
+	fill(q, 4 * MIB, 10);
+	fill(p, 2 * MIB, 11);
+	CHECK(same(q, 4 * MIB, 10) && same(p, 2 * MIB, 11));
+	CHECK(same(p + 2 * MIB, 2 * MIB, 9 + 2 * MIB / 8));
 	free(p);
 	free(q);
 	test_closeall();
@@ -345,19 +431,19 @@ static void fork_child(char *p)
 /* A child has its own copy of all memory, and descriptors of its own. */
 static void test_fork(void)
 {
-	char *p = malloc(6 * MIB);
+	char *p = malloc(4 * MIB);
 	FILE *stream = fopen("/dev/null", "w"); /* fork() touches it */
 	pid_t pid;
 
 	CHECK(p && stream);
-	fill(p, 6 * MIB, 9);
+	fill(p, 4 * MIB, 9);
 	pid = fork();
 	if (pid == 0)
 		fork_child(p);
-	fill(p, 2 * MIB, 12);
+	fill(p, MIB, 12);
 	CHECK(status_of(pid) == 0);
-	CHECK(same(p, 2 * MIB, 12));
-	CHECK(same(p + 2 * MIB, 4 * MIB, 9 + 2 * MIB / 8));
+	CHECK(same(p, MIB, 12));
+	CHECK(same(p + MIB, 3 * MIB, 9 + MIB / 8));
 	pid = fork();
 	if (pid == 0)
 		_exit(0);
@@ -515,6 +601,10 @@ int main(int argc, char **argv)
 	};
 	size_t i;
 
+	if (argc == 3 && !strcmp(argv[1], "cycles")) {
+		test_cycles(argv[0], argv[2]);
+		return 0;
+	}
 	CHECK(argc == 2);
 	if (!strcmp(argv[1], "children")) {
 		test_children(argv[0]);
