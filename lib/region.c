@@ -9,8 +9,7 @@
  *
  * Splitting and merging keep regions the unit of permissions and advice.
  * Both halves of a split keep mapping_id and stripe_shift, so that a host
- * address is served by the same handler (and the same userfaultfd) for as
- * long as its mapping exists: region_stripe() depends on nothing else.
+ * address has the same userfaultfd for as long as its mapping exists: region_stripe() depends on nothing else.
  *
  * Invariants, verified by regions_check():
  *  (1) by_guest is sorted by start, by_host by host; both hold the same
@@ -34,7 +33,7 @@
 
 /* How region_stripe_shift() sizes stripes. */
 #define STRIPES_PER_HANDLER 16
-#define STRIPE_SHIFT_MIN    BLOCK_SHIFT /* a block has one handler */
+#define STRIPE_SHIFT_MIN    BLOCK_SHIFT /* a block has one descriptor */
 #define STRIPE_SHIFT_MAX    40
 #define STRIPE_SHIFT_ONE    47 /* host user addresses are below 2^47 */
 
@@ -347,9 +346,9 @@ void regions_merge(struct regions *rs, gaddr_t start, gaddr_t end)
 }
 
 /*
- * About 16 stripes for each handler: enough that a hot part of the region
- * spreads over all handlers, few enough that a sequential stream stays with
- * one handler, and its read-ahead with it, for a long way.
+ * About 16 stripes for each descriptor: enough that a hot part of the region
+ * spreads over all of them, few enough for the kernel, to which each stripe is
+ * a mapping.
  */
 unsigned region_stripe_shift(uint64_t bytes, unsigned handlers)
 {

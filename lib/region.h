@@ -26,7 +26,7 @@ struct region {
 	haddr_t host;	      /* (s) host address of start */
 	unsigned prot;	      /* (s) VVM_PROT_* of vvm.h */
 	unsigned advice;      /* (s) VVM_ADV_NORMAL, RANDOM or SEQUENTIAL */
-	unsigned stripe_shift; /* (i) log2 bytes of one handler's stripe */
+	unsigned stripe_shift; /* (i) log2 bytes of a stripe */
 	uint64_t mapping_id;  /* (i) the vvm_map() call that it came from */
 	struct backing *backing; /* (i) */
 	char name[32];	      /* (i) */
@@ -93,7 +93,7 @@ static inline haddr_t region_host_end(const struct region *r)
 
 /* log2 of the stripe for a mapping of so many bytes over n handlers. */
 unsigned region_stripe_shift(uint64_t bytes, unsigned handlers);
-/* Which handler serves a host address. Stable under splits. */
+/* Which port a host address belongs to. Stable under splits. */
 static inline unsigned region_stripe(const struct region *r, haddr_t host,
 				     unsigned handlers)
 {

@@ -67,7 +67,7 @@ void ring_start(struct ring *r, struct ring_op *op);
  * who only looks (timeout 0) may not be told. -ENOSPC: RING_WATCHES are
  * watched.
  */
-#define RING_WATCHES 8
+#define RING_WATCHES 40 /* a port for each handler, and a few more */
 int ring_watch(struct ring *r, struct ring_watch *watch);
 /*
  * Submits what is queued, waits until something completes or timeout_us

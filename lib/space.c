@@ -131,7 +131,7 @@ static int open_memfd(struct vvm *vm)
 
 /*
  * In inline mode up to two, for what is no fault: reading ahead. Else one for
- * two CPUs: see handler.c for why not more.
+ * two CPUs, of which mostly one works: see server.c.
  */
 static unsigned handler_threads(const struct conf *conf)
 {

@@ -32,9 +32,9 @@
 #define SPACE_GRACE_PAGES 512
 #define SPACE_GRACE_US	  500
 
-/* Where other threads reach a handler. */
+/* A userfaultfd, and where other threads reach the handler of its number. */
 struct port {
-	int uffd;		/* (i) serves its stripes of every region */
+	int uffd;		/* (i) of its stripes of every region */
 	int event;		/* (i) eventfd that wakes the handler */
 	_Atomic bool starving;	/* has faults that wait for a frame */
 };
@@ -86,6 +86,7 @@ struct vvm {
 	unsigned handler_count; /* (i) */
 	struct port port[SPACE_HANDLERS_MAX]; /* (i) */
 	struct handler *handlers; /* (i) */
+	_Atomic uint32_t serving; /* bit i: handler i reads events (server.c) */
 	struct reclaimer *reclaimer; /* (i) */
 	struct streams *streams; /* (i) */
 	struct lanes *lanes;   /* (i) of inline mode; NULL in thread mode */

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * server.c - which handlers read fault events.
+ *
+ * Any handler may read any userfaultfd: the kernel hands each event out once.
+ * Handler 0, the *host*, always serves all of them: it polls them, and only
+ * when it sleeps it watches them. While one thread can do the work that is
+ * all, since every further thread that polls takes a CPU from the application,
+ * and every one that sleeps costs a wake-up. When the host has hardly been idle
+ * for a window of events it invites a *guest*, which polls all descriptors
+ * as well until it finds too little to do. A guest never watches a descriptor:
+ * it polls, or it has left. So no event depends on a guest, and vm->serving,
+ * the set of handlers that serve, is a hint: whichever way an invitation and a
+ * leave race, the host is there.
+ *
+ * Decisions are made every SERVER_WINDOW events, hence never in an idle space.
+ *
+ * Rejected: descriptors handed from handler to handler (each with a set of
+ * those that serve it). Two that withdraw from one at the same time, each since
+ * it saw the other, leave it to nobody, and a thread hangs; it did.
+ */
+#include "server.h"
+
+/*
+ * Of the time. 40: requests that come at random queue up long before a server
+ * is busy all the time; at 15, 16 threads that read had 20 % less.
+ */
+#define INVITE_IDLE_PCT 40
+#define LEAVE_IDLE_PCT	80
+/*
+ * What a look that finds nothing takes by itself. When it takes longer it was
+ * interrupted by the disk, whose interrupts come to the CPU that submits, and
+ * that is work as well; much longer: another thread had the CPU.
+ */
+#define LOOK_NS	     3000
+#define INTERRUPT_NS 50000
+
+static uint32_t bit(unsigned handler)
+{
+	return (uint32_t)1 << handler;
+}
+
+static void new_window(struct server *s, uint64_t now_ns)
+{
+	s->events = 0;
+	s->idle_ns = 0;
+	s->start_ns = now_ns;
+}
+
+void server_init(struct server *s, struct vvm *vm, unsigned self)
+{
+	s->vm = vm;
+	s->self = self;
+	new_window(s, os_now_ns());
+	if (server_is_host(s))
+		atomic_store(&vm->serving, bit(self));
+}
+
+bool server_serves(const struct server *s)
+{
+	return atomic_load_explicit(&s->vm->serving, memory_order_relaxed) &
+	       bit(s->self);
+}
+
+void server_events(struct server *s, unsigned n)
+{
+	s->events += n;
+}
+
+void server_looked(struct server *s, uint64_t ns)
+{
+	s->idle_ns += ns < INTERRUPT_NS ? MIN(ns, LOOK_NS) : ns;
+}
+
+void server_slept(struct server *s, uint64_t ns)
+{
+	s->idle_ns += ns;
+}
+
+/* Lets the first handler that does not serve do so. */
+static void invite(struct server *s)
+{
+	struct vvm *vm = s->vm;
+	uint32_t serving = atomic_load(&vm->serving);
+	unsigned guest = 1;
+
+	while (guest < vm->handler_count && serving & bit(guest))
+		guest++;
+	if (guest == vm->handler_count)
+		return;
+	atomic_fetch_or(&vm->serving, bit(guest));
+	os_eventfd_signal(vm->port[guest].event);
+}
+
+void server_leave(struct server *s)
+{
+	DEBUG_ASSERT(!server_is_host(s));
+	atomic_fetch_and(&s->vm->serving, ~bit(s->self));
+}
+
+void server_adjust(struct server *s, uint64_t now_ns)
+{
+	uint64_t ns, idle_pct;
+
+	if (s->events < SERVER_WINDOW)
+		return;
+	ns = MAX(now_ns - s->start_ns, 1u);
+	idle_pct = MIN(s->idle_ns, ns) * 100 / ns;
+	if (server_is_host(s)) {
+		if (idle_pct < INVITE_IDLE_PCT)
+			invite(s);
+	} else if (idle_pct > LEAVE_IDLE_PCT) {
+		server_leave(s);
+	}
+	new_window(s, now_ns);
+}

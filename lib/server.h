@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * server.h - which handlers read fault events, by load: server.c. One for each
+ * handler, owned by its thread; only vm->serving is shared.
+ */
+#ifndef VVM_SERVER_H
+#define VVM_SERVER_H
+
+#include "space.h"
+
+#define SERVER_WINDOW 64 /* events between two decisions */
+
+struct server {
+	struct vvm *vm;	   /* (i) */
+	unsigned self;	   /* (i) the handler's number; 0: the host */
+	unsigned events;   /* (o) in this window */
+	uint64_t start_ns; /* (o) of this window */
+	uint64_t idle_ns;  /* (o) in this window */
+};
+
+/* => number 0 first, before any handler runs. */
+void server_init(struct server *s, struct vvm *vm, unsigned self);
+static inline bool server_is_host(const struct server *s)
+{
+	return s->self == 0;
+}
+/* Is this handler to read events? The host always is. */
+bool server_serves(const struct server *s);
+/* It has read so many. */
+void server_events(struct server *s, unsigned n);
+/* A look for something to do that found nothing took so long. */
+void server_looked(struct server *s, uint64_t ns);
+/* It slept so long. */
+void server_slept(struct server *s, uint64_t ns);
+/* At the end of a window: the host invites a guest, or a guest leaves. */
+void server_adjust(struct server *s, uint64_t now_ns);
+/* A guest reads no more events until it is invited again. */
+void server_leave(struct server *s);
+
+#endif
