@@ -117,30 +117,56 @@ static void draw_memory(struct top *top, unsigned row)
 	put_value(top, row, at + 2, "swap", "memory", "swap");
 }
 
-static void draw_faults(struct top *top, unsigned row)
+enum { LINE_FIELDS = 5 };
+
+/* A line of the head: a series, and the values of columns. */
+struct line {
+	const char *head;
+	enum top_series series;
+	struct {
+		const char *label, *group, *name;
+	} field[LINE_FIELDS];
+};
+
+static const struct line faults_line = {
+	"faults/s",
+	SERIES_FAULTS,
+	{{"all", "faults/s", "all"},
+	 {"read", "faults/s", "read"},
+	 {"zero", "faults/s", "zero"},
+	 {"wp", "faults/s", "wp"},
+	 {"soft", "faults/s", "soft"}},
+};
+
+static const struct line wait_line = {
+	"wait us",
+	SERIES_P99,
+	{{"p50", "wait us", "p50"},
+	 {"p99", "wait us", "p99"},
+	 {"p99.9", "wait us", "p99.9"},
+	 {"queue", "wait us", "que"},
+	 {"stalls", "bad", "stl"}},
+};
+
+static const struct line guesses_line = {
+	"ram hit",
+	SERIES_HIT,
+	{{"hit", "ram", "hit"},
+	 {"ahead", "ahead", "pg/s"},
+	 {"hit", "ahead", "hit"},
+	 {"ex/fr", "reclaim", "ex/fr"},
+	 {"err", "bad", "err"}},
+};
+
+static void draw_line(struct top *top, unsigned row, const struct line *line)
 {
-	unsigned wide = top->canvas.columns - 80 + 13, at;
+	unsigned wide = top->canvas.columns - 80 + 13, at = 10 + wide, i;
 
-	canvas_text(&top->canvas, row, 1, PAINT_HEAD, "faults/s");
-	put_spark(top, row, 10, wide, SERIES_FAULTS, 100);
-	at = put_value(top, row, 11 + wide, "all", "faults/s", "all");
-	at = put_value(top, row, at + 1, "read", "faults/s", "read");
-	at = put_value(top, row, at + 1, "zero", "faults/s", "zero");
-	at = put_value(top, row, at + 1, "wp", "faults/s", "wp");
-	put_value(top, row, at + 1, "soft", "faults/s", "soft");
-}
-
-static void draw_wait(struct top *top, unsigned row)
-{
-	unsigned wide = top->canvas.columns - 80 + 13, at;
-
-	canvas_text(&top->canvas, row, 1, PAINT_HEAD, "wait us");
-	put_spark(top, row, 10, wide, SERIES_P99, 100);
-	at = put_value(top, row, 11 + wide, "p50", "wait us", "p50");
-	at = put_value(top, row, at + 1, "p99", "wait us", "p99");
-	at = put_value(top, row, at + 1, "p99.9", "wait us", "p99.9");
-	at = put_value(top, row, at + 1, "queue", "wait us", "que");
-	put_value(top, row, at + 1, "stalls", "bad", "stl");
+	canvas_text(&top->canvas, row, 1, PAINT_HEAD, "%s", line->head);
+	put_spark(top, row, 10, wide, line->series, 100);
+	for (i = 0; i < LINE_FIELDS; i++)
+		at = put_value(top, row, at + 1, line->field[i].label,
+			       line->field[i].group, line->field[i].name);
 }
 
 static void draw_swap(struct top *top, unsigned row)
@@ -153,19 +179,6 @@ static void draw_swap(struct top *top, unsigned row)
 	put_spark(top, row, at + 2, wide, SERIES_OUT, 1 << 20);
 	at = put_value(top, row, at + 3 + wide, "out", "swap/s", "out");
 	put_value(top, row, at + 2, "avoided", "swap/s", "avd");
-}
-
-static void draw_guesses(struct top *top, unsigned row)
-{
-	unsigned wide = top->canvas.columns - 80 + 13, at;
-
-	canvas_text(&top->canvas, row, 1, PAINT_HEAD, "ram hit");
-	put_spark(top, row, 10, wide, SERIES_HIT, 100);
-	at = put_value(top, row, 11 + wide, "hit", "ram", "hit");
-	at = put_value(top, row, at + 1, "ahead", "ahead", "pg/s");
-	at = put_value(top, row, at + 1, "hit", "ahead", "hit");
-	at = put_value(top, row, at + 1, "ex/fr", "reclaim", "ex/fr");
-	put_value(top, row, at + 1, "err", "bad", "err");
 }
 
 static void draw_tabs(struct top *top, unsigned row)
@@ -302,10 +315,10 @@ void top_draw(struct top *top)
 	a.rows = c->rows - HEAD_ROWS;
 	draw_title(top);
 	draw_memory(top, 1);
-	draw_faults(top, 2);
-	draw_wait(top, 3);
+	draw_line(top, 2, &faults_line);
+	draw_line(top, 3, &wait_line);
 	draw_swap(top, 4);
-	draw_guesses(top, 5);
+	draw_line(top, 5, &guesses_line);
 	draw_tabs(top, 6);
 	if (top->help)
 		draw_help(&a);
