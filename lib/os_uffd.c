@@ -173,11 +173,13 @@ static int open_with(uint64_t want, int *fd, uint64_t *have,
 	return 0;
 }
 
-/* The features of the kernel in its own bits. */
+/* The features of the kernel in its own bits; the point of injection. */
 static int list_features(uint64_t *have, enum os_uffd_method *method)
 {
-	int fd, error = open_with(0, &fd, have, method);
+	int fd, error = os_inject_check(OS_uffd_open);
 
+	if (!error)
+		error = open_with(0, &fd, have, method);
 	if (!error)
 		close(fd);
 	return error;
@@ -187,10 +189,8 @@ int os_uffd_probe(unsigned *features, enum os_uffd_method *method)
 {
 	uint64_t have;
 	unsigned i;
-	int error = os_inject_check(OS_uffd_open);
+	int error = list_features(&have, method);
 
-	if (!error)
-		error = list_features(&have, method);
 	if (error)
 		return error;
 	*features = 0;
@@ -204,10 +204,8 @@ int os_uffd_open(unsigned want, int *fd, enum os_uffd_method *method)
 {
 	uint64_t have, ask = 0;
 	unsigned i;
-	int error = os_inject_check(OS_uffd_open);
+	int error = list_features(&have, method);
 
-	if (!error)
-		error = list_features(&have, method);
 	if (error)
 		return error;
 	for (i = 0; i < ARRAY_SIZE(feature_map); i++)
