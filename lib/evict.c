@@ -19,6 +19,11 @@
  * merely slow.
  *
  * A block is taken piece by piece (piece.c); usually it is one.
+ *
+ * Of pages that are equally cold the first ones of the block go. Tried and
+ * dropped: to begin where the last choice in the block stopped. In the
+ * simulator (sim_policy) that is worth -0.1 to +0.1 % of hits, 1 % in a loop;
+ * sequential accesses were 8 and 10 % slower in two rounds of two.
  */
 #include "evict.h"
 
