@@ -149,7 +149,9 @@ enum vvm_faults { VVM_FAULTS_THREAD, VVM_FAULTS_INLINE };
  *     child has executed a program or is gone.
  *   - While the child lives, the slots that it inherited are not used again,
  *     and of dirty pages that the parent has changed since, the old content
- *     is kept in memory, beside the budget.
+ *     is kept in memory, beside the budget. If the parent ends first, without
+ *     vvm_close(), all that it had resident stays in memory until the child
+ *     has written to, or discarded, each page that was dirty at the fork.
  *   - Pins are not inherited. Pages that are pinned at the fork are copied
  *     while other threads and devices may write to them.
  *   - While fork() runs, faults of other threads wait. Should it not get on

@@ -21,11 +21,17 @@
  * came with the fork, as private memory of the parent's `struct swap`.
  *
  * A legacy counts the entries that name it. With the last one its descriptors
- * are closed, which also tells the parents that they need not keep it.
+ * are closed, which also tells the parents that they need not keep it. Those
+ * of frames and copies are closed before that, with the last entry that names
+ * a frame: when the parent has gone without closing its space, its memfd is
+ * there for its children only, and all of it, up to the parent's budget. That
+ * memory is in nobody's budget. An entry names a frame until its page is
+ * written to, discarded or unmapped; only to read it is not enough.
  *
  * Invariants:
- *  (1) legacy[g] is open as long as an entry names generation g, and nothing
- *	is read from it that no entry names: a read in flight has its entry.
+ *  (1) legacy[g] is open as long as an entry names generation g, its frames as
+ *	long as an entry names one, and nothing is read from either that no
+ *	entry names: a read in flight has its entry.
  *  (2) The process's own generation is the number of its ancestors.
  */
 #include "inherit.h"
@@ -43,6 +49,7 @@ struct estate {
 	_Atomic uint64_t slots;	 /* entries that name its swap */
 	_Atomic uint64_t frames; /* and its frames */
 	_Atomic bool open;
+	_Atomic bool frames_open; /* frames, copies and where */
 };
 
 struct inherit {
@@ -66,17 +73,37 @@ static bool is_inherit(const struct backing *b)
 
 /* ---- estates ---- */
 
+static void close_frames(struct estate *e)
+{
+	struct legacy *l = &e->legacy;
+
+	if (!atomic_exchange(&e->frames_open, false))
+		return;
+	os_close(l->frames);
+	os_close(l->copies);
+	os_unmap((haddr_t)(uintptr_t)l->where, l->pages * sizeof(*l->where));
+}
+
 static void close_estate(struct estate *e)
 {
 	struct legacy *l = &e->legacy;
 
+	close_frames(e);
 	if (!atomic_exchange(&e->open, false))
 		return;
 	l->swap->ops->close(l->swap);
-	os_close(l->frames);
-	os_close(l->copies);
-	os_unmap((haddr_t)(uintptr_t)l->where, l->pages * sizeof(*l->where));
 	os_close(l->alive);
+}
+
+/* Closes what no entry names. */
+static void close_unnamed(struct estate *e)
+{
+	if (atomic_load(&e->frames))
+		return;
+	if (atomic_load(&e->slots))
+		close_frames(e);
+	else
+		close_estate(e);
 }
 
 static _Atomic uint64_t *counter(struct inherit *in, uint64_t slot)
@@ -93,8 +120,8 @@ static void forget(struct inherit *in, uint64_t slot, uint64_t n)
 	uint64_t before = atomic_fetch_sub(counter(in, slot), n);
 
 	ASSERT(before >= n);
-	if (!atomic_load(&e->slots) && !atomic_load(&e->frames))
-		close_estate(e);
+	if (before == n)
+		close_unnamed(e);
 }
 
 /* ---- frames ---- */
@@ -300,6 +327,8 @@ static void take_estates(struct inherit *in, struct inherit *from)
 	for (g = 0; g < from->generation; g++) {
 		in->estate[g].legacy = from->estate[g].legacy;
 		in->estate[g].open = atomic_load(&from->estate[g].open);
+		in->estate[g].frames_open =
+			atomic_load(&from->estate[g].frames_open);
 	}
 	free(from);
 }
@@ -317,7 +346,7 @@ int inherit_new(struct backing **backing, const struct legacy *legacy)
 	in->backing.ops = &inherit_ops;
 	in->generation = g + 1;
 	in->estate[g].legacy = *legacy;
-	in->estate[g].open = true;
+	in->estate[g].open = in->estate[g].frames_open = true;
 	if (is_inherit(*backing))
 		take_estates(in, to_inherit(*backing));
 	*backing = &in->backing;
@@ -355,6 +384,5 @@ void inherit_counted(struct backing *b)
 	unsigned g;
 
 	for (g = 0; g < in->generation; g++)
-		if (!in->estate[g].slots && !in->estate[g].frames)
-			close_estate(&in->estate[g]);
+		close_unnamed(&in->estate[g]);
 }

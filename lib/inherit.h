@@ -76,8 +76,9 @@ void inherit_set_own(struct backing *b, struct backing *own);
 struct backing *inherit_own(struct backing *b);
 /*
  * Counts an entry of the page table that names the slot: when the last one
- * has been given back the legacy is closed, and inherit_counted() closes what
- * no entry names at all. => not in use yet.
+ * has been given back the legacy is closed (its frames and copies with the
+ * last that names one of these), and inherit_counted() closes what no entry
+ * names at all. => not in use yet.
  */
 void inherit_count(struct backing *b, uint64_t slot);
 void inherit_counted(struct backing *b);

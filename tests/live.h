@@ -407,27 +407,45 @@ static inline uint64_t live_rss_bytes(void)
 	return rss * LIVE_PAGE;
 }
 
-/* A descriptor of the (only) space's memfd, or -1. Not ours to close. */
-static inline int live_memfd(void)
+/* How many memfds of libvvm's there are; *last: a descriptor of one. */
+static inline int live_find_memfds(int *last)
 {
 	DIR *dir = opendir("/proc/self/fd");
 	struct dirent *d;
 	char link[128];
-	int found = -1;
+	int found = 0;
 
 	live_check(dir != NULL);
-	while (found < 0 && (d = readdir(dir))) {
+	while ((d = readdir(dir))) {
 		ssize_t n = readlinkat(dirfd(dir), d->d_name, link,
 				       sizeof link - 1);
 
 		if (n <= 0)
 			continue;
 		link[n] = '\0';
-		if (strncmp(link, "/memfd:vvm", 10) == 0)
-			found = atoi(d->d_name);
+		if (strncmp(link, "/memfd:vvm", 10))
+			continue;
+		*last = atoi(d->d_name);
+		found++;
 	}
 	closedir(dir);
 	return found;
+}
+
+static inline int live_count_memfds(void)
+{
+	int fd;
+
+	return live_find_memfds(&fd);
+}
+
+/* A descriptor of the (only) space's memfd, or -1. Not ours to close. */
+static inline int live_memfd(void)
+{
+	int fd = -1;
+
+	live_find_memfds(&fd);
+	return fd;
 }
 
 /* Pages that the kernel has allocated to it: the frames that exist. */
@@ -526,12 +544,11 @@ static inline uint64_t live_sampler_stop(struct live_sampler *s)
 /* ---- children and files ---- */
 
 /*
- * Runs fn(arg) in a forked child with default signals and no core file;
- * returns its wait status. The exit status is what fn returns.
+ * Runs fn(arg) in a forked child without a core file, for a minute at most.
+ * The exit status is what fn returns.
  */
-static inline int live_child(int (*fn)(void *), void *arg)
+static inline pid_t live_fork(int (*fn)(void *), void *arg)
 {
-	int status = -1;
 	pid_t pid;
 
 	fflush(NULL);
@@ -540,20 +557,39 @@ static inline int live_child(int (*fn)(void *), void *arg)
 	if (pid == 0) {
 		struct rlimit none = {0, 0};
 
+		alarm(60);
 		setrlimit(RLIMIT_CORE, &none);
 		_exit(fn(arg));
 	}
+	return pid;
+}
+
+/* Waits for the end of a child; its wait status. */
+static inline int live_status(pid_t pid)
+{
+	int status = -1;
+
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	return status;
 }
 
-static inline void live_child_ok(int (*fn)(void *), void *arg)
+static inline void live_ended_ok(pid_t pid)
 {
-	int status = live_child(fn, arg);
+	int status = live_status(pid);
 
 	if (!WIFEXITED(status) || WEXITSTATUS(status))
 		live_fail("the child ended with status %#x", (unsigned)status);
+}
+
+static inline int live_child(int (*fn)(void *), void *arg)
+{
+	return live_status(live_fork(fn, arg));
+}
+
+static inline void live_child_ok(int (*fn)(void *), void *arg)
+{
+	live_ended_ok(live_fork(fn, arg));
 }
 
 /* For children that must die of a signal without a sanitizer's help. */

@@ -275,12 +275,13 @@ static bool stuck(void)
 	return looks > 50 && live_stats(vm).stalls;
 }
 
-static int make_room_after_a_stop(void)
+static int make_room_after_a_stop(void *arg)
 {
 	pthread_t thread;
 	int sig = 0;
 	char byte = 0;
 
+	(void)arg;
 	live_catch(); /* libvvm's handler comes on top of it */
 	vm = open_with(16, 4 * LIVE_PAGE, PATIENCE_MS, NULL);
 	stopped.base = live_map(vm, 24, LIVE_RW);
@@ -311,11 +312,7 @@ START_TEST(full_swap_and_a_process_that_is_stopped)
 	live_check(pipe(ready) == 0 && pipe(go) == 0);
 	stopped.ready = ready[1];
 	stopped.go = go[0];
-	fflush(NULL);
-	pid = fork();
-	live_check(pid >= 0);
-	if (pid == 0)
-		_exit(make_room_after_a_stop());
+	pid = live_fork(make_room_after_a_stop, NULL);
 	close(ready[1]);
 	live_check(read(ready[0], &byte, 1) == 1);
 	live_check(kill(pid, SIGSTOP) == 0);
@@ -325,8 +322,7 @@ START_TEST(full_swap_and_a_process_that_is_stopped)
 	live_check(kill(pid, SIGCONT) == 0);
 	live_nap_us(50000); /* who would give up has given up */
 	live_check(write(go[1], &byte, 1) == 1);
-	live_check(waitpid(pid, &status, 0) == pid);
-	live_equal(status, 0);
+	live_ended_ok(pid);
 	close(ready[0]);
 	close(go[0]);
 	close(go[1]);

@@ -64,40 +64,6 @@ static unsigned wrong(uint64_t version)
 
 /* ---- processes ---- */
 
-static pid_t fork_child(int (*fn)(void *), void *arg)
-{
-	pid_t pid;
-
-	fflush(NULL);
-	pid = fork();
-	live_check(pid >= 0);
-	if (pid == 0) {
-		struct rlimit none = {0, 0};
-
-		alarm(60);
-		setrlimit(RLIMIT_CORE, &none);
-		_exit(fn(arg));
-	}
-	return pid;
-}
-
-static int status_of(pid_t pid)
-{
-	int status = -1;
-
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	return status;
-}
-
-static void expect_ok(pid_t pid)
-{
-	int status = status_of(pid);
-
-	if (!WIFEXITED(status) || WEXITSTATUS(status))
-		live_fail("the child ended with status %#x", (unsigned)status);
-}
-
 /* A pipe as a gate: wait_for() returns when the other side has opened. */
 struct gate {
 	int fd[2];
@@ -160,10 +126,10 @@ START_TEST(both_go_on_independently)
 	pid_t pid;
 
 	write_all(1);
-	pid = fork_child(read_then_write, NULL);
+	pid = live_fork(read_then_write, NULL);
 	write_all(3);
 	live_equal(wrong(3), 0);
-	expect_ok(pid);
+	live_ended_ok(pid);
 	live_equal(wrong(3), 0);
 	wait_released();
 }
@@ -186,11 +152,11 @@ START_TEST(child_sees_the_memory_as_of_the_fork)
 
 	gate_make(&m.parent);
 	write_all(1);
-	pid = fork_child(read_late, &m);
+	pid = live_fork(read_late, &m);
 	write_all(3);
 	write_all(4);
 	gate_open(&m.parent);
-	expect_ok(pid);
+	live_ended_ok(pid);
 	live_equal(wrong(4), 0);
 	wait_released();
 	gate_free(&m.parent);
@@ -214,13 +180,46 @@ START_TEST(parent_does_not_see_what_the_child_writes)
 
 	gate_make(&m.child);
 	write_all(1);
-	pid = fork_child(write_early, &m);
+	pid = live_fork(write_early, &m);
 	gate_wait(&m.child);
 	live_equal(wrong(1), 0);
-	expect_ok(pid);
+	live_ended_ok(pid);
 	live_equal(wrong(1), 0);
 	wait_released();
 	gate_free(&m.child);
+}
+END_TEST
+
+/* Writes to the pages that were dirty at the fork; reads the others then. */
+static int write_the_dirty(void *arg)
+{
+	const bool *was_dirty = arg;
+
+	for (uint64_t i = 0; i < PAGES; i++)
+		if (was_dirty[i])
+			live_fill(base + i * LIVE_PAGE, i, 2);
+	live_wait(live_count_memfds() == 2, 10000);
+	for (uint64_t i = 0; i < PAGES; i++)
+		child_check(live_verify(base + i * LIVE_PAGE, i,
+					was_dirty[i] ? 2 : 1) < 0);
+	return 0;
+}
+
+/* ... which are the parent's for as long as it lives, but not for longer. */
+START_TEST(a_child_lets_go_of_frames_that_it_does_not_need)
+{
+	bool was_dirty[PAGES];
+	unsigned n = 0;
+
+	live_equal(live_count_memfds(), 2); /* frames, and copies */
+	write_all(1);
+	for (uint64_t i = 0; i < PAGES; i++)
+		n += was_dirty[i] = live_flags(vm, base + i * LIVE_PAGE) &
+				    VVM_PAGE_DIRTY;
+	live_check(n > 0 && n < PAGES);
+	live_child_ok(write_the_dirty, was_dirty);
+	live_equal(wrong(1), 0);
+	wait_released();
 }
 END_TEST
 
@@ -261,7 +260,7 @@ static int use_the_interface(void *arg)
 START_TEST(the_interface_works_in_the_child)
 {
 	write_all(1);
-	expect_ok(fork_child(use_the_interface, NULL));
+	live_ended_ok(live_fork(use_the_interface, NULL));
 	live_equal(wrong(1), 0);
 	wait_released();
 }
@@ -277,7 +276,7 @@ static int close_at_once(void *arg)
 START_TEST(child_may_close_at_once)
 {
 	write_all(1);
-	expect_ok(fork_child(close_at_once, NULL));
+	live_ended_ok(live_fork(close_at_once, NULL));
 	wait_released();
 	live_equal(wrong(1), 0);
 }
@@ -305,7 +304,7 @@ START_TEST(a_system_call_may_be_the_first_access)
 
 	gate_make(&m.child);
 	write_all(1);
-	expect_ok(fork_child(write_to_pipe, &m));
+	live_ended_ok(live_fork(write_to_pipe, &m));
 	live_equal(read(m.child.fd[0], words, 64), 64);
 	live_check(words[3] == live_stamp(page * 512 + 3, 1));
 	gate_free(&m.child);
@@ -360,10 +359,10 @@ START_TEST(the_parent_may_do_what_it_wants)
 
 	gate_make(&m.parent);
 	write_all(1);
-	pid = fork_child(read_late, &m);
+	pid = live_fork(read_late, &m);
 	live_ok(changes[_i]());
 	gate_open(&m.parent);
-	expect_ok(pid);
+	live_ended_ok(pid);
 	wait_released();
 	gate_free(&m.parent);
 }
@@ -394,11 +393,11 @@ START_TEST(pinned_and_zero_pages)
 	live_ok(vvm_pin(vm, live_addr(base), 4 * LIVE_PAGE));
 	for (uint64_t i = 8; i < 16; i++)
 		live_check(live_is_zero(base + i * LIVE_PAGE));
-	pid = fork_child(look_at_all_kinds, &m);
+	pid = live_fork(look_at_all_kinds, &m);
 	for (uint64_t i = 0; i < 24; i++)
 		live_fill(base + i * LIVE_PAGE, i, 2);
 	gate_open(&m.parent);
-	expect_ok(pid);
+	live_ended_ok(pid);
 	live_ok(vvm_unpin(vm, live_addr(base), 4 * LIVE_PAGE));
 	wait_released();
 	gate_free(&m.parent);
@@ -423,13 +422,13 @@ START_TEST(a_full_swap_does_not_matter)
 	for (uint64_t i = 0; i < PAGES - BUDGET; i++)
 		live_fill(base + i * LIVE_PAGE, i, 1);
 	gate_make(&m.child);
-	pid = fork_child(write_to_pipe, &m);
+	pid = live_fork(write_to_pipe, &m);
 	if (live_inline())
 		kill(pid, SIGKILL);
 	else
-		expect_ok(pid);
+		live_ended_ok(pid);
 	if (live_inline())
-		status_of(pid);
+		live_status(pid);
 	gate_free(&m.child);
 }
 END_TEST
@@ -530,7 +529,7 @@ START_TEST(fork_while_other_threads_write)
 {
 	start_writers();
 	for (int i = 0; i < 8; i++)
-		expect_ok(fork_child(check_cut, NULL));
+		live_ended_ok(live_fork(check_cut, NULL));
 	stop_writers();
 	wait_released();
 }
@@ -544,9 +543,9 @@ START_TEST(fifty_children_at_once)
 
 	start_writers();
 	for (int i = 0; i < CHILDREN; i++)
-		pid[i] = fork_child(check_cut, NULL);
+		pid[i] = live_fork(check_cut, NULL);
 	for (int i = 0; i < CHILDREN; i++)
-		expect_ok(pid[i]);
+		live_ended_ok(pid[i]);
 	stop_writers();
 	wait_released();
 }
@@ -556,7 +555,7 @@ static void *fork_often(void *arg)
 {
 	(void)arg;
 	for (int i = 0; i < 4; i++)
-		expect_ok(fork_child(check_cut, NULL));
+		live_ended_ok(live_fork(check_cut, NULL));
 	return NULL;
 }
 
@@ -599,13 +598,13 @@ static int generation(void *arg)
 	for (uint64_t i = g % 3; i < PAGES; i += 3)
 		live_fill(base + i * LIVE_PAGE, i, g + 10);
 	if (next <= 5)
-		pid = fork_child(generation, &next);
+		pid = live_fork(generation, &next);
 	for (uint64_t i = 0; i < PAGES; i++)
 		child_check(live_verify(base + i * LIVE_PAGE, i,
 					version_of(i, g)) < 0);
 	if (pid > 0) {
 		write_all(77);
-		expect_ok(pid);
+		live_ended_ok(pid);
 		child_check(wrong(77) == 0);
 	}
 	return 0;
@@ -617,9 +616,9 @@ START_TEST(children_of_children)
 	pid_t pid;
 
 	write_all(1);
-	pid = fork_child(generation, &first);
+	pid = live_fork(generation, &first);
 	write_all(99);
-	expect_ok(pid);
+	live_ended_ok(pid);
 	live_equal(wrong(99), 0);
 	wait_released();
 }
@@ -650,7 +649,7 @@ START_TEST(the_child_is_gone_before_its_child)
 	gate_make(&m.parent);
 	gate_make(&m.child);
 	write_all(1);
-	expect_ok(fork_child(orphan, &m));
+	live_ended_ok(live_fork(orphan, &m));
 	write_all(2);
 	gate_open(&m.parent);
 	gate_wait(&m.child);
@@ -669,7 +668,7 @@ static int parent_first(void *arg)
 
 	set_up();
 	write_all(1);
-	pid = fork_child(read_late, m);
+	pid = live_fork(read_late, m);
 	write_all(2);
 	return pid < 0;
 }
@@ -684,7 +683,7 @@ START_TEST(the_parent_is_gone_first)
 	tear_down();
 	gate_make(&m.parent);
 	gate_make(&m.child);
-	expect_ok(fork_child(lasts[_i], &m));
+	live_ended_ok(live_fork(lasts[_i], &m));
 	/* the grandchild has the writing end as long as it lives */
 	close(m.child.fd[1]);
 	gate_open(&m.parent);
@@ -707,7 +706,7 @@ static void run_true(void)
 		execvp(argv[0], argv);
 		_exit(127);
 	}
-	expect_ok(pid);
+	live_ended_ok(pid);
 }
 
 START_TEST(fork_and_exec_leave_nothing)
@@ -756,14 +755,14 @@ START_TEST(a_killed_child_leaves_nothing)
 	gate_make(&m.child);
 	fds = live_count_fds();
 	for (int i = 0; i < 5; i++) {
-		pid_t pid = fork_child(sleep_on, &m);
+		pid_t pid = live_fork(sleep_on, &m);
 		int status;
 
 		gate_wait(&m.child);
 		write_all(1);
 		live_check(live_stats(vm).fork_snapshots == 1);
 		kill(pid, SIGKILL);
-		status = status_of(pid);
+		status = live_status(pid);
 		live_check(WIFSIGNALED(status));
 	}
 	wait_released();
@@ -817,7 +816,7 @@ START_TEST(a_failing_system_call_is_no_wrong_data)
 		write_all(1);
 		os_inject_clear();
 		os_inject(points[_i], n, false, ENOMEM);
-		status = status_of(fork_child(look_once, NULL));
+		status = live_status(live_fork(look_once, NULL));
 		os_inject_clear();
 		/* a sanitizer's handler turns the signal into status 1 */
 		if (WIFEXITED(status) &&
@@ -880,7 +879,7 @@ START_TEST(a_fork_that_waits_for_a_faulting_thread_gets_on)
 	write_all(1);
 	live_equal(pthread_create(&thread, NULL, write_meanwhile, NULL), 0);
 	atomic_store(&handler_armed, true);
-	status = status_of(fork_child(touch, NULL));
+	status = live_status(live_fork(touch, NULL));
 	atomic_store(&handler_armed, false);
 	pthread_join(thread, NULL);
 	live_check(!WIFEXITED(status) || LIVE_SANITIZED);
@@ -888,7 +887,7 @@ START_TEST(a_fork_that_waits_for_a_faulting_thread_gets_on)
 	live_equal(live_verify(base, 0, 2), -1);
 	live_fill(base, 0, 1);
 	live_equal(wrong(1), 0);
-	expect_ok(fork_child(read_then_write, NULL)); /* the next one works */
+	live_ended_ok(live_fork(read_then_write, NULL)); /* the next one works */
 	wait_released();
 }
 END_TEST
@@ -925,7 +924,7 @@ START_TEST(of_three_spaces_two_are_inherited)
 		live_fill(t.p[1] + i * LIVE_PAGE, i, 2);
 	}
 	write_all(3);
-	expect_ok(fork_child(use_two, &t));
+	live_ended_ok(live_fork(use_two, &t));
 	for (uint64_t i = 0; i < PAGES; i++)
 		live_equal(live_verify(t.p[1] + i * LIVE_PAGE, i, 2), -1);
 	live_equal(wrong(3), 0);
@@ -947,7 +946,7 @@ START_TEST(the_swap_is_a_file_with_a_name)
 	live_ok(vvm_open(&vm, &o));
 	base = live_map(vm, PAGES, LIVE_RW);
 	write_all(1);
-	expect_ok(fork_child(read_then_write, NULL));
+	live_ended_ok(live_fork(read_then_write, NULL));
 	live_equal(live_count_dir(live_dir), 3); /* with . and .. */
 	wait_released();
 	live_dir_remove();
@@ -963,6 +962,7 @@ static Suite *make(const char *name)
 	tcase_add_test(tc, both_go_on_independently);
 	tcase_add_test(tc, child_sees_the_memory_as_of_the_fork);
 	tcase_add_test(tc, parent_does_not_see_what_the_child_writes);
+	tcase_add_test(tc, a_child_lets_go_of_frames_that_it_does_not_need);
 	tcase_add_test(tc, the_interface_works_in_the_child);
 	tcase_add_test(tc, child_may_close_at_once);
 	tcase_add_test(tc, a_system_call_may_be_the_first_access);
