@@ -24,7 +24,7 @@ layer()
 	slots | hold | codec | prefetch | park | stat | stat_* | intent) echo 1 ;;
 	ring | ring_* | backing | swap | swap_* | inherit | copies) echo 2 ;;
 	space | space_*) echo 3 ;;
-	fill | ahead | streams | reader | fault | piece | writeback | evict | inline | handler | server | reclaim | trap) echo 4 ;;
+	fill | ahead | streams | reader | fault | piece | writeback | evict | inline | demand | handler | server | reclaim | trap) echo 4 ;;
 	access | mapping | mapping_* | snapshot | fork | fork_*) echo 4 ;;
 	fault_* | evict_* | handler_* | reclaim_* | trap_*) echo 4 ;;
 	vvm | vvm_* | heap | heap_*) echo 5 ;;
