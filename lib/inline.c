@@ -96,7 +96,7 @@ static void read_ahead(struct visit *v)
 static int read_now(struct visit *v)
 {
 	struct vvm *vm = v->step.vm;
-	void *buffer = pool_take(&vm->bounce);
+	void *buffer = pool_take_dirty(&vm->bounce);
 
 	if (!buffer) {
 		fill_abandon(&v->fill, v->step.actor);

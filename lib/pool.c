@@ -11,7 +11,8 @@
  * (1) Every object is either in use, in the free list, or beyond `cut` of
  *     the newest chunk; older chunks are cut completely.
  * (2) Memory beyond `cut` is as the kernel gave it: zero. Objects in the
- *     free list are dirty and are zeroed when taken again.
+ *     free list are dirty and are zeroed when taken again, unless the
+ *     taker does not care.
  * (3) held_bytes is the number of chunks times chunk_bytes.
  *
  * The pool lock is held over the mmap of a new chunk. That is no I/O and
@@ -115,12 +116,14 @@ static int add_chunk(struct pool *p)
 	return 0;
 }
 
-void *pool_take(struct pool *p)
+/* *dirty: it comes from the free list. */
+static void *take(struct pool *p, bool *dirty)
 {
-	void *spare, *object;
+	void *object;
 
 	lock_take(&p->lock);
-	spare = object = take_spare(p);
+	object = take_spare(p);
+	*dirty = object;
 	if (!object)
 		object = take_fresh(p);
 	if (!object && add_chunk(p) == 0)
@@ -128,9 +131,24 @@ void *pool_take(struct pool *p)
 	if (object)
 		p->used_objects++;
 	lock_drop(&p->lock);
-	if (spare)
-		memset(spare, 0, p->object_bytes);
 	return object;
+}
+
+void *pool_take(struct pool *p)
+{
+	bool dirty;
+	void *object = take(p, &dirty);
+
+	if (dirty)
+		memset(object, 0, p->object_bytes);
+	return object;
+}
+
+void *pool_take_dirty(struct pool *p)
+{
+	bool dirty;
+
+	return take(p, &dirty);
 }
 
 void pool_give(struct pool *p, void *object)

@@ -27,6 +27,8 @@ void pool_init(struct pool *p, size_t object_bytes);
 void pool_fini(struct pool *p);
 /* A zeroed object, cache-line aligned, or NULL when mmap failed. */
 void *pool_take(struct pool *p);
+/* The same with whatever it held before: for buffers that are filled anyway. */
+void *pool_take_dirty(struct pool *p);
 void pool_give(struct pool *p, void *object);
 
 #endif

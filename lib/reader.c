@@ -19,7 +19,7 @@
  * wake-up for readahead: a frame that comes free is a fault's), and after
  * DRY_US they are forgotten. They are advice.
  *
- * Buffers. Reads of 256 KiB, several in flight, from buffers in huge pages:
+ * Buffers. Reads of 256 KiB, several in flight, into huge pages (buffer.h):
  * the disk here takes 4 KiB pages that do not adjoin in physical memory as
  * segments of their own, and that costs it half its speed. Read with O_DIRECT
  * and 1 MiB in flight, 4 KiB pages and huge ones, pages/s:
@@ -42,7 +42,6 @@
 #define INSTALL_PAGES 32
 #define RETRY_US      500
 #define DRY_US	      20000
-#define HUGE_BYTES    ((uint64_t)2 << 20)
 
 /* ---- jobs ---- */
 
@@ -184,27 +183,7 @@ void reader_settle(struct reader *rd)
 
 /* ---- construction ---- */
 
-/* The buffers, in huge pages if they fill some. */
-static int map_buffers(struct reader *rd, char **at)
-{
-	uint64_t bytes = pages_to_bytes((uint64_t)rd->reads * rd->room);
-	haddr_t start;
-	int rc;
-
-	rd->buffers_bytes = bytes < HUGE_BYTES ? bytes : bytes + HUGE_BYTES;
-	rc = os_map_anon(rd->buffers_bytes, &rd->buffers);
-	if (rc < 0)
-		return rc;
-	start = (haddr_t)(uintptr_t)rd->buffers;
-	if (bytes >= HUGE_BYTES) {
-		start = (start + HUGE_BYTES - 1) & ~(HUGE_BYTES - 1);
-		os_advise(start, bytes & ~(HUGE_BYTES - 1), OS_ADV_HUGEPAGE);
-	}
-	*at = (char *)(uintptr_t)start;
-	return 0;
-}
-
-static void init_fills(struct reader *rd, char *at)
+static void init_fills(struct reader *rd)
 {
 	unsigned i;
 
@@ -215,7 +194,8 @@ static void init_fills(struct reader *rd, char *at)
 		rf->fill.room = rd->room;
 		rf->fill.index = rd->indices + (size_t)i * rd->room;
 		rf->fill.io.done = arrived;
-		rf->fill.io.buf = at + pages_to_bytes((uint64_t)i * rd->room);
+		rf->fill.io.buf = rd->buffer.start +
+				  pages_to_bytes((uint64_t)i * rd->room);
 		list_insert(&rd->idle, &rf->link);
 	}
 }
@@ -224,7 +204,6 @@ int reader_init(struct reader *rd, struct vvm *vm,
 		struct vvm_stat_actor *actor, struct ring *ring,
 		uint64_t share_pages)
 {
-	char *at = NULL;
 	int rc;
 
 	rd->vm = vm;
@@ -246,17 +225,16 @@ int reader_init(struct reader *rd, struct vvm *vm,
 			     sizeof(*rd->indices));
 	if (!rd->indices)
 		return -ENOMEM;
-	rc = map_buffers(rd, &at);
+	rc = buffer_init(&rd->buffer,
+			 pages_to_bytes((uint64_t)rd->reads * rd->room), true);
 	if (rc == 0)
-		init_fills(rd, at);
+		init_fills(rd);
 	return rc;
 }
 
 void reader_fini(struct reader *rd)
 {
-	if (rd->buffers)
-		os_unmap((haddr_t)(uintptr_t)rd->buffers, rd->buffers_bytes);
+	buffer_fini(&rd->buffer);
 	free(rd->indices);
-	rd->buffers = NULL;
 	rd->indices = NULL;
 }

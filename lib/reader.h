@@ -7,6 +7,7 @@
 #define VVM_READER_H
 
 #include "ahead.h"
+#include "buffer.h"
 
 /* Streams that may wait to be read; many threads share an inline reader. */
 #define READER_JOBS	64
@@ -35,8 +36,7 @@ struct reader {
 	struct list idle;    /* (o) fills */
 	struct list arrived; /* (o) read, and to be installed */
 	unsigned reads, room; /* (i) fills, and pages of each */
-	void *buffers;	     /* (i) */
-	uint64_t buffers_bytes;
+	struct buffer buffer; /* (i) of all fills */
 	uint16_t *indices; /* (i) */
 	uint64_t dry_us;   /* (o) no frame to spare since; 0: there are */
 	struct lock lock;  /* rank LOCK_MISC */

@@ -27,6 +27,9 @@
 #include "probe.h"
 #include "snapshot.h"
 
+/* Buffers lie in huge pages if they are at most this part of the budget. */
+#define HUGE_SHARE 8
+
 struct writeback {
 	struct io io;
 	struct list link; /* idle */
@@ -339,7 +342,7 @@ unsigned writer_start(struct writer *w, const struct piece *p,
 int writer_init(struct writer *w, struct vvm *vm, struct vvm_stat_actor *actor,
 		struct ring *ring, unsigned count, unsigned room)
 {
-	void *buffers;
+	uint64_t budget = atomic_load(&vm->frames.budget), pages;
 	unsigned i;
 	int rc;
 
@@ -350,22 +353,23 @@ int writer_init(struct writer *w, struct vvm *vm, struct vvm_stat_actor *actor,
 	w->ring = ring;
 	w->count = count;
 	w->room = MIN(room, (unsigned)IO_MAX_PAGES);
+	pages = (uint64_t)count * w->room;
 	w->writebacks = calloc(count, sizeof(*w->writebacks));
 	if (!w->writebacks)
 		return -ENOMEM;
-	rc = os_map_anon(count * pages_to_bytes(w->room), &buffers);
+	rc = buffer_init(&w->buffer, pages_to_bytes(pages),
+			 pages <= budget / HUGE_SHARE);
 	if (rc < 0) {
 		free(w->writebacks);
 		w->writebacks = NULL;
 		return rc;
 	}
-	w->buffers = buffers;
 	for (i = 0; i < count; i++) {
 		struct writeback *wb = &w->writebacks[i];
 
 		wb->writer = w;
 		wb->io.done = written;
-		wb->io.buf = w->buffers + i * pages_to_bytes(w->room);
+		wb->io.buf = w->buffer.start + i * pages_to_bytes(w->room);
 		list_insert(&w->idle, &wb->link);
 	}
 	return 0;
@@ -376,8 +380,7 @@ void writer_fini(struct writer *w)
 	if (!w->writebacks)
 		return;
 	ASSERT(!w->pages);
-	os_unmap((haddr_t)(uintptr_t)w->buffers,
-		 w->count * pages_to_bytes(w->room));
+	buffer_fini(&w->buffer);
 	free(w->writebacks);
 	w->writebacks = NULL;
 }

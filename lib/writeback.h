@@ -6,6 +6,7 @@
 #ifndef VVM_WRITEBACK_H
 #define VVM_WRITEBACK_H
 
+#include "buffer.h"
 #include "piece.h"
 
 struct writeback;
@@ -18,7 +19,7 @@ struct writer {
 	struct list idle;	      /* of struct writeback */
 	unsigned count;		      /* in the array */
 	unsigned room;		      /* pages of each one's buffer */
-	char *buffers;
+	struct buffer buffer; /* (i) of all write-backs */
 	uint64_t pages; /* in flight, of this writer */
 	bool swap_full; /* the last write-back found no slot */
 };

@@ -80,6 +80,28 @@ START_TEST(test_reuse_is_zeroed)
 }
 END_TEST
 
+START_TEST(test_reuse_dirty)
+{
+	char *first, *second;
+
+	pool_init(&pool, LEAF_BYTES);
+	first = pool_take_dirty(&pool);
+	ck_assert(all_zero(first, LEAF_BYTES));
+	memset(first, 0xa5, LEAF_BYTES);
+	pool_give(&pool, first);
+	second = pool_take_dirty(&pool);
+	ck_assert_ptr_eq(first, second);
+	ck_assert_uint_eq(pool.used_objects, 1);
+	/* as it was given, but for the link and what debug builds write */
+#ifndef VVM_DEBUG
+	ck_assert_int_eq(second[LEAF_BYTES - 1], (char)0xa5);
+#endif
+	pool_give(&pool, second);
+	ck_assert(all_zero(pool_take(&pool), LEAF_BYTES));
+	pool_fini(&pool);
+}
+END_TEST
+
 START_TEST(test_accounting)
 {
 	void *objects[64];
@@ -191,6 +213,7 @@ int main(void)
 	tcase_add_test(tc, test_init_rounds_up);
 	tcase_add_loop_test(tc, test_objects_are_apart, 0, 6);
 	tcase_add_test(tc, test_reuse_is_zeroed);
+	tcase_add_test(tc, test_reuse_dirty);
 	tcase_add_test(tc, test_accounting);
 	tcase_add_test(tc, test_no_memory);
 	tcase_add_test(tc, test_threads);
