@@ -55,13 +55,13 @@ static void count_evicted(struct vvm_stat_actor *actor, const struct block *b,
 /*
  * Those pages have no frame, so there is nothing to punch and nothing to
  * protect; only poison markers are in the kernel's tables for such pages, and
- * must stay.
+ * must stay. FILLING ones may be getting a frame just now.
  */
 bool piece_bridge(const struct vvm *vm, const struct block *b, unsigned from,
 		  unsigned to)
 {
 	for (; from < to; from++)
-		if ((b->pte[from] & (PTE_PRESENT | PTE_POISON)))
+		if ((b->pte[from] & (PTE_PRESENT | PTE_BUSY | PTE_POISON)))
 			return false;
 	return !atomic_load_explicit(&vm->failing, memory_order_relaxed);
 }

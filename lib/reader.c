@@ -11,9 +11,11 @@
  * nobody else could complete a read, the one handler thread reads for all.
  * Jobs of streams go before those of WILLNEED, which nobody waits for.
  *
- * A read that has arrived is installed INSTALL_PAGES at a time, 50 us, and in
- * between the handler looks for fault events: those of other threads do not
- * wait for the whole, and the stream may go on with the first pages.
+ * What has arrived is installed in the order in which it was asked for, which
+ * is the stream's: the stream comes to its trigger early, and the disk reads
+ * the next window while this one is installed. That is done INSTALL_PAGES at a
+ * time, and in between the handler looks for fault events: those of other
+ * threads do not wait for the whole, and the stream goes on with what is there.
  *
  * Without a frame to spare the jobs wait, for RETRY_US at a time (there is no
  * wake-up for readahead: a frame that comes free is a fault's), and after
@@ -107,12 +109,23 @@ static void fill_give(struct reader_fill *rf)
 	list_insert(rf->reader->idle.next, &rf->link); /* used next */
 }
 
+/* Is the read of this fill younger? */
+static bool started_after(const struct list *link, uint64_t ns)
+{
+	return list_entry(link, struct reader_fill, link)->fill.start_ns > ns;
+}
+
 static void arrived(struct io *io, int result)
 {
 	struct reader_fill *rf = container_of(io, struct reader_fill, fill.io);
+	struct list *head = &rf->reader->arrived, *next = head;
 
 	fill_arrived(&rf->fill, rf->reader->actor, result);
-	list_insert(&rf->reader->arrived, &rf->link);
+	/* Streams come by in the order of the reads, not of their ends. */
+	while (next->prev != head &&
+	       started_after(next->prev, rf->fill.start_ns))
+		next = next->prev;
+	list_insert(next, &rf->link);
 }
 
 /* Starts the next read of the first job of q. */

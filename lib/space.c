@@ -25,7 +25,8 @@
  * behind for a moment inside that lock, never outside it.
  *
  * Invariants, whenever no block lock is held:
- *   (1) PRESENT pages, and only they, have a frame in the memfd.
+ *   (1) PRESENT pages have a frame in the memfd, FILLING ones may, and no
+ *	 others do.
  *   (2) CLEAN, WRITING and FROZEN pages are write-protected, DIRTY ones are
  *	 not. So a write to a clean or in-flight page, or to one that a fork
  *	 child may still read (snapshot.c), is always an event, and a thread

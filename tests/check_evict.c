@@ -735,6 +735,32 @@ START_TEST(a_run_ends_at_poison)
 }
 END_TEST
 
+/* Readahead puts FILLING pages into the memfd with nothing locked. */
+START_TEST(a_run_ends_at_a_filling_page)
+{
+	static char arriving[PAGE_BYTES], kept[PAGE_BYTES];
+
+	memset(arriving, 0x5a, sizeof(arriving));
+	clean(10, 1);
+	clean(12, 1);
+	engine_out(at(11), 1);
+	ck_assert_int_eq(engine_begin(at(11), false), FAULT_READ);
+	ck_assert_int_eq(os_frame_write(vm->memfd, arriving, PAGE_BYTES,
+					host_of(at(11))),
+			 0);
+	expect_step(ALL, EVICT_FREED);
+	expect_state(at(10), PAGE_SWAPPED);
+	expect_state(at(12), PAGE_SWAPPED);
+	ck_assert_int_eq(os_frame_read(vm->memfd, kept, PAGE_BYTES,
+				       host_of(at(11))),
+			 0);
+	ck_assert_mem_eq(kept, arriving, PAGE_BYTES);
+	engine_read();
+	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
+	expect_content(11, 1);
+}
+END_TEST
+
 /* A resident page that is too new to be a victim; its content is zeros. */
 static void stay(unsigned i)
 {
@@ -918,6 +944,7 @@ static void add_refusals(Suite *s)
 	tcase_add_test(tc, a_run_goes_over_absent_pages);
 	tcase_add_test(tc, protection_goes_over_absent_pages);
 	tcase_add_test(tc, a_run_ends_at_poison);
+	tcase_add_test(tc, a_run_ends_at_a_filling_page);
 	tcase_add_test(tc, a_punch_that_fails_for_one_run);
 	tcase_add_test(tc, a_punch_that_fails_after_the_write);
 	tcase_add_test(tc, a_pagemap_that_fails);

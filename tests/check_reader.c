@@ -163,6 +163,32 @@ START_TEST(a_full_queue_refuses)
 }
 END_TEST
 
+/* Whichever read ends first: the stream comes by in this order. */
+START_TEST(installs_in_the_order_of_the_reads)
+{
+	static const unsigned ends[] = {2, 0, 3, 1};
+	struct reader_fill *rf;
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(ends); i++) {
+		rf = &reader.fills[i];
+		list_remove(&rf->link);
+		rf->fill.vm = vm;
+		rf->fill.start_ns = i + 1;
+	}
+	for (i = 0; i < ARRAY_SIZE(ends); i++) {
+		rf = &reader.fills[ends[i]];
+		rf->fill.io.done(&rf->fill.io, 0);
+	}
+	for (i = 0; i < ARRAY_SIZE(ends); i++) {
+		rf = &reader.fills[i];
+		ck_assert_ptr_eq(list_pop(&reader.arrived), &rf->link);
+		list_insert(&reader.idle, &rf->link);
+	}
+	ck_assert(list_empty(&reader.arrived));
+}
+END_TEST
+
 START_TEST(a_small_share_reads_in_small_pieces)
 {
 	static const unsigned shares[] = {0, 1, 5};
@@ -509,6 +535,7 @@ int main(void)
 	tcase_add_test(tc, strides_and_backward);
 	tcase_add_test(tc, streams_go_first);
 	tcase_add_test(tc, a_full_queue_refuses);
+	tcase_add_test(tc, installs_in_the_order_of_the_reads);
 	tcase_add_loop_test(tc, a_small_share_reads_in_small_pieces, 0, 3);
 	tcase_add_test(tc, a_job_waits_for_frames);
 	tcase_add_test(tc, but_not_for_ever);
