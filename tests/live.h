@@ -224,9 +224,14 @@ static inline void live_catch(void)
 	live_check(sigaction(SIGBUS, &sa, NULL) == 0);
 }
 
+/*
+ * ThreadSanitizer makes of an atomic access a call that holds a lock of its
+ * own meanwhile; to jump out of that would leave it locked for ever.
+ */
+#define LIVE_BARE LIVE_UNUSED __attribute__((noinline, no_sanitize("thread")))
+
 /* Each returns 0, or the signal, whose si_addr is in live_signal_addr. */
-static LIVE_UNUSED __attribute__((noinline)) int live_try_load(const void *p,
-							       uint64_t *value)
+static LIVE_BARE int live_try_load(const void *p, uint64_t *value)
 {
 	int sig = sigsetjmp(live_env, 1);
 
@@ -238,8 +243,7 @@ static LIVE_UNUSED __attribute__((noinline)) int live_try_load(const void *p,
 	return sig;
 }
 
-static LIVE_UNUSED __attribute__((noinline)) int live_try_store(void *p,
-								uint64_t value)
+static LIVE_BARE int live_try_store(void *p, uint64_t value)
 {
 	int sig = sigsetjmp(live_env, 1);
 
@@ -252,8 +256,7 @@ static LIVE_UNUSED __attribute__((noinline)) int live_try_store(void *p,
 }
 
 /* A faulting add did not happen: the instruction is one. */
-static LIVE_UNUSED __attribute__((noinline)) int live_try_add(void *p,
-							      uint64_t n)
+static LIVE_BARE int live_try_add(void *p, uint64_t n)
 {
 	int sig = sigsetjmp(live_env, 1);
 
@@ -265,7 +268,7 @@ static LIVE_UNUSED __attribute__((noinline)) int live_try_add(void *p,
 	return sig;
 }
 
-static LIVE_UNUSED __attribute__((noinline)) int live_try_call(void *p)
+static LIVE_BARE int live_try_call(void *p)
 {
 	int sig = sigsetjmp(live_env, 1);
 
