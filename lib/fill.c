@@ -60,7 +60,9 @@ static const char zero_page[PAGE_BYTES] __attribute__((aligned(4096)));
 /*
  * Puts n pages into the memfd without mapping them. A poison marker that
  * fault_fail() left there would swallow the write protection: it goes first.
- * After an error no frame is left: half-written ones must not be mapped.
+ * After an error no frame is left: half-written ones must not be mapped. Until
+ * all are there they are protected in any case, lest a thread writes to the
+ * first before the last one fails.
  */
 static int install_unmapped(struct vvm *vm, int uffd, haddr_t host,
 			    const char *from, unsigned n, bool protect)
@@ -71,9 +73,11 @@ static int install_unmapped(struct vvm *vm, int uffd, haddr_t host,
 	if (atomic_load(&vm->failing))
 		rc = os_advise(host, bytes, OS_ADV_DONTNEED);
 	if (rc == 0)
-		rc = os_uffd_wp(uffd, host, bytes, protect);
+		rc = os_uffd_wp(uffd, host, bytes, true);
 	if (rc == 0)
 		rc = os_frame_write(vm->memfd, from, bytes, host);
+	if (rc == 0 && !protect)
+		rc = space_unprotect(uffd, host, bytes);
 	if (rc == 0)
 		rc = os_uffd_wake(uffd, host, bytes);
 	if (rc < 0)

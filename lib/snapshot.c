@@ -63,8 +63,6 @@
 #include "log.h"
 #include "piece.h"
 
-#define UNPROTECT_TRIES 1000
-
 struct snapshot {
 	struct list link;  /* live */
 	int alive, gone;   /* the pipe: the child's end, ours */
@@ -509,22 +507,6 @@ int snapshot_watch(const struct vvm *vm)
 	return vm->snapshots->epoll;
 }
 
-/* Unprotecting must not fail for good: the page would stay FROZEN. */
-static int unprotect(struct piece *p, unsigned from, unsigned to)
-{
-	unsigned tries;
-	int rc = -EAGAIN;
-
-	for (tries = 0; rc < 0 && tries < UNPROTECT_TRIES; tries++) {
-		rc = os_uffd_wp(p->uffd, piece_host(p, from),
-				pages_to_bytes(to - from), false);
-		if (rc != -EAGAIN && rc != -ENOMEM)
-			break;
-		os_yield();
-	}
-	return rc;
-}
-
 /* Makes FROZEN pages DIRTY again that no snapshot wants. */
 static int unfreeze(struct vvm *vm, struct piece *p)
 {
@@ -536,7 +518,9 @@ static int unfreeze(struct vvm *vm, struct piece *p)
 		for (from = i; i < p->end; i++)
 			if (pte_state(b->pte[i]) != PAGE_FROZEN)
 				break;
-		if (from == i || unprotect(p, from, i) < 0)
+		if (from == i ||
+		    space_unprotect(p->uffd, piece_host(p, from),
+				    pages_to_bytes(i - from)) < 0)
 			continue;
 		for (; from < i; from++)
 			pt_move(b, from, PAGE_DIRTY, 0);

@@ -83,6 +83,7 @@
 
 /* Parked pages are no frames, but RAM: at most this part of the budget. */
 #define PARK_SHARE 64
+#define UNPROTECT_TRIES 1000
 
 /* ---- construction ---- */
 
@@ -373,6 +374,20 @@ struct block *space_lock_block(struct vvm *vm, gaddr_t addr)
 	if (!(b->pte[page_index(addr)] & PTE_MAPPED))
 		map_entries(vm, b);
 	return b;
+}
+
+int space_unprotect(int uffd, haddr_t host, uint64_t bytes)
+{
+	unsigned tries;
+	int rc = -EAGAIN;
+
+	for (tries = 0; rc < 0 && tries < UNPROTECT_TRIES; tries++) {
+		rc = os_uffd_wp(uffd, host, bytes, false);
+		if (rc != -EAGAIN && rc != -ENOMEM)
+			break;
+		os_yield();
+	}
+	return rc;
 }
 
 void space_wait_busy(struct block *b, unsigned first, unsigned last,

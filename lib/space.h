@@ -167,6 +167,12 @@ unsigned clock_pressure(struct vvm *vm);
 void clock_found(struct vvm *vm, bool victims);
 
 /*
+ * Takes the write protection off, however often the kernel is short of memory:
+ * a page that stays protected by mistake would break (2). -ENOENT: unmapped
+ * under us. => block lock held.
+ */
+int space_unprotect(int uffd, haddr_t host, uint64_t bytes);
+/*
  * Waits until no page of b in [first, last] is FILLING and, with writes, no
  * write-back of the block is in flight. => b's lock held; it is dropped while
  * waiting and held again on return.

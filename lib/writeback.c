@@ -84,12 +84,6 @@ static int run_protect(struct writeback *wb, unsigned at, unsigned n)
 			  pages_to_bytes(pages), true);
 }
 
-static int run_unprotect(struct writeback *wb, unsigned at, unsigned n)
-{
-	return os_uffd_wp(wb->piece.uffd, piece_host(&wb->piece, wb->index[at]),
-			  pages_to_bytes(n), false);
-}
-
 static int run_copy(struct writeback *wb, unsigned at, unsigned n)
 {
 	return os_frame_read(wb->writer->vm->memfd,
@@ -99,26 +93,17 @@ static int run_copy(struct writeback *wb, unsigned at, unsigned n)
 
 /*
  * Lets go of pages [from, to) of the write-back: unprotected and DIRTY as
- * before. Unprotecting must not fail for good: a DIRTY page that stays
- * protected would break space (2). => block lock held.
+ * before. => block lock held.
  */
 static void back_out(struct writeback *wb, unsigned from, unsigned to)
 {
 	unsigned i;
-	int rc = 0;
 
-	for (i = from; i < to; i++) {
-		unsigned tries;
-
-		for (tries = 0; tries < 1000; tries++) {
-			rc = run_unprotect(wb, i, 1);
-			if (rc != -EAGAIN && rc != -ENOMEM)
-				break;
-			os_yield();
-		}
-	}
 	/* -ENOENT: the region is being unmapped; the page is void anyway. */
-	(void)rc;
+	for (i = from; i < to; i++)
+		space_unprotect(wb->piece.uffd,
+				piece_host(&wb->piece, wb->index[i]),
+				PAGE_BYTES);
 }
 
 /*

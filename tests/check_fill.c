@@ -627,6 +627,27 @@ START_TEST(readahead_refused)
 }
 END_TEST
 
+/*
+ * Readahead for writing is protected until all of it is there: the second call
+ * takes the protection off, and goes on when the kernel is short of memory.
+ */
+START_TEST(readahead_for_writing_is_unprotected)
+{
+	engine_out(at(10), 4);
+	ahead(10, 14);
+	fill.intended = true;
+	engine_read();
+	os_inject(OS_uffd_wp, 2, false, ENOMEM);
+	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
+	os_inject_clear();
+	space_check(vm);
+	expect_range(10, 4, PAGE_DIRTY);
+	expect_content(12, 1);
+	stamp(ptr_of(at(12)), at(12), 2); /* no event, nobody would see it */
+	expect_content(12, 2);
+}
+END_TEST
+
 /* The kernel takes two pages of four and has no memory for the others. */
 START_TEST(readahead_refused_in_part)
 {
@@ -745,6 +766,7 @@ int main(void)
 	tcase_add_loop_test(tc, a_frame_that_is_there_already, 0, 4);
 	tcase_add_loop_test(tc, readahead_refused, 0,
 			    (int)ARRAY_SIZE(install_points) + 1);
+	tcase_add_test(tc, readahead_for_writing_is_unprotected);
 	tcase_add_test(tc, readahead_refused_in_part);
 	tcase_add_loop_test(tc, overwriting_refused, 0,
 			    (int)ARRAY_SIZE(install_points));
