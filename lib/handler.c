@@ -35,6 +35,8 @@
  *
  * Tried and dropped: only one handler of a space polls at a time, the others
  * sleep on their own descriptors (17-20 k/s): the token moves too often.
+ * To sleep until two or three completions are there, or 30 us have passed
+ * (io_uring's minimum wait, 6.12): CPU a fault 55 -> 56-66 us, no faults/s won.
  * A handler that sleeps on the CPU of the one thread that faults, where that is
  * to be seen: 9 us a fault instead of 18 while the thread stays there, but on
  * a machine with idle CPUs the scheduler moves it away from the handler, and

@@ -15,6 +15,10 @@
  *
  * Decisions are made every SERVER_WINDOW events, hence never in an idle space.
  *
+ * How the address space is cut into stripes of the descriptors hardly
+ * matters since: one descriptor for all is 88 k faults/s without I/O on 4
+ * threads and 105 k on 16, where stripes of 2 MiB are 79 k and 113 k.
+ *
  * Rejected: descriptors handed from handler to handler (each with a set of
  * those that serve it). Two that withdraw from one at the same time, each since
  * it saw the other, leave it to nobody, and a thread hangs; it did.
