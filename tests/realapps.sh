@@ -28,7 +28,7 @@ Packages that are missing are installed with apt-get.
 END
 }
 
-all="sort python sqlite redis gcc xz zstd jq stress"
+all="sort python sqlite redis gcc xz zstd jq malloc vm"
 size=1024 only=$all dir=/var/tmp swap=yes rounds=1
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -204,7 +204,7 @@ opts_gcc=--follow
 
 input_gcc()
 {
-	python3 - $((size * 4)) >"$work/big.c" <<-'END'
+	python3 - "$size" >"$work/big.c" <<-'END'
 	import sys
 	print("extern int sink(int, const char *);")
 	print("static int state[4096];")
@@ -225,12 +225,17 @@ script_gcc()
 	echo '$W gcc -O2 -w -c -o big.o big.c && cp big.o "$OUT"'
 }
 
-# The machine's own programs and libraries, to compress.
+# The machine's own programs and libraries, to compress. Not much of them: both
+# look up several random pages for each byte of it.
+binary()
+{
+	cat /usr/lib/x86_64-linux-gnu/*.so* /usr/bin/* 2>/dev/null |
+		head -c "$1" >"$work/binary"
+}
+
 input_xz()
 {
-	[ -f "$work/binary" ] ||
-		cat /usr/lib/x86_64-linux-gnu/*.so* /usr/bin/* 2>/dev/null |
-		head -c "$((size / 4))M" >"$work/binary"
+	binary "$((size * 4))K"
 }
 
 script_xz()
@@ -240,7 +245,7 @@ script_xz()
 
 input_zstd()
 {
-	input_xz
+	binary "$((size * 32))K"
 }
 
 script_zstd()
@@ -268,21 +273,35 @@ script_jq()
 		x: (map(.value.x) | add)}) | .[:1000]" big.json >"$OUT"'
 }
 
-opts_stress=--mmap
-
-input_stress()
+# stress-ng, one stressor at a time: each process has a budget under vvmrun, but
+# all together have one in a cgroup.
+input_malloc()
 {
 	:
 }
 
-script_stress()
+script_malloc()
 {
 	cat <<-END
 	\$W stress-ng --quiet --malloc 1 --malloc-pthreads 2 \\
-		--malloc-bytes $((size * 32))k --malloc-max 64 \\
-		--malloc-ops $((size * 400)) --malloc-touch --verify \\
-		--vm 1 --vm-bytes ${size}m --vm-method incdec --vm-keep \\
-		--vm-ops $((size * 100)) --temp-path .
+		--malloc-bytes $((size * 8))k --malloc-max 64 \\
+		--malloc-ops 4000 --malloc-touch --verify --temp-path .
+	echo "status \$?" >"\$OUT"
+	END
+}
+
+opts_vm=--mmap
+
+input_vm()
+{
+	:
+}
+
+script_vm()
+{
+	cat <<-END
+	\$W stress-ng --quiet --vm 1 --vm-bytes ${size}m --vm-method incdec \\
+		--vm-keep --vm-ops $((size * 100)) --temp-path .
 	echo "status \$?" >"\$OUT"
 	END
 }
@@ -306,8 +325,12 @@ timed()
 	mode=$1
 	shift
 	start=$(now_ms)
-	(cd "$work" && OUT=$work/$mode.out timeout -k 10 $LIMIT "$@" </dev/null)
+	(cd "$work" && OUT=$work/$mode.out exec timeout -k 10 $LIMIT "$@" \
+		</dev/null) &
+	child=$!
+	wait $child
 	status=$?
+	child=
 	echo $(($(now_ms) - start)) >"$work/$mode.ms"
 	return $status
 }
@@ -343,21 +366,18 @@ run_swap()
 	return $status
 }
 
-# once MODE: one run, checked against the plain one
+# once MODE: one run, checked against the plain one; sets $verdict
 once()
 {
 	rm -f "$work/$1.out"
+	verdict=failed
 	"run_$1" || {
 		step "$name, $1: status $?"
-		echo failed
 		return
 	}
 	command -v "after_$name" >/dev/null && "after_$name" "$work/$1.out"
-	if cmp -s "$work/plain.out" "$work/$1.out"; then
-		echo same
-	else
-		echo DIFFERS
-	fi
+	verdict=DIFFERS
+	cmp -s "$work/plain.out" "$work/$1.out" && verdict=same
 }
 
 median_of()
@@ -370,7 +390,7 @@ measure()
 {
 	: >"$work/$1.times"
 	for _ in $(seq "$rounds"); do
-		verdict=$(once "$1")
+		once "$1"
 		cat "$work/$1.ms" >>"$work/$1.times"
 		[ "$verdict" = same ] || break
 	done
@@ -396,7 +416,7 @@ one_program()
 	"input_$name"
 	"script_$name" >"$work/script"
 	step "$name: plain"
-	once plain >/dev/null
+	once plain
 	[ -s "$work/plain.out" ] || {
 		step "$name: the plain run failed"
 		bad=1
@@ -427,8 +447,10 @@ install_missing
 [ "$(id -u)" -eq 0 ] || swap=
 table=$(mktemp)
 work=$(mktemp -d "$dir/realapps.XXXXXX") || exit 99
+child=
 trap 'rm -rf "$work" "$table"' EXIT
-trap 'exit 130' INT TERM
+# What runs gets the signal from its timeout, and its time to clean up.
+trap '[ -z "$child" ] || { kill $child; wait $child; }; exit 130' INT TERM HUP
 bad=0
 for name in $only; do
 	command -v "script_$name" >/dev/null || { usage >&2; exit 1; }
