@@ -16,10 +16,11 @@
  * faults, it evicts nothing by itself, and when there is no frame it is the
  * caller who waits or gives up.
  *
- * Fresh pages of a stream of first writes are filled with zeros ahead of it,
+ * Fresh pages of a stream over such pages are filled with zeros ahead of it,
  * after the demanded one, whose thread runs meanwhile. They are DIRTY, since
  * the write to a protected one would be an event again; those that are never
- * written cost no I/O either: writeback.c finds that they are zero.
+ * written cost no I/O either: writeback.c finds that they are zero. Streams of
+ * reads count, too: what a program has set to zero is FRESH once it is evicted.
  */
 #include "ahead.h"
 

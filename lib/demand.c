@@ -141,7 +141,7 @@ static bool handle(struct demands *ds, struct demand *d)
 		return true;
 	case FAULT_DONE:
 		ended(ds, d, true);
-		if (d->fault.fresh && d->fault.write)
+		if (d->fault.fresh)
 			streams_zeros(ds->vm, ds->actor, (uint64_t)d->fault.tid,
 				      d->fault.host, d->fault.advice);
 		break;

@@ -58,7 +58,7 @@ static bool all_zero(const char *page)
 }
 
 /*
- * A dirty page may have been filled ahead of a stream of first writes, and in
+ * A dirty page may have been filled ahead of a stream over fresh pages, and in
  * a fork child such a page counts as swapped: its content tells. A look costs
  * nothing if it is resident; one in swap has been written, but for that.
  */

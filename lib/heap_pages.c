@@ -421,7 +421,7 @@ static int trim(struct vvm_heap *h, heap_page_t keep, uint64_t calls)
 }
 
 /*
- * The space fills zeros ahead of a stream of first writes, and so behind top:
+ * The space fills zeros ahead of a stream over fresh pages, and so behind top:
  * pages that nobody has asked for. => trim lock held.
  */
 static int discard_ahead(struct vvm_heap *h)

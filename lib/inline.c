@@ -315,7 +315,7 @@ int inline_fault(struct vvm *vm, gaddr_t addr, bool write)
 	if (rc == 0) {
 		v.stat.flags |= fault_count(&v.step, v.was, FAULT_DONE);
 		inline_page_end(vm, v.step.block);
-		if (write && v.was == PAGE_FRESH)
+		if (v.was == PAGE_FRESH)
 			streams_zeros(vm, lane->actor, this_thread(),
 				      v.step.host, v.advice);
 	} else {

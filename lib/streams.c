@@ -44,7 +44,7 @@
 struct lane {
 	struct lock lock;	/* rank LOCK_MISC */
 	struct prefetch reads;	/* (lock) streams of reads from swap */
-	struct prefetch zeros;	/* (lock) streams of first writes */
+	struct prefetch zeros;	/* (lock) streams over fresh pages */
 } __attribute__((aligned(CACHE_LINE)));
 
 struct streams {

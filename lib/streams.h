@@ -20,8 +20,8 @@ bool streams_read(struct vvm *vm, struct vvm_stat_actor *actor,
 		  uint64_t thread, gaddr_t addr, haddr_t host, unsigned advice,
 		  struct ahead_job *job);
 /*
- * A thread wrote to a page for the first time: fills those with zeros that it
- * will write to next.
+ * A thread touched a page that was never written, or was all zero when it was
+ * evicted: fills those with zeros that it will touch next.
  */
 void streams_zeros(struct vvm *vm, struct vvm_stat_actor *actor,
 		   uint64_t thread, haddr_t host, unsigned advice);

@@ -168,9 +168,26 @@ START_TEST(first_writes_are_zero_fills)
 }
 END_TEST
 
+/* The same for reads: pages that were evicted as zeros are such a stream. */
+START_TEST(a_stream_over_zeros_is_filled_ahead)
+{
+	char *p = live_map(vm, 600, LIVE_RW);
+	struct vvm_stats s;
+	uint64_t i;
+
+	for (i = 0; i < 600; i++)
+		live_equal(*(volatile uint64_t *)(p + i * LIVE_PAGE), 0);
+	s = idle_stats();
+	live_check(s.zero_ahead_pages > 300);
+	live_check(s.faults_zero + s.zero_ahead_pages >= 600);
+	live_equal(s.resident_pages, 600);
+	check_sums(&s);
+}
+END_TEST
+
 START_TEST(reads_then_writes_are_write_protect_faults)
 {
-	char *p = live_map(vm, 200, LIVE_RW);
+	char *p = map_random(200);
 	struct vvm_stats s;
 
 	for (uint64_t i = 0; i < 200; i++)
@@ -376,6 +393,7 @@ static void add_counters(Suite *s)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, stats_of_a_new_space);
 	tcase_add_test(tc, stats_arguments);
+	tcase_add_test(tc, a_stream_over_zeros_is_filled_ahead);
 	tcase_add_test(tc, first_writes_are_zero_fills);
 	tcase_add_test(tc, a_stream_of_first_writes_is_filled_ahead);
 	tcase_add_test(tc, reads_then_writes_are_write_protect_faults);
