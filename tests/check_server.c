@@ -103,9 +103,9 @@ START_TEST(guest_leaves_when_idle_and_never_invites)
 {
 	window(&servers[0], 0);
 	window(&servers[1], 0);
-	window(&servers[1], 60);
-	ck_assert_uint_eq(serving(), 3);
 	window(&servers[1], 90);
+	ck_assert_uint_eq(serving(), 3);
+	window(&servers[1], 99);
 	ck_assert_uint_eq(serving(), 1);
 }
 END_TEST
