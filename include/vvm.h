@@ -60,9 +60,10 @@
  * The budget
  *   Resident pages, in flight and read ahead ones included, never exceed it.
  *   The library's own memory is not in it: 13 to 18 bytes for each page ever
- *   touched (page table, swap slots) and fixed buffers of a few MiB. The smallest budget is one page; an instruction
- *   that touches k pages (an unaligned access, a copy, its own code if that
- *   is paged) needs k frames to make progress, so do not go below 8.
+ *   touched (page table, swap slots) and fixed buffers of a few MiB. The
+ *   smallest budget is one page; an instruction that touches k pages (an
+ *   unaligned access, a copy, its own code if that is paged) needs k frames
+ *   to make progress, so do not go below 8.
  */
 #ifndef VVM_H
 #define VVM_H
@@ -184,7 +185,7 @@ struct vvm_options {
 	unsigned handlers;	   /* 0: one for two CPUs, at most 4 */
 	unsigned low_pct, high_pct; /* reclaim watermarks, % of the budget */
 	uint64_t frame_wait_ms;
-	unsigned spin_us;
+	unsigned spin_us; /* a handler that helps another one: 10 times that */
 	unsigned readahead_max_pages;
 	const char *policy; /* NULL: VVM_POLICY, or the default */
 	int stat_segment;

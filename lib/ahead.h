@@ -38,7 +38,8 @@ enum ahead_result ahead_claim(struct vvm *vm, struct vvm_stat_actor *actor,
 
 /*
  * Fills up to `count` pages from host on with zeros, DIRTY and mapped, as far
- * as they are FRESH, writable, and frames can be spared. Returns how many. => nothing locked.
+ * as they are FRESH, writable, and frames can be spared. Returns how many.
+ * => nothing locked.
  */
 unsigned ahead_zeros(struct vvm *vm, struct vvm_stat_actor *actor,
 		     haddr_t host, unsigned count);

@@ -326,8 +326,9 @@ int conf_environment(struct conf *c, const char **bad)
  *
  * handlers: VVM_STAT_ACTORS blocks of counters must do for them, the
  * reclaimers and the application. readahead: 4 MiB of a stream ahead, twice
- * over, are as much as a disk can have in flight. frame_wait_ms: a day is "for ever" to a user and
- * keeps the microseconds far from overflow. 2^47: the host's address space.
+ * over, are as much as a disk can have in flight. frame_wait_ms: a day is "for
+ * ever" to a user and keeps the microseconds far from overflow. 2^47: the
+ * host's address space.
  */
 #define BOUNDS(X)                                                         \
 	X(resident_bytes, PAGE_BYTES, (uint64_t)1 << 47,                  \

@@ -21,15 +21,16 @@
  * thread that it has just woken (11-14 us until that runs); afterwards comes
  * the disk, and the longer the sleep, the more is read and submitted at once
  * (a virtio disk takes 16 us of CPU to be told). How many handlers do this,
- * and which: server.c. Measured on 4 quiet CPUs, 1 GiB at 256 MiB (medians of
- * 3 interleaved runs), against what was before, two handlers that each polled a
+ * and which: server.c; a guest polls for GUEST_SPINS times spin_us. Measured on
+ * 4 quiet CPUs, 1 GiB at 256 MiB (medians of 3 interleaved runs; of 4 for 4 and
+ * 16 threads), against what was before, two handlers that each polled a
  * descriptor of its own for 100 us:
  *
  *				    before	       now
  *			   k faults/s  CPU us	k faults/s  CPU us
  *	uniform, 1 thread	  7.2	 189	      9.6	120
- *	uniform, 4 threads	 23.8	  93	     21.9	 69
- *	uniform, 16 threads	 29.5	  68	     29.5	 59
+ *	uniform, 4 threads	 25.6	  86	     22.7	 70
+ *	uniform, 16 threads	 38.0	  52	     33.5	 55
  *	uniform write, 4	 23.4	  94	     22.3	 75
  *	zipf, 4 threads		 23.9	  96	     22.4	 78
  *

@@ -9,7 +9,8 @@
  *
  * Splitting and merging keep regions the unit of permissions and advice.
  * Both halves of a split keep mapping_id and stripe_shift, so that a host
- * address has the same userfaultfd for as long as its mapping exists: region_stripe() depends on nothing else.
+ * address has the same userfaultfd for as long as its mapping exists:
+ * region_stripe() depends on nothing else.
  *
  * Invariants, verified by regions_check():
  *  (1) by_guest is sorted by start, by_host by host; both hold the same
