@@ -338,6 +338,7 @@ int conf_environment(struct conf *c, const char **bad)
 	X(high_pct, 0, 50, "at most half of the budget can be kept free") \
 	X(frame_wait_ms, 0, 86400000, "at most a day")                    \
 	X(spin_us, 0, 1000000, "at most a second")                        \
+	X(pollers, 0, 32, "at most 32 reads are polled for")              \
 	X(readahead_max_pages, 0, 1024, "at most 1024 pages (4 MiB)")
 
 static int refuse(const char *field, const char *why)

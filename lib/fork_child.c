@@ -44,7 +44,7 @@ static void abandon_actors(struct vvm *vm)
 
 	handlers_abandon(vm);
 	reclaim_abandon(vm);
-	inline_fini(vm);
+	inline_abandon(vm);
 	/* an application thread may have been in the pool */
 	pool_fini(&vm->bounce);
 	pool_init(&vm->bounce, 2 * PAGE_BYTES);

@@ -17,7 +17,8 @@
  * handler (trap.c) comes here. No other thread is woken: 5-7 us for a fault
  * without I/O where a handler thread costs 50-60. The price is that the
  * kernel cannot fault for a system call: it fails with EFAULT, so buffers are
- * to be touched or pinned first. A thread in its signal handler cannot go on
+ * to be touched or pinned first. A thread that reads by itself waits for the
+ * disk by polling, where it is alone (poller.c). A thread in its signal handler cannot go on
  * and see a read completed later: what is to be read ahead of it is a job for
  * the handler threads, which have nothing else to do then (reader.c).
  *
@@ -36,6 +37,7 @@
 #include "awake.h"
 #include "fault.h"
 #include "handler.h"
+#include "poller.h"
 #include "probe.h"
 #include "streams.h"
 
@@ -50,6 +52,7 @@ struct lane {
 
 struct lanes {
 	struct lane lane[LANES];
+	struct pollers pollers;
 };
 
 /* A thread on its way to one page. */
@@ -92,6 +95,21 @@ static void read_ahead(struct visit *v)
 		handlers_read_ahead(s->vm, &job);
 }
 
+/* Reads into fill.io's buffer. */
+static void read_slot(struct visit *v)
+{
+	struct vvm *vm = v->step.vm;
+	struct ring *ring = NULL;
+
+	if (vm->lanes)
+		ring = pollers_enter(&vm->lanes->pollers);
+	vm->swap->ops->read(vm->swap, ring, &v->fill.io);
+	if (ring)
+		poller_wait(ring);
+	if (vm->lanes)
+		pollers_leave(&vm->lanes->pollers, ring);
+}
+
 /* Fetches or reads the claimed page and installs it. => nothing locked. */
 static int read_now(struct visit *v)
 {
@@ -111,7 +129,7 @@ static int read_now(struct visit *v)
 		read_ahead(v);
 	} else {
 		read_ahead(v);
-		vm->swap->ops->read(vm->swap, NULL, &v->fill.io);
+		read_slot(v);
 		fill_install(&v->fill, v->step.actor, v->read_result);
 	}
 	pool_give(&vm->bounce, buffer);
@@ -344,11 +362,22 @@ int inline_init(struct vvm *vm)
 		if (!lane->actor)
 			return -ENOMEM;
 	}
+	pollers_open(&lanes->pollers, (unsigned)vm->conf.pollers,
+		     (enum ring_engine)vm->conf.io);
 	return 0;
+}
+
+void inline_abandon(struct vvm *vm)
+{
+	if (vm->lanes)
+		pollers_abandon(&vm->lanes->pollers);
+	inline_fini(vm);
 }
 
 void inline_fini(struct vvm *vm)
 {
+	if (vm->lanes)
+		pollers_close(&vm->lanes->pollers);
 	free(vm->lanes);
 	vm->lanes = NULL;
 }

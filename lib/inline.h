@@ -31,5 +31,7 @@ int inline_fault(struct vvm *vm, gaddr_t addr, bool write);
 /* Inline mode's own state, if vm is in that mode. -ENOMEM. */
 int inline_init(struct vvm *vm);
 void inline_fini(struct vvm *vm);
+/* inline_fini() in a fork child. */
+void inline_abandon(struct vvm *vm);
 
 #endif

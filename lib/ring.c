@@ -67,32 +67,48 @@ static int open_engine(struct ring **out, unsigned depth,
 
 	if (engine == RING_SYNC)
 		return ring_sync_open(out, depth);
-	err = ring_uring_open(out, depth);
+	err = ring_uring_open(out, depth, false);
 	if (engine == RING_AUTO && want_sync_instead(err))
 		return ring_sync_open(out, depth);
 	return err;
 }
 
-int ring_open(struct ring **out, unsigned depth, enum ring_engine engine)
+static void init(struct ring *r, unsigned depth)
 {
-	struct ring *r;
-	int err;
-
-	depth = MIN(MAX(depth, 1), RING_DEPTH_MAX);
-	err = open_engine(&r, depth, engine);
-	if (err)
-		return err;
 	r->depth = depth;
 	r->inflight = 0;
 	r->watch_count = 0;
 	list_init(&r->waiting);
-	*out = r;
-	return 0;
+}
+
+int ring_open(struct ring **out, unsigned depth, enum ring_engine engine)
+{
+	int err;
+
+	depth = MIN(MAX(depth, 1), RING_DEPTH_MAX);
+	err = open_engine(out, depth, engine);
+	if (err == 0)
+		init(*out, depth);
+	return err;
+}
+
+int ring_open_shared(struct ring **out, unsigned depth)
+{
+	int err = ring_uring_open(out, depth, true);
+
+	if (err == 0)
+		init(*out, depth);
+	return err;
 }
 
 void ring_close(struct ring *r)
 {
 	ASSERT(r->inflight == 0);
+	r->ops->close(r);
+}
+
+void ring_abandon(struct ring *r)
+{
 	r->ops->close(r);
 }
 

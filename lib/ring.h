@@ -59,6 +59,13 @@ enum ring_engine { RING_AUTO, RING_URING, RING_SYNC };
 int ring_open(struct ring **out, unsigned depth, enum ring_engine engine);
 /* => no operation in flight; watches may be. */
 void ring_close(struct ring *r);
+/*
+ * A ring on io_uring that any thread may use, one after the other, each until
+ * nothing is in flight; without watches. Errors: those of RING_URING.
+ */
+int ring_open_shared(struct ring **out, unsigned depth);
+/* ring_close() in a fork child, where what is in flight is the parent's. */
+void ring_abandon(struct ring *r);
 enum ring_engine ring_engine(const struct ring *r);
 /* Starts op (submitted at the latest by the next ring_run()). Cannot fail. */
 void ring_start(struct ring *r, struct ring_op *op);

@@ -32,7 +32,8 @@ struct ring {
  * Each maps and fills a whole engine whose first member is struct ring;
  * ring.c then sets the fields of that. -errno as ring_open().
  */
-int ring_uring_open(struct ring **out, unsigned depth);
+/* shared: for any thread, without watches. */
+int ring_uring_open(struct ring **out, unsigned depth, bool shared);
 int ring_sync_open(struct ring **out, unsigned depth);
 
 /*

@@ -15,7 +15,8 @@
  *	SINGLE_ISSUER, which binds the ring to one thread, and R_DISABLED,
  *	which puts that binding off until the first ring_run(): a ring is
  *	opened by one thread and used by another.
- *  COOP_TASKRUN (5.19): no interprocessor interrupt for completions.
+ *  COOP_TASKRUN (5.19): no interprocessor interrupt for completions. The best
+ *	for a shared ring, whose user changes.
  *  TASKRUN_FLAG with both: a word in shared memory says whether there is
  *	completion work, so that polling an idle ring, ring_run(r, 0), is a
  *	few loads and no system call.
@@ -304,7 +305,7 @@ static const struct ring_ops uring_ops = {
 };
 
 /* Tries the flags from best to none. */
-static int setup(struct ring_uring *ru, unsigned entries)
+static int setup(struct ring_uring *ru, unsigned entries, bool shared)
 {
 	struct io_uring_params params;
 	unsigned i;
@@ -312,7 +313,7 @@ static int setup(struct ring_uring *ru, unsigned entries)
 
 	if (err)
 		return err;
-	for (i = 0; i < ARRAY_SIZE(setup_flags); i++) {
+	for (i = shared; i < ARRAY_SIZE(setup_flags); i++) {
 		params = (struct io_uring_params){.flags = setup_flags[i]};
 		err = io_uring_queue_init_params(entries, &ru->uring, &params);
 		if (err != -EINVAL)
@@ -327,7 +328,7 @@ static int setup(struct ring_uring *ru, unsigned entries)
 	return -ENOSYS;
 }
 
-int ring_uring_open(struct ring **out, unsigned depth)
+int ring_uring_open(struct ring **out, unsigned depth, bool shared)
 {
 	struct ring_uring *ru;
 	int err;
@@ -335,7 +336,7 @@ int ring_uring_open(struct ring **out, unsigned depth)
 	err = os_map_anon(sizeof(*ru), (void **)&ru);
 	if (err)
 		return err;
-	err = setup(ru, depth + RING_WATCHES);
+	err = setup(ru, depth + (shared ? 0 : RING_WATCHES), shared);
 	if (err) {
 		os_unmap((haddr_t)ru, sizeof(*ru));
 		return err;
@@ -347,10 +348,11 @@ int ring_uring_open(struct ring **out, unsigned depth)
 
 #else /* without liburing */
 
-int ring_uring_open(struct ring **out, unsigned depth)
+int ring_uring_open(struct ring **out, unsigned depth, bool shared)
 {
 	(void)out;
 	(void)depth;
+	(void)shared;
 	return -ENOSYS;
 }
 

@@ -36,6 +36,7 @@ static void options_from_conf(struct vvm_options *o, const struct conf *c)
 	o->high_pct = (unsigned)c->high_pct;
 	o->frame_wait_ms = c->frame_wait_ms;
 	o->spin_us = (unsigned)c->spin_us;
+	o->pollers = (unsigned)c->pollers;
 	o->readahead_max_pages = (unsigned)c->readahead_max_pages;
 	o->stat_segment = c->stat_segment;
 }
@@ -54,6 +55,7 @@ static int options_to_conf(struct conf *c, const struct vvm_options *o)
 	c->high_pct = o->high_pct;
 	c->frame_wait_ms = o->frame_wait_ms;
 	c->spin_us = o->spin_us;
+	c->pollers = o->pollers;
 	c->readahead_max_pages = o->readahead_max_pages;
 	c->stat_segment = o->stat_segment;
 	if (o->swap_path && conf_set(c, "swap_path", o->swap_path) < 0)

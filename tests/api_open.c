@@ -32,7 +32,8 @@ static const char *const variables[] = {
 	"VVM_SWAP_RESERVE", "VVM_SWAP_DIRECT",	 "VVM_IO",
 	"VVM_FAULTS",	    "VVM_HANDLERS",	 "VVM_LOW_PCT",
 	"VVM_HIGH_PCT",	    "VVM_FRAME_WAIT_MS", "VVM_SPIN_US",
-	"VVM_POLICY",	    "VVM_READAHEAD",	 "VVM_STAT",
+	"VVM_POLLERS",	    "VVM_POLICY",	 "VVM_READAHEAD",
+	"VVM_STAT",
 };
 
 static void clear_variables(void)
@@ -58,6 +59,7 @@ static void check_plain_defaults(const struct vvm_options *o)
 	live_equal(o->high_pct, 4);
 	live_equal(o->frame_wait_ms, 10000);
 	live_equal(o->spin_us, 100);
+	live_equal(o->pollers, 2);
 	ck_assert_str_eq(o->policy, "heat");
 	live_equal(o->readahead_max_pages, 512);
 	live_equal(o->stat_segment, 1);
@@ -92,6 +94,7 @@ START_TEST(options_come_from_the_environment)
 	setenv("VVM_HIGH_PCT", "9", 1);
 	setenv("VVM_FRAME_WAIT_MS", "123", 1);
 	setenv("VVM_SPIN_US", "0", 1);
+	setenv("VVM_POLLERS", "3", 1);
 	setenv("VVM_POLICY", "clock", 1);
 	setenv("VVM_READAHEAD", "7", 1);
 	setenv("VVM_STAT", "no", 1);
@@ -108,6 +111,7 @@ START_TEST(options_come_from_the_environment)
 	live_equal(o.high_pct, 9);
 	live_equal(o.frame_wait_ms, 123);
 	live_equal(o.spin_us, 0);
+	live_equal(o.pollers, 3);
 	ck_assert_str_eq(o.policy, "clock");
 	live_equal(o.readahead_max_pages, 7);
 	live_equal(o.stat_segment, 0);

@@ -22,7 +22,7 @@ layer()
 	base | list | awake | probe | lock | log | halt | buffer | pool | conf | os | os_*) echo 0 ;;
 	pte | pagetable | region | frame | policy | policy_*) echo 1 ;;
 	slots | hold | codec | prefetch | park | stat | stat_* | intent) echo 1 ;;
-	ring | ring_* | backing | swap | swap_* | inherit | copies) echo 2 ;;
+	ring | ring_* | poller | backing | swap | swap_* | inherit | copies) echo 2 ;;
 	space | space_*) echo 3 ;;
 	fill | ahead | streams | reader | fault | piece | writeback | evict | inline | demand | handler | server | reclaim | trap) echo 4 ;;
 	access | mapping | mapping_* | snapshot | fork | fork_*) echo 4 ;;

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * poller.h - reads that the thread which wants the page waits for by polling.
+ *
+ * All functions are async-signal-safe and may be called from any thread;
+ * open, close and abandon only while nobody else uses the pollers.
+ */
+#ifndef VVM_POLLER_H
+#define VVM_POLLER_H
+
+#include "ring.h"
+
+#define POLLERS_MAX 32
+
+struct pollers {
+	struct ring *ring[POLLERS_MAX];
+	unsigned count;		 /* (i) of the rings */
+	_Atomic unsigned reading; /* threads between enter and leave */
+	_Atomic uint32_t free;	 /* bit i: ring[i] is nobody's */
+};
+
+/*
+ * Opens `count` rings, or fewer: none without io_uring or a second CPU, else
+ * what limits of memory and descriptors permit. p is zeroed before.
+ */
+void pollers_open(struct pollers *p, unsigned count, enum ring_engine engine);
+void pollers_close(struct pollers *p);
+/* In a fork child: the rings, and what is in flight, are the parent's. */
+void pollers_abandon(struct pollers *p);
+
+/*
+ * Around every read in place. The ring to start it on, to be awaited by
+ * poller_wait(); NULL: others are reading, so read with a system call.
+ */
+struct ring *pollers_enter(struct pollers *p);
+void pollers_leave(struct pollers *p, struct ring *ring);
+/* Until all operations of the ring are done. */
+void poller_wait(struct ring *ring);
+
+#endif
