@@ -39,9 +39,9 @@ static int check_range(struct vvm *vm, gaddr_t addr, size_t len, pte_t need)
 	int rc;
 
 	while (at - addr < len) {
-		struct region *r =
-			at < GUEST_END ? regions_at_guest(&vm->regions, at)
-				       : NULL;
+		struct region *r = at < GUEST_END
+					   ? regions_at_guest(&vm->regions, at)
+					   : NULL;
 
 		if (!r)
 			return at == addr ? -VVM_EUNMAPPED : -VVM_EPASTEND;
@@ -123,7 +123,7 @@ int access_touch(struct vvm *vm, gaddr_t start, gaddr_t end, bool write)
 		struct block *b;
 
 		rc = inline_page(vm, at, write ? PTE_WRITE : PTE_READ, write,
-				&b, &r);
+				 &b, &r);
 		if (rc == 0)
 			inline_page_end(vm, b);
 	}
@@ -143,8 +143,8 @@ static bool reserve_pin(struct vvm *vm)
 	do {
 		if (pinned + 1 + reserve > budget)
 			return false;
-	} while (!atomic_compare_exchange_weak(&f->pinned, &pinned,
-					       pinned + 1));
+	} while (
+		!atomic_compare_exchange_weak(&f->pinned, &pinned, pinned + 1));
 	stat_add(vm->api, VVM_STAT_pinned_pages, 1);
 	return true;
 }

@@ -176,8 +176,8 @@ unsigned fault_count(struct step *s, enum page_state was,
 		     enum fault_result result)
 {
 	stat_block_fault(s->block->stat, s->looked_ns / 1000);
-	return count(s->vm, s->actor, s->region,
-		     kind_of(s, was, result), s->write);
+	return count(s->vm, s->actor, s->region, kind_of(s, was, result),
+		     s->write);
 }
 
 unsigned fault_count_failed(struct vvm *vm, struct vvm_stat_actor *actor,
@@ -218,8 +218,8 @@ static void tell_kernel(const struct step *s, enum fault_result result, int tid)
 enum fault_result fault_begin(struct vvm *vm, struct vvm_stat_actor *actor,
 			      struct fault *f, struct fill *fill)
 {
-	struct step s = {.vm = vm, .actor = actor, .write = f->write,
-			 .fill = fill};
+	struct step s = {
+		.vm = vm, .actor = actor, .write = f->write, .fill = fill};
 	enum fault_result result = FAULT_RETRY;
 	enum page_state was = PAGE_NONE;
 	bool counted = false;

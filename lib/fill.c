@@ -36,9 +36,9 @@
  * It costs little, since FILLING pages are left alone (space (6)).
  *
  * Rejected: reading into the frame itself, through a second mapping of the
- * memfd, and UFFDIO_CONTINUE. The fault of the second mapping (3.3 us), CONTINUE
- * (1.1) and the end of that mapping (0.3 in batches of 64, 1.5 and more alone)
- * cost more than UFFDIO_COPY (3.2).
+ * memfd, and UFFDIO_CONTINUE. The fault of the second mapping (3.3 us),
+ * CONTINUE (1.1) and the end of that mapping (0.3 in batches of 64, 1.5 and
+ * more alone) cost more than UFFDIO_COPY (3.2).
  *
  * EEXIST from UFFDIO_COPY means the memfd holds a page where our table says
  * there is none. By space (1) that cannot be, short of somebody else's bug;
@@ -153,7 +153,8 @@ void fill_claim(struct fill *fill, struct vvm *vm, struct vvm_stat_actor *actor,
 	uint64_t slot = pte_slot(b->pte[i]);
 	haddr_t host = region_to_host(r, addr);
 
-	fill->parked = (b->pte[i] & PTE_PREFETCHED) && park_has(&vm->park, host);
+	fill->parked =
+		(b->pte[i] & PTE_PREFETCHED) && park_has(&vm->park, host);
 	space_move(vm, actor, b, i, PAGE_FILLING, slot);
 	fill->vm = vm;
 	fill->block = b;
@@ -177,8 +178,8 @@ bool fill_unpark(struct fill *fill)
 {
 	if (!fill->parked)
 		return false;
-	fill->parked = park_take(&fill->vm->park,
-				 fill_host(fill, fill->demand), fill->io.buf);
+	fill->parked = park_take(&fill->vm->park, fill_host(fill, fill->demand),
+				 fill->io.buf);
 	if (fill->parked)
 		memset(fill->io.bad, 0, sizeof(fill->io.bad));
 	return fill->parked;
@@ -209,10 +210,11 @@ static void spoil(struct fill *fill, struct vvm_stat_actor *actor)
 	PROBE2(error, b->base + pages_to_bytes(fill->demand), -EIO);
 	stat_add(actor, VVM_STAT_read_errors, 1);
 	stat_add(actor, VVM_STAT_poisoned_pages, 1);
-	log_warn_once(&once, "cannot read page %llx back from swap: its "
-			     "content is lost, touching it is SIGBUS",
-		      (unsigned long long)(b->base +
-					   pages_to_bytes(fill->demand)));
+	log_warn_once(
+		&once,
+		"cannot read page %llx back from swap: its "
+		"content is lost, touching it is SIGBUS",
+		(unsigned long long)(b->base + pages_to_bytes(fill->demand)));
 	space_move(fill->vm, actor, b, fill->demand, PAGE_POISONED,
 		   pte_slot(b->pte[fill->demand]));
 	space_give_frames(fill->vm, actor, 1);

@@ -17,10 +17,10 @@
  * handler (trap.c) comes here. No other thread is woken: 5-7 us for a fault
  * without I/O where a handler thread costs 50-60. The price is that the
  * kernel cannot fault for a system call: it fails with EFAULT, so buffers are
- * to be touched or pinned first. A thread that reads by itself waits for the
- * disk by polling, where it is alone (poller.c). A thread in its signal handler cannot go on
- * and see a read completed later: what is to be read ahead of it is a job for
- * the handler threads, which have nothing else to do then (reader.c).
+ * to be touched or pinned first. A thread waits for its own read by polling,
+ * where few others read (poller.c). It cannot go on in its signal handler and
+ * see a read completed later: what is to be read ahead of it is a job for the
+ * handler threads, which have nothing else to do then (reader.c).
  *
  * Everything in here is async-signal-safe: no malloc, no stdio, only our own
  * locks, which the interrupted code cannot hold, since the library touches
@@ -41,10 +41,10 @@
 #include "probe.h"
 #include "streams.h"
 
-#define LANES	    16
-#define LANE_BITS   4
+#define LANES	     16
+#define LANE_BITS    4
 #define FRAME_TRY_US 10000 /* a lost wake-up costs no more than this */
-#define SHORTAGE_US 100	   /* between tries when the kernel lacks memory */
+#define SHORTAGE_US  100   /* between tries when the kernel lacks memory */
 
 struct lane {
 	struct vvm_stat_actor *actor; /* (i) */
@@ -62,12 +62,12 @@ struct visit {
 	struct lane *lane; /* NULL: an API thread, no readahead */
 	pte_t need;
 	int read_result;
-	struct awake awake;   /* since it waits */
-	uint32_t ticket;      /* of the block's busy_done */
-	enum page_state was;  /* at the first look */
+	struct awake awake;  /* since it waits */
+	uint32_t ticket;     /* of the block's busy_done */
+	enum page_state was; /* at the first look */
 	struct stat_fault stat;
-	uint16_t index;	      /* fill's */
-	unsigned advice;      /* of the page's region */
+	uint16_t index;	 /* fill's */
+	unsigned advice; /* of the page's region */
 };
 
 /* ---- reading in place ---- */
@@ -91,7 +91,7 @@ static void read_ahead(struct visit *v)
 	struct ahead_job job;
 
 	if (v->lane && streams_read(s->vm, s->actor, this_thread(), s->addr,
-				       s->host, v->advice, &job))
+				    s->host, v->advice, &job))
 		handlers_read_ahead(s->vm, &job);
 }
 
@@ -266,8 +266,10 @@ static int make_usable(struct visit *v, gaddr_t addr)
 int inline_page(struct vvm *vm, gaddr_t addr, pte_t need, bool write,
 		struct block **locked, struct region **region)
 {
-	struct visit v = {.step.vm = vm, .step.actor = vm->api,
-			  .step.write = write, .need = need};
+	struct visit v = {.step.vm = vm,
+			  .step.actor = vm->api,
+			  .step.write = write,
+			  .need = need};
 	int rc = make_usable(&v, addr);
 
 	if (rc == 0) {
@@ -310,8 +312,8 @@ static void count_times(struct visit *v, bool resolved)
 {
 	struct vvm *vm = v->step.vm;
 
-	v->stat.at.looked_ns = v->stat.at.read_ns ? v->fill.start_ns
-						  : v->step.looked_ns;
+	v->stat.at.looked_ns =
+		v->stat.at.read_ns ? v->fill.start_ns : v->step.looked_ns;
 	if (resolved)
 		stat_resolved(&vm->stats, v->lane->actor, &v->stat,
 			      os_now_ns());
@@ -322,9 +324,12 @@ static void count_times(struct visit *v, bool resolved)
 int inline_fault(struct vvm *vm, gaddr_t addr, bool write)
 {
 	struct lane *lane = my_lane(vm);
-	struct visit v = {.step.vm = vm, .step.actor = lane->actor,
-			  .step.write = write, .lane = lane,
-			  .stat.page = addr, .stat.tid = os_tid()};
+	struct visit v = {.step.vm = vm,
+			  .step.actor = lane->actor,
+			  .step.write = write,
+			  .lane = lane,
+			  .stat.page = addr,
+			  .stat.tid = os_tid()};
 	int rc;
 
 	PROBE3(fault_start, addr, write, v.stat.tid);

@@ -30,10 +30,10 @@
  */
 #include "intent.h"
 
-#define WINDOW	      256 /* pages */
-#define SAMPLE	      16  /* one fill of so many */
-#define ON_SHARE(n)   ((n) / 4 * 3)
-#define OFF_SHARE(n)  ((n) / 2)
+#define WINDOW	     256 /* pages */
+#define SAMPLE	     16	 /* one fill of so many */
+#define ON_SHARE(n)  ((n) / 4 * 3)
+#define OFF_SHARE(n) ((n) / 2)
 
 static uint32_t get(const uint32_t *field)
 {

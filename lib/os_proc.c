@@ -224,8 +224,8 @@ void os_futex_wake(_Atomic uint32_t *word, int count)
 /* Every signal but those that an instruction of the thread itself raises. */
 static void async_signals(sigset_t *set)
 {
-	static const int synchronous[] = { SIGSEGV, SIGBUS,  SIGFPE,
-					   SIGILL,  SIGTRAP, SIGABRT };
+	static const int synchronous[] = {SIGSEGV, SIGBUS,  SIGFPE,
+					  SIGILL,  SIGTRAP, SIGABRT};
 	size_t i;
 
 	sigfillset(set);

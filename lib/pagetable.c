@@ -119,10 +119,10 @@ bool pt_legal(enum page_state from, enum page_state to)
 const char *pt_state_name(enum page_state s)
 {
 	static const char *const name[PAGE_STATES] = {
-		[PAGE_NONE] = "none",	    [PAGE_FRESH] = "fresh",
-		[PAGE_SWAPPED] = "swapped", [PAGE_FILLING] = "filling",
-		[PAGE_CLEAN] = "clean",	    [PAGE_DIRTY] = "dirty",
-		[PAGE_WRITING] = "writing", [PAGE_FROZEN] = "frozen",
+		[PAGE_NONE] = "none",	      [PAGE_FRESH] = "fresh",
+		[PAGE_SWAPPED] = "swapped",   [PAGE_FILLING] = "filling",
+		[PAGE_CLEAN] = "clean",	      [PAGE_DIRTY] = "dirty",
+		[PAGE_WRITING] = "writing",   [PAGE_FROZEN] = "frozen",
 		[PAGE_POISONED] = "poisoned",
 	};
 
@@ -172,9 +172,9 @@ static uint8_t aged_byte(uint8_t byte, pte_t e)
 	uint8_t mask = (uint8_t)(e & PTE_PRESENT ? part : 0);
 
 	_Static_assert(PTE_PREFETCHED >> 5 == VVM_STAT_PAGE_AHEAD, "one shift");
-	return (uint8_t)((byte & ~mask) | (((e & PTE_AGE) >> 4 |
-					    (e & PTE_PREFETCHED) >> 5) &
-					   mask));
+	return (uint8_t)((byte & ~mask) |
+			 (((e & PTE_AGE) >> 4 | (e & PTE_PREFETCHED) >> 5) &
+			  mask));
 }
 
 /* Half the time of pt_publish_block(), once for each step of the clock. */

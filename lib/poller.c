@@ -102,7 +102,8 @@ void poller_wait(struct ring *ring)
 		n = ring_run(ring, os_now_us() < until_us ? 0 : -1);
 		if (n < 0) {
 			log_error("inline: waiting for a read failed (error "
-				  "%d)", -n);
+				  "%d)",
+				  -n);
 			os_sleep_us(ERROR_US);
 		}
 	}

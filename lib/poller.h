@@ -14,9 +14,9 @@
 
 struct pollers {
 	struct ring *ring[POLLERS_MAX];
-	unsigned count;		 /* (i) of the rings */
+	unsigned count;		  /* (i) of the rings */
 	_Atomic unsigned reading; /* threads between enter and leave */
-	_Atomic uint32_t free;	 /* bit i: ring[i] is nobody's */
+	_Atomic uint32_t free;	  /* bit i: ring[i] is nobody's */
 };
 
 /*

@@ -131,8 +131,8 @@ static void arrived(struct io *io, int result)
 /* Starts the next read of the first job of q. */
 static enum ahead_result read_next(struct reader *rd, struct reader_queue *q)
 {
-	struct reader_fill *rf = list_entry(rd->idle.next, struct reader_fill,
-					    link);
+	struct reader_fill *rf =
+		list_entry(rd->idle.next, struct reader_fill, link);
 	enum ahead_result result;
 
 	result = ahead_claim(rd->vm, rd->actor, &q->job[0], &rf->fill);
@@ -213,9 +213,8 @@ static void init_fills(struct reader *rd)
 	}
 }
 
-int reader_init(struct reader *rd, struct vvm *vm,
-		struct vvm_stat_actor *actor, struct ring *ring,
-		uint64_t share_pages)
+int reader_init(struct reader *rd, struct vvm *vm, struct vvm_stat_actor *actor,
+		struct ring *ring, uint64_t share_pages)
 {
 	int rc;
 
@@ -225,17 +224,17 @@ int reader_init(struct reader *rd, struct vvm *vm,
 	list_init(&rd->idle);
 	list_init(&rd->arrived);
 	lock_init(&rd->lock, LOCK_MISC);
-	rd->streams = (struct reader_queue){.job = rd->jobs,
-					    .size = READER_JOBS};
+	rd->streams =
+		(struct reader_queue){.job = rd->jobs, .size = READER_JOBS};
 	rd->willneed = (struct reader_queue){.job = rd->needs,
 					     .size = READER_WILLNEED};
 	share_pages = MAX(share_pages, 1u);
-	rd->room = (unsigned)MIN(MAX(share_pages / 2, 1u),
-				 (uint64_t)READ_PAGES);
-	rd->reads = (unsigned)MIN(share_pages / rd->room,
-				  (uint64_t)READER_READS);
-	rd->indices = calloc((size_t)rd->reads * rd->room,
-			     sizeof(*rd->indices));
+	rd->room =
+		(unsigned)MIN(MAX(share_pages / 2, 1u), (uint64_t)READ_PAGES);
+	rd->reads =
+		(unsigned)MIN(share_pages / rd->room, (uint64_t)READER_READS);
+	rd->indices =
+		calloc((size_t)rd->reads * rd->room, sizeof(*rd->indices));
 	if (!rd->indices)
 		return -ENOMEM;
 	rc = buffer_init(&rd->buffer,

@@ -37,13 +37,13 @@
 #include "ring.h"
 #include "snapshot.h"
 
-#define WRITEBACKS    16 /* in flight: enough to keep the disk busy, ... */
-#define ROOM	      64 /* ... of 256 KiB each */
-#define BUSY_US	      200
-#define FULL_US	      20000
-#define PUBLISH_US    100000
-#define LOW_SPACE_US  1000000 /* between calls of the user's callback */
-#define STEP_TARGET   128     /* frames per step: keeps block locks short */
+#define WRITEBACKS   16 /* in flight: enough to keep the disk busy, ... */
+#define ROOM	     64 /* ... of 256 KiB each */
+#define BUSY_US	     200
+#define FULL_US	     20000
+#define PUBLISH_US   100000
+#define LOW_SPACE_US 1000000 /* between calls of the user's callback */
+#define STEP_TARGET  128     /* frames per step: keeps block locks short */
 
 struct reclaimer {
 	struct vvm *vm;
@@ -63,9 +63,8 @@ static uint64_t shortage(const struct reclaimer *r)
 {
 	uint64_t need = frames_shortage(&r->vm->frames);
 
-	return need > r->evictor.writer.pages
-		       ? need - r->evictor.writer.pages
-		       : 0;
+	return need > r->evictor.writer.pages ? need - r->evictor.writer.pages
+					      : 0;
 }
 
 static void call_low_space(struct reclaimer *r)
@@ -219,9 +218,8 @@ int reclaim_start(struct vvm *vm)
 	if (rc == 0)
 		rc = ring_watch(r->ring, &r->watch);
 	if (rc == 0 && vm->snapshots) {
-		r->snapshot_watch =
-			(struct ring_watch){.fd = snapshot_watch(vm),
-					    .ready = snapshot_ready};
+		r->snapshot_watch = (struct ring_watch){
+			.fd = snapshot_watch(vm), .ready = snapshot_ready};
 		rc = ring_watch(r->ring, &r->snapshot_watch);
 	}
 	if (rc == 0)

@@ -518,9 +518,8 @@ static int unfreeze(struct vvm *vm, struct piece *p)
 		for (from = i; i < p->end; i++)
 			if (pte_state(b->pte[i]) != PAGE_FROZEN)
 				break;
-		if (from == i ||
-		    space_unprotect(p->uffd, piece_host(p, from),
-				    pages_to_bytes(i - from)) < 0)
+		if (from == i || space_unprotect(p->uffd, piece_host(p, from),
+						 pages_to_bytes(i - from)) < 0)
 			continue;
 		for (; from < i; from++)
 			pt_move(b, from, PAGE_DIRTY, 0);

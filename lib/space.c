@@ -82,7 +82,7 @@
 #define MEMFD_BYTES ((uint64_t)1 << 47)
 
 /* Parked pages are no frames, but RAM: at most this part of the budget. */
-#define PARK_SHARE 64
+#define PARK_SHARE	64
 #define UNPROTECT_TRIES 1000
 
 /* ---- construction ---- */
@@ -233,10 +233,10 @@ int space_new(struct vvm **out, const struct conf *conf)
 	rc = stat_open(&vm->stats, conf->stat_segment);
 	vm->pt.stats = vm->regions.stats = rc == 0 ? &vm->stats : NULL;
 	if (rc == 0)
-		rc = park_init(&vm->park,
-			       (unsigned)MIN(frames_free(&vm->frames) /
-						     PARK_SHARE,
-					     (uint64_t)PARK_PAGES_MAX));
+		rc = park_init(
+			&vm->park,
+			(unsigned)MIN(frames_free(&vm->frames) / PARK_SHARE,
+				      (uint64_t)PARK_PAGES_MAX));
 	if (rc == 0)
 		rc = space_open_fds(vm);
 	if (rc == 0)
@@ -351,7 +351,8 @@ static void map_entries(struct vvm *vm, struct block *b)
 	struct region *r = regions_next_guest(&vm->regions, b->base);
 	gaddr_t addr;
 
-	for (; r && r->start < end; r = regions_next_guest(&vm->regions, r->end)) {
+	for (; r && r->start < end;
+	     r = regions_next_guest(&vm->regions, r->end)) {
 		for (addr = MAX(r->start, b->base); addr < MIN(r->end, end);
 		     addr += PAGE_BYTES) {
 			unsigned i = page_index(addr);

@@ -13,7 +13,8 @@
  * budget, so that a few streams cannot fill it with what they have ahead. The
  * setting's 2 MiB are what hides the wake-ups of a handler on a busy machine:
  * one stream of 256 MiB at 64 MiB, 4 CPUs with a load of 13, medians of 5: 256
- * pages 67 k pages/s in thread and 70 k in inline mode, 512 pages 88 k and 94 k.
+ * pages 67 k pages/s in thread and 70 k in inline mode, 512 pages 88 k and 94
+ * k.
  *
  * A stream that has got windows of MAP_MIN pages has walked through as many
  * before; its readahead is mapped at once (fill.c). Then nobody sees each
@@ -42,9 +43,9 @@
 #define ZEROS_MAX    64 /* pages: 100 us in which a handler does nothing else */
 
 struct lane {
-	struct lock lock;	/* rank LOCK_MISC */
-	struct prefetch reads;	/* (lock) streams of reads from swap */
-	struct prefetch zeros;	/* (lock) streams over fresh pages */
+	struct lock lock;      /* rank LOCK_MISC */
+	struct prefetch reads; /* (lock) streams of reads from swap */
+	struct prefetch zeros; /* (lock) streams over fresh pages */
 } __attribute__((aligned(CACHE_LINE)));
 
 struct streams {
@@ -105,8 +106,8 @@ static struct prefetch_plan plan_for(struct lane *lane, struct prefetch *p,
 	return plan;
 }
 
-bool streams_read(struct vvm *vm, struct vvm_stat_actor *actor,
-		  uint64_t thread, gaddr_t addr, haddr_t host, unsigned advice,
+bool streams_read(struct vvm *vm, struct vvm_stat_actor *actor, uint64_t thread,
+		  gaddr_t addr, haddr_t host, unsigned advice,
 		  struct ahead_job *job)
 {
 	struct lane *lane = lane_of(vm, thread);

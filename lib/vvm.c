@@ -38,8 +38,8 @@ const char *vvm_strerror(int error)
 		return "success";
 	case ECHILD:
 		return "the space belongs to the process that forked";
-#define X(name, value, text)                                                   \
-	case value:                                                            \
+#define X(name, value, text) \
+	case value:          \
 		return text;
 		VVM_ERRORS(X)
 #undef X
@@ -380,8 +380,8 @@ int vvm_stats(struct vvm *vm, struct vvm_stats *stats, size_t struct_bytes)
 #define X(name, kind, help) all.name = stat_sum(&vm->stats, VVM_STAT_##name);
 	VVM_STAT_COUNTERS(X)
 #undef X
-#define X(name, help)                                                          \
-	all.name = __atomic_load_n(&vm->stats.segment->value.name,             \
+#define X(name, help)                                              \
+	all.name = __atomic_load_n(&vm->stats.segment->value.name, \
 				   __ATOMIC_RELAXED);
 	VVM_STAT_VALUES(X)
 #undef X

@@ -65,8 +65,9 @@ static void setup(void)
 			 0);
 	for (i = 0; i < PAGES; i++) {
 		memset(page, (int)i + 1, sizeof(page));
-		ck_assert_int_eq(os_pwrite(file, page, sizeof(page),
-					   pages_to_bytes(i)), 0);
+		ck_assert_int_eq(
+			os_pwrite(file, page, sizeof(page), pages_to_bytes(i)),
+			0);
 	}
 	memset(&pollers, 0, sizeof(pollers));
 	pollers_open(&pollers, 2, RING_AUTO);
@@ -151,7 +152,8 @@ START_TEST(threads_use_them_in_turn)
 	for (i = 0; i < THREADS; i++) {
 		first[i] = i;
 		ck_assert_int_eq(pthread_create(&thread[i], NULL, reads_in_turn,
-						&first[i]), 0);
+						&first[i]),
+				 0);
 	}
 	for (i = 0; i < THREADS; i++)
 		pthread_join(thread[i], NULL);

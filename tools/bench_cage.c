@@ -296,7 +296,8 @@ static int supervise(struct cage *c, pid_t pid, const struct cgroup *group)
 	}
 	if (reliefs)
 		tool_warn("the kernel found nothing to swap %u times; the "
-			  "cgroup was lent memory for a moment", reliefs);
+			  "cgroup was lent memory for a moment",
+			  reliefs);
 	return status;
 }
 
@@ -350,8 +351,8 @@ int cage_run(struct cage *c, const struct cage_needs *needs, cage_body body,
 			worker_main(c, self, needs->bits ? &group : NULL, body,
 				    arg);
 		if (pid > 0)
-			*status = supervise(c, pid,
-					    needs->bits ? &group : NULL);
+			*status =
+				supervise(c, pid, needs->bits ? &group : NULL);
 		else
 			error = why_not(why, "fork: %s", strerror(errno));
 	}

@@ -74,8 +74,8 @@ void plan_json(struct tool_json *j, const struct plan *plan)
 void plan_print(const struct plan *plan)
 {
 	printf(", %s", pattern_words[plan->pattern]);
-	if (plan->pattern == PATTERN_zipf ||
-	    plan->pattern == PATTERN_scanmix || plan->pattern == PATTERN_phases)
+	if (plan->pattern == PATTERN_zipf || plan->pattern == PATTERN_scanmix ||
+	    plan->pattern == PATTERN_phases)
 		printf(" %.2f", plan->theta);
 	if (plan->pattern == PATTERN_scanmix)
 		printf(", %llu %% scan", (unsigned long long)plan->scan_pct);

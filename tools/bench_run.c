@@ -69,8 +69,8 @@ static struct plan read_plan(int argc, char **argv)
 	plan_finish(&plan, &command);
 	if (plan.budget_check && plan.engine != ENGINE_vvm)
 		opt_usage(&command, "--budget-check is for the engine vvm");
-	if (plan.trace_path && (plan.engine == ENGINE_raw ||
-				plan.pattern == PATTERN_fill))
+	if (plan.trace_path &&
+	    (plan.engine == ENGINE_raw || plan.pattern == PATTERN_fill))
 		opt_usage(&command,
 			  "--trace is not for the engine raw and the pattern "
 			  "fill");

@@ -116,8 +116,8 @@ static void order_regions(struct layout *l)
 		      compare_regions);
 	for (i = 0; i < l->regions; i++) {
 		const struct layout_region *r = &l->region[i];
-		const struct layout_region *last = kept ? &l->region[kept - 1]
-								 : NULL;
+		const struct layout_region *last =
+			kept ? &l->region[kept - 1] : NULL;
 
 		if (!last || r->space != last->space || r->start >= last->end)
 			l->region[kept++] = *r;
