@@ -42,7 +42,7 @@
 	  "how long an access waits for a frame before it fails (SIGBUS)")     \
 	X(UINT, spin_us, SPIN_US, "100", "us",                                  \
 	  "how long an idle handler polls for the next event before it sleeps") \
-	X(UINT, pollers, POLLERS, "2", "reads",                                 \
+	X(UINT, pollers, POLLERS, "1", "reads",                                 \
 	  "inline: so many reads in flight are waited for by polling")         \
 	X(ENUM, fork, FORK, "die", "die|inherit",                              \
 	  "what a fork child may do with the memory: die of it, or use it")    \

@@ -59,7 +59,7 @@ static void check_plain_defaults(const struct vvm_options *o)
 	live_equal(o->high_pct, 4);
 	live_equal(o->frame_wait_ms, 10000);
 	live_equal(o->spin_us, 100);
-	live_equal(o->pollers, 2);
+	live_equal(o->pollers, 1);
 	ck_assert_str_eq(o->policy, "heat");
 	live_equal(o->readahead_max_pages, 512);
 	live_equal(o->stat_segment, 1);
