@@ -39,7 +39,8 @@
  * over, so nothing that came after the cut of one thread can have reached
  * another one before its own.
  *
- * All waits in prepare() are bounded, since fork() may be called in a signal
+ * All waits in prepare() are bounded (in time that the process was not stopped:
+ * awake.h), since fork() may be called in a signal
  * handler, by a thread that holds one of our locks: then nothing is inherited.
  *
  * State outside `struct vvm`: which spaces there are to hold still. Fork
@@ -99,7 +100,7 @@ static void overdue(struct halt *halt)
 	int closed = GATE_CLOSED;
 
 	if (atomic_load(&f->gate) != GATE_CLOSED ||
-	    os_now_us() - f->closed_us < FORK_HOLD_US)
+	    awake_look_shared(&f->closed, os_now_us()) < FORK_HOLD_US)
 		return;
 	f->why = "fork() took too long, perhaps waiting for a thread that "
 		 "waits for the memory";
@@ -108,7 +109,7 @@ static void overdue(struct halt *halt)
 }
 
 /* Waits until no page of b is on its way. => space lock held for writing. */
-static bool still_block(struct block *b, uint64_t deadline_us)
+static bool still_block(struct block *b, struct awake *awake)
 {
 	uint32_t ticket;
 
@@ -117,7 +118,7 @@ static bool still_block(struct block *b, uint64_t deadline_us)
 	while (b->filling || b->writing) {
 		ticket = waitq_ticket(&b->busy_done);
 		lock_drop(&b->lock);
-		if (os_now_us() > deadline_us)
+		if (awake_look(awake, os_now_us()) > ACQUIRE_US)
 			return false;
 		waitq_wait(&b->busy_done, ticket, LOOK_US);
 		lock_take(&b->lock);
@@ -128,11 +129,11 @@ static bool still_block(struct block *b, uint64_t deadline_us)
 
 static bool still_blocks(struct vvm *vm)
 {
-	uint64_t deadline_us = os_now_us() + ACQUIRE_US;
+	struct awake awake = {.seen_us = os_now_us()};
 	struct block *b;
 
 	pt_for_each_block (&vm->pt, b, 0, GUEST_END)
-		if (!still_block(b, deadline_us))
+		if (!still_block(b, &awake))
 			return false;
 	return true;
 }
@@ -186,7 +187,7 @@ static void close_gate(struct vvm *vm)
 	rwlock_disown(&vm->lock);
 	lock_disown(&vm->mapping);
 	f->why = rc < 0 ? "no memory or descriptors for a snapshot" : NULL;
-	f->closed_us = os_now_us();
+	awake_begin(&f->closed, os_now_us());
 	if (rc == 0) {
 		atomic_store(&f->gate, GATE_CLOSED);
 		return;
@@ -228,14 +229,14 @@ static bool my_turn(void)
 /* Two threads may fork at once, but one after the other. */
 static bool take_turn(void)
 {
-	uint64_t deadline_us = os_now_us() + ACQUIRE_US;
+	struct awake awake = {.seen_us = os_now_us()};
 
 	if (my_turn()) {
 		nested++;
 		return false;
 	}
 	while (atomic_exchange(&forking, true)) {
-		if (os_now_us() > deadline_us)
+		if (awake_look(&awake, os_now_us()) > ACQUIRE_US)
 			return false;
 		os_sleep_us(LOOK_US);
 	}

@@ -6,6 +6,7 @@
 #ifndef VVM_FORK_H
 #define VVM_FORK_H
 
+#include "awake.h"
 #include "space.h"
 
 #define FORK_SPACES 64
@@ -13,11 +14,11 @@
 enum fork_gate { GATE_OPEN, GATE_CLOSING, GATE_CLOSED, GATE_BROKEN };
 
 struct fork {
-	_Atomic int gate;   /* enum fork_gate */
-	uint64_t closed_us; /* when it became CLOSED; written before */
-	const char *why;    /* the child inherits nothing; NULL: it does */
-	pthread_t starter;  /* of a child's actors */
-	bool started;	    /* it has to be joined */
+	_Atomic int gate;	    /* enum fork_gate */
+	struct awake_shared closed; /* for how long it has been CLOSED */
+	const char *why;   /* the child inherits nothing; NULL: it does */
+	pthread_t starter; /* of a child's actors */
+	bool started;	   /* it has to be joined */
 	struct waitq roused;
 };
 

@@ -13,6 +13,7 @@
  */
 #include "halt.h"
 
+#include "awake.h"
 #include "os.h"
 
 /* Well below the second after which fork.c lets go (FORK_HOLD_US). */
@@ -66,14 +67,14 @@ void halt_request(struct halt *p)
 
 bool halt_wait(struct halt *p, uint64_t timeout_us)
 {
-	uint64_t deadline_us = os_now_us() + timeout_us;
+	struct awake awake = {.seen_us = os_now_us()};
 
 	for (;;) {
 		uint32_t ticket = waitq_ticket(&p->left);
 
 		if (!atomic_load(&p->running))
 			return true;
-		if (os_now_us() > deadline_us)
+		if (awake_look(&awake, os_now_us()) > timeout_us)
 			return false;
 		waitq_wait(&p->left, ticket, HALT_LOOK_US);
 	}

@@ -32,7 +32,7 @@ static inline bool halt_wanted(const struct halt *p)
 
 /* From now on nobody enters. */
 void halt_request(struct halt *p);
-/* Waits until all have left; false: not within timeout_us. */
+/* Waits until all have left; false: not in timeout_us awake (awake.h). */
 bool halt_wait(struct halt *p, uint64_t timeout_us);
 /* Takes the request back. */
 void halt_resume(struct halt *p);

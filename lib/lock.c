@@ -40,6 +40,7 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "awake.h"
 #include "log.h"
 #include "os.h"
 
@@ -180,11 +181,11 @@ bool lock_try(struct lock *l)
 
 bool lock_take_timed(struct lock *l, uint64_t timeout_us)
 {
-	uint64_t deadline_us = os_now_us() + timeout_us;
+	struct awake awake = {.seen_us = os_now_us()};
 
 	order_check(l, l->rank);
 	while (!grab(l)) {
-		if (os_now_us() > deadline_us)
+		if (awake_look(&awake, os_now_us()) > timeout_us)
 			return false;
 		os_sleep_us(POLL_US);
 	}
@@ -373,12 +374,12 @@ void rwlock_end_write(struct rwlock *l)
 
 bool rwlock_write_timed(struct rwlock *l, uint64_t timeout_us)
 {
-	uint64_t deadline_us = os_now_us() + timeout_us;
+	struct awake awake = {.seen_us = os_now_us()};
 
 	order_check(l, l->rank);
 	atomic_fetch_add(&l->word, WAITER);
 	while (!grab_write(l)) {
-		if (os_now_us() > deadline_us) {
+		if (awake_look(&awake, os_now_us()) > timeout_us) {
 			atomic_fetch_sub(&l->word, WAITER);
 			rwlock_wake(l); /* readers that we barred */
 			return false;

@@ -51,7 +51,10 @@ void lock_init(struct lock *l, enum lock_rank rank);
 void lock_take(struct lock *l);
 /* Takes l if it is free; never sleeps. */
 bool lock_try(struct lock *l);
-/* Gives up after timeout_us: false. It polls, so it is not for busy paths. */
+/*
+ * Gives up after timeout_us, in which the process was not stopped (awake.h):
+ * false. It polls, so it is not for busy paths.
+ */
 bool lock_take_timed(struct lock *l, uint64_t timeout_us);
 void lock_drop(struct lock *l);
 /* For assertions: in debug builds exact, else "somebody holds it". */
@@ -87,7 +90,7 @@ void rwlock_read(struct rwlock *l);
 bool rwlock_try_read(struct rwlock *l);
 void rwlock_end_read(struct rwlock *l);
 void rwlock_write(struct rwlock *l);
-/* Gives up after timeout_us: false. It polls, so it is not for busy paths. */
+/* As lock_take_timed(). */
 bool rwlock_write_timed(struct rwlock *l, uint64_t timeout_us);
 void rwlock_disown(struct rwlock *l); /* of a writer; as lock_disown() */
 void rwlock_adopt(struct rwlock *l);

@@ -42,6 +42,23 @@ START_TEST(a_stop_of_any_length_counts_as_one_step)
 }
 END_TEST
 
+START_TEST(several_who_look_count_once)
+{
+	struct awake_shared a;
+
+	awake_begin(&a, START);
+	ck_assert_uint_eq(awake_look_shared(&a, START + 100), 100);
+	ck_assert_uint_eq(awake_look_shared(&a, START + 50), 100); /* late */
+	ck_assert_uint_eq(awake_look_shared(&a, START + 250), 300);
+	ck_assert_uint_eq(awake_look_shared(&a, 100 * (uint64_t)START),
+			  300 + AWAKE_STEP_US);
+	ck_assert_uint_eq(awake_look_shared(&a, 100 * (uint64_t)START + 7),
+			  307 + AWAKE_STEP_US);
+	awake_begin(&a, START);
+	ck_assert_uint_eq(awake_look_shared(&a, START + 1), 1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("awake");
@@ -50,5 +67,6 @@ int main(void)
 	tcase_add_test(tc, nothing_has_passed_at_the_first_look);
 	tcase_add_test(tc, all_time_between_looks_in_time_counts);
 	tcase_add_test(tc, a_stop_of_any_length_counts_as_one_step);
+	tcase_add_test(tc, several_who_look_count_once);
 	return test_run(suite);
 }

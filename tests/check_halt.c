@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include "halt.h"
+#include "jump.h"
 #include "os.h"
 
 #define ACTORS 4
@@ -80,6 +81,31 @@ START_TEST(waiting_has_a_limit)
 }
 END_TEST
 
+static void *wait_patiently(void *arg)
+{
+	*(bool *)arg = halt_wait(&halt, 30000000); /* longer than the test */
+	return NULL;
+}
+
+/* The actor could not leave meanwhile. */
+START_TEST(waiting_while_the_process_is_stopped)
+{
+	pthread_t thread;
+	bool left = false;
+
+	halt_init(&halt, NULL);
+	halt_enter(&halt);
+	halt_request(&halt);
+	ck_assert_int_eq(pthread_create(&thread, NULL, wait_patiently, &left),
+			 0);
+	jump_when_waiting(6);
+	halt_leave(&halt);
+	pthread_join(thread, NULL);
+	ck_assert(left);
+	halt_resume(&halt);
+}
+END_TEST
+
 START_TEST(a_halted_actor_looks_whether_it_is_overdue)
 {
 	pthread_t thread;
@@ -102,6 +128,7 @@ int main(void)
 
 	tcase_add_test(tc, nobody_runs_while_stopped);
 	tcase_add_test(tc, waiting_has_a_limit);
+	tcase_add_test(tc, waiting_while_the_process_is_stopped);
 	tcase_add_test(tc, a_halted_actor_looks_whether_it_is_overdue);
 	return test_run(s);
 }

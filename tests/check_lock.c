@@ -15,12 +15,14 @@
 #include <sched.h>
 #include <signal.h>
 
+#include "jump.h"
 #include "os.h"
 #include "test.h"
 
 #define THREADS	     8
 #define ROUNDS	     20000
 #define WAITERS_MASK 0x7ff00000u
+#define PATIENCE_US  30000000 /* longer than any test takes */
 
 static struct lock lock;
 static struct rwlock rwlock;
@@ -135,6 +137,47 @@ START_TEST(test_drop_of_free_lock_aborts)
 {
 	lock_init(&lock, LOCK_MISC);
 	lock_drop(&lock);
+}
+END_TEST
+
+static void *fail_to_take(void *arg)
+{
+	(void)arg;
+	ck_assert(!lock_take_timed(&lock, 1000));
+	return NULL;
+}
+
+START_TEST(test_timed_take_gives_up)
+{
+	lock_init(&lock, LOCK_MISC);
+	ck_assert(lock_take_timed(&lock, 0));
+	run_threads(1, fail_to_take);
+	lock_drop(&lock);
+	ck_assert_uint_eq(atomic_load(&lock.word), 0);
+}
+END_TEST
+
+static void *take_patiently(void *arg)
+{
+	(void)arg;
+	counter += lock_take_timed(&lock, PATIENCE_US);
+	lock_drop(&lock);
+	return NULL;
+}
+
+/* Its holder could not drop it meanwhile. */
+START_TEST(test_timed_take_and_a_stopped_process)
+{
+	pthread_t thread;
+
+	lock_init(&lock, LOCK_MISC);
+	counter = 0;
+	lock_take(&lock);
+	pthread_create(&thread, NULL, take_patiently, NULL);
+	jump_when_waiting(2);
+	lock_drop(&lock);
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(counter, 1);
 }
 END_TEST
 
@@ -276,6 +319,50 @@ START_TEST(test_sleeping_readers_wake)
 	for (i = 0; i < 4; i++)
 		pthread_join(threads[i], NULL);
 	pthread_barrier_destroy(&barrier);
+}
+END_TEST
+
+static void *fail_to_write(void *arg)
+{
+	(void)arg;
+	ck_assert(!rwlock_write_timed(&rwlock, 1000));
+	return NULL;
+}
+
+/* ... and leaves no trace: readers are let in again. */
+START_TEST(test_timed_write_gives_up)
+{
+	rwlock_init(&rwlock, LOCK_SPACE);
+	rwlock_read(&rwlock);
+	run_threads(1, fail_to_write);
+	rwlock_end_read(&rwlock);
+	ck_assert_uint_eq(atomic_load(&rwlock.word), 0);
+	ck_assert(rwlock_write_timed(&rwlock, 0));
+	rwlock_end_write(&rwlock);
+}
+END_TEST
+
+static void *write_patiently(void *arg)
+{
+	(void)arg;
+	counter += rwlock_write_timed(&rwlock, PATIENCE_US);
+	rwlock_end_write(&rwlock);
+	return NULL;
+}
+
+START_TEST(test_timed_write_and_a_stopped_process)
+{
+	pthread_t thread;
+
+	rwlock_init(&rwlock, LOCK_SPACE);
+	counter = 0;
+	rwlock_read(&rwlock);
+	pthread_create(&thread, NULL, write_patiently, NULL);
+	jump_when_waiting(2);
+	rwlock_end_read(&rwlock);
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(counter, 1);
+	ck_assert_uint_eq(atomic_load(&rwlock.word), 0);
 }
 END_TEST
 
@@ -628,6 +715,8 @@ int main(void)
 	tcase_add_test(tc, test_lock_excludes);
 	tcase_add_test(tc, test_try_excludes);
 	tcase_add_test(tc, test_drop_wakes_sleeper);
+	tcase_add_test(tc, test_timed_take_gives_up);
+	tcase_add_test(tc, test_timed_take_and_a_stopped_process);
 	tcase_add_test_raise_signal(tc, test_drop_of_free_lock_aborts, SIGABRT);
 	tc = test_case(suite, "rwlock", 20);
 	tcase_add_test(tc, test_rwlock_states);
@@ -635,6 +724,8 @@ int main(void)
 	tcase_add_test(tc, test_readers_share);
 	tcase_add_test(tc, test_waiting_writer_goes_first);
 	tcase_add_test(tc, test_sleeping_readers_wake);
+	tcase_add_test(tc, test_timed_write_gives_up);
+	tcase_add_test(tc, test_timed_write_and_a_stopped_process);
 	tcase_add_test_raise_signal(tc, test_end_of_unread_aborts, SIGABRT);
 	tcase_add_test_raise_signal(tc, test_end_of_unwritten_aborts, SIGABRT);
 	tc = test_case(suite, "waitq", 20);

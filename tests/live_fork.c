@@ -15,10 +15,13 @@
 #include "live.h"
 
 #include <spawn.h>
+#include "jump.h"
 #include "os.h"
 
 #define PAGES  256
 #define BUDGET 32
+/* Two of each halted actor every 100 ms; two more are on their way. */
+#define JUMP_LOOKS 12
 
 static struct vvm *vm;
 static char *base;
@@ -840,10 +843,12 @@ END_TEST
  * the moment when the space is held still and the fork. It waits for a
  * thread that waits for the space.
  */
-static atomic_bool handler_armed, handler_runs, thread_done;
+static atomic_bool handler_armed, handler_runs, thread_done, handler_jumps;
 
 static void wait_for_thread(void)
 {
+	if (atomic_exchange(&handler_jumps, false))
+		jump(JUMP_LOOKS);
 	if (!atomic_load(&handler_armed))
 		return;
 	atomic_store(&handler_runs, true);
@@ -891,6 +896,17 @@ START_TEST(a_fork_that_waits_for_a_faulting_thread_gets_on)
 	live_fill(base, 0, 1);
 	live_equal(wrong(1), 0);
 	live_ended_ok(live_fork(read_then_write, NULL)); /* the next one works */
+	wait_released();
+}
+END_TEST
+
+/* All halted actors see the clock jump; none of them lets go for that. */
+START_TEST(a_process_that_is_stopped_in_a_fork)
+{
+	write_all(1);
+	atomic_store(&handler_jumps, true);
+	live_ended_ok(live_fork(read_then_write, NULL));
+	live_equal(wrong(1), 0);
 	wait_released();
 }
 END_TEST
@@ -982,6 +998,7 @@ static Suite *make(const char *name)
 	tcase_add_test(tc, fork_and_exec_leave_nothing);
 	tcase_add_test(tc, a_killed_child_leaves_nothing);
 	tcase_add_test(tc, a_fork_that_waits_for_a_faulting_thread_gets_on);
+	tcase_add_test(tc, a_process_that_is_stopped_in_a_fork);
 	tcase_add_test(tc, of_three_spaces_two_are_inherited);
 	tcase_add_test(tc, the_swap_is_a_file_with_a_name);
 	tcase_add_loop_test(tc, a_failing_system_call_is_no_wrong_data, 0,
