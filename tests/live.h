@@ -51,6 +51,24 @@
 #define LIVE_SANITIZED 0
 #endif
 
+/*
+ * ThreadSanitizer, moreover,
+ * - has a thread of its own, and maps memory for whatever it comes to know;
+ * - keeps signals back and runs their handlers at its next leisure, which may
+ *   be in a handler that had them blocked: none but SIGSEGV and SIGBUS can be
+ *   told to stay away from the library's own.
+ */
+#if defined(__SANITIZE_THREAD__)
+#define LIVE_TSAN 1
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define LIVE_TSAN 1
+#endif
+#endif
+#ifndef LIVE_TSAN
+#define LIVE_TSAN 0
+#endif
+
 #ifdef CHECK_H
 #define live_fail(...) ck_abort_msg(__VA_ARGS__)
 #else
@@ -546,9 +564,27 @@ static inline uint64_t live_sampler_stop(struct live_sampler *s)
 
 /* ---- children and files ---- */
 
+/* Number from the environment, or what is given. */
+static inline long live_setting(const char *name, long otherwise)
+{
+	const char *text = getenv(name);
+
+	return text && *text ? strtol(text, NULL, 0) : otherwise;
+}
+
 /*
- * Runs fn(arg) in a forked child without a core file, for a minute at most.
- * The exit status is what fn returns.
+ * How long a child may take: a minute, or as much more as libcheck is told to
+ * allow its tests.
+ */
+static inline unsigned live_child_seconds(void)
+{
+	return 60 * (unsigned)live_setting("CK_TIMEOUT_MULTIPLIER", 1);
+}
+
+/*
+ * Runs fn(arg) in a forked child without a core file, for as long at most. The
+ * exit status is what fn returns. Who takes longer dies of SIGALRM: not of
+ * libcheck's handler, which would kill the test with SIGKILL, saying nothing.
  */
 static inline pid_t live_fork(int (*fn)(void *), void *arg)
 {
@@ -560,7 +596,8 @@ static inline pid_t live_fork(int (*fn)(void *), void *arg)
 	if (pid == 0) {
 		struct rlimit none = {0, 0};
 
-		alarm(60);
+		signal(SIGALRM, SIG_DFL);
+		alarm(live_child_seconds());
 		setrlimit(RLIMIT_CORE, &none);
 		_exit(fn(arg));
 	}
@@ -635,14 +672,6 @@ static inline const char *live_path(const char *name)
 
 	snprintf(p, sizeof path[0], "%s/%s", live_dir, name);
 	return p;
-}
-
-/* Number from the environment, or what is given. */
-static inline long live_setting(const char *name, long otherwise)
-{
-	const char *text = getenv(name);
-
-	return text && *text ? strtol(text, NULL, 0) : otherwise;
 }
 
 /* True, after saying why, when this machine cannot run any space. */

@@ -554,23 +554,36 @@ START_TEST(fifty_children_at_once)
 }
 END_TEST
 
+#define FORKERS 3
+
+/*
+ * None of them forks while another one starts or ends: that takes the locks of
+ * the address sanitizer's allocator, which a child then finds taken for ever.
+ */
+static pthread_barrier_t all_started, all_done;
+
 static void *fork_often(void *arg)
 {
 	(void)arg;
+	pthread_barrier_wait(&all_started);
 	for (int i = 0; i < 4; i++)
 		live_ended_ok(live_fork(check_cut, NULL));
+	pthread_barrier_wait(&all_done);
 	return NULL;
 }
 
 START_TEST(several_threads_fork)
 {
-	pthread_t thread[3];
+	pthread_t thread[FORKERS];
 
+	pthread_barrier_init(&all_started, NULL, FORKERS + 1);
+	pthread_barrier_init(&all_done, NULL, FORKERS);
 	start_writers();
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < FORKERS; i++)
 		live_equal(pthread_create(&thread[i], NULL, fork_often, NULL),
 			   0);
-	for (int i = 0; i < 3; i++)
+	pthread_barrier_wait(&all_started);
+	for (int i = 0; i < FORKERS; i++)
 		pthread_join(thread[i], NULL);
 	stop_writers();
 	wait_released();
@@ -634,7 +647,8 @@ static int orphan(void *arg)
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		alarm(60);
+		signal(SIGALRM, SIG_DFL);
+		alarm(live_child_seconds());
 		gate_wait(&m->parent);
 		child_check(wrong(1) == 0);
 		write_all(6);
