@@ -53,7 +53,7 @@
 
 /*
  * ThreadSanitizer, moreover,
- * - has a thread of its own, and maps memory for whatever it comes to know;
+ * - has threads of its own, and maps memory for whatever it comes to know;
  * - keeps signals back and runs their handlers at its next leisure, which may
  *   be in a handler that had them blocked: none but SIGSEGV and SIGBUS can be
  *   told to stay away from the library's own.
