@@ -16,12 +16,8 @@
  *
  * Sleeping. Handing a fault to a sleeping handler on another CPU costs 28 us,
  * so after work a handler polls for spin_us before it sleeps. An idle space
- * therefore costs nothing, a busy one few wake-ups. After a lone read, and
- * while it is in flight, it does not poll: that cost twice the CPU a fault (one
- * thread, uniform reads: 144 against 76 us, zipf 131 against 72) and gained
- * nothing (0.94 to 1.08 times the speed), since the thread that sleeps for the
- * page takes as long to wake, and a handler that sleeps lets the scheduler put
- * both on one CPU. With several reads in flight it polls for READING_SPIN_US only. That catches the next fault of the
+ * therefore costs nothing, a busy one few wake-ups. With several reads in
+ * flight it polls for READING_SPIN_US only. That catches the next fault of the
  * thread that it has just woken (11-14 us until that runs); afterwards comes
  * the disk, and the longer the sleep, the more is read and submitted at once
  * (a virtio disk takes 16 us of CPU to be told). How many handlers do this,
@@ -45,6 +41,12 @@
  * sleep on their own descriptors (17-20 k/s): the token moves too often.
  * To sleep until two or three completions are there, or 30 us have passed
  * (io_uring's minimum wait, 6.12): CPU a fault 55 -> 56-66 us, no faults/s won.
+ * Not to poll after a lone read, nor while it is in flight: half the CPU a fault
+ * for one thread (144 -> 76 us), and as fast on an idle machine, where a handler
+ * that sleeps lets the scheduler put both threads on one CPU; but 0.70 of the
+ * speed beside other work. spin_us = 0 is for those who want that.
+ * To wake the thread before its page is there, so that its CPU wakes up during
+ * the read: 0.97 to 1.06 times the speed, and up to two faults for one.
  * A handler that sleeps on the CPU of the one thread that faults, where that is
  * to be seen: 9 us a fault instead of 18 while the thread stays there, but on
  * a machine with idle CPUs the scheduler moves it away from the handler, and
@@ -85,7 +87,6 @@ struct handler {
 	pthread_t thread;
 	bool started;
 	uint64_t spin_until_us;
-	bool has_read; /* the last work was a read, or its start */
 };
 
 /* ---- reading ahead ---- */
@@ -205,9 +206,8 @@ static uint64_t spin_us(const struct handler *h)
 
 	if (!server_is_host(&h->server) && server_serves(&h->server))
 		return most_us * GUEST_SPINS;
-	if (ring_inflight(h->ring) > 1)
-		return MIN(most_us, READING_SPIN_US);
-	return h->has_read ? 0 : most_us;
+	return ring_inflight(h->ring) > 1 ? MIN(most_us, READING_SPIN_US)
+					  : most_us;
 }
 
 /* Books a round that ended in a wait, or found something to do, or not. */
@@ -231,21 +231,17 @@ static void one_round(struct handler *h)
 	uint64_t start_ns = os_now_ns(), wait_ns;
 	bool serves = server_serves(&h->server);
 	bool busy = serves && read_events(h);
-	unsigned inflight;
 	int64_t timeout_us;
 	int n;
 
 	busy |= demands_go_on(&h->demands);
 	timeout_us = reader_work(&h->reader);
 	timeout_us = busy ? 0 : timeout(h, serves, timeout_us);
-	inflight = ring_inflight(h->ring);
 	wait_ns = os_now_ns();
 	n = ring_run(h->ring, timeout_us);
 	if (n < 0)
 		log_error("handler: waiting for completions failed (error %d)",
 			  -n);
-	if (busy || n > 0)
-		h->has_read = inflight || ring_inflight(h->ring);
 	account(h, busy || n > 0, timeout_us != 0, start_ns, wait_ns);
 }
 
