@@ -67,9 +67,9 @@
 
 static _Atomic(struct vvm *) spaces[FORK_SPACES];
 static struct lock table_lock = {.rank = LOCK_FORK}; /* to change `spaces` */
-static _Atomic bool forking; /* between prepare() and parent() */
-static pthread_t forker;     /* (forking) the thread that is */
-static unsigned nested;	     /* (forking) forks of its signal handlers */
+static _Atomic bool forking;	 /* between prepare() and parent() */
+static _Atomic pthread_t forker; /* who set it; 0: nobody yet, or any more */
+static unsigned nested;		 /* (forking) forks of its signal handlers */
 
 /* ---- the gate ---- */
 
@@ -223,7 +223,8 @@ static bool any_space(void)
 /* Is it us who holds the spaces still? The child has its parent's thread. */
 static bool my_turn(void)
 {
-	return atomic_load(&forking) && pthread_equal(forker, pthread_self());
+	return atomic_load(&forking) &&
+	       pthread_equal(atomic_load(&forker), pthread_self());
 }
 
 /* Two threads may fork at once, but one after the other. */
@@ -240,7 +241,7 @@ static bool take_turn(void)
 			return false;
 		os_sleep_us(LOOK_US);
 	}
-	forker = pthread_self();
+	atomic_store(&forker, pthread_self());
 	return true;
 }
 
@@ -256,7 +257,7 @@ static bool end_nested(void)
 static void end_turn(void)
 {
 	nested = 0;
-	forker = 0;
+	atomic_store(&forker, 0);
 	atomic_store(&forking, false);
 }
 

@@ -276,10 +276,9 @@ static int for_all(struct vvm *vm, piece_fn fn)
 	int rc = 0;
 
 	pt_for_each_block (&vm->pt, b, 0, GUEST_END) {
-		if (!b->dirty)
-			continue;
 		lock_take(&b->lock);
-		rc = for_block(vm, b, fn);
+		if (b->dirty)
+			rc = for_block(vm, b, fn);
 		lock_drop(&b->lock);
 		if (rc < 0)
 			break;

@@ -387,7 +387,8 @@ END_TEST
 /* ---- DONTNEED against paging ---- */
 
 /* Its own pages (page % THREADS) for a strict check, all for a loose one. */
-static void *discard_and_access(void *arg)
+/* Bare: that others change what it looks at is what it is for. */
+static LIVE_BARE void *discard_and_access(void *arg)
 {
 	struct worker *w = arg;
 	uint64_t version = 0;
