@@ -45,12 +45,12 @@ static uint64_t mix(uint64_t x)
 /* 16 random bytes that the kernel gives each process, and the time. */
 static uint64_t draw_secret(const struct vvm_heap *h)
 {
-	uintptr_t random = getauxval(AT_RANDOM);
-	uint64_t secret = os_now_ns() ^ (uintptr_t)h;
+	const void *random = (const void *)getauxval(AT_RANDOM);
+	uint64_t secret = os_now_ns() ^ (uintptr_t)h, word = 0;
 
-	if (random)
-		secret ^= *(const uint64_t *)random;
-	return mix(secret);
+	if (random) /* at any address: it is not aligned */
+		memcpy(&word, random, sizeof(word));
+	return mix(secret ^ word);
 }
 
 int heap_harden_open(struct vvm_heap *h)
