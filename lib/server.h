@@ -14,6 +14,7 @@ struct server {
 	struct vvm *vm;	   /* (i) */
 	unsigned self;	   /* (i) the handler's number; 0: the host */
 	unsigned events;   /* (o) in this window */
+	unsigned crowded;  /* (o) of these: others were being worked on */
 	uint64_t start_ns; /* (o) of this window */
 	uint64_t idle_ns;  /* (o) in this window */
 };
@@ -26,8 +27,8 @@ static inline bool server_is_host(const struct server *s)
 }
 /* Is this handler to read events? The host always is. */
 bool server_serves(const struct server *s);
-/* It has read so many. */
-void server_events(struct server *s, unsigned n);
+/* It has read so many, while so many operations were in flight. */
+void server_events(struct server *s, unsigned n, unsigned inflight);
 /* A look for something to do that found nothing took so long. */
 void server_looked(struct server *s, uint64_t ns);
 /* It slept so long. */

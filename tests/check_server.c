@@ -36,7 +36,7 @@ static void teardown(void)
 }
 
 /* A window of s that was idle for so long, one event at a time. */
-static void window(struct server *s, unsigned idle_pct)
+static void window_with(struct server *s, unsigned idle_pct, unsigned inflight)
 {
 	unsigned i;
 
@@ -45,10 +45,15 @@ static void window(struct server *s, unsigned idle_pct)
 	for (i = 0; i < SERVER_WINDOW; i++) {
 		ck_assert_uint_eq(s->events, i);
 		server_adjust(s, now_ns);
-		server_events(s, 1);
+		server_events(s, 1, inflight);
 	}
 	server_adjust(s, now_ns);
 	ck_assert_uint_eq(s->events, 0);
+}
+
+static void window(struct server *s, unsigned idle_pct)
+{
+	window_with(s, idle_pct, 1);
 }
 
 static bool signalled(unsigned handler)
@@ -93,9 +98,21 @@ END_TEST
 
 START_TEST(host_with_time_invites_nobody_and_stays)
 {
-	window(&servers[0], 50);
+	window(&servers[0], 80);
 	window(&servers[0], 99);
 	ck_assert_uint_eq(serving(), 1);
+	window(&servers[0], 70);
+	ck_assert_uint_eq(serving(), 3);
+}
+END_TEST
+
+/* Unless it is the host's own time that the one fault waits for. */
+START_TEST(a_lone_thread_needs_no_guest)
+{
+	window_with(&servers[0], 50, 0);
+	ck_assert_uint_eq(serving(), 1);
+	window_with(&servers[0], 30, 0);
+	ck_assert_uint_eq(serving(), 3);
 }
 END_TEST
 
@@ -155,6 +172,7 @@ int main(void)
 	tcase_add_test(tc, host_serves_alone_at_first);
 	tcase_add_test(tc, busy_host_invites_one_a_window);
 	tcase_add_test(tc, host_with_time_invites_nobody_and_stays);
+	tcase_add_test(tc, a_lone_thread_needs_no_guest);
 	tcase_add_test(tc, guest_leaves_when_idle_and_never_invites);
 	tcase_add_test(tc, who_left_is_invited_again);
 	tcase_add_test(tc, an_interrupted_look_is_work);
