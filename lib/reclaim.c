@@ -21,7 +21,8 @@
  * a GB/s (1 GiB at 256 MiB, uniform writes by 4 threads: 1,600 of 846,000
  * faults, nearly all of them in the set-up). To clean more, say all cold pages
  * while the disk is idle, would write pages again and again that are still
- * changing, and would spare nobody a wait.
+ * changing, and would spare nobody a wait. Watermarks of 1 and 2 % lose: zipf
+ * hits 0.28 % more often, but 4 sequential writers get 0.60 of the speed.
  *
  * While it works it refreshes the published values, at most every
  * PUBLISH_US, and once more before it sleeps.
