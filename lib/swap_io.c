@@ -112,10 +112,14 @@ static int isolate(struct swap *s, struct io *io)
 		moved += !err;
 		last = err ? err : last;
 	}
-	if (any_bad(io))
+	if (any_bad(io) && last)
 		log_warn_once(&s->read_logged,
 			      "swap: slots %llu+%u cannot be read (error %d)",
 			      (unsigned long long)io->slot, io->pages, last);
+	else if (any_bad(io))
+		log_warn_once(&s->read_logged,
+			      "swap: slots %llu+%u are damaged (checksum)",
+			      (unsigned long long)io->slot, io->pages);
 	return moved ? 0 : last;
 }
 

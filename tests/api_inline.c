@@ -15,10 +15,12 @@
 
 #define THREADS 16
 
+#define PATIENCE_MS 10000 /* no page may fail for want of a frame */
+
 static struct vvm *vm;
 
 static struct vvm *open_inline(uint64_t budget, uint64_t swap_limit_bytes,
-			       const char *path)
+			       uint64_t wait_ms, const char *path)
 {
 	struct vvm_options o;
 	struct vvm *space = NULL;
@@ -26,7 +28,7 @@ static struct vvm *open_inline(uint64_t budget, uint64_t swap_limit_bytes,
 	live_options(&o, budget);
 	o.faults = VVM_FAULTS_INLINE;
 	o.swap_limit_bytes = swap_limit_bytes;
-	o.frame_wait_ms = swap_limit_bytes ? 100 : 10000;
+	o.frame_wait_ms = wait_ms;
 	if (path)
 		o.swap_path = path;
 	live_ok(vvm_open(&space, &o));
@@ -36,7 +38,7 @@ static struct vvm *open_inline(uint64_t budget, uint64_t swap_limit_bytes,
 static void open_vm(uint64_t budget)
 {
 	live_catch(); /* before the first space, as vvm.h says */
-	vm = open_inline(budget, 0, NULL);
+	vm = open_inline(budget, 0, PATIENCE_MS, NULL);
 }
 
 static void close_vm(uint64_t budget)
@@ -421,7 +423,7 @@ START_TEST(a_full_swap_is_sigbus)
 	char *p;
 
 	live_catch();
-	vm = open_inline(32, 32 * LIVE_PAGE, NULL);
+	vm = open_inline(32, 32 * LIVE_PAGE, 1000, NULL);
 	p = live_map(vm, 200, LIVE_RW);
 	live_ok(vvm_on_fault(vm, on_fault, &seen));
 	for (uint64_t i = 0; i < 200 && failed < 3; i++) {
@@ -450,20 +452,6 @@ START_TEST(a_full_swap_is_sigbus)
 }
 END_TEST
 
-static void write_junk(const char *path)
-{
-	static char junk[1 << 16];
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	struct stat st;
-
-	live_check(fd >= 0 && fstat(fd, &st) == 0);
-	memset(junk, 0x5a, sizeof junk);
-	for (off_t at = 0; at < st.st_size; at += (off_t)sizeof junk)
-		live_check(pwrite(fd, junk, sizeof junk, at) > 0);
-	live_equal(fdatasync(fd), 0);
-	close(fd);
-}
-
 START_TEST(lost_content_is_sigbus)
 {
 	const char *path = live_path("swap");
@@ -471,12 +459,12 @@ START_TEST(lost_content_is_sigbus)
 	char *p, *q;
 
 	live_catch();
-	vm = open_inline(32, 4 << 20, path);
+	vm = open_inline(32, 4 << 20, PATIENCE_MS, path);
 	p = live_map(vm, 20, LIVE_RW);
 	q = live_map(vm, 100, LIVE_RW);
 	fill_pages(p, 20, 1);
 	live_push_out(vm, p, 20, q, 100);
-	write_junk(path);
+	live_overwrite(path);
 	live_ok(vvm_on_fault(vm, on_fault, &seen));
 	for (uint64_t i = 0; i < 20; i++) {
 		out++;
@@ -554,7 +542,7 @@ START_TEST(foreign_sigbus_and_a_plain_handler)
 	char *volatile p;
 
 	signal(SIGBUS, plain_handler);
-	vm = open_inline(16, 0, NULL);
+	vm = open_inline(16, 0, PATIENCE_MS, NULL);
 	p = live_map(vm, 100, LIVE_RW);
 	for (volatile int i = 0; i < 3; i++) {
 		fill_pages(p, 100, 1);
@@ -575,7 +563,7 @@ static int die_of_foreign_sigbus(void *arg)
 	live_default_signals();
 	if (arg)
 		signal(SIGBUS, SIG_IGN); /* the kernel does not care */
-	vm = open_inline(16, 0, NULL);
+	vm = open_inline(16, 0, PATIENCE_MS, NULL);
 	p = live_map(vm, 100, LIVE_RW);
 	fill_pages(p, 100, 1);
 	*(volatile char *)(file + LIVE_PAGE) = 1;
@@ -598,7 +586,7 @@ static int die_of_a_sent_sigbus(void *arg)
 	live_default_signals();
 	if (arg)
 		signal(SIGBUS, SIG_IGN);
-	vm = open_inline(16, 0, NULL);
+	vm = open_inline(16, 0, PATIENCE_MS, NULL);
 	p = live_map(vm, 100, LIVE_RW);
 	fill_pages(p, 100, 1);
 	kill(getpid(), SIGBUS);

@@ -674,6 +674,32 @@ static inline const char *live_path(const char *name)
 	return p;
 }
 
+/*
+ * Writes junk over a swap file, past the page cache where that is possible: a
+ * direct write of the library that meets a cached one is an error of the file.
+ */
+static inline void live_overwrite(const char *path)
+{
+	enum { JUNK_BYTES = 1 << 16 };
+	int fd = open(path, O_WRONLY | O_CLOEXEC | O_DIRECT);
+	void *junk = aligned_alloc(LIVE_PAGE, JUNK_BYTES);
+	struct stat st;
+
+	if (fd < 0)
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+	live_check(fd >= 0 && junk && fstat(fd, &st) == 0);
+	memset(junk, 0x5a, JUNK_BYTES);
+	for (off_t at = 0; at < st.st_size; at += JUNK_BYTES) {
+		size_t n = st.st_size - at < JUNK_BYTES
+				   ? (size_t)(st.st_size - at)
+				   : JUNK_BYTES;
+
+		live_equal(pwrite(fd, junk, n, at), n);
+	}
+	close(fd);
+	free(junk);
+}
+
 /* True, after saying why, when this machine cannot run any space. */
 static inline bool live_cannot_run(const char *program)
 {

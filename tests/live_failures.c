@@ -572,26 +572,13 @@ START_TEST(a_corrupted_swap_file_is_noticed)
 {
 	const char *path = live_path("corrupt");
 	char *p = swapped_out(path);
-	char *junk = malloc(1 << 16);
 	uint64_t value, lost = 0;
-	struct stat st;
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
 
-	live_check(fd >= 0 && junk && fstat(fd, &st) == 0);
-	memset(junk, 0x5a, 1 << 16);
-	for (off_t at = 0; at < st.st_size; at += 1 << 16) {
-		size_t n = st.st_size - at < 1 << 16 ? (size_t)(st.st_size - at)
-						     : 1 << 16;
-
-		live_equal(pwrite(fd, junk, n, at), n);
-	}
-	live_equal(fdatasync(fd), 0);
+	live_overwrite(path);
 	for (uint64_t i = 0; i < OUT; i++)
 		lost += live_try_load(p + i * LIVE_PAGE, &value) == SIGBUS;
 	live_equal(lost, OUT); /* not one is believed */
 	live_equal(live_stats(vm).poisoned_pages, OUT);
-	close(fd);
-	free(junk);
 	live_ok(vvm_close(vm));
 }
 END_TEST

@@ -418,7 +418,6 @@ START_TEST(a_full_swap_does_not_matter)
 	live_options(&o, BUDGET);
 	o.fork = VVM_FORK_INHERIT;
 	o.swap_limit_bytes = (PAGES - BUDGET) * LIVE_PAGE;
-	o.frame_wait_ms = 100;
 	live_ok(vvm_open(&vm, &o));
 	base = live_map(vm, PAGES, LIVE_RW);
 	/* what fits; the child's own swap is as small, so it only reads */
