@@ -186,7 +186,8 @@ static int wait_result(struct visit *v, enum fault_result result)
 			read_ahead(v);
 		/*
 		 * The block lives while its page is FILLING, and a freed one
-		 * stays readable in its pool: a stale wait times out.
+		 * stays readable in its pool, where nobody touches busy_done:
+		 * a stale wait times out.
 		 */
 		waitq_wait(&v->step.block->busy_done, v->ticket, FRAME_TRY_US);
 		return 0;

@@ -43,7 +43,10 @@
  * for small addresses, but guest addresses are host addresses: all high).
  */
 #include "pagetable.h"
+
 #include <errno.h>
+#include <stddef.h>
+#include <string.h>
 
 #define NODE_BITS   9
 #define NODE_CHILDS ((unsigned)1 << NODE_BITS)
@@ -55,6 +58,11 @@ _Static_assert((int)VVM_STAT_PAGE_SWAPPED == PAGE_SWAPPED &&
 		       (int)VVM_STAT_PAGE_POISONED == PAGE_POISONED &&
 		       PAGE_STATES == 9 && PTE_AGE_MAX == 3,
 	       "vvm_stat.h's byte for a page");
+/* A pool keeps a link in an object's first word: see block_new(). */
+_Static_assert(offsetof(struct block, busy_done) >= sizeof(void *) &&
+		       offsetof(struct block, base) >
+			       offsetof(struct block, busy_done),
+	       "the lock, which is set anew, then busy_done, then the rest");
 _Static_assert(sizeof(pte_t) == 8 && BLOCK_PAGES == 512, "a block is 4 KiB");
 
 /* ---- the life of a page ---- */
@@ -345,14 +353,21 @@ static struct pt_node *node_get(struct pagetable *pt, struct pt_node *n,
 	return child_publish(n, i, &pt->nodes, child, &won);
 }
 
+/*
+ * A thread that waits in busy_done with nothing locked (inline.c) may be there
+ * still when the block has been freed, and when it is another one. It takes
+ * itself out of `waiters` then; so busy_done goes on from block to block. New,
+ * it is zero, as waitq_init() makes it.
+ */
 static struct block *block_new(struct pagetable *pt, gaddr_t base)
 {
-	struct block *b = pool_take(&pt->blocks);
+	const size_t rest = offsetof(struct block, base);
+	struct block *b = pool_take_dirty(&pt->blocks);
 
 	if (!b)
 		return NULL;
+	memset((char *)b + rest, 0, sizeof(*b) - rest);
 	lock_init(&b->lock, LOCK_BLOCK);
-	waitq_init(&b->busy_done);
 	list_init(&b->clock_link);
 	b->base = base;
 	b->stat = stat_block_take(pt->stats, base);

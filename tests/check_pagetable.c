@@ -458,6 +458,48 @@ START_TEST(a_freed_block_comes_back_empty)
 }
 END_TEST
 
+static void *wait_for_busy(void *arg)
+{
+	struct waitq *q = arg;
+
+	return (void *)(intptr_t)waitq_wait(q, waitq_ticket(q), 5000000);
+}
+
+static void start_waiter(pthread_t *thread, struct waitq *q)
+{
+	uint32_t before = atomic_load(&q->waiters);
+
+	ck_assert_int_eq(pthread_create(thread, NULL, wait_for_busy, q), 0);
+	while (atomic_load(&q->waiters) == before)
+		os_sleep_us(100);
+}
+
+/*
+ * A thread that waited for a page may find out late (inline.c): the block has
+ * been freed and is another one by then, whose threads are woken all the same.
+ */
+START_TEST(a_late_waiter_harms_nobody)
+{
+	struct block *b = pt_get(&pt, 0, NULL);
+	pthread_t late, next;
+	void *result;
+
+	waitq_wake(&b->busy_done);
+	waitq_wake(&b->busy_done);
+	start_waiter(&late, &b->busy_done);
+	pt_free_block(&pt, b);
+	ck_assert_ptr_eq(pt_get(&pt, corners[6], NULL), b);
+	atomic_fetch_add(&b->busy_done.seq, 1);
+	os_futex_wake(&b->busy_done.seq, 1);
+	ck_assert_int_eq(pthread_join(late, NULL), 0);
+	start_waiter(&next, &b->busy_done);
+	ck_assert_uint_ne(b->busy_done.waiters, 0); /* who wakes looks at it */
+	waitq_wake(&b->busy_done);
+	ck_assert_int_eq(pthread_join(next, &result), 0);
+	ck_assert_ptr_eq(result, NULL);
+}
+END_TEST
+
 #define MODEL_BLOCKS 300
 
 /* Random gets and frees of blocks all over 48 bits against an array. */
@@ -607,6 +649,7 @@ int main(void)
 	tcase_add_test(tc, next_skips_holes_fast);
 	tcase_add_test(tc, freeing_returns_all_memory);
 	tcase_add_test(tc, a_freed_block_comes_back_empty);
+	tcase_add_test(tc, a_late_waiter_harms_nobody);
 	tcase_add_test(tc, random_tree_agrees_with_array);
 	tcase_add_test(tc, out_of_memory_is_null_and_recovers);
 	tcase_add_test(tc, each_allocation_may_fail);
