@@ -296,7 +296,11 @@ bool fault_fail(struct vvm *vm, haddr_t host, int tid)
 
 void fault_unfail(struct vvm *vm, haddr_t host)
 {
-	os_advise(host, PAGE_BYTES, OS_ADV_DONTNEED);
+	/* Unmapped meanwhile, it may be somebody else's memory by now. */
+	rwlock_read(&vm->lock);
+	if (regions_at_host(&vm->regions, host))
+		os_advise(host, PAGE_BYTES, OS_ADV_DONTNEED);
+	rwlock_end_read(&vm->lock);
 	atomic_fetch_sub(&vm->failing, 1);
 }
 

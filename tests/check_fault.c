@@ -8,6 +8,8 @@
 #include "test.h"
 #include "engine.h"
 
+#include <sys/mman.h>
+
 #define RW     (VVM_READ | VVM_WRITE)
 
 static gaddr_t addr; /* of one block, mapped */
@@ -460,6 +462,31 @@ START_TEST(filled_while_it_fails)
 }
 END_TEST
 
+/*
+ * The region may be gone by then, and others have something at its address.
+ */
+START_TEST(unfail_spares_strangers)
+{
+	haddr_t host = host_of(at(3));
+	char *stranger;
+
+	bring_to(PAGE_SWAPPED);
+	ck_assert(fault_fail(vm, host, 0));
+	ck_assert_int_eq(mapping_unmap(vm, addr, at(BLOCK_PAGES)), 0);
+	stranger = mmap((void *)(uintptr_t)host, PAGE_BYTES,
+			PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
+			0);
+	ck_assert_uint_eq((uintptr_t)stranger, host);
+	memset(stranger, 'x', PAGE_BYTES);
+	fault_unfail(vm, host);
+	ck_assert_uint_eq(vm->failing, 0);
+	ck_assert_int_eq(stranger[0], 'x');
+	ck_assert_int_eq(stranger[PAGE_BYTES - 1], 'x');
+	munmap(stranger, PAGE_BYTES);
+}
+END_TEST
+
 START_TEST(fail_without_a_region)
 {
 	haddr_t host = host_of(addr) - PAGE_BYTES;
@@ -510,6 +537,7 @@ int main(void)
 	tcase_add_test(tc, fail_wakes);
 	tcase_add_loop_test(tc, fail_spares, 0, 4);
 	tcase_add_loop_test(tc, filled_while_it_fails, 0, 4);
+	tcase_add_test(tc, unfail_spares_strangers);
 	tcase_add_test(tc, fail_without_a_region);
 	tcase_add_test(tc, refusals);
 	return engine_run(s, "check_fault");
