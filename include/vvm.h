@@ -34,7 +34,8 @@
  * Threads
  *   All functions may be called from any thread at any time, except that
  *   vvm_close() must be the last call on its space. None may be called from
- *   a signal handler other than a callback installed here.
+ *   a signal handler other than a callback installed here. No function and no
+ *   access is a cancellation point (pthread_cancel()).
  *
  * What a failed access looks like
  *   A plain pointer access that the permissions forbid is SIGSEGV; one whose

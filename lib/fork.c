@@ -261,12 +261,10 @@ static void end_turn(void)
 	atomic_store(&forking, false);
 }
 
-static void prepare(void)
+static void prepare_spaces(void)
 {
 	unsigned i;
 
-	if (!any_space() || !take_turn())
-		return;
 	os_streams_lock();
 	/* Under the lock only the claim, which fork_unregister() respects. */
 	lock_take(&table_lock);
@@ -285,12 +283,26 @@ static void prepare(void)
 	}
 }
 
+/* fork(2) is no cancellation point, and so none of these is. */
+static void prepare(void)
+{
+	int state;
+
+	if (!any_space() || !take_turn())
+		return;
+	state = os_cancel_off();
+	prepare_spaces();
+	os_cancel_restore(state);
+}
+
 static void parent(void)
 {
+	int state;
 	unsigned i;
 
 	if (!my_turn() || end_nested())
 		return;
+	state = os_cancel_off();
 	lock_take(&table_lock);
 	for (i = 0; i < FORK_SPACES; i++) {
 		struct vvm *vm = atomic_load(&spaces[i]);
@@ -301,6 +313,7 @@ static void parent(void)
 	lock_drop(&table_lock);
 	os_streams_unlock();
 	end_turn();
+	os_cancel_restore(state);
 }
 
 /* Nobody else's mapping shall appear where the memory was. */
@@ -337,6 +350,7 @@ static void child_space(struct vvm *vm, bool prepared)
 static void child(void)
 {
 	bool prepared = my_turn() && !nested;
+	int state = os_cancel_off();
 	unsigned i;
 
 	lock_init(&table_lock, LOCK_FORK);
@@ -352,6 +366,7 @@ static void child(void)
 			atomic_store(&spaces[i], NULL);
 	}
 	end_turn();
+	os_cancel_restore(state);
 }
 
 /*

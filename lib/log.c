@@ -26,6 +26,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "os.h"
+
 /* A path of a few hundred bytes and a sentence around it. */
 #define LOG_LINE_BYTES 512
 /* 2^64 - 1 has 20 decimal digits. */
@@ -179,9 +181,12 @@ void log_set_level(enum log_level level)
 /* Sends the line, newline added; a message nobody can read is dropped. */
 static void line_write(struct out *o)
 {
+	int state = os_cancel_off(); /* write(2) is a cancellation point */
+
 	o->buf[o->used++] = '\n';
 	while (write(STDERR_FILENO, o->buf, o->used) < 0 && errno == EINTR)
 		;
+	os_cancel_restore(state);
 }
 
 void log_print(enum log_level level, const char *fmt, ...)

@@ -14,6 +14,10 @@
  * view* is a MAP_SHARED mapping of the memfd put over it.
  *
  * (1) Nothing here allocates with malloc, and nothing keeps a lock.
+ *     Nothing that is used after vvm_open() is a cancellation point: these
+ *     calls are made in SIGBUS handlers and in the middle of changes to a
+ *     space, where no thread may end. So it is syscall(2) here for what is one
+ *     in the C library: reads, writes, fallocate(2), polls, sleeps.
  * (2) Buffers on the stack stay under 4 KiB: os.h is used on handler stacks
  *     and on the application's signal stacks. os_open() with OS_OPEN_TMP is
  *     the exception (a path), and runs at open time only.
@@ -35,6 +39,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -242,9 +247,9 @@ int os_punch(int fd, uint64_t off, uint64_t bytes)
 
 	if (error)
 		return error;
-	return result(TEMP_FAILURE_RETRY(
-		fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-			  (off_t)off, (off_t)bytes)));
+	return result(TEMP_FAILURE_RETRY(syscall(
+		SYS_fallocate, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		(off_t)off, (off_t)bytes)));
 }
 
 int os_truncate(int fd, uint64_t bytes)
@@ -284,9 +289,9 @@ static int read_all(int fd, void *buf, uint64_t bytes, uint64_t off)
 	ssize_t n;
 
 	while (done < bytes) {
-		n = TEMP_FAILURE_RETRY(pread(fd, (char *)buf + done,
-					     bytes - done,
-					     (off_t)(off + done)));
+		n = TEMP_FAILURE_RETRY(syscall(SYS_pread64, fd,
+					       (char *)buf + done, bytes - done,
+					       (off_t)(off + done)));
 		if (n < 0)
 			return transfer_error(done);
 		if (n == 0)
@@ -302,9 +307,9 @@ static int write_all(int fd, const void *buf, uint64_t bytes, uint64_t off)
 	ssize_t n;
 
 	while (done < bytes) {
-		n = TEMP_FAILURE_RETRY(pwrite(fd, (const char *)buf + done,
-					      bytes - done,
-					      (off_t)(off + done)));
+		n = TEMP_FAILURE_RETRY(
+			syscall(SYS_pwrite64, fd, (const char *)buf + done,
+				bytes - done, (off_t)(off + done)));
 		if (n < 0)
 			return transfer_error(done);
 		if (n == 0)
@@ -581,8 +586,8 @@ int os_fallocate(int fd, uint64_t off, uint64_t bytes)
 
 	if (error)
 		return error;
-	return result(
-		TEMP_FAILURE_RETRY(fallocate(fd, 0, (off_t)off, (off_t)bytes)));
+	return result(TEMP_FAILURE_RETRY(
+		syscall(SYS_fallocate, fd, 0, (off_t)off, (off_t)bytes)));
 }
 
 /* stat(2) knows no size of a block device; its end does. */

@@ -273,6 +273,12 @@ void os_futex_wake(_Atomic uint32_t *word, int count);
  */
 int os_thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
 		    void *arg);
+/*
+ * Keeps the calling thread from being cancelled in what it does until
+ * os_cancel_restore() of the result.
+ */
+int os_cancel_off(void);
+void os_cancel_restore(int state);
 int os_tid(void);
 int os_pid(void);
 unsigned os_cpus(void);	     /* CPUs this process may run on */

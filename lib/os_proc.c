@@ -17,6 +17,12 @@
  * their own instructions: the application's handlers must not run on a
  * thread it does not know, least of all on one that serves faults.
  *
+ * Cancellation. No call of the library is a cancellation point, and no fault.
+ * On the paths of a fault that is because nothing there is one (os.c (1));
+ * what opens and closes a space turns it off. A thread that may be cancelled
+ * anywhere is not while it is in the SIGBUS handler, whose mask has the C
+ * library's signal for it, too.
+ *
  * SIGBUS. A failed access is reported as the kernel would: queued to the
  * thread that made it, with si_addr. But si_code: the kernel lets a thread
  * fake its codes (BUS_ADRERR, as all above 0) towards itself only, to other
@@ -170,7 +176,8 @@ int os_eventfd(int *fd)
 void os_eventfd_signal(int fd)
 {
 	uint64_t one = 1;
-	ssize_t r = TEMP_FAILURE_RETRY(write(fd, &one, sizeof(one)));
+	ssize_t r = TEMP_FAILURE_RETRY(
+		syscall(SYS_write, fd, &one, sizeof(one)));
 
 	DEBUG_ASSERT(r == sizeof(one) || errno == EAGAIN);
 	(void)r;
@@ -180,7 +187,8 @@ void os_eventfd_signal(int fd)
 void os_eventfd_drain(int fd)
 {
 	uint64_t count;
-	ssize_t r = TEMP_FAILURE_RETRY(read(fd, &count, sizeof(count)));
+	ssize_t r = TEMP_FAILURE_RETRY(
+		syscall(SYS_read, fd, &count, sizeof(count)));
 
 	DEBUG_ASSERT(r == sizeof(count) || errno == EAGAIN);
 	(void)r;
@@ -272,6 +280,19 @@ int os_thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
 	return error;
 }
 
+int os_cancel_off(void)
+{
+	int state = PTHREAD_CANCEL_ENABLE;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+	return state;
+}
+
+void os_cancel_restore(int state)
+{
+	pthread_setcancelstate(state, NULL);
+}
+
 int os_tid(void)
 {
 	int tid = own_tid;
@@ -344,7 +365,8 @@ void os_sleep_us(uint64_t us)
 {
 	struct timespec ts = timespec_of_us(us);
 
-	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, &ts) == EINTR)
+	while (syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, &ts) < 0 &&
+	       errno == EINTR)
 		;
 }
 
@@ -367,7 +389,8 @@ static int poll_retry(struct pollfd *polls, unsigned count, int64_t timeout_us)
 	do {
 		time.tv_sec = timeout_us / 1000000;
 		time.tv_nsec = timeout_us % 1000000 * 1000;
-		r = ppoll(polls, count, timeout_us < 0 ? NULL : &time, NULL);
+		r = (int)syscall(SYS_ppoll, polls, count,
+				 timeout_us < 0 ? NULL : &time, NULL, 0);
 		if (r < 0 && errno == EINTR && timeout_us > 0) {
 			timeout_us = (int64_t)(end_us - os_now_us());
 			timeout_us = MAX(timeout_us, 0);
@@ -397,6 +420,16 @@ int os_poll(const int *fds, unsigned count, int64_t timeout_us, uint64_t *ready,
 	return 0;
 }
 
+/* The signal of pthread_cancel(): sigfillset() and sigaddset() skip it. */
+static void add_cancel_signal(sigset_t *set)
+{
+#ifdef __GLIBC__
+	set->__val[0] |= 1ul << (__SIGRTMIN - 1);
+#else
+	(void)set;
+#endif
+}
+
 int os_signal(int sig, void (*handler)(int, siginfo_t *, void *),
 	      struct sigaction *old)
 {
@@ -405,6 +438,7 @@ int os_signal(int sig, void (*handler)(int, siginfo_t *, void *),
 				       SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
 
 	async_signals(&sa.sa_mask);
+	add_cancel_signal(&sa.sa_mask);
 	return result(sigaction(sig, &sa, old));
 }
 

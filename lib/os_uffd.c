@@ -365,7 +365,8 @@ static struct os_fault fault_of(const struct uffd_msg *msg)
 /* => 0 < max <= UFFD_EVENTS. The number of messages, 0 for none, -errno. */
 static int read_messages(int fd, struct uffd_msg *msgs, unsigned max)
 {
-	ssize_t got = TEMP_FAILURE_RETRY(read(fd, msgs, max * sizeof(*msgs)));
+	ssize_t got = TEMP_FAILURE_RETRY(
+		syscall(SYS_read, fd, msgs, max * sizeof(*msgs)));
 
 	if (got < 0)
 		return errno == EAGAIN ? 0 : -errno;

@@ -188,14 +188,12 @@ static int arm_injection(void)
 	return rc;
 }
 
-int vvm_open(struct vvm **out, const struct vvm_options *options)
+static int open_space(struct vvm **out, const struct vvm_options *options)
 {
 	struct vvm *vm = NULL;
 	struct conf *c;
 	int rc;
 
-	if (!out)
-		return -EINVAL;
 	c = malloc(sizeof(*c));
 	if (!c)
 		return -ENOMEM;
@@ -220,12 +218,27 @@ int vvm_open(struct vvm **out, const struct vvm_options *options)
 	return rc;
 }
 
+int vvm_open(struct vvm **out, const struct vvm_options *options)
+{
+	int rc, state;
+
+	if (!out)
+		return -EINVAL;
+	state = os_cancel_off();
+	rc = open_space(out, options);
+	os_cancel_restore(state);
+	return rc;
+}
+
 int vvm_close(struct vvm *vm)
 {
+	int state;
+
 	if (!vm)
 		return 0;
 	if (usable(vm) < 0)
 		return -ECHILD;
+	state = os_cancel_off();
 	fork_unregister(vm);
 	mapping_unmap_all(vm);
 	trap_unregister(vm);
@@ -236,5 +249,6 @@ int vvm_close(struct vvm *vm)
 	inline_fini(vm);
 	streams_fini(vm);
 	space_free(vm);
+	os_cancel_restore(state);
 	return 0;
 }

@@ -88,12 +88,14 @@ static const char *probe_reason(int error)
 
 int vvm_probe(struct vvm_probe *probe)
 {
-	int error = 0;
+	int error = 0, state;
 
 	if (!probe)
 		return -EINVAL;
 	memset(probe, 0, sizeof(*probe));
+	state = os_cancel_off();
 	probe->flags = probe_uffd(&error) | probe_others();
+	os_cancel_restore(state);
 	if (os_page_size() == PAGE_BYTES)
 		probe->flags |= VVM_PROBE_PAGE_SIZE;
 	else

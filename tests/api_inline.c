@@ -296,6 +296,81 @@ START_TEST(threads_come_and_go)
 END_TEST
 
 static atomic_bool stop;
+static atomic_int cancelled, laps;
+
+static void await(atomic_int *flag)
+{
+	while (!atomic_load(flag))
+		sched_yield();
+}
+
+/* Plain accesses only: it may end at the last line, and nowhere else. */
+static void *walk_cancelled(void *arg)
+{
+	(void)arg;
+	await(&cancelled);
+	verify_pages(base, 200, 1);
+	fill_pages(base, 200, 2);
+	atomic_fetch_add(&laps, 1);
+	pthread_testcancel();
+	return NULL;
+}
+
+/* A fault is no cancellation point, whatever the library does for it. */
+START_TEST(a_fault_cancels_nobody)
+{
+	pthread_t thread;
+	void *result;
+
+	cancelled = laps = 0;
+	open_vm(32);
+	base = live_map(vm, 200, LIVE_RW);
+	fill_pages(base, 200, 1);
+	live_ok(pthread_create(&thread, NULL, walk_cancelled, NULL));
+	live_ok(pthread_cancel(thread));
+	cancelled = 1;
+	live_ok(pthread_join(thread, &result));
+	live_equal(laps, 1);
+	live_check(result == PTHREAD_CANCELED);
+	verify_pages(base, 200, 2);
+	close_vm(32);
+}
+END_TEST
+
+/* May end at any instruction: of its own, not of the library. */
+static void *walk_killable(void *arg)
+{
+	volatile char *p = base;
+
+	(void)arg;
+	pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
+	for (;;) {
+		for (unsigned i = 0; i < 200; i++)
+			p[i * LIVE_PAGE]++;
+		laps = 1;
+	}
+	return NULL;
+}
+
+START_TEST(a_thread_is_cancelled_in_a_fault)
+{
+	pthread_t thread;
+
+	open_vm(32);
+	base = live_map(vm, 200, LIVE_RW);
+	for (int round = 0; round < 50; round++) {
+		laps = 0;
+		live_ok(pthread_create(&thread, NULL, walk_killable, NULL));
+		await(&laps);
+		live_ok(pthread_cancel(thread));
+		live_ok(pthread_join(thread, NULL));
+	}
+	fill_pages(base, 200, 1);
+	verify_pages(base, 200, 1);
+	close_vm(32);
+}
+END_TEST
+
 static char *signal_page;
 static _Atomic int signals_taken;
 
@@ -959,6 +1034,8 @@ static void add_faults(Suite *s)
 	tcase_add_test(tc, small_stacks);
 	tcase_add_test(tc, alternate_stacks);
 	tcase_add_test(tc, threads_come_and_go);
+	tcase_add_test(tc, a_fault_cancels_nobody);
+	tcase_add_test(tc, a_thread_is_cancelled_in_a_fault);
 	if (!LIVE_TSAN) /* would run the handler within the library's */
 		tcase_add_test(tc, signal_handlers_may_fault);
 }

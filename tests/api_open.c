@@ -620,6 +620,54 @@ START_TEST(default_options_open)
 }
 END_TEST
 
+static atomic_bool cancelled, through;
+
+/* A whole life of a space that pages, in a thread that has been cancelled. */
+static void *call_all(void *arg)
+{
+	struct vvm_options o;
+	struct vvm_probe probe;
+	struct vvm *vm;
+	char page[LIVE_PAGE];
+	uint64_t at;
+	char *p;
+
+	(void)arg;
+	while (!cancelled)
+		sched_yield();
+	live_ok(vvm_probe(&probe));
+	live_options(&o, 32);
+	live_ok(vvm_open(&vm, &o));
+	p = live_map(vm, 100, LIVE_RW);
+	at = (uint64_t)(uintptr_t)p;
+	for (uint64_t i = 0; i < 100; i++) {
+		live_fill(page, i, 1);
+		live_ok(vvm_store(vm, at + i * LIVE_PAGE, page, LIVE_PAGE));
+	}
+	for (uint64_t i = 0; i < 100; i++) {
+		live_ok(vvm_load(vm, at + i * LIVE_PAGE, page, LIVE_PAGE));
+		live_equal(live_verify(page, i, 1), -1);
+	}
+	live_ok(vvm_unmap(vm, at, 100 * LIVE_PAGE));
+	live_ok(vvm_close(vm));
+	through = true;
+	pthread_testcancel();
+	return NULL;
+}
+
+START_TEST(no_call_is_a_cancellation_point)
+{
+	pthread_t thread;
+	void *result;
+
+	live_ok(pthread_create(&thread, NULL, call_all, NULL));
+	live_ok(pthread_cancel(thread));
+	cancelled = true;
+	live_ok(pthread_join(thread, &result));
+	live_check(through && result == PTHREAD_CANCELED);
+}
+END_TEST
+
 /* ---- permissions ---- */
 
 /* From now on this system call fails with error. */
@@ -1059,6 +1107,7 @@ static void add_open(Suite *s)
 	tcase_add_test(tc, close_null_is_fine);
 	tcase_add_test(tc, close_with_regions_and_pins);
 	tcase_add_test(tc, statistics_file_lives_as_long_as_the_space);
+	tcase_add_test(tc, no_call_is_a_cancellation_point);
 	tcase_add_test(tc, every_io_engine_works);
 	tcase_add_test(tc, inline_faults_work_or_are_refused);
 	tcase_add_test(tc, open_where_userfaultfd_is_not_permitted);
