@@ -190,7 +190,7 @@ START_TEST(torn_events_are_never_shown)
 	ck_assert_int_eq(trace_read(&tr, &target), 0);
 	for (i = 0; i < WRITERS; i++)
 		pthread_create(&thread[i], NULL, write_along, a);
-	while (a->events < TORN) {
+	while (__atomic_load_n(&a->events, __ATOMIC_RELAXED) < TORN) {
 		ck_assert_int_eq(trace_read(&tr, &target), 0);
 		seen += tr.events;
 		for (i = 0; i < tr.events; i++)
