@@ -216,6 +216,7 @@ int vvm_options_init(struct vvm_options *options);
  *	     are inherited by children; threads
  * -ENOENT, -EACCES, -ENOTDIR, -ELOOP, -EROFS, -EIO: of swap_path
  * -ENOSPC   swap_reserve, and the file system has not enough
+ * -EFBIG    RLIMIT_FSIZE is set: libvvm's files are larger
  * -ENOMEM, -EMFILE, -ENFILE: resources
  */
 int vvm_open(struct vvm **out, const struct vvm_options *options);

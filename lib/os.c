@@ -37,6 +37,7 @@
 #include <sys/ioctl.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -255,9 +256,13 @@ int os_punch(int fd, uint64_t off, uint64_t bytes)
 int os_truncate(int fd, uint64_t bytes)
 {
 	int error = os_inject_check(OS_truncate);
+	struct rlimit limit;
 
 	if (error)
 		return error;
+	/* The kernel would send SIGXFSZ, too. */
+	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < bytes)
+		return -EFBIG;
 	return result(TEMP_FAILURE_RETRY(ftruncate(fd, (off_t)bytes)));
 }
 

@@ -126,6 +126,9 @@ static int open_memfd(struct vvm *vm)
 	if (rc < 0)
 		return rc;
 	rc = os_truncate(vm->memfd, MEMFD_BYTES);
+	if (rc == -EFBIG)
+		log_error("the limit on the size of files (RLIMIT_FSIZE, "
+			  "ulimit -f) forbids paging");
 	if (rc < 0)
 		return rc;
 	return os_pagemap_open(&vm->pagemap_fd);

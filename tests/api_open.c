@@ -486,6 +486,26 @@ static void cycle(void)
 	live_ok(vvm_close(vm));
 }
 
+static int open_with_short_files(void *arg)
+{
+	struct rlimit limit = {.rlim_cur = 1 << 20, .rlim_max = 1 << 20};
+	struct vvm *vm = NULL;
+
+	child_check(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+	child_expect(vvm_open(&vm, arg), -EFBIG);
+	return 0;
+}
+
+/* An error, no SIGXFSZ. */
+START_TEST(open_with_a_limit_on_file_sizes)
+{
+	struct vvm_options o;
+
+	live_options(&o, 8);
+	live_child_ok(open_with_short_files, &o);
+}
+END_TEST
+
 START_TEST(cycles_return_descriptors_threads_and_mappings)
 {
 	int fds, threads, maps;
@@ -1103,6 +1123,7 @@ static void add_open(Suite *s)
 	TCase *tc = test_case(s, "open and close", 60);
 
 	tcase_add_test(tc, open_with_too_few_descriptors);
+	tcase_add_test(tc, open_with_a_limit_on_file_sizes);
 	tcase_add_test(tc, cycles_return_descriptors_threads_and_mappings);
 	tcase_add_test(tc, close_null_is_fine);
 	tcase_add_test(tc, close_with_regions_and_pins);
