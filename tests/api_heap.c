@@ -591,6 +591,44 @@ START_TEST(free_keeps_errno)
 }
 END_TEST
 
+/* Its cancellation is requested, but it comes to no cancellation point. */
+static void *use_heap(void *start)
+{
+	char *p[8];
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	pthread_barrier_wait(start);
+	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+	for (int i = 0; i < 8; i++) /* twice the budget */
+		memset(p[i] = vvm_malloc(heap, MIB), 1, MIB);
+	for (int i = 0; i < 8; i++)
+		memset(p[i] = vvm_realloc(heap, p[i], 2 * MIB), 2, MIB);
+	for (int i = 0; i < 8; i++)
+		vvm_free(heap, p[i]);
+	vvm_free(heap, vvm_calloc(heap, 1, 8 * MIB));
+	vvm_heap_trim(heap);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	return start;
+}
+
+/* The thread would end with locks held, for ever. */
+START_TEST(no_cancellation_point)
+{
+	pthread_barrier_t start;
+	pthread_t thread;
+	void *result;
+
+	live_equal(pthread_barrier_init(&start, NULL, 2), 0);
+	live_equal(pthread_create(&thread, NULL, use_heap, &start), 0);
+	live_equal(pthread_cancel(thread), 0);
+	pthread_barrier_wait(&start);
+	live_equal(pthread_join(thread, &result), 0);
+	live_check(result == &start);
+	vvm_free(heap, vvm_malloc(heap, MIB));
+	live_equal(seen.count, 0);
+}
+END_TEST
+
 /* All is freed, so nothing is left in RAM or swap. */
 START_TEST(free_pages_go_back)
 {
@@ -691,6 +729,7 @@ static Suite *make(const char *name)
 	tcase_add_test(tc, walk_sees_every_object);
 	tcase_add_test(tc, heaps_are_apart);
 	tcase_add_test(tc, free_keeps_errno);
+	tcase_add_test(tc, no_cancellation_point);
 	tcase_add_test(tc, free_pages_go_back);
 	tcase_add_test(tc, nothing_grows);
 	tcase_add_test(tc, heaps_leave_nothing);
