@@ -63,6 +63,13 @@ expect 125 "$run" -m many true
 expect 125 "$run" --faults sometimes true
 expect 125 "$run" --mmap=x true
 expect 125 "$run" --stat=never true
+# LD_PRELOAD would be cut in two at the space
+mkdir -p "$tmp/a build/.libs"
+cp "$build/tools/.libs/vvmrun" "$tmp/a build/vvmrun" 2>/dev/null ||
+	cp "$run" "$tmp/a build/vvmrun"
+cp "$build/tools/.libs/libvvm-preload.so" "$tmp/a build/.libs/"
+expect 125 "$tmp/a build/vvmrun" true
+says "cannot hold this path"
 
 expect 1 "$build/tools/vvmbench" confine true
 says "after '--'"
@@ -117,6 +124,13 @@ for wait in "" "-v" "--stat=100"; do
 	}
 	rm -f "$tmp/up"
 done
+# whoever started vvmrun may not have wanted to know of its children
+if env --ignore-signal=CHLD true 2>/dev/null; then
+	expect 3 timeout -k 1 20 env --ignore-signal=CHLD \
+		"$run" -o "$tmp/summary" "$tmp/three"
+	expect 0 env --ignore-signal=CHLD "$run" -o "$tmp/summary" \
+		grep -q 'SigIgn:.*1....$' /proc/self/status
+fi
 
 # ---- what programs do -------------------------------------------------------
 
@@ -126,6 +140,10 @@ for test in malloc threads mainexit children fork forks dlopen closeall stack; d
 done
 expect 0 "$run" -m 2M "$guest" cycles 3
 expect 0 "$run" -m 2M --mmap "$guest" mmap
+expect 0 "$run" -m 2M --mmap=0 -o "$tmp/summary" "$guest" mmap
+[ "$(value 'Swapped out (kbytes)')" -ge 6144 ] || fail "--mmap=0"
+expect 125 sh -c 'ulimit -f 1000; exec "$0" true' "$run"
+says "ulimit -f"
 if [ "$(uname -m)" = x86_64 ]; then
 	expect 0 "$run" -m 2M --faults inline "$guest" compute
 	expect 0 "$run" -m 2M --faults inline "$guest" malloc

@@ -397,6 +397,7 @@ static void test_dlopen(void)
 static void test_closeall(void)
 {
 	char *p = malloc(8 * MIB);
+	unsigned left;
 	int fd;
 
 	CHECK(p);
@@ -405,6 +406,10 @@ static void test_closeall(void)
 		close(fd);
 	close_range(3, ~0u, 0);
 	closefrom(3);
+	left = descriptors();
+	/* libvvm must find its own in the new table, too */
+	CHECK(!close_range(3, ~0u, CLOSE_RANGE_UNSHARE));
+	CHECK(descriptors() == left);
 	fd = open("/dev/null", O_RDWR);
 	CHECK(fd == 3 && dup2(fd, 9) == 9);
 	for (fd = 900; fd < 1024; fd++)

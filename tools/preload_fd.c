@@ -210,8 +210,9 @@ int close_range(unsigned first, unsigned last, int flags)
 {
 	unsigned fd;
 
-	/* With a flag nothing is closed that others use. */
-	for (fd = first; !flags && fd < FDS && fd <= last; fd++) {
+	/* CLOSE_RANGE_UNSHARE: the thread goes on with a table of its own, in
+	 * which it needs ours as well. */
+	for (fd = first; fd < FDS && fd <= last; fd++) {
 		if (!guarded(fd))
 			continue;
 		if (fd > first && close_some(first, fd - 1, flags))

@@ -54,6 +54,7 @@ struct waiter {
 	struct run *run;
 	struct report report;
 	sigset_t old_mask;
+	struct sigaction old_chld; /* what whoever started us has set */
 	int signals, socket; /* descriptors */
 	pid_t program, vvmstat;
 	bool ended;
@@ -131,11 +132,14 @@ static void answer(struct waiter *w)
 
 static void block(struct waiter *w)
 {
+	static const struct sigaction by_default = {.sa_handler = SIG_DFL};
 	sigset_t set;
 	unsigned i;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
+	/* Ignored, it would not come, nor would there be a status. */
+	sigaction(SIGCHLD, &by_default, &w->old_chld);
 	for (i = 0; i < PASSED_ON; i++)
 		sigaddset(&set, passed_on[i]);
 	sigprocmask(SIG_BLOCK, &set, &w->old_mask);
@@ -192,6 +196,7 @@ static void on_signal(struct waiter *w)
 _Noreturn static void child(const struct waiter *w)
 {
 	close(w->signals);
+	sigaction(SIGCHLD, &w->old_chld, NULL);
 	sigprocmask(SIG_SETMASK, &w->old_mask, NULL);
 	run_exec(w->run);
 }

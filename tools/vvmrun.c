@@ -142,6 +142,7 @@ static void set_option(struct run *r, int option, const char *value)
 		break;
 	case OPT_MMAP:
 		r->mmap_min = value ? size("--mmap", value) : MMAP_MIN_BYTES;
+		r->mmap_min += !r->mmap_min; /* 0 means all, not none */
 		break;
 	case OPT_FOLLOW:
 		r->follow = true;
@@ -198,7 +199,7 @@ static void own_directory(char *path, size_t size)
  * The preload object: beside us where we were built, else where it was
  * installed, else at the same distance from us (an installation that moved).
  */
-static void find_object(char *path, size_t size)
+static void search_object(char *path, size_t size)
 {
 	static const char name[] = "libvvm-preload.so";
 	char here[PATH_MAX];
@@ -214,6 +215,11 @@ static void find_object(char *path, size_t size)
 	if (access(path, R_OK))
 		tool_die(RUN_FAILED, "cannot find %s in " VVMRUN_OBJECT_DIR,
 			 name);
+}
+
+static void find_object(char *path, size_t size)
+{
+	search_object(path, size);
 	if (strpbrk(path, ": "))
 		tool_die(RUN_FAILED, "%s: LD_PRELOAD cannot hold this path",
 			 path);
