@@ -56,7 +56,8 @@
  *   The page behind a guest address changes as it is paged. Memory that
  *   something other than this process's CPUs and system calls accesses
  *   (O_DIRECT, registered io_uring buffers, RDMA) must be pinned first,
- *   vvm_pin(), exactly as with mlock(2).
+ *   vvm_pin(), exactly as with mlock(2). Core dumps leave guest memory out.
+ *   A debugger that has stopped the process cannot read what is absent.
  *
  * The budget
  *   Resident pages, in flight and read ahead ones included, never exceed it.

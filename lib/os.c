@@ -227,6 +227,7 @@ int os_advise(haddr_t at, uint64_t bytes, enum os_advice advice)
 	static const int advices[] = {
 		[OS_ADV_DONTNEED] = MADV_DONTNEED,
 		[OS_ADV_DONTFORK] = MADV_DONTFORK,
+		[OS_ADV_DONTDUMP] = MADV_DONTDUMP,
 		[OS_ADV_NOHUGEPAGE] = MADV_NOHUGEPAGE,
 		[OS_ADV_HUGEPAGE] = MADV_HUGEPAGE,
 	};

@@ -82,6 +82,7 @@ enum os_prot { OS_READ = 1, OS_WRITE = 2, OS_EXEC = 4 };
 enum os_advice {
 	OS_ADV_DONTNEED,   /* drop the mapping of a shared range, not its pages */
 	OS_ADV_DONTFORK,
+	OS_ADV_DONTDUMP,
 	OS_ADV_NOHUGEPAGE, /* -EINVAL from a kernel without THP is reported 0, */
 	OS_ADV_HUGEPAGE,   /* for both */
 };

@@ -212,6 +212,35 @@ START_TEST(map_one_tebibyte_costs_what_is_touched)
 }
 END_TEST
 
+/* The flags of the mapping at p, from smaps. */
+static bool mapping_has(const void *p, const char *flag)
+{
+	FILE *f = fopen("/proc/self/smaps", "r");
+	bool here = false, has = false;
+	uintptr_t from, to;
+	char line[512];
+
+	live_check(f != NULL);
+	while (fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			here = (uintptr_t)p >= from && (uintptr_t)p < to;
+		if (here && !strncmp(line, "VmFlags:", 8))
+			has = strstr(line, flag) != NULL;
+	}
+	fclose(f);
+	return has;
+}
+
+/* A core dump would try each page, and show as zeros what is in swap. */
+START_TEST(map_is_no_part_of_core_dumps)
+{
+	char *p = live_map(vm, 64, LIVE_RW);
+
+	live_check(mapping_has(p, " dd"));
+	live_check(mapping_has(p + 63 * LIVE_PAGE, " dd"));
+}
+END_TEST
+
 #define MANY 5000
 
 START_TEST(map_thousands_of_regions)
@@ -882,6 +911,7 @@ static void add_map(Suite *s)
 	tcase_add_test(tc, map_more_than_the_host_has_is_enomem);
 	tcase_add_test(tc, map_anywhere_avoids_guest_addresses_in_use);
 	tcase_add_test(tc, map_one_tebibyte_costs_what_is_touched);
+	tcase_add_test(tc, map_is_no_part_of_core_dumps);
 	tcase_add_test(tc, map_thousands_of_regions);
 	tcase_add_test(tc, map_keeps_31_bytes_of_the_name);
 }
