@@ -176,8 +176,8 @@ int os_eventfd(int *fd)
 void os_eventfd_signal(int fd)
 {
 	uint64_t one = 1;
-	ssize_t r = TEMP_FAILURE_RETRY(
-		syscall(SYS_write, fd, &one, sizeof(one)));
+	ssize_t r =
+		TEMP_FAILURE_RETRY(syscall(SYS_write, fd, &one, sizeof(one)));
 
 	DEBUG_ASSERT(r == sizeof(one) || errno == EAGAIN);
 	(void)r;

@@ -8,12 +8,14 @@
  * comes next:
  *
  *	FREED	 go on
- *	NOTHING	 go on; the clock counts barren turns, the policy gets stricter
+ *	NOTHING	 go on; the clock counts barren turns, the policy gets stricter;
+ *		 after one at the highest pressure all is pinned: back off, from
+ *		 BUSY_US up to FULL_US, before each further turn
  *	SKIPPED, or every write-back in use: wait for a completion or BUSY_US
  *	EMPTY	 nothing is resident: wait
  *	swap full: tell the application (vvm_on_low_space()); go on until no
- *		 clean page is left to evict, then back off, from BUSY_US up to
- *		 FULL_US, since nothing but the application can change that
+ *		 clean page is left to evict, then back off in the same way,
+ *		 since nothing but the application can change that
  *
  * Cleaning ahead is all that the watermarks are for: a victim's write is under
  * way 4 % of the budget before somebody needs its frame, and writes in flight
@@ -103,6 +105,12 @@ static void publish(struct reclaimer *r, bool now)
 	space_publish(r->vm);
 }
 
+static int64_t back_off(struct reclaimer *r)
+{
+	r->backoff_us = MIN(MAX(r->backoff_us * 2, BUSY_US), FULL_US);
+	return r->backoff_us;
+}
+
 /*
  * Only clean pages can go. Until the hand has gone round at every pressure
  * there may be some; from then on it is up to the application.
@@ -112,8 +120,7 @@ static int64_t swap_is_full(struct reclaimer *r)
 	call_low_space(r);
 	if (clock_pressure(r->vm) <= PTE_AGE_MAX)
 		return 0;
-	r->backoff_us = MIN(MAX(r->backoff_us * 2, BUSY_US), FULL_US);
-	return r->backoff_us;
+	return back_off(r);
 }
 
 /* How long to wait for completions after this step; 0: step on. */
@@ -123,6 +130,8 @@ static int64_t after_step(struct reclaimer *r, enum evict_result result)
 		r->backoff_us = 0;
 	else if (r->evictor.writer.swap_full && result == EVICT_NOTHING)
 		return swap_is_full(r);
+	else if (result == EVICT_NOTHING && clock_in_vain(r->vm))
+		return back_off(r);
 	if (writer_busy(&r->evictor.writer) || result == EVICT_SKIPPED ||
 	    result == EVICT_EMPTY)
 		return BUSY_US;

@@ -507,6 +507,17 @@ void clock_found(struct vvm *vm, bool victims)
 	lock_drop(&c->lock);
 }
 
+bool clock_in_vain(struct vvm *vm)
+{
+	struct clock *c = &vm->clock;
+	bool vain;
+
+	lock_take(&c->lock);
+	vain = pressure(c) > PTE_AGE_MAX && c->barren % c->blocks == 0;
+	lock_drop(&c->lock);
+	return vain;
+}
+
 /* ---- publishing and checking ---- */
 
 void space_publish(struct vvm *vm)

@@ -165,6 +165,8 @@ void clock_end(struct vvm *vm, const struct policy_step *step);
 /* The step found victims (or not). Returns the pressure: full barren turns. */
 unsigned clock_pressure(struct vvm *vm);
 void clock_found(struct vvm *vm, bool victims);
+/* Has the hand just come round once more, at the highest pressure, in vain? */
+bool clock_in_vain(struct vvm *vm);
 
 /*
  * Takes the write protection off, however often the kernel is short of memory:

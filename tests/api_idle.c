@@ -5,7 +5,8 @@
  *
  * Looked for is one window of WINDOW_MS in which none of them has been on a
  * CPU, by their context switches and ticks in /proc. A busy machine delays it,
- * a thread that looks around now and then leaves none.
+ * a thread that looks around now and then leaves none. Where a thread has to
+ * look around it does so seldom.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -248,6 +249,34 @@ START_TEST(spaces_are_idle_after_a_fork)
 }
 END_TEST
 
+/* 1024 frames: less than `low` are free, and nothing can be evicted. */
+#define PINNED	   1014
+#define STEPS_MS   100
+#define STEPS_MOST 200 /* one that never sleeps does some 10,000 */
+
+/* Reclaim waits for vvm_unpin(): it does not look for it all the time. */
+START_TEST(pinned_memory_is_left_alone)
+{
+	uint64_t end_ms = live_now_ms() + PATIENCE_MS, before, steps;
+	struct vvm *vm = live_open(1024);
+	char *base = live_map(vm, 1100, LIVE_RW);
+
+	live_ok(vvm_pin(vm, live_addr(base), PINNED * LIVE_PAGE));
+	do {
+		live_check(live_now_ms() < end_ms);
+		before = live_stats(vm).reclaim_steps;
+		live_nap_us(STEPS_MS * 1000);
+		steps = live_stats(vm).reclaim_steps - before;
+	} while (steps > STEPS_MOST);
+	live_ok(vvm_unpin(vm, live_addr(base), PINNED * LIVE_PAGE));
+	for (uint64_t i = 0; i < 1100; i++)
+		live_fill(base + i * LIVE_PAGE, i, 1);
+	for (uint64_t i = 0; i < 1100; i++)
+		live_equal(live_verify(base + i * LIVE_PAGE, i, 1), -1);
+	live_ok(vvm_close(vm));
+}
+END_TEST
+
 static Suite *make(const char *name)
 {
 	Suite *s = suite_create(name);
@@ -255,6 +284,7 @@ static Suite *make(const char *name)
 
 	tcase_add_test(tc, spaces_are_idle_after_work);
 	tcase_add_test(tc, spaces_are_idle_after_a_fork);
+	tcase_add_test(tc, pinned_memory_is_left_alone);
 	return s;
 }
 
