@@ -13,7 +13,9 @@
  * more events: they wait in the kernel. A fault that waited longer than
  * frame_wait_ms, not counting time in which the process was stopped (awake.h),
  * fails: its thread gets SIGBUS, everybody else goes on. The poison that
- * delivers the SIGBUS is removed UNFAIL_US later.
+ * delivers the SIGBUS is removed UNFAIL_US later. A fault that finds no idle
+ * fill is pending as well, but not impatient: those before it wait for the
+ * disk for as long as it takes.
  *
  * A demand fault uses a small fill, one page. What is to be read ahead of it is
  * for the handler to say (read_ahead).
@@ -59,6 +61,12 @@ static void fill_start(struct demand_fill *df)
 
 /* ---- faults ---- */
 
+/* Until when to wait for a frame, from now on. */
+static uint64_t patience(const struct demands *ds, uint64_t awake_us)
+{
+	return awake_us + ds->vm->conf.frame_wait_ms * 1000;
+}
+
 static void pend(struct demands *ds, const struct demand *d)
 {
 	struct demand *p = &ds->pending[ds->pending_count++];
@@ -66,8 +74,8 @@ static void pend(struct demands *ds, const struct demand *d)
 	*p = *d;
 	if (!p->since_us) {
 		p->since_us = os_now_us();
-		p->patience_us = awake_look(&ds->awake, p->since_us) +
-				 ds->vm->conf.frame_wait_ms * 1000;
+		p->patience_us =
+			patience(ds, awake_look(&ds->awake, p->since_us));
 		p->fault.stat.flags = VVM_STAT_EVENT_STALLED;
 		PROBE2(stall, p->fault.host, p->fault.tid);
 		stat_add(ds->actor, VVM_STAT_stalls, 1);
@@ -247,10 +255,13 @@ static bool retry_pending(struct demands *ds)
 
 		if (handle(ds, &d))
 			continue;
-		if (awake_us >= d.patience_us)
+		if (list_empty(&ds->idle)) {
+			d.patience_us = patience(ds, awake_us);
+		} else if (awake_us >= d.patience_us) {
 			give_up(ds, &d, now_us);
-		else
-			ds->pending[kept++] = d;
+			continue;
+		}
+		ds->pending[kept++] = d;
 	}
 	ds->pending_count = kept;
 	atomic_fetch_sub(&ds->vm->frames.wanted, n - kept);
