@@ -251,7 +251,10 @@ static void settle(struct writeback *wb, int result, uint64_t *clean)
 	}
 }
 
-/* Takes pages that were mapped again since out of `clean`. */
+/*
+ * Takes pages that were mapped again since, or pinned, out of `clean`. Not
+ * knowing what is mapped means that all is.
+ */
 static void keep_referenced(struct writeback *wb, uint64_t *clean)
 {
 	struct piece *p = &wb->piece;
@@ -260,7 +263,7 @@ static void keep_referenced(struct writeback *wb, uint64_t *clean)
 
 	if (os_pagemap_present(wb->writer->vm->pagemap_fd, p->host,
 			       p->end - p->first, mapped, NULL) < 0)
-		return;
+		memset(mapped, 0xff, sizeof(mapped));
 	for (i = p->first; i < p->end; i++)
 		if (bit_get(mapped, i - p->first))
 			bit_clear(clean, i);

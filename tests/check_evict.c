@@ -823,8 +823,26 @@ START_TEST(a_pagemap_that_fails_after_the_write)
 	engine_complete();
 	os_inject_clear();
 	space_check(vm);
+	expect_range(10, 2, PAGE_CLEAN);
 	ck_assert_uint_eq(slots_used(), 2);
 	expect_content(10, 2);
+}
+END_TEST
+
+START_TEST(a_pagemap_that_fails_spares_pinned_pages)
+{
+	dirty(10, 2);
+	ck_assert_int_eq(mapping_protect(vm, addr, addr + BLOCK_BYTES,
+					 VVM_READ),
+			 0);
+	expect_step(ALL, EVICT_FREED);
+	ck_assert_int_eq(access_pin(vm, at(11), at(12)), 0);
+	os_inject(OS_pagemap, 1, false, EIO);
+	engine_complete();
+	os_inject_clear();
+	space_check(vm);
+	ck_assert_uint_eq(vm->frames.pinned, 1);
+	ck_assert_int_eq(access_unpin(vm, at(11), at(12)), 0);
 }
 END_TEST
 
@@ -949,6 +967,7 @@ static void add_refusals(Suite *s)
 	tcase_add_test(tc, a_punch_that_fails_after_the_write);
 	tcase_add_test(tc, a_pagemap_that_fails);
 	tcase_add_test(tc, a_pagemap_that_fails_after_the_write);
+	tcase_add_test(tc, a_pagemap_that_fails_spares_pinned_pages);
 	tcase_add_loop_test(tc, protecting_or_copying_fails, 0,
 			    (int)ARRAY_SIZE(prepare));
 	tcase_add_test(tc, construction_fails_cleanly);
