@@ -5,7 +5,7 @@
  * The steps are those of fault.c; here a thread goes through them by itself
  * and waits where a handler would go on to the next event:
  *
- *	READ	 read the slot with a system call, install, look again
+ *	READ	 read the slot, install, look again
  *	JOINED	 sleep until the block's busy page is done, look again
  *	NOFRAME	 sleep until a frame is free, at most frame_wait_ms
  *

@@ -8,7 +8,7 @@
  *
  * A handler has one reader and calls it in each round of its loop. In thread
  * mode the jobs are those of the streams that it serves; in inline mode, where
- * nobody else could complete a read, the one handler thread reads for all.
+ * nobody else could complete a read, the handler threads read for all.
  * Jobs of streams go before those of WILLNEED, which nobody waits for.
  *
  * What has arrived is installed in the order in which it was asked for, which

@@ -8,8 +8,7 @@
  * all: a fault event must not stand behind a queue of prefetch reads of
  * 70 us each, and one poll a turn costs 1 us.
  *
- * Watches are level-triggered here and edge-triggered in ring_uring.c; a
- * callback that reads until nothing is left cannot tell the difference.
+ * Watches are level-triggered, as the one-shot polls of ring_uring.c are.
  *
  * Errors are injected by os_pread() and os_pwrite() themselves.
  */

@@ -24,7 +24,8 @@
  * Invariants:
  *  (1) An operation with the kernel has exactly one submission entry or
  *	request, an armed watch likewise, so the submission queue (depth +
- *	RING_WATCHES) never overflows.
+ *	RING_WATCHES; of a shared ring, which has no watches, depth) never
+ *	overflows.
  *  (2) `submitted` counts the operations of (1), and is `depth` whenever an
  *	operation is waiting.
  *  (3) user_data is a struct ring_op *, or a struct ring_watch * with
