@@ -671,7 +671,7 @@ static void *call_all(void *arg)
 	live_ok(vvm_unmap(vm, at, 100 * LIVE_PAGE));
 	live_ok(vvm_close(vm));
 	through = true;
-	pthread_testcancel();
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
 	return NULL;
 }
 
@@ -684,7 +684,7 @@ START_TEST(no_call_is_a_cancellation_point)
 	live_ok(pthread_cancel(thread));
 	cancelled = true;
 	live_ok(pthread_join(thread, &result));
-	live_check(through && result == PTHREAD_CANCELED);
+	live_check(through && !result);
 }
 END_TEST
 
