@@ -12,6 +12,8 @@
 
 #define IO_MAX_PAGES 256
 #define IO_GAP	     UINT16_MAX
+/* What a disk that works does not exceed, whatever is queued. */
+#define BACKING_STALL_US 1000000
 
 /*
  * One transfer between a buffer and consecutive slots. Owned by the caller,
@@ -73,6 +75,12 @@ struct backing_ops {
 	void (*give)(struct backing *b, uint64_t first, uint64_t n);
 	void (*stat)(struct backing *b, struct backing_stat *st);
 	/*
+	 * Are transfers in flight of which none has ended for
+	 * BACKING_STALL_US? Then the disk is gone for a while, as a virtual one
+	 * is when its host is busy, and nobody knows whether they will succeed.
+	 */
+	bool (*stalled)(struct backing *b, uint64_t now_us);
+	/*
 	 * No slot in use now is used again before release(), whoever gives
 	 * it back. -ENOMEM. => nobody takes or gives slots meanwhile.
 	 */
@@ -90,6 +98,11 @@ struct backing_ops {
 struct backing {
 	const struct backing_ops *ops;
 };
+
+static inline bool backing_stalled(struct backing *b, uint64_t now_us)
+{
+	return b->ops->stalled(b, now_us);
+}
 
 static inline gaddr_t io_page_addr(const struct io *io, unsigned i)
 {

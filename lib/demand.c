@@ -15,7 +15,8 @@
  * fails: its thread gets SIGBUS, everybody else goes on. The poison that
  * delivers the SIGBUS is removed UNFAIL_US later. A fault that finds no idle
  * fill is pending as well, but not impatient: those before it wait for the
- * disk for as long as it takes.
+ * disk for as long as it takes. Nor is any while the disk is stalled: whether
+ * there will be frames is not known then.
  *
  * A demand fault uses a small fill, one page. What is to be read ahead of it is
  * for the handler to say (read_ahead).
@@ -255,7 +256,8 @@ static bool retry_pending(struct demands *ds)
 
 		if (handle(ds, &d))
 			continue;
-		if (list_empty(&ds->idle)) {
+		if (list_empty(&ds->idle) ||
+		    backing_stalled(ds->vm->swap, now_us)) {
 			d.patience_us = patience(ds, awake_us);
 		} else if (awake_us >= d.patience_us) {
 			give_up(ds, &d, now_us);

@@ -270,6 +270,13 @@ static void inherit_stat(struct backing *b, struct backing_stat *st)
 		in->own->ops->stat(in->own, st);
 }
 
+static bool inherit_stalled(struct backing *b, uint64_t now_us)
+{
+	struct inherit *in = to_inherit(b);
+
+	return in->own && in->own->ops->stalled(in->own, now_us);
+}
+
 static int inherit_hold(struct backing *b, struct hold **out)
 {
 	struct inherit *in = to_inherit(b);
@@ -310,6 +317,7 @@ static const struct backing_ops inherit_ops = {
 	.take = inherit_take,
 	.give = inherit_give,
 	.stat = inherit_stat,
+	.stalled = inherit_stalled,
 	.hold = inherit_hold,
 	.release = inherit_release,
 	.forked = inherit_forked,

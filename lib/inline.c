@@ -143,8 +143,13 @@ static int read_now(struct visit *v)
 
 static bool in_time(struct visit *v)
 {
-	return awake_look(&v->awake, os_now_us()) <
-	       v->step.vm->conf.frame_wait_ms * 1000;
+	struct vvm *vm = v->step.vm;
+	uint64_t now_us = os_now_us();
+
+	awake_look(&v->awake, now_us);
+	if (backing_stalled(vm->swap, now_us))
+		v->awake.us = 0; /* as in demand.c */
+	return v->awake.us < vm->conf.frame_wait_ms * 1000;
 }
 
 static int wait_frame(struct visit *v)

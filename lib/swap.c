@@ -56,6 +56,7 @@ static void swap_forked(struct backing *b)
 
 	lock_init(&s->lock, LOCK_SLOTS);
 	holds_fini(&s->holds, &s->slots);
+	atomic_store(&s->inflight, 0); /* the parent's */
 }
 
 static void swap_stat(struct backing *b, struct backing_stat *st)
@@ -106,6 +107,7 @@ static const struct backing_ops swap_ops = {
 	.take = swap_take,
 	.give = swap_give,
 	.stat = swap_stat,
+	.stalled = swap_stalled,
 	.hold = swap_hold,
 	.release = swap_release,
 	.forked = swap_forked,

@@ -37,6 +37,8 @@ struct swap {
 	uint64_t retry_us;	   /* (lock) no growth before; 0: it is fine */
 	struct waitq grown;	   /* waits for growing to end */
 	struct backing_stat count; /* (a) the counters in it */
+	_Atomic uint32_t inflight; /* transfers */
+	_Atomic uint64_t progress_us; /* when one ended, or the first began */
 	atomic_flag grow_logged, read_logged;
 	char probe[PAGE_BYTES] __attribute__((aligned(4096))); /* open only */
 };
@@ -65,5 +67,6 @@ void swap_release(struct backing *b, struct hold *h);
 
 void swap_read(struct backing *b, struct ring *ring, struct io *io);
 void swap_write(struct backing *b, struct ring *ring, struct io *io);
+bool swap_stalled(struct backing *b, uint64_t now_us);
 
 #endif

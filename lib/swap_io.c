@@ -160,12 +160,21 @@ static bool transfer_over(struct io *io, int *result)
 	return write_over(s, io, result);
 }
 
+static void end(struct io *io, int result)
+{
+	struct swap *s = to_swap(io->backing);
+
+	atomic_store(&s->progress_us, os_now_us());
+	atomic_fetch_sub(&s->inflight, 1);
+	io->done(io, result);
+}
+
 static void op_done(struct ring_op *op, int result)
 {
 	struct io *io = container_of(op, struct io, op);
 
 	if (transfer_over(io, &result))
-		io->done(io, result);
+		end(io, result);
 	else
 		ring_start(io->ring, op);
 }
@@ -184,7 +193,7 @@ static void transfer_now(struct io *io)
 	do
 		result = transfer_once(&io->op);
 	while (!transfer_over(io, &result));
-	io->done(io, result);
+	end(io, result);
 }
 
 static void transfer(struct backing *b, struct ring *ring, struct io *io,
@@ -205,6 +214,8 @@ static void transfer(struct backing *b, struct ring *ring, struct io *io,
 	io->op.bytes = (uint32_t)pages_to_bytes(io->pages);
 	io->op.off = pages_to_bytes(page_slot(s, io, 0));
 	io->op.buf = io->buf;
+	if (atomic_fetch_add(&s->inflight, 1) == 0)
+		atomic_store(&s->progress_us, os_now_us());
 	if (ring)
 		ring_start(ring, &io->op);
 	else
@@ -230,4 +241,13 @@ void swap_write(struct backing *b, struct ring *ring, struct io *io)
 	for (i = 0; i < io->pages; i++) /* swap (4) */
 		s->slots.checksum[page_slot(s, io, i)] = page_checksum(io, i);
 	transfer(b, ring, io, RING_WRITE);
+}
+
+bool swap_stalled(struct backing *b, uint64_t now_us)
+{
+	const struct swap *s = to_swap(b);
+	uint64_t since_us = atomic_load(&s->progress_us);
+
+	return atomic_load(&s->inflight) &&
+	       now_us > since_us + BACKING_STALL_US;
 }

@@ -7,6 +7,7 @@
 #include "engine.h"
 
 #include "demand.h"
+#include "swap_impl.h"
 
 #define FAULTS	(DEMAND_FILLS + 1)
 #define WAIT_MS 2
@@ -87,6 +88,41 @@ START_TEST(a_slow_disk_is_no_want_of_frames)
 }
 END_TEST
 
+/* While the disk answers nothing, nobody knows what there will be. */
+START_TEST(a_stalled_disk_is_no_want_of_frames)
+{
+	static struct app app[2];
+	uint64_t frames;
+	unsigned i;
+
+	engine_out(addr, 2);
+	app_start(&app[0], addr, false, 0);
+	read_events(1);
+	ck_assert_uint_eq(ring_inflight(ring), 1);
+	frames = frames_free(&vm->frames);
+	ck_assert(space_take_frames(vm, actor, frames, 0));
+	atomic_store(&to_swap(vm->swap)->progress_us,
+		     os_now_us() - 2 * BACKING_STALL_US);
+	app_start(&app[1], page_of(addr, 1), false, 0);
+	read_events(1);
+	for (i = 0; i < 3 * WAIT_MS; i++) {
+		os_sleep_us(1000);
+		ck_assert(!demands_go_on(&demands));
+	}
+	ck_assert_uint_eq(demands.pending_count, 1);
+	engine_complete();
+	ck_assert(!backing_stalled(vm->swap, os_now_us()));
+	space_give_frames(vm, actor, frames);
+	ck_assert(demands_go_on(&demands));
+	engine_complete();
+	for (i = 0; i < 2; i++) {
+		app_join(&app[i]);
+		ck_assert_int_eq(app[i].signal, 0);
+		ck_assert_uint_eq(app[i].value, word_of(page_of(addr, i), 1));
+	}
+}
+END_TEST
+
 /* A fault that finds no frame does not wait for ever: it is SIGBUS. */
 START_TEST(a_want_of_frames_is)
 {
@@ -126,6 +162,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, a_slow_disk_is_no_want_of_frames);
+	tcase_add_test(tc, a_stalled_disk_is_no_want_of_frames);
 	tcase_add_test(tc, a_want_of_frames_is);
 	return engine_run(s, "check_demand");
 }
