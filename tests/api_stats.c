@@ -237,7 +237,8 @@ START_TEST(spilling_adds_up)
 	live_ok(vvm_advise(vm, live_addr(p), 4096 * LIVE_PAGE, VVM_ADV_RANDOM));
 	write_pages(p, 0, 4096, 1);
 	s = idle_stats();
-	live_equal(s.faults_zero, 4096);
+	/* a page may go between its fault and the write that had it */
+	live_equal(s.faults_zero, 4096 + s.evict_zero_pages);
 	live_check(s.swapout_pages >= 4096 - 1024);
 	read_pages(p, 0, 4096, 1);
 	read_pages(p, 0, 4096, 1);
