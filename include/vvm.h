@@ -41,9 +41,10 @@
  *   A plain pointer access that the permissions forbid is SIGSEGV; one whose
  *   page could not be read back from swap, or that waited longer than
  *   frame_wait_ms for a free frame (time in which the process was stopped, or
- *   the disk answered nothing, does not count), is SIGBUS; si_addr is the address. A system call on such
- *   memory fails with EFAULT. vvm_on_fault() lets you see and repair both.
- *   vvm_load() and vvm_store() return errors instead.
+ *   the disk answered nothing, does not count), is SIGBUS; si_addr is the
+ *   address. A system call on such memory fails with EFAULT. vvm_on_fault()
+ *   lets you see and repair both. vvm_load() and vvm_store() return errors
+ *   instead.
  *   After a wait that was too long, accesses to that page fail for some 20 ms
  *   more; then they may wait again.
  *
