@@ -476,7 +476,7 @@ void pt_free_block(struct pagetable *pt, struct block *b)
 	if (b->pins)
 		pool_give(&pt->pins, b->pins);
 	stat_block_give(pt->stats, b->stat);
-	pool_give(&pt->blocks, b);
+	pool_give_in_use(&pt->blocks, b); /* busy_done: block_new() */
 	atomic_fetch_sub(&pt->block_count, 1);
 }
 

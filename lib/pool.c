@@ -153,12 +153,18 @@ void *pool_take_dirty(struct pool *p)
 
 void pool_give(struct pool *p, void *object)
 {
-	struct spare *s = object;
-
-	ASSERT(object && ((uintptr_t)object & (CACHE_LINE - 1)) == 0);
+	ASSERT(object);
 #ifdef VVM_DEBUG
 	memset(object, 0xdb, p->object_bytes); /* whoever still reads it */
 #endif
+	pool_give_in_use(p, object);
+}
+
+void pool_give_in_use(struct pool *p, void *object)
+{
+	struct spare *s = object;
+
+	ASSERT(object && ((uintptr_t)object & (CACHE_LINE - 1)) == 0);
 	lock_take(&p->lock);
 	ASSERT(p->used_objects > 0);
 	p->used_objects--;

@@ -30,5 +30,7 @@ void *pool_take(struct pool *p);
 /* The same with whatever it held before: for buffers that are filled anyway. */
 void *pool_take_dirty(struct pool *p);
 void pool_give(struct pool *p, void *object);
+/* The same when somebody may still look at all but the first word of it. */
+void pool_give_in_use(struct pool *p, void *object);
 
 #endif
