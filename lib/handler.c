@@ -42,7 +42,7 @@
  * that sleeps lets the scheduler put both threads on one CPU; but 0.70 of the
  * speed beside other work. spin_us = 0 is for those who want that.
  * To wake the thread before its page is there, so that its CPU wakes up during
- * the read: 0.97 to 1.06 times the speed, and up to two faults for one.
+ * the read: 0.88 to 1.06 times the speed, and up to two faults for one.
  * A SCHED_IDLE thread that spins on the CPU of a lone thread while it waits, so
  * that the CPU does not halt: 1.20 times the speed for 1.61 times the CPU.
  * A handler that sleeps on the CPU of the one thread that faults, where that is

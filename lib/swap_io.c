@@ -214,6 +214,7 @@ static void transfer(struct backing *b, struct ring *ring, struct io *io,
 	io->op.bytes = (uint32_t)pages_to_bytes(io->pages);
 	io->op.off = pages_to_bytes(page_slot(s, io, 0));
 	io->op.buf = io->buf;
+	/* who looks in between sees a stall: that costs patience only */
 	if (atomic_fetch_add(&s->inflight, 1) == 0)
 		atomic_store(&s->progress_us, os_now_us());
 	if (ring)

@@ -6,6 +6,7 @@
 #include "test.h"
 #include "engine.h"
 
+#include "access.h"
 #include "demand.h"
 #include "swap_impl.h"
 
@@ -88,13 +89,25 @@ START_TEST(a_slow_disk_is_no_want_of_frames)
 }
 END_TEST
 
+static atomic_int touched; /* the result; 1: not yet */
+
+static void *touch(void *arg)
+{
+	(void)arg;
+	atomic_store(&touched, access_touch(vm, page_of(addr, 2),
+					    page_of(addr, 3), false));
+	return NULL;
+}
+
 /* While the disk answers nothing, nobody knows what there will be. */
 START_TEST(a_stalled_disk_is_no_want_of_frames)
 {
 	static struct app app[2];
+	pthread_t thread;
 	uint64_t frames;
 	unsigned i;
 
+	atomic_store(&touched, 1);
 	engine_out(addr, 2);
 	app_start(&app[0], addr, false, 0);
 	read_events(1);
@@ -105,16 +118,20 @@ START_TEST(a_stalled_disk_is_no_want_of_frames)
 		     os_now_us() - 2 * BACKING_STALL_US);
 	app_start(&app[1], page_of(addr, 1), false, 0);
 	read_events(1);
-	for (i = 0; i < 3 * WAIT_MS; i++) {
+	ck_assert_int_eq(pthread_create(&thread, NULL, touch, NULL), 0);
+	for (i = 0; i < 40 * WAIT_MS; i++) { /* inline.c looks every 10 ms */
 		os_sleep_us(1000);
 		ck_assert(!demands_go_on(&demands));
 	}
 	ck_assert_uint_eq(demands.pending_count, 1);
+	ck_assert_int_eq(atomic_load(&touched), 1);
 	engine_complete();
 	ck_assert(!backing_stalled(vm->swap, os_now_us()));
 	space_give_frames(vm, actor, frames);
 	ck_assert(demands_go_on(&demands));
 	engine_complete();
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_int_eq(atomic_load(&touched), 0);
 	for (i = 0; i < 2; i++) {
 		app_join(&app[i]);
 		ck_assert_int_eq(app[i].signal, 0);

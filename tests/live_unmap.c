@@ -386,8 +386,10 @@ END_TEST
 
 /* ---- DONTNEED against paging ---- */
 
-/* Its own pages (page % THREADS) for a strict check, all for a loose one. */
-/* Bare: that others change what it looks at is what it is for. */
+/*
+ * Its own pages (page % THREADS) for a strict check, all for a loose one. Bare:
+ * that others change what it looks at is what it is for.
+ */
 static LIVE_BARE void *discard_and_access(void *arg)
 {
 	struct worker *w = arg;
