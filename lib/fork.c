@@ -176,7 +176,7 @@ static void close_gate(struct vvm *vm)
 	int rc;
 
 	if (atomic_load(&vm->dormant))
-		fork_rouse(vm);
+		space_rouse(vm);
 	join_starter(f);
 	f->why = "its memory could not be held still";
 	if (!still_space(vm)) {
@@ -391,7 +391,6 @@ int fork_init(struct vvm *vm)
 	vm->fork = calloc(1, sizeof(*vm->fork));
 	if (!vm->fork)
 		return -ENOMEM;
-	waitq_init(&vm->fork->roused);
 	vm->halt.overdue = overdue;
 	rc = snapshots_new(vm);
 	return rc;
@@ -448,16 +447,4 @@ void fork_unregister(struct vvm *vm)
 	while (!try_unregister(vm))
 		os_sleep_us(LOOK_US);
 	join_starter(vm->fork);
-}
-
-void fork_rouse(struct vvm *vm)
-{
-	for (;;) {
-		uint32_t ticket = waitq_ticket(&vm->fork->roused);
-
-		if (!atomic_load(&vm->dormant))
-			return;
-		os_eventfd_signal(vm->reclaim_event);
-		waitq_wait(&vm->fork->roused, ticket, LOOK_US * 100);
-	}
 }

@@ -19,7 +19,6 @@ struct fork {
 	const char *why;   /* the child inherits nothing; NULL: it does */
 	pthread_t starter; /* of a child's actors */
 	bool started;	   /* it has to be joined */
-	struct waitq roused;
 };
 
 /* What the space needs for it. -ENOMEM, -EMFILE ... => no threads. */
@@ -30,13 +29,6 @@ void fork_fini(struct vvm *vm);
 int fork_register(struct vvm *vm);
 /* From now on they do not. Waits for the end of a fork in progress. */
 void fork_unregister(struct vvm *vm);
-/*
- * In a child that has not used the inherited space: starts its actors, and
- * waits until they are ready. May be called by many threads, and in a signal
- * handler.
- */
-void fork_rouse(struct vvm *vm);
-
 /* fork_child.c, for fork.c: makes the space this process's, dormant. */
 int fork_take_over(struct vvm *vm);
 

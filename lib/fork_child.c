@@ -74,7 +74,7 @@ static int take_legacy(struct vvm *vm)
 	return rc;
 }
 
-/* Whom a dormant space waits for: any fault, or fork_rouse(). */
+/* Whom a dormant space waits for: any fault, or space_rouse(). */
 static unsigned rousers(const struct vvm *vm, int *fds)
 {
 	unsigned i;
@@ -109,7 +109,6 @@ int fork_take_over(struct vvm *vm)
 	abandon_actors(vm);
 	space_close_fds(vm);
 	space_reset(vm);
-	waitq_init(&f->roused);
 	f->started = false;
 	rc = take_legacy(vm);
 	if (rc == 0)
@@ -288,5 +287,5 @@ static void rouse(struct vvm *vm)
 	await_actors(vm);
 	space_publish(vm);
 	atomic_store(&vm->dormant, false);
-	waitq_wake(&vm->fork->roused);
+	waitq_wake(&vm->roused);
 }

@@ -84,6 +84,7 @@
 /* Parked pages are no frames, but RAM: at most this part of the budget. */
 #define PARK_SHARE	64
 #define UNPROTECT_TRIES 1000
+#define ROUSE_LOOK_US	100000
 
 /* ---- construction ---- */
 
@@ -163,6 +164,7 @@ void space_reset(struct vvm *vm)
 	rwlock_init(&vm->lock, LOCK_SPACE);
 	clock_init(&vm->clock);
 	waitq_init(&vm->frame_free);
+	waitq_init(&vm->roused);
 	halt_init(&vm->halt, vm->halt.overdue);
 	frames_init(&vm->frames, budget, (unsigned)vm->conf.low_pct,
 		    (unsigned)vm->conf.high_pct);
@@ -516,6 +518,19 @@ bool clock_in_vain(struct vvm *vm)
 	vain = pressure(c) > PTE_AGE_MAX && c->barren % c->blocks == 0;
 	lock_drop(&c->lock);
 	return vain;
+}
+
+/* Its starter (fork_child.c) waits for the event, or for a fault. */
+void space_rouse(struct vvm *vm)
+{
+	for (;;) {
+		uint32_t ticket = waitq_ticket(&vm->roused);
+
+		if (!atomic_load(&vm->dormant))
+			return;
+		os_eventfd_signal(vm->reclaim_event);
+		waitq_wait(&vm->roused, ticket, ROUSE_LOOK_US);
+	}
 }
 
 /* ---- publishing and checking ---- */

@@ -97,6 +97,7 @@ struct vvm {
 	_Atomic bool reclaim_asleep;
 	_Atomic bool stopping; /* the actors shall end */
 	_Atomic bool dormant;  /* a fork child has not used it yet */
+	struct waitq roused;   /* API threads that wait for the end of that */
 	_Atomic unsigned failing; /* fault_fail()s not yet undone */
 	_Atomic unsigned willneed_turn;
 
@@ -187,6 +188,13 @@ static inline bool space_forked(const struct vvm *vm)
 {
 	return vm->forks != os_fork_count();
 }
+
+/*
+ * In a child that has not used the inherited space: has its actors started,
+ * and waits until they are ready. May be called by many threads, and in a
+ * signal handler.
+ */
+void space_rouse(struct vvm *vm);
 
 /* Brings the segment's values up to date. */
 void space_publish(struct vvm *vm);

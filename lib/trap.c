@@ -34,7 +34,6 @@
 #include <signal.h>
 #include <ucontext.h>
 
-#include "fork.h"
 #include "inline.h"
 
 static struct entry {
@@ -233,7 +232,7 @@ static void on_signal(int sig, siginfo_t *si, void *context)
 	if (si->si_code > 0 || (sig == SIGBUS && si->si_code == SI_QUEUE))
 		vm = find_space(si, context, &fault, &held);
 	if (vm && atomic_load(&vm->dormant))
-		fork_rouse(vm);
+		space_rouse(vm);
 	if (vm) {
 		fault.error = resolve(vm, sig, &fault);
 		put_space(held);

@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-#include "fork.h"
+#include "space.h"
 
 /*
  * 0 when the space may be used by this process, else -EINVAL or -ECHILD. Wakes
@@ -20,7 +20,7 @@ static inline int usable(struct vvm *vm)
 	if (space_forked(vm))
 		return -ECHILD;
 	if (unlikely(atomic_load_explicit(&vm->dormant, memory_order_acquire)))
-		fork_rouse(vm);
+		space_rouse(vm);
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fork.h"
 #include "handler.h"
 #include "inline.h"
 #include "log.h"
