@@ -56,7 +56,8 @@ _Static_assert(sizeof(struct pt_node) == NODE_CHILDS * sizeof(void *),
 	       "a node is 512 pointers");
 _Static_assert((int)VVM_STAT_PAGE_SWAPPED == PAGE_SWAPPED &&
 		       (int)VVM_STAT_PAGE_POISONED == PAGE_POISONED &&
-		       PAGE_STATES == 9 && PTE_AGE_MAX == 3,
+		       PAGE_STATES == 9 && PTE_AGE_MAX == 3 &&
+		       PTE_AGE_MAX == POLICY_AGE_MAX,
 	       "vvm_stat.h's byte for a page");
 /* A pool keeps a link in an object's first word: see block_new(). */
 _Static_assert(offsetof(struct block, busy_done) >= sizeof(void *) &&

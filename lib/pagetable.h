@@ -17,6 +17,7 @@
 #include "list.h"
 #include "lock.h"
 #include "policy.h"
+#include "pte.h"
 #include "pool.h"
 #include "stat.h"
 

@@ -19,15 +19,16 @@
 #define VVM_POLICY_H
 
 #include <stdatomic.h>
-#include "pte.h"
+#include "base.h"
 
+#define POLICY_AGE_MAX	3 /* two bits of a page table entry */
 #define POLICY_HEAT_MAX 65535
 /* Heats by size: 0..7 one each, then 8 levels for each power of two. */
 #define POLICY_LEVELS 112
 
 struct policy_page {
 	gaddr_t addr;
-	unsigned age;	 /* in and out, 0..PTE_AGE_MAX */
+	unsigned age;	 /* in and out, 0..POLICY_AGE_MAX */
 	unsigned heat;	 /* in and out, 0..POLICY_HEAT_MAX */
 	bool referenced; /* mapped again since the hand last passed */
 	/*
@@ -80,7 +81,7 @@ struct policy_ops {
 	/*
 	 * The hand passes a resident page: updates page->age and heat, returns
 	 * true for a victim. step->pressure counts full turns of the hand
-	 * that found too little: 0 normally; at PTE_AGE_MAX + 1 or more
+	 * that found too little: 0 normally; at POLICY_AGE_MAX + 1 or more
 	 * every page that may be evicted must be a victim. => (b)
 	 */
 	bool (*visit)(struct policy_step *step, struct policy_page *page);

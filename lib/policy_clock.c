@@ -49,13 +49,13 @@
  *
  * Pressure p counts full turns that did not free enough: every page of an
  * age below p is then a victim, used or not: prefetched and old ones first,
- * then those never seen used, and from PTE_AGE_MAX + 1 on all.
+ * then those never seen used, and from POLICY_AGE_MAX + 1 on all.
  */
 #include "policy.h"
 
 enum clock_age { AGE_OLD, AGE_NEW, AGE_FADING, AGE_USED };
 
-_Static_assert(AGE_USED == PTE_AGE_MAX, "ages are two bits");
+_Static_assert(AGE_USED == POLICY_AGE_MAX, "ages are two bits");
 
 static unsigned clock_admit(const struct policy_space *space,
 			    struct policy_block *block, gaddr_t addr,

@@ -118,7 +118,7 @@ static int64_t back_off(struct reclaimer *r)
 static int64_t swap_is_full(struct reclaimer *r)
 {
 	call_low_space(r);
-	if (clock_pressure(r->vm) <= PTE_AGE_MAX)
+	if (clock_pressure(r->vm) <= POLICY_AGE_MAX)
 		return 0;
 	return back_off(r);
 }

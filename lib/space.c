@@ -469,7 +469,7 @@ static unsigned pressure(const struct clock *c)
 {
 	uint64_t turns = c->blocks ? c->barren / c->blocks : 0;
 
-	return (unsigned)MIN(turns, (uint64_t)PTE_AGE_MAX + 1);
+	return (unsigned)MIN(turns, (uint64_t)POLICY_AGE_MAX + 1);
 }
 
 unsigned clock_pressure(struct vvm *vm)
@@ -515,7 +515,7 @@ bool clock_in_vain(struct vvm *vm)
 	bool vain;
 
 	lock_take(&c->lock);
-	vain = pressure(c) > PTE_AGE_MAX && c->barren % c->blocks == 0;
+	vain = pressure(c) > POLICY_AGE_MAX && c->barren % c->blocks == 0;
 	lock_drop(&c->lock);
 	return vain;
 }

@@ -163,7 +163,7 @@ START_TEST(pressure_gets_at_used_pages)
 	unsigned steps;
 
 	clean(10, 1);
-	for (steps = 0; steps < 2 * PTE_AGE_MAX + 4; steps++) {
+	for (steps = 0; steps < 2 * POLICY_AGE_MAX + 4; steps++) {
 		ck_assert(stamped(ptr_of(at(10)), at(10), 1));
 		if (evict_step(&evictor, ALL) == EVICT_FREED)
 			break;
@@ -491,9 +491,9 @@ START_TEST(pinned_pages_stay)
 	expect_state(at(11), PAGE_DIRTY);
 	expect_state(at(12), PAGE_SWAPPED);
 	engine_remember();
-	for (i = 0; i < 2 * PTE_AGE_MAX + 4; i++) /* under no pressure */
+	for (i = 0; i < 2 * POLICY_AGE_MAX + 4; i++) /* under no pressure */
 		expect_step(ALL, EVICT_NOTHING);
-	engine_expect(C(reclaim_steps) = 2 * PTE_AGE_MAX + 4);
+	engine_expect(C(reclaim_steps) = 2 * POLICY_AGE_MAX + 4);
 	ck_assert_int_eq(access_unpin(vm, at(11), at(12)), 0);
 	expect_step(ALL, EVICT_FREED);
 	engine_complete();
@@ -648,7 +648,7 @@ START_TEST(a_full_swap)
 	/* clean pages go all the same: used ones under rising pressure */
 	ck_assert_int_eq(engine_fault(at(30), false), FAULT_DONE);
 	while (pte_state(entry(at(30))) == PAGE_CLEAN) {
-		ck_assert_uint_le(clock_pressure(vm), PTE_AGE_MAX);
+		ck_assert_uint_le(clock_pressure(vm), POLICY_AGE_MAX);
 		evict_step(&evictor, ALL);
 	}
 	expect_state(at(30), PAGE_FRESH);

@@ -40,7 +40,7 @@ static void bring(bool prefetched)
 
 	page = (struct policy_page){.addr = addr, .prefetched = prefetched};
 	page.age = ops->admit(&space, &block, addr, prefetched);
-	ck_assert_uint_le(page.age, PTE_AGE_MAX);
+	ck_assert_uint_le(page.age, POLICY_AGE_MAX);
 }
 
 /* Passes the page, and `others` that are unused and of heat 0. */
@@ -57,7 +57,7 @@ static bool pass(bool referenced, unsigned pressure, unsigned others)
 	page.heat = block.heat[PAGE];
 	page.referenced = referenced;
 	victim = ops->visit(&step, &page);
-	ck_assert_uint_le(page.age, PTE_AGE_MAX);
+	ck_assert_uint_le(page.age, POLICY_AGE_MAX);
 	ck_assert_uint_le(page.heat, POLICY_HEAT_MAX);
 	block.heat[PAGE] = (uint16_t)page.heat;
 	if (referenced)
@@ -100,7 +100,7 @@ START_TEST(pressure_makes_every_page_a_victim)
 
 	ops = policy_at((unsigned)_i);
 	for (bits = 0; bits < 8; bits++) {
-		for (pressure = PTE_AGE_MAX + 1; pressure < 8; pressure++) {
+		for (pressure = POLICY_AGE_MAX + 1; pressure < 8; pressure++) {
 			use(ops->name);
 			bring(bits & 1);
 			for (turn = 0; bits & 4 && turn < 50; turn++)

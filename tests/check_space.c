@@ -143,7 +143,7 @@ START_TEST(pressure_counts_full_barren_turns)
 	add(1);
 	for (i = 0; i < 20; i++) {
 		ck_assert_uint_eq(clock_pressure(vm),
-				  MIN(i / 2, PTE_AGE_MAX + 1u));
+				  MIN(i / 2, POLICY_AGE_MAX + 1u));
 		clock_found(vm, false);
 	}
 	clock_found(vm, true);

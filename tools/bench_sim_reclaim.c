@@ -83,7 +83,7 @@ static unsigned pressure_of(const struct sim *s)
 {
 	uint32_t turns = s->length ? s->barren / s->length : 0;
 
-	return MIN(turns, PTE_AGE_MAX + 1u);
+	return MIN(turns, POLICY_AGE_MAX + 1u);
 }
 
 /* ---- frames ---- */
@@ -156,7 +156,7 @@ static uint32_t pass_block(struct sim *s, uint32_t target)
 		ring_push(s, block);
 	s->barren = freed ? 0 : s->barren + 1;
 	s->score->pressure = MAX(s->score->pressure, pressure);
-	s->score->failed |= !freed && pressure > PTE_AGE_MAX;
+	s->score->failed |= !freed && pressure > POLICY_AGE_MAX;
 	return freed;
 }
 
