@@ -15,12 +15,9 @@ enum log_level { LOG_NONE, LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
 /* Sets the highest level printed (default LOG_WARN). Process-wide. */
 void log_set_level(enum log_level level);
-/* fmt knows %s %d %u %x %ld %lu %lx %llu %llx %zu %p %c %%, nothing else. */
+/* fmt: see format.h. */
 void log_print(enum log_level level, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
-/* The same formatter into a buffer; returns the length, always terminated. */
-size_t log_format(char *buf, size_t size, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
 
 #define log_error(...) log_print(LOG_ERROR, __VA_ARGS__)
 #define log_warn(...)  log_print(LOG_WARN, __VA_ARGS__)

@@ -43,7 +43,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "log.h"
+#include "format.h"
 
 #ifndef MFD_NOEXEC_SEAL /* 6.3 */
 #define MFD_NOEXEC_SEAL 0x0008U
@@ -477,8 +477,8 @@ static int open_unlinked(const char *dir, int *fd)
 	int tries, error = -EEXIST;
 
 	for (tries = 0; tries < TMP_TRIES && error == -EEXIST; tries++) {
-		if (log_format(name, sizeof(name), "%s/.vvm-%d-%llx", dir,
-			       os_pid(), (unsigned long long)os_now_ns()) >=
+		if (format_text(name, sizeof(name), "%s/.vvm-%d-%llx", dir,
+				os_pid(), (unsigned long long)os_now_ns()) >=
 		    sizeof(name) - 1)
 			return -ENAMETOOLONG;
 		error = open_plain(name, O_CREAT | O_EXCL | O_NOFOLLOW, fd);

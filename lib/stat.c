@@ -47,6 +47,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include "format.h"
 #include "log.h"
 #include "os.h"
 #include "stat_file.h"
@@ -230,7 +231,7 @@ static void write_header(struct vvm_stat_segment *s, uint64_t bytes)
 		s->pid_start = 0;
 	s->opened_unix_us = os_unix_us();
 	process_command(s->command, sizeof(s->command));
-	log_format(s->library_version, sizeof(s->library_version), "%d.%d.%d",
+	format_text(s->library_version, sizeof(s->library_version), "%d.%d.%d",
 		   VVM_VERSION_MAJOR, VVM_VERSION_MINOR, VVM_VERSION_PATCH);
 }
 

@@ -24,6 +24,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include "format.h"
 #include "log.h"
 #include "os.h"
 #include "vvm_stat.h"
@@ -38,7 +39,7 @@ int stat_process_start(int pid, uint64_t *start)
 	char *p;
 	int error, field;
 
-	log_format(path, sizeof(path), "/proc/%d/stat", pid);
+	format_text(path, sizeof(path), "/proc/%d/stat", pid);
 	error = os_read_text(path, text, sizeof(text));
 	if (error)
 		return error == -ENOENT ? -ESRCH : error;
@@ -100,7 +101,7 @@ static void remove_if_stale(const char *name, void *unused)
 	(void)unused;
 	if (pid == 0)
 		return;
-	length = log_format(path, sizeof(path), "%s/%s", VVM_STAT_DIR, name);
+	length = format_text(path, sizeof(path), "%s/%s", VVM_STAT_DIR, name);
 	if (length >= sizeof(path) - 1 || os_open_own(path, &fd))
 		return;
 	if (is_stale(fd, pid))
@@ -120,8 +121,8 @@ int stat_file_create(char *path, size_t size, int *fd)
 
 	*fd = -1;
 	for (n = 0; n < NAME_TRIES && error == -EEXIST; n++) {
-		log_format(path, size, "%s/%s%d.%u", VVM_STAT_DIR,
-			   VVM_STAT_PREFIX, os_pid(), n);
+		format_text(path, size, "%s/%s%d.%u", VVM_STAT_DIR,
+			    VVM_STAT_PREFIX, os_pid(), n);
 		error = os_create(path, fd);
 	}
 	if (!error) {

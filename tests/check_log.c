@@ -5,6 +5,7 @@
  * the test itself: a line fits the pipe, so nothing can block.
  */
 #define _GNU_SOURCE 1
+#include "format.h"
 #include "log.h"
 
 #include <errno.h>
@@ -48,7 +49,7 @@ static const char *capture_end(void)
 #define same_as_printf(...)                                             \
 	do {                                                            \
 		char ours[256], theirs[256];                            \
-		size_t n = log_format(ours, sizeof(ours), __VA_ARGS__); \
+		size_t n = format_text(ours, sizeof(ours), __VA_ARGS__); \
 		snprintf(theirs, sizeof(theirs), __VA_ARGS__);          \
 		ck_assert_str_eq(ours, theirs);                         \
 		ck_assert_uint_eq(n, strlen(theirs));                   \
@@ -77,7 +78,7 @@ START_TEST(test_format_null_string)
 	char buf[32];
 	const char *volatile nothing = NULL;
 
-	log_format(buf, sizeof(buf), "<%s>", nothing);
+	format_text(buf, sizeof(buf), "<%s>", nothing);
 	ck_assert_str_eq(buf, "<(null)>");
 }
 END_TEST
@@ -88,15 +89,15 @@ START_TEST(test_format_cuts_and_terminates)
 	size_t n;
 
 	memset(buf, 'x', sizeof(buf));
-	n = log_format(buf, 6, "%s", "0123456789");
+	n = format_text(buf, 6, "%s", "0123456789");
 	ck_assert_str_eq(buf, "01234");
 	ck_assert_uint_eq(n, 5);
 	ck_assert_int_eq(buf[6], 'x');
-	n = log_format(buf, 1, "%d", 1234);
+	n = format_text(buf, 1, "%d", 1234);
 	ck_assert_str_eq(buf, "");
 	ck_assert_uint_eq(n, 0);
 	buf[0] = 'y';
-	ck_assert_uint_eq(log_format(buf, 0, "%d", 1234), 0);
+	ck_assert_uint_eq(format_text(buf, 0, "%d", 1234), 0);
 	ck_assert_int_eq(buf[0], 'y');
 }
 END_TEST

@@ -19,7 +19,7 @@ layer()
 {
 	case $1 in
 	vvm_stat) echo 0 ;;
-	base | list | awake | probe | lock | log | halt | buffer | pool | conf | os | os_*) echo 0 ;;
+	base | list | bits | format | awake | probe | lock | log | halt | buffer | pool | conf | os | os_*) echo 0 ;;
 	pte | pagetable | region | frame | policy | policy_*) echo 1 ;;
 	slots | hold | codec | prefetch | park | stat | stat_* | intent) echo 1 ;;
 	ring | ring_* | poller | backing | swap | swap_* | inherit | copies) echo 2 ;;
