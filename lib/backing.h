@@ -8,6 +8,7 @@
 #ifndef VVM_BACKING_H
 #define VVM_BACKING_H
 
+#include "bits.h"
 #include "ring.h"
 
 #define IO_MAX_PAGES 256
@@ -26,7 +27,7 @@ struct io {
 	 * returns 0 may have bad pages (checksum): see bad[].
 	 */
 	void (*done)(struct io *io, int result);
-	gaddr_t addr;	/* guest address of the first page */
+	gaddr_t addr; /* guest address of the first page */
 	/*
 	 * NULL: the pages are consecutive from addr. Else page i is the one
 	 * at addr + order[i] pages: victims of one block need not be
@@ -37,7 +38,8 @@ struct io {
 	uint64_t slot;	/* first slot */
 	uint32_t pages; /* 1..IO_MAX_PAGES */
 	char *buf;	/* pages * PAGE_BYTES, page aligned */
-	uint64_t bad[IO_MAX_PAGES / 64]; /* out: bit i: page i is not good */
+	uint64_t bad[BITS_WORDS(
+		IO_MAX_PAGES)]; /* out: bit i: page i is not good */
 	/* private to the backing: */
 	struct backing *backing;
 	struct ring *ring;
@@ -47,7 +49,7 @@ struct io {
 
 struct backing_stat {
 	uint64_t slots_used, slots_area, slots_limit;
-	uint64_t slots_held; /* of those used: kept for fork children only */
+	uint64_t slots_held;	/* of those used: kept for fork children only */
 	uint64_t reads, writes; /* requests */
 	uint64_t read_bytes, written_bytes;
 	uint64_t read_errors, write_errors, checksum_errors, retries;
@@ -116,7 +118,7 @@ static inline bool io_page_gap(const struct io *io, unsigned i)
 
 static inline bool io_page_bad(const struct io *io, unsigned i)
 {
-	return io->bad[i / 64] >> (i % 64) & 1;
+	return bit_get(io->bad, i);
 }
 
 #endif

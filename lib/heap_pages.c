@@ -32,6 +32,8 @@
  */
 #include "heap.h"
 
+#include "bits.h"
+
 #define EXACT_BINS  64
 #define BIN_TRIES   16	/* runs looked at in a bin that holds several lengths */
 #define VOID_PAGES  64	/* looked at in one call */
@@ -81,7 +83,7 @@ static void bin_add(struct vvm_heap *h, heap_page_t first, heap_page_t n,
 	if (head)
 		h->link[head].prev = first;
 	p->bin[dirty][bin] = first;
-	p->full[dirty][bin / 64] |= (uint64_t)1 << bin % 64;
+	bit_set(p->full[dirty], bin);
 }
 
 static void bin_remove(struct vvm_heap *h, heap_page_t first, heap_page_t n,
@@ -99,24 +101,24 @@ static void bin_remove(struct vvm_heap *h, heap_page_t first, heap_page_t n,
 	}
 	p->bin[dirty][bin] = link.next;
 	if (!link.next)
-		p->full[dirty][bin / 64] &= ~((uint64_t)1 << bin % 64);
+		bit_clear(p->full[dirty], bin);
 }
 
 /* The first bin from `from` on that has runs, or HEAP_BINS. */
 static unsigned bin_next(const struct heap_pages *p, unsigned from, bool dirty)
 {
-	unsigned word = from / 64;
+	unsigned word = from / BITS_PER_WORD;
 	uint64_t bits;
 
 	if (from >= HEAP_BINS)
 		return HEAP_BINS;
-	bits = p->full[dirty][word] & (~(uint64_t)0 << from % 64);
+	bits = p->full[dirty][word] & (~(uint64_t)0 << from % BITS_PER_WORD);
 	while (!bits) {
 		if (++word == HEAP_BIN_WORDS)
 			return HEAP_BINS;
 		bits = p->full[dirty][word];
 	}
-	return word * 64 + (unsigned)__builtin_ctzll(bits);
+	return word * BITS_PER_WORD + (unsigned)__builtin_ctzll(bits);
 }
 
 /* ---- runs ---- */
@@ -375,7 +377,7 @@ static heap_page_t longest_dirty(struct vvm_heap *h, heap_page_t *n)
 			break;
 	if (word >= HEAP_BIN_WORDS)
 		return 0;
-	bin = word * 64 + 63 - (unsigned)__builtin_clzll(p->full[true][word]);
+	bin = word * BITS_PER_WORD + 63 - (unsigned)__builtin_clzll(p->full[true][word]);
 	first = p->bin[true][bin];
 	*n = heap_run_pages(heap_entry(h, first));
 	run_remove(h, first, *n, true);

@@ -26,23 +26,12 @@
 #include <errno.h>
 #include <string.h>
 
+#include "bits.h"
 #include "os.h"
-
-#define WORD_BITS 64
-
-static bool bit_get(const uint64_t *bits, uint64_t i)
-{
-	return bits[i / WORD_BITS] >> (i % WORD_BITS) & 1;
-}
-
-static void bit_flip(uint64_t *bits, uint64_t i)
-{
-	bits[i / WORD_BITS] ^= (uint64_t)1 << (i % WORD_BITS);
-}
 
 static bool names(const struct hold *h, uint64_t slot)
 {
-	return slot / WORD_BITS < h->words && bit_get(h->bits, slot);
+	return slot / BITS_PER_WORD < h->words && bit_get(h->bits, slot);
 }
 
 static bool held(const struct holds *hs, uint64_t slot)
@@ -75,7 +64,7 @@ void holds_fini(struct holds *hs, const struct slots *s)
 
 int hold_new(struct holds *hs, const struct slots *s, struct hold **out)
 {
-	uint64_t words = s->area / WORD_BITS + 1;
+	uint64_t words = s->area / BITS_PER_WORD + 1;
 	uint64_t bytes = page_ceil(sizeof(struct hold) + words * 8);
 	void *memory;
 
@@ -96,7 +85,7 @@ bool hold_begin(struct holds *hs, const struct slots *s, struct hold *h)
 {
 	uint64_t i;
 
-	if (s->area / WORD_BITS + 1 > h->words)
+	if (s->area / BITS_PER_WORD + 1 > h->words)
 		return false;
 	for (i = 0; i < h->words; i++)
 		h->bits[i] = s->bitmap[i] & ~hs->kept[i]; /* (2) */
@@ -111,11 +100,11 @@ static void release_word(struct holds *hs, struct slots *s, uint64_t word,
 {
 	for (bits &= hs->kept[word]; bits; bits &= bits - 1) {
 		uint64_t slot =
-			word * WORD_BITS + (uint64_t)__builtin_ctzll(bits);
+			word * BITS_PER_WORD + (uint64_t)__builtin_ctzll(bits);
 
 		if (held(hs, slot))
 			continue;
-		bit_flip(hs->kept, slot);
+		bit_clear(hs->kept, slot);
 		hs->kept_count--;
 		slots_give(s, slot, 1);
 	}
@@ -147,7 +136,7 @@ void holds_give(struct holds *hs, struct slots *s, uint64_t first, uint64_t n)
 			continue;
 		}
 		ASSERT(!bit_get(hs->kept, slot)); /* given back twice */
-		bit_flip(hs->kept, slot);
+		bit_set(hs->kept, slot);
 		hs->kept_count++;
 	}
 }

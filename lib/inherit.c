@@ -171,7 +171,7 @@ static int settle(struct io *io, int result)
 		if (io_page_gap(io, i) || settle_page(l, io, i, result == 0))
 			good++;
 		else
-			io->bad[i / 64] |= (uint64_t)1 << (i % 64);
+			bit_set(io->bad, i);
 	}
 	return good ? 0 : result ? result : -EIO;
 }

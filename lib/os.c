@@ -43,6 +43,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "bits.h"
 #include "format.h"
 
 #ifndef MFD_NOEXEC_SEAL /* 6.3 */
@@ -362,7 +363,7 @@ int os_pagemap_open(int *fd)
 static void set_bits(uint64_t *bits, unsigned from, unsigned to)
 {
 	for (; from < to; from++)
-		bits[from / 64] |= UINT64_C(1) << (from % 64);
+		bit_set(bits, from);
 }
 
 /* One ioctl from *at on; moves *at to where the kernel stopped. */
@@ -425,7 +426,7 @@ static int present_read(int fd, haddr_t base, unsigned pages, uint64_t *bits)
 
 static void clear_bits(uint64_t *bits, unsigned pages)
 {
-	memset(bits, 0, (pages + 63) / 64 * sizeof(*bits));
+	memset(bits, 0, BITS_WORDS(pages) * sizeof(*bits));
 }
 
 int os_pagemap_present(int pagemap_fd, haddr_t at, unsigned pages,

@@ -6,9 +6,10 @@
 #ifndef VVM_PIECE_H
 #define VVM_PIECE_H
 
+#include "bits.h"
 #include "space.h"
 
-#define PIECE_WORDS (BLOCK_PAGES / 64) /* of a set of pages of a block */
+#define PIECE_WORDS BITS_WORDS(BLOCK_PAGES) /* of a set of pages of a block */
 
 /* Part of a block with one host run and one userfaultfd. */
 struct piece {
@@ -17,21 +18,6 @@ struct piece {
 	haddr_t host;	     /* of index first */
 	int uffd;
 };
-
-static inline bool bit_get(const uint64_t *bits, unsigned i)
-{
-	return bits[i / 64] >> (i % 64) & 1;
-}
-
-static inline void bit_set(uint64_t *bits, unsigned i)
-{
-	bits[i / 64] |= (uint64_t)1 << (i % 64);
-}
-
-static inline void bit_clear(uint64_t *bits, unsigned i)
-{
-	bits[i / 64] &= ~((uint64_t)1 << (i % 64));
-}
 
 static inline haddr_t piece_host(const struct piece *p, unsigned index)
 {

@@ -43,9 +43,9 @@
 
 #include <errno.h>
 
+#include "bits.h"
 #include "os.h"
 
-#define WORD_BITS   64
 #define GROUP_WORDS 64
 #define FULL_WORD   UINT64_MAX
 
@@ -58,7 +58,7 @@ struct search {
 
 static uint64_t words_for(uint64_t bits)
 {
-	return (bits + WORD_BITS - 1) / WORD_BITS;
+	return (bits + BITS_PER_WORD - 1) / BITS_PER_WORD;
 }
 
 static uint64_t bytes_for(uint64_t bits)
@@ -66,23 +66,18 @@ static uint64_t bytes_for(uint64_t bits)
 	return page_ceil(words_for(bits) * sizeof(uint64_t));
 }
 
-static bool bit_is_set(const uint64_t *map, uint64_t bit)
-{
-	return map[bit / WORD_BITS] >> (bit % WORD_BITS) & 1;
-}
-
 /* The part of bit's word that belongs to [bit, bit + n). */
 static uint64_t word_mask(uint64_t bit, uint64_t n)
 {
-	uint64_t ones = n >= WORD_BITS ? FULL_WORD : ((uint64_t)1 << n) - 1;
+	uint64_t ones = n >= BITS_PER_WORD ? FULL_WORD : ((uint64_t)1 << n) - 1;
 
-	return ones << bit % WORD_BITS;
+	return ones << bit % BITS_PER_WORD;
 }
 
 /* How many bits from bit on, at most n, are in its word. */
 static uint64_t word_share(uint64_t bit, uint64_t n)
 {
-	return MIN(n, WORD_BITS - bit % WORD_BITS);
+	return MIN(n, BITS_PER_WORD - bit % BITS_PER_WORD);
 }
 
 static int map_all(struct slots *s)
@@ -114,7 +109,7 @@ unmap_bitmap:
 int slots_init(struct slots *s, uint64_t limit_slots)
 {
 	/* Whole groups, so that loops over a group need no bound. */
-	uint64_t groups = limit_slots / (GROUP_WORDS * WORD_BITS) + 1;
+	uint64_t groups = limit_slots / (GROUP_WORDS * BITS_PER_WORD) + 1;
 	int err;
 
 	ASSERT(limit_slots >= 1);
@@ -122,7 +117,7 @@ int slots_init(struct slots *s, uint64_t limit_slots)
 	s->area = 0;
 	s->used = 0;
 	s->cursor = 1;
-	s->bitmap_bytes = bytes_for(groups * GROUP_WORDS * WORD_BITS);
+	s->bitmap_bytes = bytes_for(groups * GROUP_WORDS * BITS_PER_WORD);
 	s->full_bytes = bytes_for(groups);
 	s->checksum_bytes = page_ceil((limit_slots + 1) * sizeof(uint32_t));
 	err = map_all(s);
@@ -142,52 +137,52 @@ void slots_fini(struct slots *s)
 /* The first word at or after `word` whose group is not full, in the area. */
 static uint64_t skip_full_groups(const struct slots *s, uint64_t word)
 {
-	uint64_t groups = s->area / (GROUP_WORDS * WORD_BITS) + 1;
+	uint64_t groups = s->area / (GROUP_WORDS * BITS_PER_WORD) + 1;
 	uint64_t group = word / GROUP_WORDS;
-	uint64_t open =
-		~s->full[group / WORD_BITS] & FULL_WORD << group % WORD_BITS;
+	uint64_t open = ~s->full[group / BITS_PER_WORD] &
+			FULL_WORD << group % BITS_PER_WORD;
 
-	if (!bit_is_set(s->full, group))
+	if (!bit_get(s->full, group))
 		return word;
 	while (!open) {
-		group = (group / WORD_BITS + 1) * WORD_BITS;
+		group = (group / BITS_PER_WORD + 1) * BITS_PER_WORD;
 		if (group >= groups)
 			return groups * GROUP_WORDS;
-		open = ~s->full[group / WORD_BITS];
+		open = ~s->full[group / BITS_PER_WORD];
 	}
-	group = group / WORD_BITS * WORD_BITS + __builtin_ctzll(open);
+	group = group / BITS_PER_WORD * BITS_PER_WORD + __builtin_ctzll(open);
 	return group * GROUP_WORDS;
 }
 
 /* The first free slot in [from, to), or `to`; to <= area + 1. */
 static uint64_t next_free(const struct slots *s, uint64_t from, uint64_t to)
 {
-	uint64_t word = from / WORD_BITS, open;
+	uint64_t word = from / BITS_PER_WORD, open;
 
-	open = ~s->bitmap[word] & FULL_WORD << from % WORD_BITS;
+	open = ~s->bitmap[word] & FULL_WORD << from % BITS_PER_WORD;
 	while (!open) {
 		word++;
-		if (word % GROUP_WORDS == 0 && word * WORD_BITS < to)
+		if (word % GROUP_WORDS == 0 && word * BITS_PER_WORD < to)
 			word = skip_full_groups(s, word);
-		if (word * WORD_BITS >= to)
+		if (word * BITS_PER_WORD >= to)
 			return to;
 		open = ~s->bitmap[word];
 	}
-	return MIN(to, word * WORD_BITS + __builtin_ctzll(open));
+	return MIN(to, word * BITS_PER_WORD + __builtin_ctzll(open));
 }
 
 /* The first taken slot in [from, to), or `to`. */
 static uint64_t next_taken(const struct slots *s, uint64_t from, uint64_t to)
 {
-	uint64_t word = from / WORD_BITS, taken;
+	uint64_t word = from / BITS_PER_WORD, taken;
 
-	taken = s->bitmap[word] & FULL_WORD << from % WORD_BITS;
+	taken = s->bitmap[word] & FULL_WORD << from % BITS_PER_WORD;
 	while (!taken) {
-		if (++word * WORD_BITS >= to)
+		if (++word * BITS_PER_WORD >= to)
 			return to;
 		taken = s->bitmap[word];
 	}
-	return MIN(to, word * WORD_BITS + __builtin_ctzll(taken));
+	return MIN(to, word * BITS_PER_WORD + __builtin_ctzll(taken));
 }
 
 /* Looks through [from, to). True when a run of `want` was found. */
@@ -236,24 +231,26 @@ static bool group_is_full(const struct slots *s, uint64_t group)
 
 static void mark_taken(struct slots *s, uint64_t slot, uint64_t n)
 {
-	uint64_t *word = s->bitmap + slot / WORD_BITS;
-	uint64_t group = slot / WORD_BITS / GROUP_WORDS;
+	uint64_t *word = s->bitmap + slot / BITS_PER_WORD;
+	uint64_t group = slot / BITS_PER_WORD / GROUP_WORDS;
 
 	DEBUG_ASSERT((*word & word_mask(slot, n)) == 0);
 	*word |= word_mask(slot, n);
 	if (*word == FULL_WORD && group_is_full(s, group))
-		s->full[group / WORD_BITS] |= (uint64_t)1 << group % WORD_BITS;
+		s->full[group / BITS_PER_WORD] |= (uint64_t)1
+						  << group % BITS_PER_WORD;
 }
 
 static void mark_free(struct slots *s, uint64_t slot, uint64_t n)
 {
-	uint64_t *word = s->bitmap + slot / WORD_BITS;
-	uint64_t group = slot / WORD_BITS / GROUP_WORDS;
+	uint64_t *word = s->bitmap + slot / BITS_PER_WORD;
+	uint64_t group = slot / BITS_PER_WORD / GROUP_WORDS;
 
 	/* A slot given back twice would be handed to two pages. */
 	ASSERT((*word & word_mask(slot, n)) == word_mask(slot, n));
 	*word &= ~word_mask(slot, n);
-	s->full[group / WORD_BITS] &= ~((uint64_t)1 << group % WORD_BITS);
+	s->full[group / BITS_PER_WORD] &=
+		~((uint64_t)1 << group % BITS_PER_WORD);
 }
 
 /* mark() for each word's share of the run. */
@@ -313,14 +310,14 @@ void slots_check(const struct slots *s)
 		if (!s->bitmap[i])
 			continue;
 		set += (uint64_t)__builtin_popcountll(s->bitmap[i]);
-		last = i * WORD_BITS + WORD_BITS - 1 -
+		last = i * BITS_PER_WORD + BITS_PER_WORD - 1 -
 		       __builtin_clzll(s->bitmap[i]);
 	}
 	ASSERT(s->bitmap[0] & 1);		  /* (1) */
 	ASSERT(last <= s->area);		  /* (1) */
 	ASSERT(set == s->used + 1);		  /* (2) */
 	for (i = 0; i < words / GROUP_WORDS; i++) /* (3) */
-		ASSERT(bit_is_set(s->full, i) == group_is_full(s, i));
+		ASSERT(bit_get(s->full, i) == group_is_full(s, i));
 	ASSERT(s->cursor >= 1 && s->cursor <= s->area + 1); /* (4) */
 	ASSERT(s->area <= s->limit);			    /* (4) */
 }

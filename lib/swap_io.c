@@ -43,12 +43,10 @@ static uint32_t page_checksum(const struct io *io, unsigned i)
 
 static void set_bad(struct io *io, unsigned i, bool bad)
 {
-	uint64_t bit = (uint64_t)1 << (i % 64);
-
 	if (bad)
-		io->bad[i / 64] |= bit;
+		bit_set(io->bad, i);
 	else
-		io->bad[i / 64] &= ~bit;
+		bit_clear(io->bad, i);
 }
 
 static bool any_bad(const struct io *io)
