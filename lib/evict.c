@@ -63,7 +63,7 @@ static bool visit(struct evictor *ev, struct block *b, unsigned i,
 		.prefetched = e & PTE_PREFETCHED,
 		.dirty = e & PTE_DIRTY,
 	};
-	bool victim = ev->vm->policy->visit(step, &page);
+	bool victim = ev->vm->clock.ops->visit(step, &page);
 
 	b->pte[i] = pte_with_age(e, page.age);
 	b->policy.heat[i] = (uint16_t)page.heat;
@@ -82,7 +82,7 @@ static bool evictable(const struct vvm *vm, pte_t e, bool young)
 	if ((s != PAGE_CLEAN && s != PAGE_DIRTY && s != PAGE_FROZEN) ||
 	    (e & PTE_PINNED))
 		return false;
-	return !young || pte_age(e) != vm->policy->new_age;
+	return !young || pte_age(e) != vm->clock.ops->new_age;
 }
 
 /*
@@ -173,7 +173,7 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 
 	if (b->writing) /* one write-back generation at a time */
 		return EVICT_SKIPPED;
-	clock_begin(ev->vm, b, &step);
+	clock_begin(&ev->vm->clock, b, &step);
 	while (piece_next(ev->vm, b, addr, &p)) {
 		uint64_t found = *freed + ev->writer.pages - writing;
 
@@ -188,14 +188,14 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 		if (p.end == BLOCK_PAGES)
 			break;
 	}
-	clock_end(ev->vm, &step);
+	clock_end(&ev->vm->clock, &step);
 	/* All too fresh: that is no barren turn, and time will tell. */
 	if (!looked && in_grace(ev->vm, b))
 		return EVICT_SKIPPED;
 	pt_publish_ages(b);
 	progress = *freed || ev->writer.pages > writing;
 	/* With swap full, rising pressure gets at the clean pages. */
-	clock_found(ev->vm, progress || (victims && !ev->writer.swap_full));
+	clock_found(&ev->vm->clock, progress || (victims && !ev->writer.swap_full));
 	if (progress)
 		return EVICT_FREED;
 	return victims && writer_busy(&ev->writer) ? EVICT_SKIPPED
@@ -211,14 +211,14 @@ enum evict_result evict_step(struct evictor *ev, uint64_t target)
 
 	if (!rwlock_try_read(&vm->lock))
 		return EVICT_SKIPPED;
-	b = clock_advance(vm);
+	b = clock_advance(&vm->clock);
 	if (b) {
 		result = EVICT_SKIPPED;
 		if (lock_try(&b->lock)) {
 			if (b->resident)
 				result = evict_block(ev, b, target, &freed);
 			if (!b->resident)
-				clock_remove(vm, b);
+				clock_remove(&vm->clock, b);
 			space_give_frames(vm, ev->actor, freed);
 			lock_drop(&b->lock);
 		}

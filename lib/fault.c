@@ -94,7 +94,7 @@ static enum fault_result make_dirty(struct step *s)
 	if (rc < 0)
 		return fill_error(rc);
 	if (pte_state(e) == PAGE_CLEAN &&
-	    (pte_age(e) == s->vm->policy->new_age || (e & PTE_PREFETCHED)))
+	    (pte_age(e) == s->vm->clock.ops->new_age || (e & PTE_PREFETCHED)))
 		intent_written(&s->region->intent);
 	s->block->pte[s->index] &= ~PTE_PREFETCHED;
 	space_move(s->vm, s->actor, s->block, s->index, PAGE_DIRTY, 0);

@@ -120,7 +120,7 @@ enum fault_result fill_error(int error)
 void fill_admit(struct vvm *vm, struct block *b, unsigned i, bool prefetched)
 {
 	gaddr_t addr = b->base + pages_to_bytes(i);
-	unsigned age = vm->policy->admit(&vm->clock.policy, &b->policy, addr,
+	unsigned age = vm->clock.ops->admit(&vm->clock.policy, &b->policy, addr,
 					 prefetched);
 	pte_t e = pte_with_age(b->pte[i], age);
 

@@ -74,7 +74,7 @@ static bool retire_block(struct vvm *vm, struct block *b)
 	lock_take(&b->lock);
 	empty = !b->mapped;
 	if (empty)
-		clock_remove(vm, b);
+		clock_remove(&vm->clock, b);
 	lock_drop(&b->lock);
 	return empty;
 }

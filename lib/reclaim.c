@@ -118,7 +118,7 @@ static int64_t back_off(struct reclaimer *r)
 static int64_t swap_is_full(struct reclaimer *r)
 {
 	call_low_space(r);
-	if (clock_pressure(r->vm) <= POLICY_AGE_MAX)
+	if (clock_pressure(&r->vm->clock) <= POLICY_AGE_MAX)
 		return 0;
 	return back_off(r);
 }
@@ -130,7 +130,7 @@ static int64_t after_step(struct reclaimer *r, enum evict_result result)
 		r->backoff_us = 0;
 	else if (r->evictor.writer.swap_full && result == EVICT_NOTHING)
 		return swap_is_full(r);
-	else if (result == EVICT_NOTHING && clock_in_vain(r->vm))
+	else if (result == EVICT_NOTHING && clock_in_vain(&r->vm->clock))
 		return back_off(r);
 	if (writer_busy(&r->evictor.writer) || result == EVICT_SKIPPED ||
 	    result == EVICT_EMPTY)

@@ -148,21 +148,13 @@ static unsigned handler_threads(const struct conf *conf)
 	return MAX(1u, MIN(os_cpus() / 2, 4u));
 }
 
-static void clock_init(struct clock *c)
-{
-	lock_init(&c->lock, LOCK_CLOCK);
-	list_init(&c->ring);
-	c->hand = &c->ring;
-	c->blocks = c->barren = 0;
-}
-
 void space_reset(struct vvm *vm)
 {
 	uint64_t budget = atomic_load(&vm->frames.budget);
 
 	lock_init(&vm->mapping, LOCK_MAPPING);
 	rwlock_init(&vm->lock, LOCK_SPACE);
-	clock_init(&vm->clock);
+	clock_init(&vm->clock, vm->clock.ops);
 	waitq_init(&vm->frame_free);
 	waitq_init(&vm->roused);
 	halt_init(&vm->halt, vm->halt.overdue);
@@ -250,8 +242,8 @@ int space_new(struct vvm **out, const struct conf *conf)
 		space_free(vm);
 		return rc;
 	}
-	vm->policy = policy_at((unsigned)conf->policy);
-	ASSERT(vm->policy); /* conf_check() saw to it */
+	vm->clock.ops = policy_at((unsigned)conf->policy);
+	ASSERT(vm->clock.ops); /* conf_check() saw to it */
 	vm->api = stat_actor(&vm->stats, VVM_STAT_API);
 	space_publish(vm);
 	*out = vm;
@@ -302,7 +294,7 @@ void space_move(struct vvm *vm, struct vvm_stat_actor *actor, struct block *b,
 	count_state(actor, pte_state(old), -1);
 	count_state(actor, to, 1);
 	if ((old ^ b->pte[i]) & b->pte[i] & PTE_PRESENT)
-		clock_add(vm, b);
+		clock_add(&vm->clock, b);
 }
 
 /* ---- frames ---- */
@@ -413,111 +405,6 @@ void space_wait_busy(struct block *b, unsigned first, unsigned last,
 		waitq_wait(&b->busy_done, ticket, -1);
 		lock_take(&b->lock);
 	}
-}
-
-/* ---- the clock ---- */
-
-void clock_add(struct vvm *vm, struct block *b)
-{
-	struct clock *c = &vm->clock;
-
-	if (b->on_clock)
-		return;
-	lock_take(&c->lock);
-	/* Just behind the hand: it comes by here last. */
-	list_insert(c->hand, &b->clock_link);
-	b->on_clock = true;
-	c->blocks++;
-	lock_drop(&c->lock);
-}
-
-void clock_remove(struct vvm *vm, struct block *b)
-{
-	struct clock *c = &vm->clock;
-
-	if (!b->on_clock)
-		return;
-	lock_take(&c->lock);
-	if (c->hand == &b->clock_link)
-		c->hand = b->clock_link.next;
-	list_remove(&b->clock_link);
-	b->on_clock = false;
-	c->blocks--;
-	lock_drop(&c->lock);
-}
-
-struct block *clock_advance(struct vvm *vm)
-{
-	struct clock *c = &vm->clock;
-	struct block *b = NULL;
-
-	lock_take(&c->lock);
-	if (c->hand == &c->ring) {
-		c->hand = c->hand->next;
-		policy_turn(vm->policy, &c->policy);
-	}
-	if (c->hand != &c->ring) {
-		b = list_entry(c->hand, struct block, clock_link);
-		c->hand = c->hand->next;
-	}
-	lock_drop(&c->lock);
-	return b;
-}
-
-/* => clock lock held. */
-static unsigned pressure(const struct clock *c)
-{
-	uint64_t turns = c->blocks ? c->barren / c->blocks : 0;
-
-	return (unsigned)MIN(turns, (uint64_t)POLICY_AGE_MAX + 1);
-}
-
-unsigned clock_pressure(struct vvm *vm)
-{
-	unsigned p;
-
-	lock_take(&vm->clock.lock);
-	p = pressure(&vm->clock);
-	lock_drop(&vm->clock.lock);
-	return p;
-}
-
-void clock_begin(struct vvm *vm, struct block *b, struct policy_step *step)
-{
-	struct clock *c = &vm->clock;
-
-	lock_take(&c->lock);
-	policy_begin(vm->policy, &c->policy, &b->policy, b->base, pressure(c),
-		     step);
-	lock_drop(&c->lock);
-	policy_enter(vm->policy, step);
-}
-
-void clock_end(struct vvm *vm, const struct policy_step *step)
-{
-	lock_take(&vm->clock.lock);
-	policy_end(vm->policy, &vm->clock.policy, step);
-	lock_drop(&vm->clock.lock);
-}
-
-void clock_found(struct vvm *vm, bool victims)
-{
-	struct clock *c = &vm->clock;
-
-	lock_take(&c->lock);
-	c->barren = victims ? 0 : c->barren + 1;
-	lock_drop(&c->lock);
-}
-
-bool clock_in_vain(struct vvm *vm)
-{
-	struct clock *c = &vm->clock;
-	bool vain;
-
-	lock_take(&c->lock);
-	vain = pressure(c) > POLICY_AGE_MAX && c->barren % c->blocks == 0;
-	lock_drop(&c->lock);
-	return vain;
 }
 
 /* Its starter (fork_child.c) waits for the event, or for a fault. */

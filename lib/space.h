@@ -9,6 +9,7 @@
 #define VVM_SPACE_H
 
 #include "backing.h"
+#include "clock.h"
 #include "conf.h"
 #include "frame.h"
 #include "os.h"
@@ -37,16 +38,6 @@ struct port {
 	int uffd;		/* (i) of its stripes of every region */
 	int event;		/* (i) eventfd that wakes the handler */
 	_Atomic bool starving;	/* has faults that wait for a frame */
-};
-
-/* The ring of blocks that have resident pages, and the hand. */
-struct clock {
-	struct lock lock; /* rank LOCK_CLOCK */
-	struct list ring; /* (lock) of block.clock_link */
-	struct list *hand; /* (lock) next to visit; may be the head */
-	uint64_t blocks;  /* (lock) */
-	uint64_t barren;  /* (lock) steps in a row that found no victim */
-	struct policy_space policy; /* (lock), see policy.h */
 };
 
 struct handler;
@@ -79,7 +70,6 @@ struct vvm {
 	struct park park;      /* pages that wait for a stream to come by */
 
 	struct backing *swap;  /* (i) */
-	const struct policy_ops *policy; /* (i) */
 	struct stats stats;    /* (i) */
 	struct vvm_stat_actor *api; /* (i) counters of API threads */
 
@@ -154,20 +144,6 @@ static inline int space_uffd(const struct vvm *vm, const struct region *r,
  * entry of addr MAPPED. NULL: out of memory. => space lock held.
  */
 struct block *space_lock_block(struct vvm *vm, gaddr_t addr);
-
-/* Blocks with resident pages are on the clock. => both: block lock held. */
-void clock_add(struct vvm *vm, struct block *b);
-void clock_remove(struct vvm *vm, struct block *b);
-/* Moves the hand and returns the block it passed, NULL when there is none. */
-struct block *clock_advance(struct vvm *vm);
-/* What the policy needs to know for a pass over b, and what it has learnt. */
-void clock_begin(struct vvm *vm, struct block *b, struct policy_step *step);
-void clock_end(struct vvm *vm, const struct policy_step *step);
-/* The step found victims (or not). Returns the pressure: full barren turns. */
-unsigned clock_pressure(struct vvm *vm);
-void clock_found(struct vvm *vm, bool victims);
-/* Has the hand just come round once more, at the highest pressure, in vain? */
-bool clock_in_vain(struct vvm *vm);
 
 /*
  * Takes the write protection off, however often the kernel is short of memory:

@@ -137,7 +137,7 @@ START_TEST(the_first_steps_only_age)
 	for (i = 10; i < 12; i++) { /* as a fault leaves them: new, mapped */
 		struct block *b = block_of(at(i));
 
-		b->pte[i] = pte_with_age(b->pte[i], vm->policy->new_age);
+		b->pte[i] = pte_with_age(b->pte[i], vm->clock.ops->new_age);
 		lock_drop(&b->lock);
 		ck_assert(stamped(ptr_of(at(i)), at(i), 1));
 	}
@@ -146,7 +146,7 @@ START_TEST(the_first_steps_only_age)
 	ck_assert(!is_mapped(at(10)) && !is_mapped(at(11)));
 	engine_expect(C(reclaim_steps) = 1, C(reclaim_scanned_pages) = 2,
 		      C(reclaim_referenced_pages) = 2);
-	clock_found(vm, true); /* no pressure */
+	clock_found(&vm->clock, true); /* no pressure */
 	ck_assert(stamped(ptr_of(at(11)), at(11), 1)); /* used again */
 	expect_step(ALL, EVICT_FREED);
 	expect_state(at(10), PAGE_SWAPPED);
@@ -169,7 +169,7 @@ START_TEST(pressure_gets_at_used_pages)
 			break;
 	}
 	expect_state(at(10), PAGE_SWAPPED);
-	ck_assert_uint_eq(clock_pressure(vm), 0);
+	ck_assert_uint_eq(clock_pressure(&vm->clock), 0);
 }
 END_TEST
 
@@ -184,9 +184,9 @@ START_TEST(a_page_just_filled_is_spared)
 	b = block_of(at(10));
 	lock_drop(&b->lock);
 	for (tries = 0; tries < 1000; tries++) {
-		b->pte[10] = pte_with_age(b->pte[10], vm->policy->new_age);
+		b->pte[10] = pte_with_age(b->pte[10], vm->clock.ops->new_age);
 		b->pte[11] = pte_with_age(b->pte[11], PTE_AGE_MAX);
-		clock_found(vm, true);
+		clock_found(&vm->clock, true);
 		engine_remember();
 		since_us = b->filled_us = os_now_us();
 		ck_assert_int_ne(evict_step(&evictor, ALL), EVICT_FREED);
@@ -196,13 +196,13 @@ START_TEST(a_page_just_filled_is_spared)
 	if (tries == 1000)
 		return;
 	/* only the other one was looked at */
-	ck_assert_uint_eq(pte_age(entry(at(10))), vm->policy->new_age);
+	ck_assert_uint_eq(pte_age(entry(at(10))), vm->clock.ops->new_age);
 	engine_expect(C(reclaim_steps) = 1, C(reclaim_scanned_pages) = 1);
 	b->filled_us = 0;
-	clock_found(vm, true);
+	clock_found(&vm->clock, true);
 	expect_step(ALL, EVICT_NOTHING);
 	engine_expect(C(reclaim_steps) = 1, C(reclaim_scanned_pages) = 2);
-	ck_assert_uint_ne(pte_age(entry(at(10))), vm->policy->new_age);
+	ck_assert_uint_ne(pte_age(entry(at(10))), vm->clock.ops->new_age);
 }
 END_TEST
 
@@ -648,7 +648,7 @@ START_TEST(a_full_swap)
 	/* clean pages go all the same: used ones under rising pressure */
 	ck_assert_int_eq(engine_fault(at(30), false), FAULT_DONE);
 	while (pte_state(entry(at(30))) == PAGE_CLEAN) {
-		ck_assert_uint_le(clock_pressure(vm), POLICY_AGE_MAX);
+		ck_assert_uint_le(clock_pressure(&vm->clock), POLICY_AGE_MAX);
 		evict_step(&evictor, ALL);
 	}
 	expect_state(at(30), PAGE_FRESH);

@@ -182,8 +182,8 @@ START_TEST(new_pages_are_new)
 {
 	ck_assert_int_eq(engine_fault(at(0), false), FAULT_DONE);
 	ck_assert_int_eq(engine_fault(at(1), true), FAULT_DONE);
-	ck_assert_uint_eq(pte_age(entry(at(0))), vm->policy->new_age);
-	ck_assert_uint_eq(pte_age(entry(at(1))), vm->policy->new_age);
+	ck_assert_uint_eq(pte_age(entry(at(0))), vm->clock.ops->new_age);
+	ck_assert_uint_eq(pte_age(entry(at(1))), vm->clock.ops->new_age);
 	ck_assert_uint_eq(*ptr_of(at(0)), 0);
 	ck_assert_uint_eq(*ptr_of(at(1)), 0);
 	ck_assert(pt_find(&vm->pt, addr)->filled_us > 0);

@@ -100,7 +100,7 @@ START_TEST(installed_for_reading)
 	finish();
 	expect_state(at(10), PAGE_CLEAN);
 	ck_assert_uint_eq(pte_slot(entry(at(10))), slot);
-	ck_assert_uint_eq(pte_age(entry(at(10))), vm->policy->new_age);
+	ck_assert_uint_eq(pte_age(entry(at(10))), vm->clock.ops->new_age);
 	ck_assert(!(entry(at(10)) & PTE_PREFETCHED));
 	ck_assert(is_mapped(at(10)));
 	ck_assert_uint_gt(pt_find(&vm->pt, addr)->filled_us, 0);
@@ -232,7 +232,7 @@ START_TEST(readahead_of_a_proved_stream_is_mapped_and_new)
 	for (i = 10; i < 19; i++) {
 		expect_state(at(i), PAGE_CLEAN);
 		ck_assert(!(entry(at(i)) & PTE_PREFETCHED));
-		ck_assert_uint_eq(pte_age(entry(at(i))), vm->policy->new_age);
+		ck_assert_uint_eq(pte_age(entry(at(i))), vm->clock.ops->new_age);
 		ck_assert(is_mapped(at(i)));
 		expect_content(i, 1);
 	}

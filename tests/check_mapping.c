@@ -416,7 +416,7 @@ START_TEST(cold_pages_are_old_and_unmapped)
 	ck_assert_int_eq(do_cold(), 0);
 	ck_assert(!is_mapped(at(6)) && is_mapped(at(0)));
 	ck_assert_uint_eq(pte_age(entry(at(6))), 0);
-	ck_assert_uint_eq(pte_age(entry(at(0))), vm->policy->new_age);
+	ck_assert_uint_eq(pte_age(entry(at(0))), vm->clock.ops->new_age);
 	expect_state(at(6), PAGE_DIRTY);
 	engine_expect_nothing();
 }

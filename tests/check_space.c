@@ -39,7 +39,7 @@ static void add(unsigned n)
 	struct block *b = nth(n);
 
 	lock_take(&b->lock);
-	clock_add(vm, b);
+	clock_add(&vm->clock, b);
 	lock_drop(&b->lock);
 	ck_assert(b->on_clock);
 }
@@ -49,7 +49,7 @@ static void take_off(unsigned n)
 	struct block *b = nth(n);
 
 	lock_take(&b->lock);
-	clock_remove(vm, b);
+	clock_remove(&vm->clock, b);
 	lock_drop(&b->lock);
 	ck_assert(!b->on_clock);
 }
@@ -61,7 +61,7 @@ static void expect_order(const char *order)
 	size_t i;
 
 	for (i = 0; i < strlen(order); i++) {
-		struct block *b = clock_advance(vm);
+		struct block *b = clock_advance(&vm->clock);
 
 		seen[i] = b ? (char)('A' + (b->base - base) / BLOCK_BYTES)
 			    : '-';
@@ -136,18 +136,18 @@ START_TEST(pressure_counts_full_barren_turns)
 	unsigned i;
 
 	four_blocks();
-	clock_found(vm, false);
-	ck_assert_uint_eq(clock_pressure(vm), 0); /* no block at all */
-	clock_found(vm, true);
+	clock_found(&vm->clock, false);
+	ck_assert_uint_eq(clock_pressure(&vm->clock), 0); /* no block at all */
+	clock_found(&vm->clock, true);
 	add(0);
 	add(1);
 	for (i = 0; i < 20; i++) {
-		ck_assert_uint_eq(clock_pressure(vm),
+		ck_assert_uint_eq(clock_pressure(&vm->clock),
 				  MIN(i / 2, POLICY_AGE_MAX + 1u));
-		clock_found(vm, false);
+		clock_found(&vm->clock, false);
 	}
-	clock_found(vm, true);
-	ck_assert_uint_eq(clock_pressure(vm), 0);
+	clock_found(&vm->clock, true);
+	ck_assert_uint_eq(clock_pressure(&vm->clock), 0);
 	take_off(0);
 	take_off(1);
 }
@@ -161,7 +161,7 @@ START_TEST(a_block_is_on_the_clock_with_its_first_frame)
 	ck_assert_uint_eq(vm->clock.blocks, 1);
 	ck_assert_int_eq(engine_fault(page_of(addr, 1), true), FAULT_DONE);
 	ck_assert_uint_eq(vm->clock.blocks, 1);
-	ck_assert_ptr_eq(clock_advance(vm), pt_find(&vm->pt, addr));
+	ck_assert_ptr_eq(clock_advance(&vm->clock), pt_find(&vm->pt, addr));
 }
 END_TEST
 

@@ -23,7 +23,7 @@ layer()
 	pte | pagetable | region | frame | policy | policy_*) echo 1 ;;
 	slots | hold | codec | prefetch | park | stat | stat_* | intent) echo 1 ;;
 	ring | ring_* | poller | backing | swap | swap_* | inherit | copies) echo 2 ;;
-	space | space_*) echo 3 ;;
+	space | space_* | clock) echo 3 ;;
 	fill | ahead | streams | reader | fault | piece | writeback | evict | inline | demand | handler | server | reclaim | trap) echo 4 ;;
 	access | mapping | mapping_* | snapshot | fork | fork_*) echo 4 ;;
 	fault_* | evict_* | handler_* | reclaim_* | trap_*) echo 4 ;;
