@@ -4,9 +4,20 @@
  *
  * Every memory, file, userfaultfd and thread call of the library is here
  * (io_uring is in ring.c), so that there is one place to read about kernel
- * versions and one place to break things on purpose. All functions return 0
- * or -errno unless they say otherwise, retry EINTR themselves, and are
- * async-signal-safe except where noted. None takes a library lock.
+ * versions and one place to break things on purpose. The functions are thin:
+ * one system call, EINTR retried, the result as 0 or -errno unless they say
+ * otherwise. What is more than that is there because some kernel or file
+ * system needs it, and says which. They are async-signal-safe except where
+ * noted.
+ *
+ * (1) Nothing here allocates with malloc except where noted, and nothing takes
+ *     a lock. Nothing that is used after vvm_open() is a cancellation point:
+ *     these calls are made in SIGBUS handlers and in the middle of changes to
+ *     a space, where no thread may end. So it is syscall(2) for what is one in
+ *     the C library: reads, writes, fallocate(2), polls, sleeps.
+ * (2) Buffers on the stack stay under 4 KiB: these functions are called on
+ *     handler stacks and on the application's signal stacks. os_open() with
+ *     OS_OPEN_TMP is the exception (a path), and runs at open time only.
  *
  * Fault injection: each function that can fail is an injection point of the
  * table below. os_inject() arms one: its nth use from now (1 = the next)

@@ -2,7 +2,7 @@
 /*
  * os_proc.c - processes, threads, time, and how threads wait for each other.
  *
- * Thin, as os.c: one system call each. Three things are more than that.
+ * Thin, as all of os.h: one system call each. Three things are more than that.
  *
  * Forks. The guest view is not inherited by a child, so whoever holds a
  * space must notice that it lives in one. The check is on every public call
@@ -18,7 +18,7 @@
  * thread it does not know, least of all on one that serves faults.
  *
  * Cancellation. No call of the library is a cancellation point, and no fault.
- * On the paths of a fault that is because nothing there is one (os.c (1));
+ * On the paths of a fault that is because nothing there is one (os.h (1));
  * what opens and closes a space turns it off. A thread that may be cancelled
  * anywhere is not while it is in the SIGBUS handler, whose mask has the C
  * library's signal for it, too.
@@ -49,10 +49,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static int result(long r)
-{
-	return r < 0 ? -errno : 0;
-}
+#include "os_impl.h"
 
 /* ---- forks ---- */
 
@@ -129,7 +126,7 @@ int os_pipe(int fd[2])
 {
 	int error = os_inject_check(OS_pipe);
 
-	return error ? error : result(pipe2(fd, O_CLOEXEC));
+	return error ? error : os_result(pipe2(fd, O_CLOEXEC));
 }
 
 int os_epoll(int *fd)
@@ -149,7 +146,7 @@ int os_epoll_add(int epoll, int fd)
 {
 	struct epoll_event event = {.events = EPOLLIN};
 
-	return result(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
+	return os_result(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
 }
 
 void os_epoll_remove(int epoll, int fd)
@@ -211,8 +208,8 @@ int os_futex_wait(const _Atomic uint32_t *word, uint32_t value,
 		ts = timespec_of_us((uint64_t)timeout_us);
 		limit = &ts;
 	}
-	return result(syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, limit,
-			      NULL, 0));
+	return os_result(syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value,
+				 limit, NULL, 0));
 }
 
 void os_futex_wake(_Atomic uint32_t *word, int count)
@@ -223,7 +220,7 @@ void os_futex_wake(_Atomic uint32_t *word, int count)
 /* ---- threads ---- */
 
 /*
- * Ample and not measured: buffers on the stack are KiBs (os.c (2)), but the
+ * Ample and not measured: buffers on the stack are KiBs (os.h (2)), but the
  * sanitizers multiply frames, and thread-local storage of the application is
  * taken from the same memory. Untouched stack costs address space only.
  */
@@ -335,7 +332,7 @@ static int queue_sigbus(int tid, haddr_t addr, int code)
 	info.si_signo = SIGBUS;
 	info.si_code = code;
 	info.si_addr = (void *)(uintptr_t)addr;
-	return result(
+	return os_result(
 		syscall(SYS_rt_tgsigqueueinfo, getpid(), tid, SIGBUS, &info));
 }
 
@@ -396,7 +393,7 @@ static int poll_retry(struct pollfd *polls, unsigned count, int64_t timeout_us)
 			timeout_us = MAX(timeout_us, 0);
 		}
 	} while (r < 0 && errno == EINTR);
-	return result(r);
+	return os_result(r);
 }
 
 int os_poll(const int *fds, unsigned count, int64_t timeout_us, uint64_t *ready,
@@ -439,7 +436,7 @@ int os_signal(int sig, void (*handler)(int, siginfo_t *, void *),
 
 	async_signals(&sa.sa_mask);
 	add_cancel_signal(&sa.sa_mask);
-	return result(sigaction(sig, &sa, old));
+	return os_result(sigaction(sig, &sa, old));
 }
 
 void os_signal_unblock(const sigset_t *mask)

@@ -1,26 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * os.c - memory and files.
- *
- * With os_uffd.c (userfaultfd), os_proc.c (processes, threads, time) and
- * os_inject.c (failing on purpose) the one door to the kernel. The functions
- * are thin: one system call, EINTR retried, the result as 0 or -errno. What is
- * more than that is here because some kernel or file system needs it, and says
- * which.
+ * os_memory.c - host memory, and the memfd that holds the frames.
  *
  * Terms. A *reservation* is address space without memory: PROT_NONE,
  * private, anonymous, not accounted. The guest view of a region begins and
  * ends as one, so that no foreign mmap can slip into its place. The *guest
  * view* is a MAP_SHARED mapping of the memfd put over it.
- *
- * (1) Nothing here allocates with malloc, and nothing keeps a lock.
- *     Nothing that is used after vvm_open() is a cancellation point: these
- *     calls are made in SIGBUS handlers and in the middle of changes to a
- *     space, where no thread may end. So it is syscall(2) here for what is one
- *     in the C library: reads, writes, fallocate(2), polls, sleeps.
- * (2) Buffers on the stack stay under 4 KiB: os.h is used on handler stacks
- *     and on the application's signal stacks. os_open() with OS_OPEN_TMP is
- *     the exception (a path), and runs at open time only.
  *
  * State outside `struct vvm`: whether PAGEMAP_SCAN was refused, an atomic
  * that is set once. It is a property of the kernel and not of a space.
@@ -30,21 +15,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/types.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "bits.h"
-#include "format.h"
+#include "os_impl.h"
 
 #ifndef MFD_NOEXEC_SEAL /* 6.3 */
 #define MFD_NOEXEC_SEAL 0x0008U
@@ -52,11 +34,6 @@
 #ifndef MAP_FIXED_NOREPLACE /* 4.17 */
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
-
-static int result(long r)
-{
-	return r < 0 ? -errno : 0;
-}
 
 static void *host(haddr_t at)
 {
@@ -134,9 +111,10 @@ static int reserve_aligned(uint64_t bytes, uint64_t align, uint64_t congruent,
 		return error;
 	head = (congruent - got) & (align - 1);
 	if (head)
-		error = result(munmap(host(got), head));
+		error = os_result(munmap(host(got), head));
 	if (!error && head < slack)
-		error = result(munmap(host(got + head + bytes), slack - head));
+		error = os_result(
+			munmap(host(got + head + bytes), slack - head));
 	if (error) {
 		munmap(host(got), bytes + slack);
 		return error;
@@ -213,14 +191,15 @@ int os_unmap(haddr_t at, uint64_t bytes)
 {
 	int error = os_inject_check(OS_unmap);
 
-	return error ? error : result(munmap(host(at), bytes));
+	return error ? error : os_result(munmap(host(at), bytes));
 }
 
 int os_protect(haddr_t at, uint64_t bytes, unsigned prot)
 {
 	int error = os_inject_check(OS_protect);
 
-	return error ? error : result(mprotect(host(at), bytes, prot_of(prot)));
+	return error ? error
+		     : os_result(mprotect(host(at), bytes, prot_of(prot)));
 }
 
 int os_advise(haddr_t at, uint64_t bytes, enum os_advice advice)
@@ -236,7 +215,7 @@ int os_advise(haddr_t at, uint64_t bytes, enum os_advice advice)
 
 	if (error)
 		return error;
-	error = result(
+	error = os_result(
 		TEMP_FAILURE_RETRY(madvise(host(at), bytes, advices[advice])));
 	if (error == -EINVAL &&
 	    (advice == OS_ADV_NOHUGEPAGE || advice == OS_ADV_HUGEPAGE))
@@ -250,7 +229,7 @@ int os_punch(int fd, uint64_t off, uint64_t bytes)
 
 	if (error)
 		return error;
-	return result(TEMP_FAILURE_RETRY(syscall(
+	return os_result(TEMP_FAILURE_RETRY(syscall(
 		SYS_fallocate, fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 		(off_t)off, (off_t)bytes)));
 }
@@ -265,7 +244,7 @@ int os_truncate(int fd, uint64_t bytes)
 	/* The kernel would send SIGXFSZ, too. */
 	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < bytes)
 		return -EFBIG;
-	return result(TEMP_FAILURE_RETRY(ftruncate(fd, (off_t)bytes)));
+	return os_result(TEMP_FAILURE_RETRY(ftruncate(fd, (off_t)bytes)));
 }
 
 int os_allocated(int fd, uint64_t *bytes)
@@ -278,52 +257,20 @@ int os_allocated(int fd, uint64_t *bytes)
 	return 0;
 }
 
-/* ---- whole transfers ---- */
+/* ---- frames ---- */
 
-/*
- * The error of a transfer that stopped with `done` bytes moved. At the ragged
- * end of a file O_DIRECT moves the tail and then refuses its unaligned rest
- * with EINVAL: that is an end of file.
- */
-static int transfer_error(uint64_t done)
+int os_frame_read(int fd, void *buf, uint64_t bytes, uint64_t off)
 {
-	return done && errno == EINVAL ? -EIO : -errno;
+	int error = os_inject_check(OS_frame_read);
+
+	return error ? error : os_read_all(fd, buf, bytes, off);
 }
 
-static int read_all(int fd, void *buf, uint64_t bytes, uint64_t off)
+int os_frame_write(int fd, const void *buf, uint64_t bytes, uint64_t off)
 {
-	uint64_t done = 0;
-	ssize_t n;
+	int error = os_inject_check(OS_frame_write);
 
-	while (done < bytes) {
-		n = TEMP_FAILURE_RETRY(syscall(SYS_pread64, fd,
-					       (char *)buf + done, bytes - done,
-					       (off_t)(off + done)));
-		if (n < 0)
-			return transfer_error(done);
-		if (n == 0)
-			return -EIO;
-		done += (uint64_t)n;
-	}
-	return 0;
-}
-
-static int write_all(int fd, const void *buf, uint64_t bytes, uint64_t off)
-{
-	uint64_t done = 0;
-	ssize_t n;
-
-	while (done < bytes) {
-		n = TEMP_FAILURE_RETRY(
-			syscall(SYS_pwrite64, fd, (const char *)buf + done,
-				bytes - done, (off_t)(off + done)));
-		if (n < 0)
-			return transfer_error(done);
-		if (n == 0)
-			return -EIO;
-		done += (uint64_t)n;
-	}
-	return 0;
+	return error ? error : os_write_all(fd, buf, bytes, off);
 }
 
 /* ---- which pages are mapped ---- */
@@ -412,9 +359,9 @@ static int present_read(int fd, haddr_t base, unsigned pages, uint64_t *bits)
 
 	for (page = 0; page < pages; page += n) {
 		n = MIN(pages - page, (unsigned)READ_ENTRIES);
-		error = read_all(fd, entries, n * sizeof(entries[0]),
-				 (base / PAGE_BYTES + page) *
-					 sizeof(entries[0]));
+		error = os_read_all(fd, entries, n * sizeof(entries[0]),
+				    (base / PAGE_BYTES + page) *
+					    sizeof(entries[0]));
 		if (error)
 			return error;
 		for (i = 0; i < n; i++)
@@ -451,193 +398,4 @@ int os_pagemap_present(int pagemap_fd, haddr_t at, unsigned pages,
 	if (method)
 		*method = OS_PAGEMAP_READ;
 	return present_read(pagemap_fd, at, pages, bits);
-}
-
-/* ---- files ---- */
-
-/* Names tried before giving up; each collision needs a leftover file. */
-#define TMP_TRIES 16
-
-static int open_plain(const char *path, int flags, int *fd)
-{
-	int r;
-
-	do {
-		r = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | flags, 0600);
-	} while (r < 0 && errno == EINTR);
-	if (r < 0)
-		return -errno;
-	*fd = r;
-	return 0;
-}
-
-/* Creates, exclusively, and unlinks a file in the directory dir. */
-static int open_unlinked(const char *dir, int *fd)
-{
-	char name[PATH_MAX];
-	int tries, error = -EEXIST;
-
-	for (tries = 0; tries < TMP_TRIES && error == -EEXIST; tries++) {
-		if (format_text(name, sizeof(name), "%s/.vvm-%d-%llx", dir,
-				os_pid(), (unsigned long long)os_now_ns()) >=
-		    sizeof(name) - 1)
-			return -ENAMETOOLONG;
-		error = open_plain(name, O_CREAT | O_EXCL | O_NOFOLLOW, fd);
-		if (!error)
-			unlink(name);
-	}
-	return error;
-}
-
-/*
- * O_TMPFILE is refused with EOPNOTSUPP by file systems that lack it (some
- * FUSE, NFS, overlay before 6.1), EISDIR or EINVAL by kernels before 3.11.
- * O_EXCL: nobody can link it into the file system.
- */
-static int open_tmp(const char *dir, int *fd)
-{
-	int error = open_plain(dir, O_TMPFILE | O_EXCL, fd);
-
-	if (error == -EOPNOTSUPP || error == -EISDIR || error == -EINVAL)
-		error = open_unlinked(dir, fd);
-	return error;
-}
-
-static int direct(int fd, bool on)
-{
-	int flags = fcntl(fd, F_GETFL);
-
-	if (flags < 0)
-		return -errno;
-	flags = on ? flags | O_DIRECT : flags & ~O_DIRECT;
-	return result(fcntl(fd, F_SETFL, flags));
-}
-
-int os_set_direct(int fd, bool on)
-{
-	int error = os_inject_check(OS_open);
-
-	return error ? error : direct(fd, on);
-}
-
-/*
- * O_DIRECT is set afterwards, not at open(2): there its EINVAL would come
- * after the file was made, and look like that of O_TMPFILE.
- */
-int os_open(const char *path, unsigned flags, int *fd)
-{
-	int create = flags & OS_OPEN_CREATE ? O_CREAT | O_NOFOLLOW : 0;
-	int excl = flags & OS_OPEN_EXCL ? O_EXCL : 0;
-	int got = -1, error = os_inject_check(OS_open);
-
-	if (error)
-		return error;
-	if (flags & OS_OPEN_TMP)
-		error = open_tmp(path, &got);
-	else
-		error = open_plain(path, create | excl, &got);
-	if (!error && (flags & OS_OPEN_DIRECT)) {
-		error = direct(got, true);
-		if (error)
-			close(got);
-	}
-	if (!error)
-		*fd = got;
-	return error;
-}
-
-/* Linux frees the descriptor even if close says EINTR: never retried. */
-int os_close(int fd)
-{
-	return close(fd) < 0 && errno != EINTR ? -errno : 0;
-}
-
-int os_lock_file(int fd)
-{
-	int error = result(TEMP_FAILURE_RETRY(flock(fd, LOCK_EX | LOCK_NB)));
-
-	return error == -EWOULDBLOCK ? -EBUSY : error;
-}
-
-int os_pread(int fd, void *buf, uint64_t bytes, uint64_t off)
-{
-	int error = os_inject_check(OS_pread);
-
-	return error ? error : read_all(fd, buf, bytes, off);
-}
-
-int os_pwrite(int fd, const void *buf, uint64_t bytes, uint64_t off)
-{
-	int error = os_inject_check(OS_pwrite);
-
-	return error ? error : write_all(fd, buf, bytes, off);
-}
-
-int os_frame_read(int fd, void *buf, uint64_t bytes, uint64_t off)
-{
-	int error = os_inject_check(OS_frame_read);
-
-	return error ? error : read_all(fd, buf, bytes, off);
-}
-
-int os_frame_write(int fd, const void *buf, uint64_t bytes, uint64_t off)
-{
-	int error = os_inject_check(OS_frame_write);
-
-	return error ? error : write_all(fd, buf, bytes, off);
-}
-
-int os_fallocate(int fd, uint64_t off, uint64_t bytes)
-{
-	int error = os_inject_check(OS_fallocate);
-
-	if (error)
-		return error;
-	return result(TEMP_FAILURE_RETRY(
-		syscall(SYS_fallocate, fd, 0, (off_t)off, (off_t)bytes)));
-}
-
-/* stat(2) knows no size of a block device; its end does. */
-static int block_bytes(const char *path, uint64_t *bytes)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	off_t end;
-	int error;
-
-	if (fd < 0)
-		return -errno;
-	end = lseek(fd, 0, SEEK_END);
-	error = result(end);
-	close(fd);
-	if (!error)
-		*bytes = (uint64_t)end;
-	return error;
-}
-
-int os_file_info(const char *path, enum os_file_type *type, uint64_t *bytes)
-{
-	struct stat st;
-
-	if (stat(path, &st) < 0)
-		return -errno;
-	*bytes = (uint64_t)st.st_size;
-	if (S_ISREG(st.st_mode))
-		*type = OS_FILE_REG;
-	else if (S_ISDIR(st.st_mode))
-		*type = OS_FILE_DIR;
-	else if (S_ISBLK(st.st_mode))
-		*type = OS_FILE_BLOCK;
-	else
-		*type = OS_FILE_OTHER;
-	return *type == OS_FILE_BLOCK ? block_bytes(path, bytes) : 0;
-}
-
-int os_free_space(int fd, uint64_t *bytes)
-{
-	struct statfs fs;
-
-	if (TEMP_FAILURE_RETRY(fstatfs(fd, &fs)) < 0)
-		return -errno;
-	*bytes = (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize;
-	return 0;
 }

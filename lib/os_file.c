@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * os_file.c - files: opening them, and whole transfers.
+ */
+#define _GNU_SOURCE 1
+#include "os.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "format.h"
+#include "os_impl.h"
+
+/* ---- whole transfers ---- */
+
+/*
+ * The error of a transfer that stopped with `done` bytes moved. At the ragged
+ * end of a file O_DIRECT moves the tail and then refuses its unaligned rest
+ * with EINVAL: that is an end of file.
+ */
+static int transfer_error(uint64_t done)
+{
+	return done && errno == EINVAL ? -EIO : -errno;
+}
+
+int os_read_all(int fd, void *buf, uint64_t bytes, uint64_t off)
+{
+	uint64_t done = 0;
+	ssize_t n;
+
+	while (done < bytes) {
+		n = TEMP_FAILURE_RETRY(syscall(SYS_pread64, fd,
+					       (char *)buf + done, bytes - done,
+					       (off_t)(off + done)));
+		if (n < 0)
+			return transfer_error(done);
+		if (n == 0)
+			return -EIO;
+		done += (uint64_t)n;
+	}
+	return 0;
+}
+
+int os_write_all(int fd, const void *buf, uint64_t bytes, uint64_t off)
+{
+	uint64_t done = 0;
+	ssize_t n;
+
+	while (done < bytes) {
+		n = TEMP_FAILURE_RETRY(
+			syscall(SYS_pwrite64, fd, (const char *)buf + done,
+				bytes - done, (off_t)(off + done)));
+		if (n < 0)
+			return transfer_error(done);
+		if (n == 0)
+			return -EIO;
+		done += (uint64_t)n;
+	}
+	return 0;
+}
+
+/* ---- files ---- */
+
+/* Names tried before giving up; each collision needs a leftover file. */
+#define TMP_TRIES 16
+
+static int open_plain(const char *path, int flags, int *fd)
+{
+	int r;
+
+	do {
+		r = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | flags, 0600);
+	} while (r < 0 && errno == EINTR);
+	if (r < 0)
+		return -errno;
+	*fd = r;
+	return 0;
+}
+
+/* Creates, exclusively, and unlinks a file in the directory dir. */
+static int open_unlinked(const char *dir, int *fd)
+{
+	char name[PATH_MAX];
+	int tries, error = -EEXIST;
+
+	for (tries = 0; tries < TMP_TRIES && error == -EEXIST; tries++) {
+		if (format_text(name, sizeof(name), "%s/.vvm-%d-%llx", dir,
+				os_pid(), (unsigned long long)os_now_ns()) >=
+		    sizeof(name) - 1)
+			return -ENAMETOOLONG;
+		error = open_plain(name, O_CREAT | O_EXCL | O_NOFOLLOW, fd);
+		if (!error)
+			unlink(name);
+	}
+	return error;
+}
+
+/*
+ * O_TMPFILE is refused with EOPNOTSUPP by file systems that lack it (some
+ * FUSE, NFS, overlay before 6.1), EISDIR or EINVAL by kernels before 3.11.
+ * O_EXCL: nobody can link it into the file system.
+ */
+static int open_tmp(const char *dir, int *fd)
+{
+	int error = open_plain(dir, O_TMPFILE | O_EXCL, fd);
+
+	if (error == -EOPNOTSUPP || error == -EISDIR || error == -EINVAL)
+		error = open_unlinked(dir, fd);
+	return error;
+}
+
+static int direct(int fd, bool on)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0)
+		return -errno;
+	flags = on ? flags | O_DIRECT : flags & ~O_DIRECT;
+	return os_result(fcntl(fd, F_SETFL, flags));
+}
+
+int os_set_direct(int fd, bool on)
+{
+	int error = os_inject_check(OS_open);
+
+	return error ? error : direct(fd, on);
+}
+
+/*
+ * O_DIRECT is set afterwards, not at open(2): there its EINVAL would come
+ * after the file was made, and look like that of O_TMPFILE.
+ */
+int os_open(const char *path, unsigned flags, int *fd)
+{
+	int create = flags & OS_OPEN_CREATE ? O_CREAT | O_NOFOLLOW : 0;
+	int excl = flags & OS_OPEN_EXCL ? O_EXCL : 0;
+	int got = -1, error = os_inject_check(OS_open);
+
+	if (error)
+		return error;
+	if (flags & OS_OPEN_TMP)
+		error = open_tmp(path, &got);
+	else
+		error = open_plain(path, create | excl, &got);
+	if (!error && (flags & OS_OPEN_DIRECT)) {
+		error = direct(got, true);
+		if (error)
+			close(got);
+	}
+	if (!error)
+		*fd = got;
+	return error;
+}
+
+/* Linux frees the descriptor even if close says EINTR: never retried. */
+int os_close(int fd)
+{
+	return close(fd) < 0 && errno != EINTR ? -errno : 0;
+}
+
+int os_lock_file(int fd)
+{
+	int error = os_result(TEMP_FAILURE_RETRY(flock(fd, LOCK_EX | LOCK_NB)));
+
+	return error == -EWOULDBLOCK ? -EBUSY : error;
+}
+
+int os_pread(int fd, void *buf, uint64_t bytes, uint64_t off)
+{
+	int error = os_inject_check(OS_pread);
+
+	return error ? error : os_read_all(fd, buf, bytes, off);
+}
+
+int os_pwrite(int fd, const void *buf, uint64_t bytes, uint64_t off)
+{
+	int error = os_inject_check(OS_pwrite);
+
+	return error ? error : os_write_all(fd, buf, bytes, off);
+}
+
+int os_fallocate(int fd, uint64_t off, uint64_t bytes)
+{
+	int error = os_inject_check(OS_fallocate);
+
+	if (error)
+		return error;
+	return os_result(TEMP_FAILURE_RETRY(
+		syscall(SYS_fallocate, fd, 0, (off_t)off, (off_t)bytes)));
+}
+
+/* stat(2) knows no size of a block device; its end does. */
+static int block_bytes(const char *path, uint64_t *bytes)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	off_t end;
+	int error;
+
+	if (fd < 0)
+		return -errno;
+	end = lseek(fd, 0, SEEK_END);
+	error = os_result(end);
+	close(fd);
+	if (!error)
+		*bytes = (uint64_t)end;
+	return error;
+}
+
+int os_file_info(const char *path, enum os_file_type *type, uint64_t *bytes)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0)
+		return -errno;
+	*bytes = (uint64_t)st.st_size;
+	if (S_ISREG(st.st_mode))
+		*type = OS_FILE_REG;
+	else if (S_ISDIR(st.st_mode))
+		*type = OS_FILE_DIR;
+	else if (S_ISBLK(st.st_mode))
+		*type = OS_FILE_BLOCK;
+	else
+		*type = OS_FILE_OTHER;
+	return *type == OS_FILE_BLOCK ? block_bytes(path, bytes) : 0;
+}
+
+int os_free_space(int fd, uint64_t *bytes)
+{
+	struct statfs fs;
+
+	if (TEMP_FAILURE_RETRY(fstatfs(fd, &fs)) < 0)
+		return -errno;
+	*bytes = (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize;
+	return 0;
+}

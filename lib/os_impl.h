@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * os_impl.h - what the files of os.h share.
+ */
+#ifndef VVM_OS_IMPL_H
+#define VVM_OS_IMPL_H
+
+#include <errno.h>
+
+#include "os.h"
+
+/* What a system call returned, as 0 or -errno. */
+static inline int os_result(long r)
+{
+	return r < 0 ? -errno : 0;
+}
+
+/* Whole transfers, without an injection point. */
+int os_read_all(int fd, void *buf, uint64_t bytes, uint64_t off);
+int os_write_all(int fd, const void *buf, uint64_t bytes, uint64_t off);
+
+#endif
