@@ -1,12 +1,37 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Includes point down: a file of lib/ includes only headers of its own layer
-# or of a lower one; the kernel is called in os*.c, io_uring in ring*.c and
-# nowhere else; tools and api tests see the public headers only. And
+# The architecture, checked: a folder is a subject, and its place in the list
+# of floors says what it may use. A file includes only from its own folder or
+# from a lower floor, by path; nothing includes in a circle; the kernel is
+# called in lib/os only; tools and api tests see the public headers only. And
 # Makefile.am names every source file, or a package would lack it.
+#
+# layers.sh --list prints the floors as lib/README.md shows them.
 : "${top_srcdir:=.}"
 cd "$top_srcdir" || exit 99
 bad=0
+
+# The floors, from low to high.
+floors_lib()
+{
+	cat <<'END'
+. types, assertions, lists, sets of bits, formatting: C without a kernel
+os the kernel behind one door, io_uring included, and where calls are made to fail
+util what every thread of the library needs: locks, messages, settings, buffers
+policy decisions without mechanism; vvmbench replays traces through these very objects
+stat what is counted, and the segment that vvmstat reads
+swap where pages live that have no frame
+space one address space: its state and the few moves that change it
+snapshot what a fork child may still read
+fill pages on their way in
+evict pages on their way out
+fault who needs a page now
+map calls on ranges of addresses
+fork holding a space still, and what the child makes of it
+api the public functions: check, call, narrow the error
+heap malloc on <vvm.h>, like any user of it
+END
+}
 
 fail()
 {
@@ -14,75 +39,124 @@ fail()
 	bad=1
 }
 
-# layer NAME: the layer of lib/NAME.[ch]
-layer()
+# The table of floors, highest first, for a reader.
+list()
 {
-	case $1 in
-	vvm_stat) echo 0 ;;
-	base | list | bits | format | awake | probe | lock | log | halt | buffer | pool | conf | os | os_*) echo 0 ;;
-	pte | pagetable | region | frame | policy | policy_*) echo 1 ;;
-	slots | hold | codec | prefetch | park | stat | stat_* | intent) echo 1 ;;
-	ring | ring_* | poller | backing | swap | swap_* | inherit | copies) echo 2 ;;
-	space | space_* | clock) echo 3 ;;
-	fill | ahead | streams | reader | fault | piece | writeback | evict | inline | demand | handler | server | reclaim | trap) echo 4 ;;
-	access | mapping | mapping_* | snapshot | fork | fork_*) echo 4 ;;
-	fault_* | evict_* | handler_* | reclaim_* | trap_*) echo 4 ;;
-	vvm | vvm_* | heap | heap_*) echo 5 ;;
-	esac
+	echo "| folder | one sentence |"
+	echo "|---|---|"
+	"floors_$1" | while read -r folder sentence; do
+		[ "$folder" != . ] || folder='(root)'
+		echo "| $folder | $sentence |"
+	done
 }
 
-# quoted FILE: the names it includes in quotes, without ".h"
+if [ "${1:-}" = --list ]; then
+	list "${2:-lib}"
+	exit
+fi
+
+# floor TREE FOLDER: its number, nothing for one that is not on the list
+floor()
+{
+	"floors_$1" | awk -v folder="$2" '$1 == folder { print NR }'
+}
+
+# folder FILE: of a path in a tree, "." for its root
+folder()
+{
+	case $1 in */*) echo "${1%/*}" ;; *) echo . ;; esac
+}
+
+# quoted FILE: what it includes in quotes
 quoted()
 {
-	sed -n 's/^#[[:space:]]*include "\(.*\)\.h".*/\1/p' "$1"
+	sed -n 's/^#[[:space:]]*include "\(.*\)".*/\1/p' "$1"
 }
 
-for file in lib/*.[ch]; do
-	name=$(basename "${file%.[ch]}")
-	mine=$(layer "$name")
-	if [ -z "$mine" ]; then
-		fail "$file has no layer: add it to tests/layers.sh"
-		continue
-	fi
-	for header in $(quoted "$file"); do
-		# vvm.h is the public header: its types are for everyone
-		[ "$header" = vvm ] && continue
-		theirs=$(layer "$header")
-		[ "${theirs:-9}" -le "$mine" ] ||
-			fail "$file (layer $mine) includes $header.h (${theirs:-?})"
+# sources TREE: its .c and .h files, without the tree's name
+sources()
+{
+	find "$1" -name '*.[ch]' | sed "s|^$1/||" | sort
+}
+
+# waits FILE: for its folder
+waits()
+{
+	case $1 in
+	*/* | base.h | bits.h | list.h | format.[ch]) return 1 ;;
+	esac
+}
+
+# check_tree TREE: upward includes
+check_tree()
+{
+	for file in $(sources "$1"); do
+		waits "$file" && continue
+		mine=$(floor "$1" "$(folder "$file")")
+		[ -n "$mine" ] || {
+			fail "$1/$file: its folder is on no floor"
+			continue
+		}
+		for header in $(quoted "$1/$file"); do
+			[ -f "$1/$header" ] || continue
+			waits "$header" && continue
+			theirs=$(floor "$1" "$(folder "$header")")
+			[ "${theirs:-99}" -le "$mine" ] ||
+				fail "$1/$file includes $header, which is" \
+					"higher up"
+		done
 	done
-done
+}
+
+# check_circles TREE: a .c and its .h are one, and what an impl.h shares among
+# the parts of one module is left out; tsort knows a circle
+check_circles()
+{
+	for file in $(sources "$1"); do
+		for header in $(quoted "$1/$file"); do
+			case $file$header in *impl.h* | vvm.*) continue ;; esac
+			[ "${header%.h}" = "${file%.[ch]}" ] ||
+				echo "${file%.[ch]} ${header%.h}"
+		done
+	done >"${TMPDIR:-/tmp}/layers.$$"
+	tsort "${TMPDIR:-/tmp}/layers.$$" 2>&1 >/dev/null |
+		grep . && fail "$1: a circle of includes"
+	rm -f "${TMPDIR:-/tmp}/layers.$$"
+}
+
+check_tree lib
+check_circles lib
 
 kernel='sys/mman\.h|sys/ioctl\.h|sys/syscall\.h|linux/userfaultfd\.h|linux/fs\.h'
-for file in lib/*.[ch]; do
+for file in $(sources lib); do
 	case $file in
-	lib/os.[ch] | lib/os_*.[ch] | lib/ring.c | lib/ring_*.[ch]) ;;
-	*) ! grep -nE "^#[[:space:]]*include <($kernel)>" "$file" ||
-		fail "$file calls the kernel: that is os.c's part" ;;
+	os/* | os[._]* | ring*) ;;
+	*) ! grep -nE "^#[[:space:]]*include <($kernel)>" "lib/$file" ||
+		fail "lib/$file calls the kernel: that is lib/os's part" ;;
 	esac
 	case $file in
-	lib/ring.c | lib/ring_*.[ch]) ;;
-	*) ! grep -n '<liburing' "$file" ||
-		fail "$file uses liburing: that is ring.c's part" ;;
+	os/ring* | ring*) ;;
+	*) ! grep -n '<liburing' "lib/$file" ||
+		fail "lib/$file uses liburing: that is lib/os/ring's part" ;;
 	esac
 done
 
-for file in tools/*.[ch] tests/api_*.[ch]; do
-	[ -f "$file" ] || continue
+for file in $(find tools tests/api* -name '*.[ch]'); do
 	for header in $(quoted "$file"); do
-		case $header in vvm | vvm_stat) continue ;; esac
+		case $header in vvm.h | vvm_stat.h) continue ;; esac
 		# the simulator replays traces through the policies: pure
 		# objects, which it links from a library of their own
-		case $file,$header in tools/bench_sim*,policy) continue ;; esac
-		[ ! -f "lib/${header##*/}.h" ] ||
-			fail "$file includes $header.h of lib/: public headers only"
+		case $file,$header in tools/*sim*,policy/policy.h | tools/*sim*,policy.h) continue ;; esac
+		[ ! -f "lib/$header" ] ||
+			fail "$file includes $header of lib/: public headers only"
 	done
 done
-for file in lib/*.[ch] tools/*.[ch1] tests/*.[ch] tests/*.sh; do
+for file in $(find lib tools tests -name '*.[ch17]' -o -name '*.sh' -o \
+	-name '*.cc' -o -name '*.map'); do
 	name=$file
 	# a test program may be named without its only source
 	case $file in tests/*.c) name=${file%.c} ;; esac
-	grep -q "\(^\|[[:space:]]\)$name\($\|[[:space:].]\)" Makefile.am ||
+	grep -q "\(^\|[[:space:]/]\)$name\($\|[[:space:].]\)" Makefile.am ||
 		fail "Makefile.am does not name $file"
 done
 exit $bad
