@@ -9,7 +9,7 @@
 #define VVM_BACKING_H
 
 #include "bits.h"
-#include "ring.h"
+#include "os/ring.h"
 
 #define IO_MAX_PAGES 256
 #define IO_GAP	     UINT16_MAX

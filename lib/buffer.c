@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#include "os.h"
+#include "os/os.h"
 
 #define HUGE_BYTES ((uint64_t)2 << 20)
 

@@ -37,7 +37,7 @@
 #include <string.h>
 #include <strings.h>
 #include "log.h"
-#include "os.h"
+#include "os/os.h"
 
 #define ENV_PREFIX "VVM_"
 

@@ -14,7 +14,7 @@
 
 #include <string.h>
 
-#include "os.h"
+#include "os/os.h"
 
 /* Copies at a time: 64 GiB. The tables for them are touched as they fill. */
 #define COPIES_MAX ((uint64_t)1 << 24)

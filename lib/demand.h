@@ -9,7 +9,7 @@
 #include "awake.h"
 #include "evict.h"
 #include "fault.h"
-#include "ring.h"
+#include "os/ring.h"
 
 #define DEMAND_FILLS   64  /* more demand reads than the disk can overlap */
 #define DEMAND_PENDING 256 /* then events wait in the kernel */

@@ -14,7 +14,7 @@
 #include "halt.h"
 
 #include "awake.h"
-#include "os.h"
+#include "os/os.h"
 
 /* Well below the second after which fork.c lets go (FORK_HOLD_US). */
 #define HALT_LOOK_US 100000

@@ -62,7 +62,7 @@
 #include "demand.h"
 #include "log.h"
 #include "reader.h"
-#include "ring.h"
+#include "os/ring.h"
 #include "server.h"
 #include "streams.h"
 

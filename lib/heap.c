@@ -50,7 +50,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "os.h"
+#include "os/os.h"
 
 /* ---- open and close ---- */
 

@@ -34,7 +34,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "os.h"
+#include "os/os.h"
 
 #define LIMIT_FIRST 8 /* objects that a stack may hold at first */
 

@@ -19,7 +19,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 
-#include "os.h"
+#include "os/os.h"
 
 #define FILL	     0xdf
 #define RING_OBJECTS 1024

@@ -27,7 +27,7 @@
 #include <string.h>
 
 #include "bits.h"
-#include "os.h"
+#include "os/os.h"
 
 static bool names(const struct hold *h, uint64_t slot)
 {

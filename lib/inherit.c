@@ -40,7 +40,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "os.h"
+#include "os/os.h"
 
 #define READ_TRIES 3 /* as swap_io.c */
 

@@ -42,7 +42,7 @@
 
 #include "awake.h"
 #include "log.h"
-#include "os.h"
+#include "os/os.h"
 
 /*
  * Critical sections are some hundred instructions. 64 pauses took 1.7 us:

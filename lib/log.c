@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #include "format.h"
-#include "os.h"
+#include "os/os.h"
 
 /* A path of a few hundred bytes and a sentence around it. */
 #define LOG_LINE_BYTES 512

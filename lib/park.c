@@ -24,7 +24,7 @@
 
 #include <string.h>
 
-#include "os.h"
+#include "os/os.h"
 
 int park_init(struct park *p, unsigned pages)
 {

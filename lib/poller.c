@@ -32,7 +32,7 @@
 #include "poller.h"
 
 #include "log.h"
-#include "os.h"
+#include "os/os.h"
 
 #define POLL_US	 200
 #define ERROR_US 1000

@@ -8,7 +8,7 @@
 #ifndef VVM_POLLER_H
 #define VVM_POLLER_H
 
-#include "ring.h"
+#include "os/ring.h"
 
 #define POLLERS_MAX 32
 

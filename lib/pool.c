@@ -24,7 +24,7 @@
 
 #include <string.h>
 
-#include "os.h"
+#include "os/os.h"
 
 /*
  * A chunk holds at least this many bytes and this many objects: 64 KiB make

@@ -37,7 +37,7 @@
 #include "awake.h"
 #include "evict.h"
 #include "log.h"
-#include "ring.h"
+#include "os/ring.h"
 #include "snapshot.h"
 
 #define WRITEBACKS   16 /* in flight: enough to keep the disk busy, ... */

@@ -44,7 +44,7 @@
 #include <errno.h>
 
 #include "bits.h"
-#include "os.h"
+#include "os/os.h"
 
 #define GROUP_WORDS 64
 #define FULL_WORD   UINT64_MAX

@@ -12,7 +12,7 @@
 #include "clock.h"
 #include "conf.h"
 #include "frame.h"
-#include "os.h"
+#include "os/os.h"
 #include "pagetable.h"
 #include "halt.h"
 #include "park.h"

@@ -49,7 +49,7 @@
 #include <string.h>
 #include "format.h"
 #include "log.h"
-#include "os.h"
+#include "os/os.h"
 #include "stat_file.h"
 #include "vvm.h"
 

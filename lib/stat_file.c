@@ -26,7 +26,7 @@
 #include <string.h>
 #include "format.h"
 #include "log.h"
-#include "os.h"
+#include "os/os.h"
 #include "vvm_stat.h"
 
 #define NAME_TRIES     4096 /* spaces of one process, with strangers' files */

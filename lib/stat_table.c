@@ -18,7 +18,7 @@
 #include "stat.h"
 
 #include <string.h>
-#include "os.h"
+#include "os/os.h"
 #include "probe.h"
 
 /* ---- items ---- */

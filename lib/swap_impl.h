@@ -10,7 +10,7 @@
 
 #include "hold.h"
 #include "lock.h"
-#include "os.h"
+#include "os/os.h"
 #include "slots.h"
 #include "swap.h"
 

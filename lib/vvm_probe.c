@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "os.h"
-#include "ring.h"
+#include "os/os.h"
+#include "os/ring.h"
 
 static unsigned probe_uffd(int *error)
 {

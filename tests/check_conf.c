@@ -11,7 +11,7 @@
 #include <string.h>
 #include "conf.h"
 #include "log.h"
-#include "os.h"
+#include "os/os.h"
 
 /* A good text, not the default, and a bad one, for each type. */
 #define GOOD_SIZE    "12k"

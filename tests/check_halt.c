@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include "halt.h"
 #include "jump.h"
-#include "os.h"
+#include "os/os.h"
 
 #define ACTORS 4
 

@@ -13,7 +13,7 @@
 #include <sys/time.h>
 
 #include "heap.h"
-#include "os.h"
+#include "os/os.h"
 
 static struct vvm *vm;
 static struct vvm_heap *heap;

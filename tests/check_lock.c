@@ -16,7 +16,7 @@
 #include <signal.h>
 
 #include "jump.h"
-#include "os.h"
+#include "os/os.h"
 #include "test.h"
 
 #define THREADS	     8

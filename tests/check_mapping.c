@@ -2,7 +2,7 @@
 /*
  * check_mapping.c - map, unmap, protect and advise. First, each of them on a
  * range that spans regions and pages in every state, with the n-th use of
- * each injection point of os.h failing, for all n until none is met: on an
+ * each injection point of os/os.h failing, for all n until none is met: on an
  * error everything is as it was (or, for unmap and DONTNEED, which may be
  * half done, each region or page is as it was or gone), and the same call
  * then succeeds. Then what they leave of pages, frames, slots and neighbours,

@@ -5,7 +5,7 @@
  * (refuse.h).
  */
 #define _GNU_SOURCE 1
-#include "os.h"
+#include "os/os.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_os_inject.c - os_inject.c: that arming counts as promised, that the
+ * check_os_inject.c - os/inject.c: that arming counts as promised, that the
  * syntax of VVM_INJECT is read or refused as a whole, and that each function
- * of os.c and os_proc.c has its point. (Those of os_uffd.c: check_os_uffd.c.)
+ * of os.c and os/proc.c has its point. (Those of os/uffd.c: check_os_uffd.c.)
  */
 #define _GNU_SOURCE 1
-#include "os.h"
+#include "os/os.h"
 
 #include <errno.h>
 #include <fcntl.h>

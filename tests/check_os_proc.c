@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_os_proc.c - os_proc.c: forks, eventfd and futex, threads, signals,
+ * check_os_proc.c - os/proc.c: forks, eventfd and futex, threads, signals,
  * time. Signals that must interrupt something come from a timer that ticks
  * on, so that none can come too early and be missed.
  */
 #define _GNU_SOURCE 1
-#include "os.h"
+#include "os/os.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_os_uffd.c - os_uffd.c on a real mapping of a memfd: every operation,
+ * check_os_uffd.c - os/uffd.c on a real mapping of a memfd: every operation,
  * with and without a thread that waits in a fault, and the ways to get a
  * descriptor, refused one by one (refuse.h). Needs userfaultfd: skips with
  * 77 where no method gives one that can handle a memfd.
  */
 #define _GNU_SOURCE 1
-#include "os.h"
+#include "os/os.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -4,7 +4,7 @@
  * counts, tree shape, races of pt_get(), running out of memory.
  */
 #include "pagetable.h"
-#include "os.h"
+#include "os/os.h"
 #include "test.h"
 #include <errno.h>
 #include <pthread.h>

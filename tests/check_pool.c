@@ -11,7 +11,7 @@
 #include <signal.h>
 #include <string.h>
 
-#include "os.h"
+#include "os/os.h"
 #include "test.h"
 
 #define LEAF_BYTES 4200 /* about a page table leaf: not a round number */

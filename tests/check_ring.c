@@ -3,7 +3,7 @@
  * check_ring.c - both engines through the same tests. The loop index is the
  * engine: 0 io_uring (left out where it is not permitted), 1 its twin.
  */
-#include "ring.h"
+#include "os/ring.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -13,7 +13,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "os.h"
+#include "os/os.h"
 #include "test.h"
 
 #define PAGES 64

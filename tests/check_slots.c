@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "os.h"
+#include "os/os.h"
 #include "test.h"
 
 #define MODEL_SLOTS 5000 /* two groups of the summary, the second in part */

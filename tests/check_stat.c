@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "log.h"
-#include "os.h"
+#include "os/os.h"
 #include "stat.h"
 
 static struct stats st;

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "log.h"
-#include "os.h"
+#include "os/os.h"
 #include "test.h"
 
 #define MIB ((uint64_t)1 << 20)

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "log.h"
-#include "os.h"
+#include "os/os.h"
 #include "stat.h"
 #include "trace.h"
 

@@ -18,7 +18,7 @@
 #include "fault.h"
 #include "log.h"
 #include "mapping.h"
-#include "ring.h"
+#include "os/ring.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -9,7 +9,7 @@
 
 #include <stdatomic.h>
 #include <stdint.h>
-#include "os.h"
+#include "os/os.h"
 
 #define JUMP_US ((uint64_t)3600 * 1000000)
 

@@ -2,7 +2,7 @@
 /*
  * live_failures.c - what the user sees when the disk is full, when it fails,
  * when it lies, and when the kernel refuses: DESIGN section 4, line by line.
- * Faults are injected at os.h's points; the full swap, the corrupted and the
+ * Faults are injected at os/os.h's points; the full swap, the corrupted and the
  * truncated swap file are real.
  */
 #ifndef _GNU_SOURCE
@@ -10,7 +10,7 @@
 #endif
 #include "test.h"
 #include "live.h"
-#include "os.h"
+#include "os/os.h"
 
 static struct vvm *vm;
 

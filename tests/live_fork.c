@@ -16,7 +16,7 @@
 
 #include <spawn.h>
 #include "jump.h"
-#include "os.h"
+#include "os/os.h"
 
 #define PAGES  256
 #define BUDGET 32

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * os.h - the kernel, behind one door.
+ * os/os.h - the kernel, behind one door.
  *
  * Every memory, file, userfaultfd and thread call of the library is here
- * (io_uring is in ring.c), so that there is one place to read about kernel
+ * (io_uring is in os/ring.c), so that there is one place to read about kernel
  * versions and one place to break things on purpose. The functions are thin:
  * one system call, EINTR retried, the result as 0 or -errno unless they say
  * otherwise. What is more than that is there because some kernel or file
@@ -83,7 +83,7 @@ void os_inject_clear(void);
 uint64_t os_inject_uses(enum os_point point);
 /* Parses VVM_INJECT's syntax; -EINVAL and nothing armed when it is wrong. */
 int os_inject_parse(const char *spec);
-/* For ring.c: 0, or the -errno that this use of the point must return. */
+/* For os/ring.c: 0, or the -errno that this use of the point must return. */
 int os_inject_check(enum os_point point);
 
 /* ---- host memory ---- */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * os_inject.c - making the kernel fail on purpose.
+ * os/inject.c - making the kernel fail on purpose.
  *
- * An error path that no test has walked does not work. Each function of os.h
+ * An error path that no test has walked does not work. Each function of os/os.h
  * that can fail asks os_inject_check() first, with the point it belongs to;
  * a test arms a point so that its n-th use fails, and walks n upwards until
  * the work succeeds without meeting the failure.
@@ -30,7 +30,7 @@
  * cannot be used with sanitizers and static linking), and #ifdef'd test
  * builds (what is tested should be what is shipped).
  */
-#include "os.h"
+#include "os/os.h"
 
 #include <errno.h>
 #include <stdatomic.h>

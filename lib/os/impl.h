@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * os_impl.h - what the files of os.h share.
+ * os/impl.h - what the files of os/os.h share.
  */
 #ifndef VVM_OS_IMPL_H
 #define VVM_OS_IMPL_H
 
 #include <errno.h>
 
-#include "os.h"
+#include "os/os.h"
 
 /* What a system call returned, as 0 or -errno. */
 static inline int os_result(long r)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ring_sync.c - the ring's twin without io_uring.
+ * os/ring_sync.c - the ring's twin without io_uring.
  *
  * Operations wait in the ring's list. Each turn of ring_run() takes the
  * first, does it with one system call, and looks at the watches; without an
@@ -8,15 +8,15 @@
  * all: a fault event must not stand behind a queue of prefetch reads of
  * 70 us each, and one poll a turn costs 1 us.
  *
- * Watches are level-triggered, as the one-shot polls of ring_uring.c are.
+ * Watches are level-triggered, as the one-shot polls of os/ring_uring.c are.
  *
  * Errors are injected by os_pread() and os_pwrite() themselves.
  */
-#include "ring_impl.h"
+#include "os/ring_impl.h"
 
 #include <errno.h>
 
-#include "os.h"
+#include "os/os.h"
 
 struct ring_sync {
 	struct ring ring;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * os_proc.c - processes, threads, time, and how threads wait for each other.
+ * os/proc.c - processes, threads, time, and how threads wait for each other.
  *
- * Thin, as all of os.h: one system call each. Three things are more than that.
+ * Thin, as all of os/os.h: one system call each. Three things are more than that.
  *
  * Forks. The guest view is not inherited by a child, so whoever holds a
  * space must notice that it lives in one. The check is on every public call
@@ -18,7 +18,7 @@
  * thread it does not know, least of all on one that serves faults.
  *
  * Cancellation. No call of the library is a cancellation point, and no fault.
- * On the paths of a fault that is because nothing there is one (os.h (1));
+ * On the paths of a fault that is because nothing there is one (os/os.h (1));
  * what opens and closes a space turns it off. A thread that may be cancelled
  * anywhere is not while it is in the SIGBUS handler, whose mask has the C
  * library's signal for it, too.
@@ -32,7 +32,7 @@
  * State outside `struct vvm`: the number of forks, a property of the process.
  */
 #define _GNU_SOURCE 1
-#include "os.h"
+#include "os/os.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -49,7 +49,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "os_impl.h"
+#include "os/impl.h"
 
 /* ---- forks ---- */
 
@@ -220,7 +220,7 @@ void os_futex_wake(_Atomic uint32_t *word, int count)
 /* ---- threads ---- */
 
 /*
- * Ample and not measured: buffers on the stack are KiBs (os.h (2)), but the
+ * Ample and not measured: buffers on the stack are KiBs (os/os.h (2)), but the
  * sanitizers multiply frames, and thread-local storage of the application is
  * taken from the same memory. Untouched stack costs address space only.
  */

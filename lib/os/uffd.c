@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * os_uffd.c - userfaultfd: getting one, registering, filling, waking.
+ * os/uffd.c - userfaultfd: getting one, registering, filling, waking.
  *
  * A userfaultfd can be had in three ways, and which one works is a matter of
  * kernel version, sysctl, file modes and seccomp, so they are tried in turn
@@ -26,7 +26,7 @@
  *     UFFD_TRIES times with a yield between.
  */
 #define _GNU_SOURCE 1
-#include "os.h"
+#include "os/os.h"
 
 #include <errno.h>
 #include <fcntl.h>

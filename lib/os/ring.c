@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ring.c - one loop for everything a handler thread waits for.
+ * os/ring.c - one loop for everything a handler thread waits for.
  *
  * A handler waits for fault events, for reads and for writes at the same
  * time. All three are *completions* of one ring: an operation (struct
@@ -8,8 +8,8 @@
  * watch (struct ring_watch) completes each time its descriptor has become
  * readable. ring_run() sleeps until something completes and calls back.
  *
- * Two engines do the work behind one table (struct ring_ops): ring_uring.c
- * on io_uring, and ring_sync.c, its twin on pread, pwrite and poll for
+ * Two engines do the work behind one table (struct ring_ops): os/ring_uring.c
+ * on io_uring, and os/ring_sync.c, its twin on pread, pwrite and poll for
  * systems where io_uring is forbidden or missing. This file has what they
  * share: the bookkeeping of operations, and which engine to take.
  *
@@ -39,12 +39,12 @@
  * handlers, each with a ring of its own, give the parallelism.
  */
 
-#include "ring.h"
+#include "os/ring.h"
 
 #include <errno.h>
 
-#include "os.h"
-#include "ring_impl.h"
+#include "os/os.h"
+#include "os/ring_impl.h"
 
 /* A queue deeper than this is no gain on any disk we know (FACTS 4). */
 #define RING_DEPTH_MAX 1024

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * os_dir.c - files by name, and facts about the machine: the part of the
+ * os/dir.c - files by name, and facts about the machine: the part of the
  * door to the kernel that only opening a space, its statistics and the
  * settings use.
  *
  * (1) Names in a directory that others may write to (/dev/shm) are hostile
  *     until proven ours: nothing here follows a final symbolic link, blocks
  *     on a fifo, or trusts an owner that it has not asked for.
- * (2) Unlike the rest of os.h these functions may allocate (opendir does)
+ * (2) Unlike the rest of os/os.h these functions may allocate (opendir does)
  *     and are not async-signal-safe. Fault handling uses none of them.
  */
 #define _GNU_SOURCE 1
-#include "os.h"
+#include "os/os.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * os_file.c - files: opening them, and whole transfers.
+ * os/file.c - files: opening them, and whole transfers.
  */
 #define _GNU_SOURCE 1
-#include "os.h"
+#include "os/os.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "format.h"
-#include "os_impl.h"
+#include "os/impl.h"
 
 /* ---- whole transfers ---- */
 

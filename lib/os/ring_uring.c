@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ring_uring.c - the ring on io_uring; the only file that knows liburing.
+ * os/ring_uring.c - the ring on io_uring; the only file that knows liburing.
  *
  * Operations and watches are submission entries; the one system call of a
  * turn both submits what was started since the last turn and waits. Up to
@@ -45,7 +45,7 @@
  * measured here (FACTS 1), so there are none.
  */
 
-#include "ring_impl.h"
+#include "os/ring_impl.h"
 
 #include <errno.h>
 
@@ -56,7 +56,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "os.h"
+#include "os/os.h"
 
 #define WATCH_TAG ((uintptr_t)1)
 /* How long to wait when the kernel has no memory for requests. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * os_memory.c - host memory, and the memfd that holds the frames.
+ * os/memory.c - host memory, and the memfd that holds the frames.
  *
  * Terms. A *reservation* is address space without memory: PROT_NONE,
  * private, anonymous, not accounted. The guest view of a region begins and
@@ -11,7 +11,7 @@
  * that is set once. It is a property of the kernel and not of a space.
  */
 #define _GNU_SOURCE 1
-#include "os.h"
+#include "os/os.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 #include "bits.h"
-#include "os_impl.h"
+#include "os/impl.h"
 
 #ifndef MFD_NOEXEC_SEAL /* 6.3 */
 #define MFD_NOEXEC_SEAL 0x0008U

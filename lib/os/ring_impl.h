@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ring_impl.h - what ring.c shares with its two engines, ring_uring.c and
- * ring_sync.c; nobody else includes it.
+ * os/ring_impl.h - what os/ring.c shares with its two engines, os/ring_uring.c and
+ * os/ring_sync.c; nobody else includes it.
  */
 #ifndef VVM_RING_IMPL_H
 #define VVM_RING_IMPL_H
 
-#include "ring.h"
+#include "os/ring.h"
 
 /* An engine. All are called by the ring's owner, except open and close. */
 struct ring_ops {
@@ -30,7 +30,7 @@ struct ring {
 
 /*
  * Each maps and fills a whole engine whose first member is struct ring;
- * ring.c then sets the fields of that. -errno as ring_open().
+ * os/ring.c then sets the fields of that. -errno as ring_open().
  */
 /* shared: for any thread, without watches. */
 int ring_uring_open(struct ring **out, unsigned depth, bool shared);

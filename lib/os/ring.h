@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ring.h - completions: reads, writes and "descriptor is readable", from
+ * os/ring.h - completions: reads, writes and "descriptor is readable", from
  * io_uring, or from its twin on pread, pwrite and poll where io_uring is not
  * permitted. The same interface, the same results.
  *
