@@ -11,7 +11,7 @@
  * again when frames come free (space_give_frames() signals the starving), or
  * after DIRECT reclaim steps of our own. When the array is full we read no
  * more events: they wait in the kernel. A fault that waited longer than
- * frame_wait_ms, not counting time in which the process was stopped (awake.h),
+ * frame_wait_ms, not counting time in which the process was stopped (util/awake.h),
  * fails: its thread gets SIGBUS, everybody else goes on. The poison that
  * delivers the SIGBUS is removed UNFAIL_US later. A fault that finds no idle
  * fill is pending as well, but not impatient: those before it wait for the
@@ -28,8 +28,8 @@
 
 #include <errno.h>
 
-#include "log.h"
-#include "probe.h"
+#include "util/log.h"
+#include "util/probe.h"
 #include "streams.h"
 
 #define EVENTS_MAX	32    /* read by one system call */

@@ -6,7 +6,7 @@
 #ifndef VVM_DEMAND_H
 #define VVM_DEMAND_H
 
-#include "awake.h"
+#include "util/awake.h"
 #include "evict.h"
 #include "fault.h"
 #include "os/ring.h"

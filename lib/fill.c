@@ -50,8 +50,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "log.h"
-#include "probe.h"
+#include "util/log.h"
+#include "util/probe.h"
 
 static const char zero_page[PAGE_BYTES] __attribute__((aligned(4096)));
 

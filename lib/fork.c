@@ -11,7 +11,7 @@
  *
  * The handlers. glibc calls prepare() before the fork and parent() or child()
  * after it. prepare() stops the actors at a point where they have nothing in
- * flight (halt.c), takes the mapping lock and the space lock, for writing,
+ * flight (util/pause.c), takes the mapping lock and the space lock, for writing,
  * waits until no page is FILLING, and takes the snapshot. Then the *gate* is
  * CLOSED: all locks stay taken until the fork has been tried, so faults and
  * calls of other threads wait, and nothing changes. Plain accesses go on
@@ -40,7 +40,7 @@
  * another one before its own.
  *
  * All waits in prepare() are bounded (in time that the process was not stopped:
- * awake.h), since fork() may be called in a signal
+ * util/awake.h), since fork() may be called in a signal
  * handler, by a thread that holds one of our locks: then nothing is inherited.
  *
  * State outside `struct vvm`: which spaces there are to hold still. Fork
@@ -52,7 +52,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "log.h"
+#include "util/log.h"
 #include "snapshot.h"
 #include "trap.h"
 

@@ -6,7 +6,7 @@
 #ifndef VVM_FORK_H
 #define VVM_FORK_H
 
-#include "awake.h"
+#include "util/awake.h"
 #include "space.h"
 
 #define FORK_SPACES 64

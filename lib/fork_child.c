@@ -28,7 +28,7 @@
 #include "handler.h"
 #include "inherit.h"
 #include "inline.h"
-#include "log.h"
+#include "util/log.h"
 #include "mapping.h"
 #include "reclaim.h"
 #include "snapshot.h"

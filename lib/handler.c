@@ -60,7 +60,7 @@
 #include <string.h>
 
 #include "demand.h"
-#include "log.h"
+#include "util/log.h"
 #include "reader.h"
 #include "os/ring.h"
 #include "server.h"

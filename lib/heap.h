@@ -8,7 +8,7 @@
 #include <vvm_heap.h>
 
 #include "base.h"
-#include "lock.h"
+#include "util/lock.h"
 
 /* ---- size classes: heap_class.c ---- */
 

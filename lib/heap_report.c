@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "log.h"
+#include "util/log.h"
 
 static const char *const texts[] = {
 	[VVM_HEAP_DOUBLE_FREE] = "freed, but it is free already",

@@ -34,11 +34,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "awake.h"
+#include "util/awake.h"
 #include "fault.h"
 #include "handler.h"
 #include "poller.h"
-#include "probe.h"
+#include "util/probe.h"
 #include "streams.h"
 
 #define LANES	     16

@@ -24,7 +24,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "log.h"
+#include "util/log.h"
 #include "snapshot.h"
 #include "trap.h"
 

@@ -15,10 +15,10 @@
 #define VVM_PAGETABLE_H
 
 #include "list.h"
-#include "lock.h"
+#include "util/lock.h"
 #include "policy.h"
 #include "pte.h"
-#include "pool.h"
+#include "util/pool.h"
 #include "stat.h"
 
 struct block {

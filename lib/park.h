@@ -6,7 +6,7 @@
 #ifndef VVM_PARK_H
 #define VVM_PARK_H
 
-#include "lock.h"
+#include "util/lock.h"
 
 #define PARK_PAGES_MAX 32
 

@@ -14,7 +14,7 @@
  */
 #include "piece.h"
 
-#include "probe.h"
+#include "util/probe.h"
 
 bool piece_next(struct vvm *vm, struct block *b, gaddr_t addr, struct piece *p)
 {

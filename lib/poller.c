@@ -31,7 +31,7 @@
  */
 #include "poller.h"
 
-#include "log.h"
+#include "util/log.h"
 #include "os/os.h"
 
 #define POLL_US	 200

@@ -21,7 +21,7 @@
  * wake-up for readahead: a frame that comes free is a fault's), and after
  * DRY_US they are forgotten. They are advice.
  *
- * Buffers. Reads of 256 KiB, several in flight, into huge pages (buffer.h):
+ * Buffers. Reads of 256 KiB, several in flight, into huge pages (util/buffer.h):
  * the disk here takes 4 KiB pages that do not adjoin in physical memory as
  * segments of their own, and that costs it half its speed. Read with O_DIRECT
  * and 1 MiB in flight, 4 KiB pages and huge ones, pages/s:

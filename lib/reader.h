@@ -7,7 +7,7 @@
 #define VVM_READER_H
 
 #include "ahead.h"
-#include "buffer.h"
+#include "util/buffer.h"
 
 /* Streams that may wait to be read; many threads share an inline reader. */
 #define READER_JOBS	64

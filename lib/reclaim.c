@@ -34,9 +34,9 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "awake.h"
+#include "util/awake.h"
 #include "evict.h"
-#include "log.h"
+#include "util/log.h"
 #include "os/ring.h"
 #include "snapshot.h"
 

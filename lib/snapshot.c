@@ -60,7 +60,7 @@
 #include <string.h>
 
 #include "copies.h"
-#include "log.h"
+#include "util/log.h"
 #include "piece.h"
 
 struct snapshot {

@@ -75,7 +75,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "log.h"
+#include "util/log.h"
 #include "swap.h"
 
 /* Host user addresses end here on x86-64; the memfd is that long. */

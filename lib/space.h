@@ -10,11 +10,11 @@
 
 #include "backing.h"
 #include "clock.h"
-#include "conf.h"
+#include "util/conf.h"
 #include "frame.h"
 #include "os/os.h"
 #include "pagetable.h"
-#include "halt.h"
+#include "util/pause.h"
 #include "park.h"
 #include "policy.h"
 #include "region.h"

@@ -48,7 +48,7 @@
 #include <errno.h>
 #include <string.h>
 #include "format.h"
-#include "log.h"
+#include "util/log.h"
 #include "os/os.h"
 #include "stat_file.h"
 #include "vvm.h"

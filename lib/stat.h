@@ -14,7 +14,7 @@
 #include <stdatomic.h>
 #include "base.h"
 #include "list.h"
-#include "lock.h"
+#include "util/lock.h"
 #include "vvm_stat.h"
 
 #ifdef VVM_NO_STATS

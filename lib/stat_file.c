@@ -25,7 +25,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "format.h"
-#include "log.h"
+#include "util/log.h"
 #include "os/os.h"
 #include "vvm_stat.h"
 

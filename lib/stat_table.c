@@ -19,7 +19,7 @@
 
 #include <string.h>
 #include "os/os.h"
-#include "probe.h"
+#include "util/probe.h"
 
 /* ---- items ---- */
 

@@ -32,7 +32,7 @@
 
 #include <errno.h>
 
-#include "log.h"
+#include "util/log.h"
 
 /*
  * The largest limit that we choose ourselves: 1 TiB. Its tables take 1 GiB

@@ -7,7 +7,7 @@
 #define VVM_SWAP_H
 
 #include "backing.h"
-#include "conf.h"
+#include "util/conf.h"
 
 /*
  * Opens the swap that conf names: a directory (unlinked file inside), a

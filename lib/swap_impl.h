@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 
 #include "hold.h"
-#include "lock.h"
+#include "util/lock.h"
 #include "os/os.h"
 #include "slots.h"
 #include "swap.h"

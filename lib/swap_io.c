@@ -14,8 +14,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "codec.h"
-#include "log.h"
+#include "util/checksum.h"
+#include "util/log.h"
 
 #define READ_TRIES  3
 #define WRITE_TRIES 3

@@ -23,7 +23,7 @@
 
 #include <errno.h>
 
-#include "log.h"
+#include "util/log.h"
 
 /* Near the end of the disk chunks are halved down to this, one write's. */
 #define GROW_MIN_PAGES IO_MAX_PAGES

@@ -12,7 +12,7 @@
 
 #include "access.h"
 #include "handler.h"
-#include "log.h"
+#include "util/log.h"
 #include "mapping.h"
 #include "reclaim.h"
 #include "trap.h"

@@ -12,7 +12,7 @@
 #include "fork.h"
 #include "handler.h"
 #include "inline.h"
-#include "log.h"
+#include "util/log.h"
 #include "mapping.h"
 #include "reclaim.h"
 #include "streams.h"

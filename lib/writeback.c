@@ -22,9 +22,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "codec.h"
-#include "log.h"
-#include "probe.h"
+#include "util/checksum.h"
+#include "util/log.h"
+#include "util/probe.h"
 #include "snapshot.h"
 
 /* Buffers lie in huge pages if they are at most this part of the budget. */

@@ -6,7 +6,7 @@
 #ifndef VVM_WRITEBACK_H
 #define VVM_WRITEBACK_H
 
-#include "buffer.h"
+#include "util/buffer.h"
 #include "piece.h"
 
 struct writeback;

@@ -3,7 +3,7 @@
  * check_awake.c - time that passes while the process is stopped is no time
  * that was waited.
  */
-#include "awake.h"
+#include "util/awake.h"
 #include "test.h"
 
 #define START 1000000000

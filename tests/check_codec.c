@@ -2,7 +2,7 @@
 /*
  * check_codec.c - zero detection at every byte, checksums by place.
  */
-#include "codec.h"
+#include "util/checksum.h"
 
 #include <string.h>
 

@@ -9,8 +9,8 @@
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
-#include "conf.h"
-#include "log.h"
+#include "util/conf.h"
+#include "util/log.h"
 #include "os/os.h"
 
 /* A good text, not the default, and a bad one, for each type. */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_halt.c - halt.c: while a stop holds, no actor runs; nobody sleeps for
+ * check_halt.c - util/pause.c: while a stop holds, no actor runs; nobody sleeps for
  * ever, and who waits too long is heard.
  */
 #include "test.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include "halt.h"
+#include "util/pause.h"
 #include "jump.h"
 #include "os/os.h"
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_lock.c - lock.c under threads. Each test proves a property by
+ * check_lock.c - util/lock.c under threads. Each test proves a property by
  * counting (mutual exclusion, no lost wake-up) or by arranging who waits and
  * then looking at the order (writer preference). To arrange it, the tests
- * read the lock words, whose layout lock.c's theory comment describes; they
+ * read the lock words, whose layout util/lock.c's theory comment describes; they
  * never sleep to win a race. A lost wake-up is a hang, which the limit of
  * the test case ends.
  */
 #define _GNU_SOURCE 1
-#include "lock.h"
+#include "util/lock.h"
 
 #include <errno.h>
 #include <pthread.h>

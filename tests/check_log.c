@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_log.c - log.c: the formatter against printf, the printed line, the
+ * check_log.c - util/log.c: the formatter against printf, the printed line, the
  * levels, and what a failed assertion does. stderr is a pipe here, read by
  * the test itself: a line fits the pipe, so nothing can block.
  */
 #define _GNU_SOURCE 1
 #include "format.h"
-#include "log.h"
+#include "util/log.h"
 
 #include <errno.h>
 #include <fcntl.h>

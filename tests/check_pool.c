@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_pool.c - pool.c: alignment, zeroing, reuse, accounting, many
+ * check_pool.c - util/pool.c: alignment, zeroing, reuse, accounting, many
  * threads, and what happens when the kernel gives no memory.
  */
 #define _GNU_SOURCE 1
-#include "pool.h"
+#include "util/pool.h"
 
 #include <errno.h>
 #include <pthread.h>

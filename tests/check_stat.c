@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "log.h"
+#include "util/log.h"
 #include "os/os.h"
 #include "stat.h"
 

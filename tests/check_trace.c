@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "log.h"
+#include "util/log.h"
 #include "os/os.h"
 #include "stat.h"
 #include "trace.h"

@@ -16,7 +16,7 @@
 #include "ahead.h"
 #include "evict.h"
 #include "fault.h"
-#include "log.h"
+#include "util/log.h"
 #include "mapping.h"
 #include "os/ring.h"
 

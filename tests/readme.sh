@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The README does not rot: its settings table is what lib/conf.h says, its
+# The README does not rot: its settings table is what lib/util/conf.h says, its
 # example compiles against the built library and prints what the README
 # shows, and its commands work.
 #
@@ -31,7 +31,7 @@ table()
 {
 	cat >"$tmp/table.c" <<-'END'
 	#include <stdio.h>
-	#include "conf.h"
+	#include "util/conf.h"
 
 	static void row(const char *env, const char *field, const char *def,
 			const char *unit, const char *desc)
@@ -64,11 +64,11 @@ fi
 
 check_table()
 {
-	table >"$tmp/table.md" || fail "lib/conf.h: no table"
+	table >"$tmp/table.md" || fail "lib/util/conf.h: no table"
 	sed -n '/^<!-- settings -->$/,/^<!-- end of settings -->$/p' "$readme" |
 		grep '^|' >"$tmp/readme.md"
 	diff "$tmp/readme.md" "$tmp/table.md" ||
-		fail "settings: README (<) and lib/conf.h (>) differ;" \
+		fail "settings: README (<) and lib/util/conf.h (>) differ;" \
 			"see tests/readme.sh --table"
 }
 

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "log.h"
+#include "util/log.h"
 #include "os/os.h"
 #include "stat.h"
 

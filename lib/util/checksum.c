@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * codec.c - what is done to the bytes of a page on the way to its slot.
+ * util/checksum.c - what is done to the bytes of a page on the way to its slot.
  *
  * Two questions are asked about every page that leaves. "Is it all zero?":
  * then it needs no slot and no I/O, ever. And "what is its checksum?": a
@@ -18,7 +18,7 @@
  * check misses, and cost 4 bytes of RAM for each slot. CRC32C was rejected:
  * no faster without assembler of our own, and weaker.
  */
-#include "codec.h"
+#include "util/checksum.h"
 
 #include <xxhash.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * log.h - messages to the user's stderr.
+ * util/log.h - messages to the user's stderr.
  *
  * One line, one write(2), no stdio, no malloc, no locks: callable from fault
  * handling and from signal handlers. Each line starts with "libvvm[pid]: ".

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * halt.c - where the library's threads stop for a fork.
+ * util/pause.c - where the library's threads stop for a fork.
  *
  * `wanted` and `running` are each written by one side and read by the other:
  * an actor adds itself to `running` and then looks at `wanted`; who wants to
@@ -11,9 +11,9 @@
  * A thread that waits in halt_enter() is idle but alive, which makes it the
  * one to notice that the fork does not come to an end: `overdue`.
  */
-#include "halt.h"
+#include "util/pause.h"
 
-#include "awake.h"
+#include "util/awake.h"
 #include "os/os.h"
 
 /* Well below the second after which fork.c lets go (FORK_HOLD_US). */

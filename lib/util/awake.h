@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * awake.h - how long somebody has waited while this process could run.
+ * util/awake.h - how long somebody has waited while this process could run.
  *
  * A process may be stopped for any time: SIGSTOP, Ctrl-Z, a debugger, a
  * virtual machine that is paused. The clock goes on, but nothing that could

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * halt.h - where the library's threads stop for a fork.
+ * util/pause.h - where the library's threads stop for a fork.
  *
  * An actor is between halt_enter() and halt_leave() while it may change the
  * space. Who wants all of them to stop requests it, wakes them by whatever
@@ -9,7 +9,7 @@
 #ifndef VVM_HALT_H
 #define VVM_HALT_H
 
-#include "lock.h"
+#include "util/lock.h"
 
 struct halt {
 	_Atomic bool wanted;	  /* everybody shall stop */
@@ -32,7 +32,7 @@ static inline bool halt_wanted(const struct halt *p)
 
 /* From now on nobody enters. */
 void halt_request(struct halt *p);
-/* Waits until all have left; false: not in timeout_us awake (awake.h). */
+/* Waits until all have left; false: not in timeout_us awake (util/awake.h). */
 bool halt_wait(struct halt *p, uint64_t timeout_us);
 /* Takes the request back. */
 void halt_resume(struct halt *p);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conf.c - the settings of a space: defaults, environment, text to value.
+ * util/conf.c - the settings of a space: defaults, environment, text to value.
  *
- * CONF_SETTINGS in conf.h is the only list of settings there is. Here it is
+ * CONF_SETTINGS in util/conf.h is the only list of settings there is. Here it is
  * expanded once, into an array of `struct setting`: where the field lies in
  * struct conf, and which parser reads its text. Everything else is a loop
  * over that array, defaults included: they are text too and pass through
@@ -30,13 +30,13 @@
  * place where documentation, parser and struct drift apart.
  */
 #define _GNU_SOURCE 1
-#include "conf.h"
+#include "util/conf.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include "log.h"
+#include "util/log.h"
 #include "os/os.h"
 
 #define ENV_PREFIX "VVM_"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pool.c - objects of one size, cut from chunks of anonymous memory.
+ * util/pool.c - objects of one size, cut from chunks of anonymous memory.
  *
  * A chunk starts with a header of one cache line, objects follow it back to
  * back. The newest chunk is cut from front to back as objects are asked for,
@@ -20,7 +20,7 @@
  * fault does not hold the kernel's mmap lock. It keeps (1) simple: two
  * threads cannot add a chunk each and strand the rest of the older.
  */
-#include "pool.h"
+#include "util/pool.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * buffer.h - memory that the disk reads into and writes from.
+ * util/buffer.h - memory that the disk reads into and writes from.
  *
  * A disk takes 4 KiB pages that do not adjoin in physical memory as segments
  * of their own, and many segments halve its speed (reader.c has a table). So

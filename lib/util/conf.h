@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * conf.h - THE table of settings. The struct, the VVM_* environment, the
+ * util/conf.h - THE table of settings. The struct, the VVM_* environment, the
  * parser, `vvmbench --help`, the README's table and a test all expand it.
  *
  * X(type, field, ENV suffix, default text, "unit or values", "description")

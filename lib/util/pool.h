@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pool.h - objects of one size from mmap'd chunks, never from malloc.
+ * util/pool.h - objects of one size from mmap'd chunks, never from malloc.
  *
  * Fault handling needs page table nodes, and must not call malloc: the
  * application may be inside malloc, waiting for the very fault. Chunks are
@@ -10,7 +10,7 @@
 #define VVM_POOL_H
 
 #include "list.h"
-#include "lock.h"
+#include "util/lock.h"
 
 struct pool {
 	struct lock lock;      /* rank LOCK_POOL */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lock.c - mutex, reader-writer lock and wait queue on futexes.
+ * util/lock.c - mutex, reader-writer lock and wait queue on futexes.
  *
  * Mutex: the three-state futex mutex (Drepper, "Futexes are tricky"). 0 is
  * free, 1 held, 2 held with perhaps someone asleep. Only a taker that is
@@ -35,13 +35,13 @@
  * not async-signal-safe); a queue per rwlock side (two futexes more for a
  * lock whose writers are map and unmap).
  */
-#include "lock.h"
+#include "util/lock.h"
 
 #include <errno.h>
 #include <limits.h>
 
-#include "awake.h"
-#include "log.h"
+#include "util/awake.h"
+#include "util/log.h"
 #include "os/os.h"
 
 /*

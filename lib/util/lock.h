@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * lock.h - the library's locks: a futex mutex, a writer-preferring
+ * util/lock.h - the library's locks: a futex mutex, a writer-preferring
  * reader-writer lock and a wait queue.
  *
  * Own locks, not pthread's, for three reasons: the block lock sits in every
@@ -52,7 +52,7 @@ void lock_take(struct lock *l);
 /* Takes l if it is free; never sleeps. */
 bool lock_try(struct lock *l);
 /*
- * Gives up after timeout_us, in which the process was not stopped (awake.h):
+ * Gives up after timeout_us, in which the process was not stopped (util/awake.h):
  * false. It polls, so it is not for busy paths.
  */
 bool lock_take_timed(struct lock *l, uint64_t timeout_us);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * probe.h - static probe points (USDT), for perf, bpftrace and SystemTap.
+ * util/probe.h - static probe points (USDT), for perf, bpftrace and SystemTap.
  *
  * With <sys/sdt.h> (configure finds it) a probe is one nop and a note in the
  * library's file that says where its arguments are; a tracer puts a

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * codec.h - what is done to the bytes of a page on their way to and from a
+ * util/checksum.h - what is done to the bytes of a page on their way to and from a
  * slot: zero detection and the checksum (XXH3 by libxxhash; compression
  * will live here). Pure; no state.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * log.c - one line, one write(2).
+ * util/log.c - one line, one write(2).
  *
  * The library speaks from places where stdio is forbidden: a handler thread
  * while the application's threads wait for it inside malloc or inside a
@@ -14,7 +14,7 @@
  * like the environment it comes from, and a single atomic.
  */
 #define _GNU_SOURCE 1
-#include "log.h"
+#include "util/log.h"
 
 #include <errno.h>
 #include <stdarg.h>

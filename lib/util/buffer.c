@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * buffer.c - memory that the disk reads into and writes from: see buffer.h.
+ * util/buffer.c - memory that the disk reads into and writes from: see util/buffer.h.
  *
  * The mapping of a large one is longer by a huge page, so that its start can
  * be aligned; what is beyond the last whole huge page is in small ones. What
  * is not touched costs no memory.
  */
-#include "buffer.h"
+#include "util/buffer.h"
 
 #include <string.h>
 
