@@ -24,7 +24,7 @@
  */
 #include "ahead.h"
 
-#include "prefetch.h"
+#include "policy/prefetch.h"
 
 /* A stride of PREFETCH_DENSE pages leaves such gaps. */
 #define GAP_PAGES (PREFETCH_DENSE - 1)

@@ -14,7 +14,7 @@ struct clock {
 	struct list *hand; /* (lock) next to visit; may be the head */
 	uint64_t blocks;  /* (lock) */
 	uint64_t barren;  /* (lock) steps in a row that found no victim */
-	struct policy_space policy; /* (lock), see policy.h */
+	struct policy_space policy; /* (lock), see policy/policy.h */
 };
 
 /* ops: the policy, which stays. => nobody uses it. */

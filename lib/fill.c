@@ -11,7 +11,7 @@
  * A page read for reading is installed write-protected and CLEAN, keeping its
  * slot. One read for writing is installed writable and DIRTY, its slot given
  * back: no second event. So is one read for reading in a region where what is
- * read is usually written next (intent.c), and so is readahead there, which
+ * read is usually written next (policy/intent.c), and so is readahead there, which
  * else is CLEAN. It is installed in one of two ways.
  *
  * Unmapped: write-protected by markers (0.04 us a page) and written into the
@@ -22,7 +22,7 @@
  * us a page in batches and no minor fault (1.3 us), for streams that have
  * proved to walk through all that they are given: streams.c decides.
  *
- * The trigger of a stream (prefetch.h) has the flag PREFETCHED while it is
+ * The trigger of a stream (policy/prefetch.h) has the flag PREFETCHED while it is
  * FILLING. Whoever wants it meanwhile takes the flag away (fault.c) and waits;
  * else it is not installed but parked (park.c), and SWAPPED again.
  *

@@ -84,7 +84,7 @@ unsigned fill_put(struct vvm *vm, int uffd, haddr_t host, const char *from,
 enum fault_result fill_error(int error);
 /*
  * Shall pages of r that are filled for reading be DIRTY, since they will
- * likely be written (intent.c)? => both: space lock held.
+ * likely be written (policy/intent.c)? => both: space lock held.
  */
 bool fill_intends(struct region *r);
 /* n pages are filled for reading, with the answer of fill_intends(). */

@@ -16,7 +16,7 @@
 
 #include "list.h"
 #include "util/lock.h"
-#include "policy.h"
+#include "policy/policy.h"
 #include "pte.h"
 #include "util/pool.h"
 #include "stat.h"

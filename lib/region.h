@@ -16,7 +16,7 @@
 #define VVM_REGION_H
 
 #include "base.h"
-#include "intent.h"
+#include "policy/intent.h"
 #include "stat.h"
 
 struct backing;

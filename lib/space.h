@@ -16,7 +16,7 @@
 #include "pagetable.h"
 #include "util/pause.h"
 #include "park.h"
-#include "policy.h"
+#include "policy/policy.h"
 #include "region.h"
 #include "stat.h"
 #include "vvm.h"

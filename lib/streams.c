@@ -3,7 +3,7 @@
  * streams.c - whose faults make a stream.
  *
  * A thread that walks through memory is a stream, whatever the others do, so
- * faults are sorted by thread before prefetch.c looks at them: into LANES
+ * faults are sorted by thread before policy/prefetch.c looks at them: into LANES
  * lanes, by a hash of the thread. Threads seldom share one (they may: a lane
  * follows 16 streams), nothing is allocated when a thread comes, and nothing
  * is to be cleaned up when one ends. That a stream goes from one handler's
@@ -34,7 +34,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "prefetch.h"
+#include "policy/prefetch.h"
 
 #define LANES	     16
 #define LANE_BITS    4

@@ -4,7 +4,7 @@
  * program is simulated whose reads are followed by a write with a given
  * probability.
  */
-#include "intent.h"
+#include "policy/intent.h"
 #include "test.h"
 
 static struct intent in;

@@ -3,7 +3,7 @@
  * check_policy.c - what a policy promises to reclaim, and what each remembers
  * of a page. How good the choices are is sim_policy.c's question.
  */
-#include "policy.h"
+#include "policy/policy.h"
 #include "test.h"
 
 #include <string.h>

@@ -7,7 +7,7 @@
  * faulted in or planned, but for the trigger of each plan, and only accesses
  * to absent pages are faults.
  */
-#include "prefetch.h"
+#include "policy/prefetch.h"
 #include "test.h"
 #include <string.h>
 

@@ -100,7 +100,7 @@ static void *work(void *arg)
 	while (!atomic_load_explicit(&run.stop, memory_order_relaxed)) {
 		uint32_t page = (uint32_t)live_below(&w->random, run.pages);
 
-		/* By turns most of what is read is written next: intent.c. */
+		/* By turns most of what is read is written next: policy/intent.c. */
 		switch (live_below(&w->random, n & 64 ? 12 : 4)) {
 		case 0:
 		case 1:

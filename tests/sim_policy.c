@@ -9,7 +9,7 @@
  */
 #include "bench_pattern.h"
 #include "bench_sim.h"
-#include "policy.h"
+#include "policy/policy.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -13,7 +13,7 @@
 #include "bench_sim.h"
 #include "bench_sim_plan.h"
 #include "bench_util.h"
-#include "policy.h"
+#include "policy/policy.h"
 #include "tool.h"
 
 #include <stdlib.h>

@@ -23,7 +23,7 @@
  */
 #include "bench_sim.h"
 
-#include "policy.h"
+#include "policy/policy.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * prefetch.h - detects sequential streams in a sequence of faults and says
+ * policy/prefetch.h - detects sequential streams in a sequence of faults and says
  * how far to read ahead, and where. Pure: the caller locks; no clock, no
  * system call. Fed with the demand faults of a thread or a few.
  *

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * policy_clock.c - a clock that gives used pages two more chances.
+ * policy/clock.c - a clock that gives used pages two more chances.
  *
  * What the hand tells us. Userspace has no accessed bits. When the hand
  * passes a block it drops the mappings of all its pages; a page that is used
@@ -51,7 +51,7 @@
  * age below p is then a victim, used or not: prefetched and old ones first,
  * then those never seen used, and from POLICY_AGE_MAX + 1 on all.
  */
-#include "policy.h"
+#include "policy/policy.h"
 
 enum clock_age { AGE_OLD, AGE_NEW, AGE_FADING, AGE_USED };
 

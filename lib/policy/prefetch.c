@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * prefetch.c - finds streams in a sequence of faults, says what to read ahead.
+ * policy/prefetch.c - finds streams in a sequence of faults, says what to read ahead.
  *
  * Only faults are seen, never hits: a stream whose next pages were prefetched
  * is silent until it reaches a page that was not. If that were the first page
@@ -57,7 +57,7 @@
  * Page numbers are below 2^52, so that distances fit int64_t and need no care
  * for overflow.
  */
-#include "prefetch.h"
+#include "policy/prefetch.h"
 #include <string.h>
 
 /*

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * policy.c - the replacement policies there are, by name.
+ * policy/policy.c - the replacement policies there are, by name.
  *
  * A policy is chosen when a space is opened and stays. To add one: its own
  * file policy_<name>.c with its struct policy_ops, a line in POLICIES, and its
@@ -9,7 +9,7 @@
  * These files are a library of their own (libvvmpolicy), which needs nothing
  * else of ours, for the simulator of vvmbench.
  */
-#include "policy.h"
+#include "policy/policy.h"
 #include <string.h>
 
 static const struct policy_ops *const policies[] = {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * policy_heat.c - evicts what was used least of late, resident or not.
+ * policy/heat.c - evicts what was used least of late, resident or not.
  *
  * CLOCK and LRU know of a page only when it was last used, and only while it
  * is resident. On skewed loads the pages at the border of the budget are used
@@ -48,7 +48,7 @@
  * Misses in % (vvmbench sim: 262,144 pages of 4 KiB, a quarter of them
  * resident, 2 million accesses after the first touch of all; the scan of
  * scanmix faults page by page, in brackets the zipf part alone; "clock" is
- * policy_clock.c, CLOCK and LRU are exact and use all frames):
+ * policy/clock.c, CLOCK and LRU are exact and use all frames):
  *
  *		zipf 0.99  scanmix	  scanmix 90 %	 phases	 loop 1.1
  *	OPT	  8.7	   38.0 (3.1)	  67.6 (3.0)	 10.7	   8.9
@@ -78,7 +78,7 @@
  * Pressure 1: whatever was not used in the last turn is a victim; from 2 on
  * everything.
  */
-#include "policy.h"
+#include "policy/policy.h"
 
 enum heat_age { AGE_COLD, AGE_NEW, AGE_WARM, AGE_HOT };
 

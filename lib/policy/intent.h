@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * intent.h - will the pages that are read into a region be written soon?
+ * policy/intent.h - will the pages that are read into a region be written soon?
  *
  * Pure; state of one region, all fields atomic, no lock.
  */

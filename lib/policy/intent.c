@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * intent.c - will the pages that are read into a region be written soon?
+ * policy/intent.c - will the pages that are read into a region be written soon?
  *
  * A page that is filled for reading is write-protected, so that its eviction
  * may cost nothing. If it is written after all, that is a second event: 6 us
@@ -28,7 +28,7 @@
  * "unchanged" of one changed page in 4 billion, and that one would be lost
  * without a trace; and reading the slot back costs more than writing it.
  */
-#include "intent.h"
+#include "policy/intent.h"
 
 #define WINDOW	     256 /* pages */
 #define SAMPLE	     16	 /* one fill of so many */
