@@ -19,7 +19,7 @@
 #include "policy/policy.h"
 #include "pte.h"
 #include "util/pool.h"
-#include "stat.h"
+#include "stat/stat.h"
 
 struct block {
 	struct lock lock;	/* rank LOCK_BLOCK */

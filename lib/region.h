@@ -17,7 +17,7 @@
 
 #include "base.h"
 #include "policy/intent.h"
-#include "stat.h"
+#include "stat/stat.h"
 
 struct backing;
 

@@ -18,7 +18,7 @@
 #include "park.h"
 #include "policy/policy.h"
 #include "region.h"
-#include "stat.h"
+#include "stat/stat.h"
 #include "vvm.h"
 
 #define SPACE_HANDLERS_MAX 32

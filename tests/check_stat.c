@@ -19,7 +19,7 @@
 #include <unistd.h>
 #include "util/log.h"
 #include "os/os.h"
-#include "stat.h"
+#include "stat/stat.h"
 
 static struct stats st;
 

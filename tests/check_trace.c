@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include "util/log.h"
 #include "os/os.h"
-#include "stat.h"
+#include "stat/stat.h"
 #include "trace.h"
 
 static struct stats st;

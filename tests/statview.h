@@ -18,7 +18,7 @@
 #include <unistd.h>
 #include "util/log.h"
 #include "os/os.h"
-#include "stat.h"
+#include "stat/stat.h"
 
 static struct stats st;
 static struct vvm_stat_actor *actor;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stat.c - the statistics segment of one space: a sparse file in /dev/shm,
+ * stat/stat.c - the statistics segment of one space: a sparse file in /dev/shm,
  * mapped shared, that the library's threads count in and that vvmstat reads
  * while they do.
  *
@@ -8,8 +8,8 @@
  *   segment  the content of the file, laid out by vvm_stat.h
  *   actor    whoever counts: one handler or reclaimer thread, or, as actor 0,
  *	      all of the application's own threads together
- *   stale    a file whose process is gone: stat_file.c
- *   item     a region, block or ring of the growing part: stat_table.c
+ *   stale    a file whose process is gone: stat/file.c
+ *   item     a region, block or ring of the growing part: stat/table.c
  *
  * Counting costs one uncontended atomic add in memory that no other thread
  * writes. That is why each actor has a block of its own, and why the reader
@@ -43,14 +43,14 @@
  * it instead of copying it): one byte a page is 1/8 of it, and says what a
  * reader wants to know.
  */
-#include "stat.h"
+#include "stat/stat.h"
 
 #include <errno.h>
 #include <string.h>
 #include "format.h"
 #include "util/log.h"
 #include "os/os.h"
-#include "stat_file.h"
+#include "stat/file.h"
 #include "vvm.h"
 
 #define HEADER_BYTES VVM_STAT_RINGS_OFFSET /* and actors */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stat.h - the writing side of vvm_stat.h: the segment of one space.
+ * stat/stat.h - the writing side of vvm_stat.h: the segment of one space.
  * Without a segment (VVM_STAT=no, or no /dev/shm) the counters live in
  * private memory, regions, blocks and events are not kept, and everything
  * else works the same.

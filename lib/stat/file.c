@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stat_file.c - the file of a statistics segment: making it, and removing
+ * stat/file.c - the file of a statistics segment: making it, and removing
  * those that nobody needs any more.
  *
  * A process that is killed leaves its file behind, and so does one that
@@ -19,7 +19,7 @@
  * Rejected: the process' start time instead of a lock (a program that was
  * executed has its predecessor's; and /proc shows only the own container).
  */
-#include "stat_file.h"
+#include "stat/file.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stat_file.h - the file of a statistics segment: see stat_file.c.
+ * stat/file.h - the file of a statistics segment: see stat/file.c.
  */
 #ifndef VVM_STAT_FILE_H
 #define VVM_STAT_FILE_H

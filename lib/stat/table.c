@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * stat_table.c - the parts of a segment that grow: regions, blocks, rings.
+ * stat/table.c - the parts of a segment that grow: regions, blocks, rings.
  *
  * The file is sparse and mapped in its full length once. An item is given out
  * only when its storage is allocated, or a full /dev/shm would be a SIGBUS in
@@ -15,7 +15,7 @@
  * who reads must be able to tell a complete event from a mixture of two. So
  * seq, written last, is number and checksum in one, and nobody ever waits.
  */
-#include "stat.h"
+#include "stat/stat.h"
 
 #include <string.h>
 #include "os/os.h"
