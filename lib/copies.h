@@ -7,7 +7,7 @@
 #ifndef VVM_COPIES_H
 #define VVM_COPIES_H
 
-#include "slots.h"
+#include "swap/slots.h"
 
 struct copies {
 	int fd;		    /* memfd: page n at byte n * PAGE_BYTES */

@@ -33,7 +33,7 @@
 #include "reclaim.h"
 #include "snapshot.h"
 #include "streams.h"
-#include "swap.h"
+#include "swap/swap.h"
 
 /* ---- taking over ---- */
 

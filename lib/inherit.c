@@ -42,7 +42,7 @@
 
 #include "os/os.h"
 
-#define READ_TRIES 3 /* as swap_io.c */
+#define READ_TRIES 3 /* as swap/io.c */
 
 struct estate {
 	struct legacy legacy;

@@ -7,7 +7,7 @@
 #define VVM_INHERIT_H
 
 #include <stdatomic.h>
-#include "backing.h"
+#include "swap/backing.h"
 
 /*
  * A slot as a child knows it:

@@ -3,7 +3,7 @@
  * snapshot.c - what fork children may still read of their parent's space.
  *
  * A child sees the memory as of the fork. What was in swap then it reads from
- * its parent's slots, which are held (hold.c). What was dirty then has no
+ * its parent's slots, which are held (swap/hold.c). What was dirty then has no
  * slot, only a frame, and that one may change at any time. So at the fork the
  * dirty pages are *frozen*: write-protected, state FROZEN. Nothing is copied
  * and nothing written, so a child that only executes a program costs next to

@@ -76,7 +76,7 @@
 #include <string.h>
 
 #include "util/log.h"
-#include "swap.h"
+#include "swap/swap.h"
 
 /* Host user addresses end here on x86-64; the memfd is that long. */
 #define MEMFD_BYTES ((uint64_t)1 << 47)

@@ -8,7 +8,7 @@
 #ifndef VVM_SPACE_H
 #define VVM_SPACE_H
 
-#include "backing.h"
+#include "swap/backing.h"
 #include "clock.h"
 #include "util/conf.h"
 #include "frame.h"

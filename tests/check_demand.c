@@ -8,7 +8,7 @@
 
 #include "access.h"
 #include "demand.h"
-#include "swap_impl.h"
+#include "swap/impl.h"
 
 #define FAULTS	(DEMAND_FILLS + 1)
 #define WAIT_MS 2

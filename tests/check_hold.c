@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_hold.c - hold.c: slots that are kept for fork children, against a
+ * check_hold.c - swap/hold.c: slots that are kept for fork children, against a
  * model that has one counter for each slot.
  */
 #include "test.h"
 
 #include <string.h>
 
-#include "hold.h"
+#include "swap/hold.h"
 
 #define SLOTS 1000
 #define HOLDS 6

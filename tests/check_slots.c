@@ -3,7 +3,7 @@
  * check_slots.c - the slot allocator against a naive model: an array of
  * bools that is searched from end to end.
  */
-#include "slots.h"
+#include "swap/slots.h"
 
 #include <errno.h>
 #include <string.h>
@@ -263,7 +263,7 @@ END_TEST
 
 /*
  * Ageing: a program on PAGES pages, of which a quarter fits, is simulated with
- * the rules of writeback.c and swap_slots.c: a page that is filled for writing
+ * the rules of writeback.c and swap/alloc.c: a page that is filled for writing
  * gives its slot back, the hand goes from block to block and takes half of what
  * is resident, and the area grows only while half of it is in use.
  */

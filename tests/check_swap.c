@@ -6,7 +6,7 @@
  * The files are made in a directory of $TMPDIR or /var/tmp that is removed
  * at the end, which fails, and says so, if an unlinked file was not.
  */
-#include "swap.h"
+#include "swap/swap.h"
 
 #include <dirent.h>
 #include <errno.h>

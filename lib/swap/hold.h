@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hold.h - slots that may not be used again yet, because a fork child may
+ * swap/hold.h - slots that may not be used again yet, because a fork child may
  * still read them.
  */
 #ifndef VVM_HOLD_H
 #define VVM_HOLD_H
 
-#include "slots.h"
+#include "swap/slots.h"
 
 /* The slots that were in use at one moment. */
 struct hold {

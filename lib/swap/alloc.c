@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * swap_slots.c - handing out the slots of a swap file, and its growth.
+ * swap/alloc.c - handing out the slots of a swap file, and its growth.
  *
  * The area grows in chunks towards the limit, by fallocate: room is claimed
  * while somebody can still be told that there is none, not when a dirty page
@@ -19,7 +19,7 @@
  * 0.4 ms, and fallocate itself 0.07 to 0.3. So it is paid once per slot, and
  * nothing is to be gained by zeroing the chunk first, a whole write of it.
  */
-#include "swap_impl.h"
+#include "swap/impl.h"
 
 #include <errno.h>
 

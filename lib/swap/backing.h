@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * backing.h - where pages live when they have no frame: an ops table. Fault
- * handling and reclaim know only this; swap.c is the first backing.
+ * swap/backing.h - where pages live when they have no frame: an ops table. Fault
+ * handling and reclaim know only this; swap/swap.c is the first backing.
  *
  * All functions are thread-safe unless they say otherwise.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hold.c - slots that may not be used again yet.
+ * swap/hold.c - slots that may not be used again yet.
  *
  * A fork child reads the pages that were in swap at the fork from its
  * parent's slots. The parent may dirty or unmap such a page, which gives the
@@ -21,7 +21,7 @@
  * (a child that lives long would keep every slot that any later, short-lived
  * child had kept).
  */
-#include "hold.h"
+#include "swap/hold.h"
 
 #include <errno.h>
 #include <string.h>

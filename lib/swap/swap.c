@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * swap.c - the swap file: a backing of page-sized slots in a file or on a
+ * swap/swap.c - the swap file: a backing of page-sized slots in a file or on a
  * block device.
  *
  * Slot n is the page at byte n * 4096. Page 0 is no slot ("slot 0" means
@@ -8,8 +8,8 @@
  * device we leave it alone.
  *
  * The *area* is what the file has now. It grows towards the *limit*
- * (swap_slots.c). A device has its whole area from the start. Nothing ever
- * shrinks before close: slots in use are spread over the file. swap_io.c is
+ * (swap/alloc.c). A device has its whole area from the start. Nothing ever
+ * shrinks before close: slots in use are spread over the file. swap/io.c is
  * about the transfers. This file opens and closes.
  *
  * Invariants:
@@ -28,7 +28,7 @@
  * reading checksums from the disk beside the data (a second read, or slots
  * of 4100 bytes that O_DIRECT refuses).
  */
-#include "swap_impl.h"
+#include "swap/impl.h"
 
 #include <errno.h>
 

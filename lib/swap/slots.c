@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * slots.c - which slots of a swap file are free.
+ * swap/slots.c - which slots of a swap file are free.
  *
  * A write of many pages costs little more than a write of one, provided that
  * their slots are neighbours. So slots are handed out in *runs* by next fit:
@@ -22,7 +22,7 @@
  *	      ^ never handed out: slot 0 means "no slot"
  *
  * Ageing. A program that rewrites pages at random frees single slots
- * everywhere. With the area at most twice what is in use (swap_slots.c) the
+ * everywhere. With the area at most twice what is in use (swap/alloc.c) the
  * free half then lies in holes: one turn of the cursor writes into what became
  * free since the last, and 64-slot holes would take an area of four times the
  * use. The holes settle at 8 slots (check_slots, "ageing": the same after 60
@@ -39,7 +39,7 @@
  * is when there is none), and per-size free lists (frees come as single
  * pages, and neighbours must merge).
  */
-#include "slots.h"
+#include "swap/slots.h"
 
 #include <errno.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * swap_io.c - transfers between buffers and the slots of a swap file.
+ * swap/io.c - transfers between buffers and the slots of a swap file.
  *
  * A read that fails or whose bytes do not match is repeated as a whole, up
  * to READ_TRIES: controllers recover, and the first try of a retry is cheap
@@ -9,7 +9,7 @@
  * neighbours. That happens on the spot, in the caller's ring_run(): it
  * delays a handler by some disk reads on a disk that is dying anyway.
  */
-#include "swap_impl.h"
+#include "swap/impl.h"
 
 #include <errno.h>
 #include <string.h>

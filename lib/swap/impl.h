@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * swap_impl.h - inside the swap file; for swap*.c only. The theory is at the
- * head of swap.c.
+ * swap/impl.h - inside the swap file; for swap*.c only. The theory is at the
+ * head of swap/swap.c.
  */
 #ifndef VVM_SWAP_IMPL_H
 #define VVM_SWAP_IMPL_H
 
 #include <stdatomic.h>
 
-#include "hold.h"
+#include "swap/hold.h"
 #include "util/lock.h"
 #include "os/os.h"
-#include "slots.h"
-#include "swap.h"
+#include "swap/slots.h"
+#include "swap/swap.h"
 
 /*
  * By how much the file grows. 64 MiB: 16,384 slots, 30 ms of writing at full
@@ -48,7 +48,7 @@ static inline struct swap *to_swap(struct backing *b)
 	return container_of(b, struct swap, backing);
 }
 
-/* ---- swap_slots.c ---- */
+/* ---- swap/alloc.c ---- */
 
 /* Does an error mean that there is no room? */
 bool swap_no_room(int error);
@@ -63,7 +63,7 @@ void swap_give(struct backing *b, uint64_t first, uint64_t n);
 int swap_hold(struct backing *b, struct hold **out);
 void swap_release(struct backing *b, struct hold *h);
 
-/* ---- swap_io.c: as in struct backing_ops ---- */
+/* ---- swap/io.c: as in struct backing_ops ---- */
 
 void swap_read(struct backing *b, struct ring *ring, struct io *io);
 void swap_write(struct backing *b, struct ring *ring, struct io *io);

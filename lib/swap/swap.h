@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * swap.h - the swap file: a backing of page-sized slots in a file or on a
+ * swap/swap.h - the swap file: a backing of page-sized slots in a file or on a
  * block device.
  */
 #ifndef VVM_SWAP_H
 #define VVM_SWAP_H
 
-#include "backing.h"
+#include "swap/backing.h"
 #include "util/conf.h"
 
 /*

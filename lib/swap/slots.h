@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * slots.h - the free slots of a swap file, handed out in contiguous runs,
+ * swap/slots.h - the free slots of a swap file, handed out in contiguous runs,
  * and the checksum of each slot in use.
  *
  * A slot is one page of the backing, numbered from 1 (0 means "no slot").
@@ -45,7 +45,7 @@ int slots_take(struct slots *s, uint64_t want, bool force, uint64_t *first,
 void slots_give(struct slots *s, uint64_t first, uint64_t n);
 /* The area is now `area` slots (never shrinks, never past the limit). */
 void slots_grow(struct slots *s, uint64_t area);
-/* Asserts the invariants of slots.c. Reads the whole bitmap. */
+/* Asserts the invariants of swap/slots.c. Reads the whole bitmap. */
 void slots_check(const struct slots *s);
 
 #endif
