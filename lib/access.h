@@ -7,7 +7,7 @@
 #ifndef VVM_ACCESS_H
 #define VVM_ACCESS_H
 
-#include "space.h"
+#include "space/space.h"
 
 /* Ranges are page aligned, end <= GUEST_END. */
 int access_touch(struct vvm *vm, gaddr_t start, gaddr_t end, bool write);

@@ -10,7 +10,7 @@
  *	   hand last passed (the kernel maps a frame back by itself);
  *	2. drop the mapping of the whole block, one shootdown;
  *	3. let the policy age every resident page and name victims;
- *	4. clean victims: punch their frames, run by run (piece.c). No I/O;
+ *	4. clean victims: punch their frames, run by run (space/extent.c). No I/O;
  *	5. dirty victims: protect, copy out, write in one request
  *	   (writeback.c).
  *
@@ -18,7 +18,7 @@
  * nothing down, unless a thread has mapped one back in between, which is
  * merely slow.
  *
- * A block is taken piece by piece (piece.c); usually it is one.
+ * A block is taken piece by piece (space/extent.c); usually it is one.
  *
  * Of pages that are equally cold the first ones of the block go. Tried and
  * dropped: to begin where the last choice in the block stopped. In the

@@ -24,7 +24,7 @@
  *
  * The trigger of a stream (policy/prefetch.h) has the flag PREFETCHED while it is
  * FILLING. Whoever wants it meanwhile takes the flag away (fault.c) and waits;
- * else it is not installed but parked (park.c), and SWAPPED again.
+ * else it is not installed but parked (space/park.c), and SWAPPED again.
  *
  * The kernel call comes before the change of state, so that a failing call
  * leaves the table as it was and the fault can be tried again.

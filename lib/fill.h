@@ -5,7 +5,7 @@
 #ifndef VVM_FILL_H
 #define VVM_FILL_H
 
-#include "space.h"
+#include "space/space.h"
 
 /* What became of a fault, or of the demanded page of a fill. */
 enum fault_result {

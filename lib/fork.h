@@ -7,7 +7,7 @@
 #define VVM_FORK_H
 
 #include "util/awake.h"
-#include "space.h"
+#include "space/space.h"
 
 #define FORK_SPACES 64
 

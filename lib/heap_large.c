@@ -17,7 +17,7 @@
  * given back, so that it needs frames and swap once, not twice.
  *
  * Rejected: moving the page table entries instead of the bytes. A frame lies
- * in the memfd at the offset of its page (space.c), so a resident page must
+ * in the memfd at the offset of its page (space/space.c), so a resident page must
  * be copied anyway, and slots would need a new kind of move in the engine.
  */
 #include "heap.h"

@@ -7,7 +7,7 @@
 #ifndef VVM_INLINE_H
 #define VVM_INLINE_H
 
-#include "space.h"
+#include "space/space.h"
 
 /*
  * Makes the page at addr usable, waiting as needed, and returns its block

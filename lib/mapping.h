@@ -8,7 +8,7 @@
 #ifndef VVM_MAPPING_H
 #define VVM_MAPPING_H
 
-#include "space.h"
+#include "space/space.h"
 
 int mapping_map(struct vvm *vm, gaddr_t *addr, uint64_t bytes, unsigned prot,
 		const char *name);

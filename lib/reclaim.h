@@ -5,7 +5,7 @@
 #ifndef VVM_RECLAIM_H
 #define VVM_RECLAIM_H
 
-#include "space.h"
+#include "space/space.h"
 
 /* Starts the reclaimer. -ENOMEM, -EAGAIN, ... */
 int reclaim_start(struct vvm *vm);

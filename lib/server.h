@@ -6,7 +6,7 @@
 #ifndef VVM_SERVER_H
 #define VVM_SERVER_H
 
-#include "space.h"
+#include "space/space.h"
 
 #define SERVER_WINDOW 64 /* events between two decisions */
 

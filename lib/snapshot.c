@@ -61,7 +61,7 @@
 
 #include "copies.h"
 #include "util/log.h"
-#include "piece.h"
+#include "space/extent.h"
 
 struct snapshot {
 	struct list link;  /* live */

@@ -10,7 +10,7 @@
 #define VVM_SNAPSHOT_H
 
 #include "inherit.h"
-#include "space.h"
+#include "space/space.h"
 
 /* -ENOMEM, -EMFILE ... => no thread yet. */
 int snapshots_new(struct vvm *vm);

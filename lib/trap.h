@@ -6,7 +6,7 @@
 #ifndef VVM_TRAP_H
 #define VVM_TRAP_H
 
-#include "space.h"
+#include "space/space.h"
 
 #define TRAP_SPACES 64
 

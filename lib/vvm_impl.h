@@ -7,7 +7,7 @@
 
 #include <errno.h>
 
-#include "space.h"
+#include "space/space.h"
 
 /*
  * 0 when the space may be used by this process, else -EINVAL or -ECHILD. Wakes

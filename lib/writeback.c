@@ -4,7 +4,7 @@
  *
  * The victims of a piece are protected first and copied second, so the copy
  * cannot change unnoticed: a later write is an event, and it moves the page
- * back to DIRTY (space.c). All-zero copies need no slot. The others go to
+ * back to DIRTY (space/space.c). All-zero copies need no slot. The others go to
  * consecutive slots in one write, though they need not be neighbours.
  * When the write completes, those still WRITING are CLEAN, and those that
  * nobody mapped in the meantime are evicted on the spot.

@@ -7,7 +7,7 @@
 #define VVM_WRITEBACK_H
 
 #include "util/buffer.h"
-#include "piece.h"
+#include "space/extent.h"
 
 struct writeback;
 

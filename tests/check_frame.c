@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* check_frame.c - the budget: taking, giving, watermarks, shortage, races. */
-#include "frame.h"
+#include "space/frame.h"
 #include "test.h"
 #include <pthread.h>
 #include <signal.h>

@@ -3,7 +3,7 @@
  * check_pagetable.c - the page table: every move of the life of a page,
  * counts, tree shape, races of pt_get(), running out of memory.
  */
-#include "pagetable.h"
+#include "space/pagetable.h"
 #include "os/os.h"
 #include "test.h"
 #include <errno.h>

@@ -2,7 +2,7 @@
 /*
  * check_park.c - copies kept and given out once, the oldest lost first.
  */
-#include "park.h"
+#include "space/park.h"
 #include "test.h"
 
 #include <string.h>

@@ -3,7 +3,7 @@
  * check_region.c - the index of regions: look-ups, gaps, splitting, merging,
  * and a random history of all of them against an array with one cell a page.
  */
-#include "region.h"
+#include "space/region.h"
 #include "test.h"
 #include <errno.h>
 #include <signal.h>

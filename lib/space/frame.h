@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * frame.h - the budget: how many frames may exist, and who waits for one.
+ * space/frame.h - the budget: how many frames may exist, and who waits for one.
  *
  * A frame is taken before a page is filled and given back after its hole was
  * punched, so frames in flight count. All fields are atomic; no lock.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * piece.c - parts of a block, and the eviction of their clean pages.
+ * space/extent.c - parts of a block, and the eviction of their clean pages.
  *
  * A block is cut into *pieces*: parts with one host run and one descriptor
  * (a region boundary or a stripe boundary separates two). Usually one.
@@ -12,7 +12,7 @@
  *	punch			2.35	1.5	1.05	0.78	0.55
  *	protect			0.62	0.32	0.16	0.09	0.02
  */
-#include "piece.h"
+#include "space/extent.h"
 
 #include "util/probe.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * region.c - the index of the regions of a space.
+ * space/region.c - the index of the regions of a space.
  *
  * Two sorted arrays of pointers to the same regions: by_guest for the public
  * calls, which speak guest addresses, by_host for fault handling, where the
@@ -24,7 +24,7 @@
  * Rejected: a balanced tree. Its look-up is a chain of cache misses on the
  * fault path, and it buys cheap insertion, which happens once per map call.
  */
-#include "region.h"
+#include "space/region.h"
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

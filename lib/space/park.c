@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * park.c - pages kept at hand without being resident.
+ * space/park.c - pages kept at hand without being resident.
  *
  * A stream of reads is to raise an event when it is half through what was
  * read ahead, so that the next read can begin in time. So one page of each
@@ -20,7 +20,7 @@
  * and unmap, discard, pinning and API threads would wait for a fault that may
  * never happen.
  */
-#include "park.h"
+#include "space/park.h"
 
 #include <string.h>
 

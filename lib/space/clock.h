@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * clock.h - the ring of blocks that have resident pages, and its hand.
+ * space/clock.h - the ring of blocks that have resident pages, and its hand.
  */
 #ifndef VVM_CLOCK_H
 #define VVM_CLOCK_H
 
-#include "pagetable.h"
+#include "space/pagetable.h"
 
 struct clock {
 	const struct policy_ops *ops; /* (i) */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * piece.h - a part of a block that one system call can be about, and the
+ * space/extent.h - a part of a block that one system call can be about, and the
  * eviction of its clean pages.
  */
 #ifndef VVM_PIECE_H
 #define VVM_PIECE_H
 
 #include "bits.h"
-#include "space.h"
+#include "space/space.h"
 
 #define PIECE_WORDS BITS_WORDS(BLOCK_PAGES) /* of a set of pages of a block */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * park.h - copies of pages that were read ahead and are not resident: the
- * triggers of streams (policy/prefetch.h). See park.c for when a copy is good.
+ * space/park.h - copies of pages that were read ahead and are not resident: the
+ * triggers of streams (policy/prefetch.h). See space/park.c for when a copy is good.
  */
 #ifndef VVM_PARK_H
 #define VVM_PARK_H

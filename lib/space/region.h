@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * region.h - the regions of a space (its "virtual VMAs") and their index.
+ * space/region.h - the regions of a space (its "virtual VMAs") and their index.
  *
  * A region is a page-aligned guest range with one host range, permissions,
  * advice and backing. The index is two sorted arrays of pointers, by guest

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * clock.c - the ring of blocks that have resident pages, and its hand.
+ * space/clock.c - the ring of blocks that have resident pages, and its hand.
  *
  * Reclaim goes round it block by block. A block is put in just behind the
  * hand, so that it comes by there last. What a pass over a block decides is
@@ -9,7 +9,7 @@
  * Pressure is the number of turns in a row that found no victim: the policy is
  * to find one in every page when it has passed POLICY_AGE_MAX.
  */
-#include "clock.h"
+#include "space/clock.h"
 
 void clock_init(struct clock *c, const struct policy_ops *ops)
 {

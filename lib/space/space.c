@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * space.c - the state of a space, and the theory of the engine.
+ * space/space.c - the state of a space, and the theory of the engine.
  *
  * Terms. A *page* is 4 KiB of guest addresses. A *frame* is a page of the
  * space's memfd. A *slot* is a page of the backing (swap). A *block* is one
@@ -20,7 +20,7 @@
  *   - the write-protect bit of a shmem page survives the dropping of its
  *     mapping (a PTE marker), so a clean page stays guarded.
  *
- * The software page table is the authority. A page's state (pte.h) changes
+ * The software page table is the authority. A page's state (space/page.h) changes
  * only under its block's lock, by space_move(). The kernel's view may lag
  * behind for a moment inside that lock, never outside it.
  *
@@ -69,7 +69,7 @@
  * (the block's lock is held for microseconds, and 4 KiB of entries share one
  * clock step anyway).
  */
-#include "space.h"
+#include "space/space.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pte.h - a page table entry, and the life of a page.
+ * space/page.h - a page table entry, and the life of a page.
  *
  * An entry is 64 bits: flags in the low 12, as on real hardware, and the
  * page's slot in its backing above (0: no slot; slot 0 is never handed out).
@@ -12,9 +12,9 @@
  *	M mapped  R W X permissions  P present  D dirty  B busy
  *	! poisoned or, of a page that is present, frozen
  *	N pinned  PF brought by prefetch, not yet seen used; without a frame:
- *	parked, or to be (park.c)   age 0..3
+ *	parked, or to be (space/park.c)   age 0..3
  *
- * The life of a page is the table in pagetable.c: states are derived from
+ * The life of a page is the table in space/pagetable.c: states are derived from
  * M P D B ! and the slot; pt_move() is the one function that changes them.
  *
  *	NONE                                             POISONED

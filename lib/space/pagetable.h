@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pagetable.h - the software page table: four levels of 512, 48-bit guest
+ * space/pagetable.h - the software page table: four levels of 512, 48-bit guest
  * addresses. A leaf is a struct block (2 MiB of guest addresses).
  *
  * Locks, all the caller's:
@@ -17,7 +17,7 @@
 #include "list.h"
 #include "util/lock.h"
 #include "policy/policy.h"
-#include "pte.h"
+#include "space/page.h"
 #include "util/pool.h"
 #include "stat/stat.h"
 

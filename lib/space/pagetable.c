@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pagetable.c - the software page table and the life of a page.
+ * space/pagetable.c - the software page table and the life of a page.
  *
  * The tree. A 48-bit guest address is four 9-bit indices and a 12-bit offset,
  * as on x86-64. Three levels of interior nodes (struct pt_node, 512 pointers)
@@ -18,7 +18,7 @@
  * pt_free_block(), with the space lock held for writing, so a pointer read
  * under the lock stays good until the lock is dropped.
  *
- * The life of a page is the table `legal` below, drawn in pte.h. pt_move()
+ * The life of a page is the table `legal` below, drawn in space/page.h. pt_move()
  * is the one function that changes a state; it asserts that the move is in
  * the table and that the slot fits the state, and keeps the counts. Ages,
  * PREFETCHED and pins are no states: their owners set them in place.
@@ -26,7 +26,7 @@
  * Invariants, verified by pt_check_block() (1-5) and pt_check() (6-7):
  *  (1) The flags of an entry are exactly those of one state, plus
  *	permissions, and, with a frame or busy, PINNED, PREFETCHED and an age;
- *	SWAPPED may be PREFETCHED, too (park.c).
+ *	SWAPPED may be PREFETCHED, too (space/park.c).
  *  (2) NONE is the entry 0. FRESH, DIRTY, WRITING and FROZEN have no slot,
  *	SWAPPED has one; CLEAN, FILLING and POISONED may have one.
  *  (3) mapped, resident, dirty, filling, swapped and pinned of a block count
@@ -42,7 +42,7 @@
  * resizing under readers); a radix tree of variable height (a branch saved
  * for small addresses, but guest addresses are host addresses: all high).
  */
-#include "pagetable.h"
+#include "space/pagetable.h"
 
 #include <errno.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * frame.c - the budget of frames.
+ * space/frame.c - the budget of frames.
  *
  * There is no list of free frames: frames live in a memfd, where a page gets
  * storage when it is filled and loses it when it is punched. What must be
@@ -24,7 +24,7 @@
  * A watermark read during a resize may be the old one; the next look sees
  * the new one.
  */
-#include "frame.h"
+#include "space/frame.h"
 
 /*
  * Below this many pages there is no low watermark: 2 % would be less than one

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * space.h - struct vvm: one address space with all its state, and the small
+ * space/space.h - struct vvm: one address space with all its state, and the small
  * steps that every actor (fault, evict, mapping, access) is made of.
  *
- * The theory of the whole engine is at the head of space.c.
+ * The theory of the whole engine is at the head of space/space.c.
  */
 #ifndef VVM_SPACE_H
 #define VVM_SPACE_H
 
 #include "swap/backing.h"
-#include "clock.h"
+#include "space/clock.h"
 #include "util/conf.h"
-#include "frame.h"
+#include "space/frame.h"
 #include "os/os.h"
-#include "pagetable.h"
+#include "space/pagetable.h"
 #include "util/pause.h"
-#include "park.h"
+#include "space/park.h"
 #include "policy/policy.h"
-#include "region.h"
+#include "space/region.h"
 #include "stat/stat.h"
 #include "vvm.h"
 
