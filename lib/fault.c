@@ -21,7 +21,7 @@
 
 #include <errno.h>
 
-#include "snapshot.h"
+#include "snapshot/snapshot.h"
 
 /* ---- the steps: all => space lock (read) and block lock held ---- */
 

@@ -6,7 +6,7 @@
  * regions of ours included. The guest view is shared memory and is not copied
  * at all. So the child can have a space if at that moment
  *   (1) no thread is in the middle of a change to it, and
- *   (2) everything that its page table names stays readable: snapshot.c.
+ *   (2) everything that its page table names stays readable: snapshot/snapshot.c.
  * fork_child.c is about what the child makes of it.
  *
  * The handlers. glibc calls prepare() before the fork and parent() or child()
@@ -53,7 +53,7 @@
 #include <stdlib.h>
 
 #include "util/log.h"
-#include "snapshot.h"
+#include "snapshot/snapshot.h"
 #include "trap.h"
 
 /* For a lock, or for I/O in flight: a slow disk has done it by then. */

@@ -11,7 +11,7 @@
  *
  * The first fault, or the first vvm_* call, rouses the starter: it turns the
  * page table into one without resident pages (every page is in the parent's
- * slots or frames now, see inherit.c), opens swap and statistics, starts the
+ * slots or frames now, see snapshot/inherit.c), opens swap and statistics, starts the
  * actors and ends. The fault that woke it is still there for the handlers to
  * read, so nobody notices more than a delay.
  *
@@ -26,12 +26,12 @@
 #include <string.h>
 
 #include "handler.h"
-#include "inherit.h"
+#include "snapshot/inherit.h"
 #include "inline.h"
 #include "util/log.h"
 #include "mapping.h"
 #include "reclaim.h"
-#include "snapshot.h"
+#include "snapshot/snapshot.h"
 #include "streams.h"
 #include "swap/swap.h"
 

@@ -8,7 +8,7 @@
 
 #include <errno.h>
 
-#include "snapshot.h"
+#include "snapshot/snapshot.h"
 
 /* ---- pages of a range ---- */
 

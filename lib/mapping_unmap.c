@@ -25,7 +25,7 @@
 #include <stdlib.h>
 
 #include "util/log.h"
-#include "snapshot.h"
+#include "snapshot/snapshot.h"
 #include "trap.h"
 
 #define PUNCH_TRIES 100

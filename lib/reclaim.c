@@ -38,7 +38,7 @@
 #include "evict.h"
 #include "util/log.h"
 #include "os/ring.h"
-#include "snapshot.h"
+#include "snapshot/snapshot.h"
 
 #define WRITEBACKS   16 /* in flight: enough to keep the disk busy, ... */
 #define ROOM	     64 /* ... of 256 KiB each */

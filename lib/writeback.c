@@ -25,7 +25,7 @@
 #include "util/checksum.h"
 #include "util/log.h"
 #include "util/probe.h"
-#include "snapshot.h"
+#include "snapshot/snapshot.h"
 
 /* Buffers lie in huge pages if they are at most this part of the budget. */
 #define HUGE_SHARE 8

@@ -40,7 +40,7 @@
  * every state but FILLING to NONE, discard (DONTNEED) takes it to FRESH; a
  * synchronous write takes DIRTY to CLEAN in one step. A fork takes DIRTY to
  * FROZEN: protected, because a snapshot may still read the frame
- * (snapshot.c). It is DIRTY again when the snapshot has its copy or is gone.
+ * (snapshot/snapshot.c). It is DIRTY again when the snapshot has its copy or is gone.
  *
  * DIRTY is never write-protected; CLEAN, WRITING and FROZEN always are (space
  * (2)).

@@ -88,7 +88,7 @@ static const pte_t state_bits[PAGE_STATES] = {
  * legal[from][to]. Column FRESH is map, discard, "gave up" and the eviction
  * of a zero page; column NONE is unmap, which waits for FILLING pages: their
  * frame is on its way and only the filler can give it back. FROZEN becomes
- * SWAPPED in a fork child, which reads it from its parent (inherit.c).
+ * SWAPPED in a fork child, which reads it from its parent (snapshot/inherit.c).
  */
 /* clang-format off */
 static const bool legal[PAGE_STATES][PAGE_STATES] = {

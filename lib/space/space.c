@@ -29,7 +29,7 @@
  *	 others do.
  *   (2) CLEAN, WRITING and FROZEN pages are write-protected, DIRTY ones are
  *	 not. So a write to a clean or in-flight page, or to one that a fork
- *	 child may still read (snapshot.c), is always an event, and a thread
+ *	 child may still read (snapshot/snapshot.c), is always an event, and a thread
  *	 that holds the block lock may write to a DIRTY page without one.
  *   (3) The content of a CLEAN page equals its slot, or is all zero without
  *	 one; of a SWAPPED page it is in its slot only.

@@ -23,7 +23,7 @@
 int swap_open(struct backing **out, const struct conf *conf);
 /*
  * The same, with slots that are numbered from base + 1: a fork child tells its
- * own from its parent's by that (inherit.c).
+ * own from its parent's by that (snapshot/inherit.c).
  */
 int swap_open_at(struct backing **out, const struct conf *conf, uint64_t base);
 

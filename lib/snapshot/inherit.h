@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * inherit.h - the backing of a space in a fork child: what it inherited,
+ * snapshot/inherit.h - the backing of a space in a fork child: what it inherited,
  * which it only reads, and a swap of its own.
  */
 #ifndef VVM_INHERIT_H

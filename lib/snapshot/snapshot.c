@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * snapshot.c - what fork children may still read of their parent's space.
+ * snapshot/snapshot.c - what fork children may still read of their parent's space.
  *
  * A child sees the memory as of the fork. What was in swap then it reads from
  * its parent's slots, which are held (swap/hold.c). What was dirty then has no
@@ -23,7 +23,7 @@
  * else it reads the copy, which never changes. The parent may be killed at
  * any point in between.
  *
- * One copy serves all snapshots that need the page: copies.c counts them.
+ * One copy serves all snapshots that need the page: snapshot/copies.c counts them.
  *
  * A snapshot ends when nobody has the writing end of its pipe any more. It is
  * close-on-exec, the child's children inherit it along with what they may
@@ -53,13 +53,13 @@
  * the child its copy in its own memfd (the copy could land on a page that the
  * child has read, and changed, just before).
  */
-#include "snapshot.h"
+#include "snapshot/snapshot.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "copies.h"
+#include "snapshot/copies.h"
 #include "util/log.h"
 #include "space/extent.h"
 

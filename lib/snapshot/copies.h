@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * copies.h - pages that are kept for fork children: a memfd of numbered
+ * snapshot/copies.h - pages that are kept for fork children: a memfd of numbered
  * pages, each with a count of who needs it. Pages are numbered from 1.
  * => all: the caller's lock is held.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * copies.c - pages that are kept for fork children.
+ * snapshot/copies.c - pages that are kept for fork children.
  *
  * The children read the pages through the file, which they have open; the
  * tables are the parent's alone.
@@ -10,7 +10,7 @@
  *	that copies_add() has just made.
  *  (2) A page does not change while somebody needs it.
  */
-#include "copies.h"
+#include "snapshot/copies.h"
 
 #include <string.h>
 

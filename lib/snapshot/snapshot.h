@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * snapshot.h - what fork children may still read of their parent's space.
+ * snapshot/snapshot.h - what fork children may still read of their parent's space.
  *
  * The parent's side. A snapshot is taken while the space is still, and ends
  * when the child and its own children have exited, executed a program or
@@ -9,7 +9,7 @@
 #ifndef VVM_SNAPSHOT_H
 #define VVM_SNAPSHOT_H
 
-#include "inherit.h"
+#include "snapshot/inherit.h"
 #include "space/space.h"
 
 /* -ENOMEM, -EMFILE ... => no thread yet. */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * inherit.c - the backing of a space in a fork child.
+ * snapshot/inherit.c - the backing of a space in a fork child.
  *
  * A child begins with a page table that names slots of its parent's swap and,
  * of pages that were dirty at the fork, frames of its parent's memfd. It only
  * reads these. What it writes out goes to a swap of its own. When it forks in
  * its turn, its child reads both, and so on: each process is a *generation*,
  * and what one generation has left to the next is a *legacy*. A slot says
- * which generation it is of (inherit.h), so the page table is passed on as it
+ * which generation it is of (snapshot/inherit.h), so the page table is passed on as it
  * is, however long the chain.
  *
  *	grandchild's table --+-- own slots ------> own swap
@@ -17,7 +17,7 @@
  *
  * A frame is read from the memfd of the process that forked, and counts only
  * if the word in `where` says afterwards that it has not been changed since;
- * else the copy is read (snapshot.c has the protocol). The checksums of slots
+ * else the copy is read (snapshot/snapshot.c has the protocol). The checksums of slots
  * came with the fork, as private memory of the parent's `struct swap`.
  *
  * A legacy counts the entries that name it. With the last one its descriptors
@@ -34,7 +34,7 @@
  *	entry names: a read in flight has its entry.
  *  (2) The process's own generation is the number of its ancestors.
  */
-#include "inherit.h"
+#include "snapshot/inherit.h"
 
 #include <errno.h>
 #include <stdlib.h>
