@@ -30,7 +30,7 @@
 
 #include "util/log.h"
 #include "util/probe.h"
-#include "streams.h"
+#include "fill/streams.h"
 
 #define EVENTS_MAX	32    /* read by one system call */
 #define UNFAIL_US	20000 /* a woken thread has run by then */

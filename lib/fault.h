@@ -9,7 +9,7 @@
 #ifndef VVM_FAULT_H
 #define VVM_FAULT_H
 
-#include "fill.h"
+#include "fill/fill.h"
 
 /* What is wanted, and what was found. */
 struct fault {

@@ -32,7 +32,7 @@
 #include "mapping.h"
 #include "reclaim.h"
 #include "snapshot/snapshot.h"
-#include "streams.h"
+#include "fill/streams.h"
 #include "swap/swap.h"
 
 /* ---- taking over ---- */

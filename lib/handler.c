@@ -9,8 +9,8 @@
  *
  * Faults: demand.c, one struct demands a handler.
  *
- * Reading ahead. What is to be read ahead of a fault (streams.c) is a job for
- * the handler's reader (reader.c), which is called in every round. Installing
+ * Reading ahead. What is to be read ahead of a fault (fill/streams.c) is a job for
+ * the handler's reader (fill/reader.c), which is called in every round. Installing
  * what was read costs 2 to 3 us a page, more than the disk takes for it, so
  * large jobs are shared with another handler.
  *
@@ -61,10 +61,10 @@
 
 #include "demand.h"
 #include "util/log.h"
-#include "reader.h"
+#include "fill/reader.h"
 #include "os/ring.h"
 #include "server.h"
-#include "streams.h"
+#include "fill/streams.h"
 
 #define WILLNEED_SHARE	2  /* one WILLNEED reads at most 1/2 of the budget */
 #define SHARED_PAGES	64 /* the least of a job that a handler gets */

@@ -5,7 +5,7 @@
 #ifndef VVM_HANDLER_H
 #define VVM_HANDLER_H
 
-#include "ahead.h"
+#include "fill/ahead.h"
 
 /* Starts vm->handler_count handlers. -ENOMEM, -EAGAIN, ...; none runs then. */
 int handlers_start(struct vvm *vm);

@@ -20,7 +20,7 @@
  * to be touched or pinned first. A thread waits for its own read by polling,
  * where few others read (poller.c). It cannot go on in its signal handler and
  * see a read completed later: what is to be read ahead of it is a job for the
- * handler threads, which have nothing else to do then (reader.c).
+ * handler threads, which have nothing else to do then (fill/reader.c).
  *
  * Everything in here is async-signal-safe: no malloc, no stdio, only our own
  * locks, which the interrupted code cannot hold, since the library touches
@@ -39,7 +39,7 @@
 #include "handler.h"
 #include "poller.h"
 #include "util/probe.h"
-#include "streams.h"
+#include "fill/streams.h"
 
 #define LANES	     16
 #define LANE_BITS    4

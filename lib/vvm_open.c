@@ -15,7 +15,7 @@
 #include "util/log.h"
 #include "mapping.h"
 #include "reclaim.h"
-#include "streams.h"
+#include "fill/streams.h"
 #include "trap.h"
 #include "vvm_impl.h"
 

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * check_reader.c - reading ahead from end to end, by the test's own thread:
- * whose streams are found and with which windows (streams.c), which job is
+ * whose streams are found and with which windows (fill/streams.c), which job is
  * read first, what waits without frames and for how long, what becomes of
- * reads that fail (reader.c). And with a thread that reads ahead all the time
+ * reads that fail (fill/reader.c). And with a thread that reads ahead all the time
  * while regions are unmapped, discarded and the budget shrinks. Needs
  * userfaultfd, else skips.
  */
 #include "test.h"
 #include "engine.h"
-#include "reader.h"
+#include "fill/reader.h"
 #include "reclaim.h"
-#include "streams.h"
+#include "fill/streams.h"
 
 #define RW	  (VVM_READ | VVM_WRITE)
 #define BUDGET	  2048

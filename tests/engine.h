@@ -13,7 +13,7 @@
 #ifndef VVM_TEST_ENGINE_H
 #define VVM_TEST_ENGINE_H
 
-#include "ahead.h"
+#include "fill/ahead.h"
 #include "evict.h"
 #include "fault.h"
 #include "util/log.h"

@@ -6,7 +6,7 @@
  * is silent until it reaches a page that was not. If that were the first page
  * after the window, the stream would stand still while the next one is read.
  * So each window has a *trigger*, its first page: the caller sees to it that
- * the stream faults there without having to wait for a read (fill.c parks
+ * the stream faults there without having to wait for a read (fill/fill.c parks
  * it), and the window after it is planned then. A stream is kept as the page
  * of its last fault, its stride, the trigger and `next`, the page that it
  * must fault on at the latest:

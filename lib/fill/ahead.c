@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ahead.c - readahead: which pages one read can bring, and claiming them.
+ * fill/ahead.c - readahead: which pages one read can bring, and claiming them.
  *
  * What is wanted is a job: pages a constant stride apart, in the order in
  * which a stream will come by. What one read can bring is a *run* of them:
@@ -22,7 +22,7 @@
  * written cost no I/O either: writeback.c finds that they are zero. Streams of
  * reads count, too: what a program has set to zero is FRESH once it is evicted.
  */
-#include "ahead.h"
+#include "fill/ahead.h"
 
 #include "policy/prefetch.h"
 

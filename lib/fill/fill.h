@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fill.h - pages on their way from the backing into the memfd.
+ * fill/fill.h - pages on their way from the backing into the memfd.
  */
 #ifndef VVM_FILL_H
 #define VVM_FILL_H

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fill.c - pages on their way from the backing into the memfd.
+ * fill/fill.c - pages on their way from the backing into the memfd.
  *
  * A fill is one read: of one page that somebody waits for, its demand, or of
- * pages of one block that somebody is going to want (ahead.c). Its pages are
+ * pages of one block that somebody is going to want (fill/ahead.c). Its pages are
  * claimed (they become FILLING and hold frames), read by its owner with
  * nothing locked, and installed. A FILLING page belongs to its fill alone
  * (space (6)). The read may cover slots in between that nobody wants: gaps.
@@ -20,7 +20,7 @@
  * one, so that hits and waste are exact and unused pages go first. They are
  * marked PREFETCHED until the clock sees them used. Mapped: UFFDIO_COPY, 1.6
  * us a page in batches and no minor fault (1.3 us), for streams that have
- * proved to walk through all that they are given: streams.c decides.
+ * proved to walk through all that they are given: fill/streams.c decides.
  *
  * The trigger of a stream (policy/prefetch.h) has the flag PREFETCHED while it is
  * FILLING. Whoever wants it meanwhile takes the flag away (fault.c) and waits;
@@ -45,7 +45,7 @@
  * the right content is in our hands, so we write it into that frame and go
  * on, the same way.
  */
-#include "fill.h"
+#include "fill/fill.h"
 
 #include <errno.h>
 #include <string.h>

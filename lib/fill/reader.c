@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reader.c - reading ahead, by a thread that has other things to do.
+ * fill/reader.c - reading ahead, by a thread that has other things to do.
  *
  *	job --> claim --> read --> arrived --> install, a few pages a turn
  *	  ^       |
@@ -34,7 +34,7 @@
  *
  * The last one used goes first, so that what nobody needs is not touched.
  */
-#include "reader.h"
+#include "fill/reader.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * streams.h - the streams of faults of a space's threads, and what is to be
+ * fill/streams.h - the streams of faults of a space's threads, and what is to be
  * read ahead of them.
  */
 #ifndef VVM_STREAMS_H
 #define VVM_STREAMS_H
 
-#include "ahead.h"
+#include "fill/ahead.h"
 
 /* -ENOMEM. */
 int streams_init(struct vvm *vm);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reader.h - what reads ahead: buffers, a queue of jobs and the reads in
+ * fill/reader.h - what reads ahead: buffers, a queue of jobs and the reads in
  * flight of one handler thread.
  */
 #ifndef VVM_READER_H
 #define VVM_READER_H
 
-#include "ahead.h"
+#include "fill/ahead.h"
 #include "util/buffer.h"
 
 /* Streams that may wait to be read; many threads share an inline reader. */

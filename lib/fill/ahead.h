@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ahead.h - which pages of what shall be read ahead can be read now, and
+ * fill/ahead.h - which pages of what shall be read ahead can be read now, and
  * claiming them.
  */
 #ifndef VVM_AHEAD_H
 #define VVM_AHEAD_H
 
-#include "fill.h"
+#include "fill/fill.h"
 
 /* Pages to be read ahead: count of them, stride apart. */
 struct ahead_job {

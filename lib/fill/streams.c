@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * streams.c - whose faults make a stream.
+ * fill/streams.c - whose faults make a stream.
  *
  * A thread that walks through memory is a stream, whatever the others do, so
  * faults are sorted by thread before policy/prefetch.c looks at them: into LANES
@@ -17,7 +17,7 @@
  * k.
  *
  * A stream that has got windows of MAP_MIN pages has walked through as many
- * before; its readahead is mapped at once (fill.c). Then nobody sees each
+ * before; its readahead is mapped at once (fill/fill.c). Then nobody sees each
  * page's use: the pages from one fault of a stream to the next count as hits,
  * and what a stream that is forgotten had ahead as waste.
  *
@@ -29,7 +29,7 @@
  * (jq, group_by) and 6 % of the cases (sort), at a quarter of their memory:
  * as many faults as before, 4 to 6 times the reads, 2 to 3 times the time.
  */
-#include "streams.h"
+#include "fill/streams.h"
 
 #include <errno.h>
 #include <stdlib.h>
