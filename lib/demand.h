@@ -7,7 +7,7 @@
 #define VVM_DEMAND_H
 
 #include "util/awake.h"
-#include "evict.h"
+#include "evict/evict.h"
 #include "fault.h"
 #include "os/ring.h"
 

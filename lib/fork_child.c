@@ -30,7 +30,7 @@
 #include "inline.h"
 #include "util/log.h"
 #include "mapping.h"
-#include "reclaim.h"
+#include "evict/reclaim.h"
 #include "snapshot/snapshot.h"
 #include "fill/streams.h"
 #include "swap/swap.h"

@@ -14,7 +14,7 @@
 #include "handler.h"
 #include "util/log.h"
 #include "mapping.h"
-#include "reclaim.h"
+#include "evict/reclaim.h"
 #include "trap.h"
 #include "vvm_impl.h"
 

@@ -10,7 +10,7 @@
 #include "test.h"
 #include "engine.h"
 #include "fill/reader.h"
-#include "reclaim.h"
+#include "evict/reclaim.h"
 #include "fill/streams.h"
 
 #define RW	  (VVM_READ | VVM_WRITE)

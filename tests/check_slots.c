@@ -263,7 +263,7 @@ END_TEST
 
 /*
  * Ageing: a program on PAGES pages, of which a quarter fits, is simulated with
- * the rules of writeback.c and swap/alloc.c: a page that is filled for writing
+ * the rules of evict/writeback.c and swap/alloc.c: a page that is filled for writing
  * gives its slot back, the hand goes from block to block and takes half of what
  * is resident, and the area grows only while half of it is in use.
  */

@@ -14,7 +14,7 @@
 #define VVM_TEST_ENGINE_H
 
 #include "fill/ahead.h"
-#include "evict.h"
+#include "evict/evict.h"
 #include "fault.h"
 #include "util/log.h"
 #include "mapping.h"

@@ -19,7 +19,7 @@
  * Fresh pages of a stream over such pages are filled with zeros ahead of it,
  * after the demanded one, whose thread runs meanwhile. They are DIRTY, since
  * the write to a protected one would be an event again; those that are never
- * written cost no I/O either: writeback.c finds that they are zero. Streams of
+ * written cost no I/O either: evict/writeback.c finds that they are zero. Streams of
  * reads count, too: what a program has set to zero is FRESH once it is evicted.
  */
 #include "fill/ahead.h"

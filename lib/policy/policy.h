@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * policy/policy.h - which pages to evict. Mechanism (evict.c) walks the clock and
+ * policy/policy.h - which pages to evict. Mechanism (evict/evict.c) walks the clock and
  * knows what was referenced; a policy only decides. An ops table with no
  * lock, clock or system call of its own, so that the same object runs in the
  * simulator from a trace.

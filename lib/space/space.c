@@ -5,7 +5,7 @@
  * Terms. A *page* is 4 KiB of guest addresses. A *frame* is a page of the
  * space's memfd. A *slot* is a page of the backing (swap). A *block* is one
  * page table leaf, 512 pages. An *actor* is whoever moves pages: a handler
- * (handler.c), a reclaimer (reclaim.c), or an API thread (access.c,
+ * (handler.c), a reclaimer (evict/reclaim.c), or an API thread (access.c,
  * mapping.c).
  *
  * Where the bytes are. The frame of a page lies in the memfd at the offset

@@ -26,7 +26,7 @@
  * free half then lies in holes: one turn of the cursor writes into what became
  * free since the last, and 64-slot holes would take an area of four times the
  * use. The holes settle at 8 slots (check_slots, "ageing": the same after 60
- * turns and after 120), and writeback.c makes as many writes of a block's
+ * turns and after 120), and evict/writeback.c makes as many writes of a block's
  * victims as it takes. Sequential rewriting heals it: 64 again after two turns.
  *
  * Invariants:

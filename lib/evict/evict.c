@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * evict.c - one step of the clock.
+ * evict/evict.c - one step of the clock.
  *
  * The hand moves block by block, because what is dear in user space is dear
  * per call: a TLB shootdown of a running process costs 16-20 us, for one page
@@ -12,7 +12,7 @@
  *	3. let the policy age every resident page and name victims;
  *	4. clean victims: punch their frames, run by run (space/extent.c). No I/O;
  *	5. dirty victims: protect, copy out, write in one request
- *	   (writeback.c).
+ *	   (evict/writeback.c).
  *
  * Victims are unmapped since 2, so protecting and punching them shoots
  * nothing down, unless a thread has mapped one back in between, which is
@@ -25,7 +25,7 @@
  * simulator (sim_policy) that is worth -0.1 to +0.1 % of hits, 1 % in a loop;
  * sequential accesses were 8 and 10 % slower in two rounds of two.
  */
-#include "evict.h"
+#include "evict/evict.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reclaim.h - the reclaim thread, and live changes of the budget.
+ * evict/reclaim.h - the reclaim thread, and live changes of the budget.
  */
 #ifndef VVM_RECLAIM_H
 #define VVM_RECLAIM_H

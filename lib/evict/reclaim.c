@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reclaim.c - the thread that keeps frames free.
+ * evict/reclaim.c - the thread that keeps frames free.
  *
  * It sleeps until fewer than `low` frames are free or somebody waits for one,
  * then steps the clock until `high` are free, counting frames whose
@@ -29,13 +29,13 @@
  * While it works it refreshes the published values, at most every
  * PUBLISH_US, and once more before it sleeps.
  */
-#include "reclaim.h"
+#include "evict/reclaim.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #include "util/awake.h"
-#include "evict.h"
+#include "evict/evict.h"
 #include "util/log.h"
 #include "os/ring.h"
 #include "snapshot/snapshot.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * writeback.c - dirty victims on their way to the backing.
+ * evict/writeback.c - dirty victims on their way to the backing.
  *
  * The victims of a piece are protected first and copied second, so the copy
  * cannot change unnoticed: a later write is an event, and it moves the page
@@ -16,7 +16,7 @@
  * punch must then shoot down the alias: 20 us against 1.5 for the copy);
  * protecting without unmapping first (16 us a page).
  */
-#include "writeback.h"
+#include "evict/writeback.h"
 
 #include <errno.h>
 #include <stdlib.h>

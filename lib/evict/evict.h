@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * evict.h - reclaim, one block at a time. An evictor is bound to one actor
- * thread and its ring; reclaim.c has one, each handler has a small one for
+ * evict/evict.h - reclaim, one block at a time. An evictor is bound to one actor
+ * thread and its ring; evict/reclaim.c has one, each handler has a small one for
  * direct reclaim.
  */
 #ifndef VVM_EVICT_H
 #define VVM_EVICT_H
 
-#include "writeback.h"
+#include "evict/writeback.h"
 
 struct evictor {
 	struct vvm *vm;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * writeback.h - dirty pages on their way to the backing. A writer is bound to
+ * evict/writeback.h - dirty pages on their way to the backing. A writer is bound to
  * one actor thread and its ring, as the evictor that it is part of.
  */
 #ifndef VVM_WRITEBACK_H
