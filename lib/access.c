@@ -22,8 +22,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "fault.h"
-#include "inline.h"
+#include "fault/fault.h"
+#include "fault/inline.h"
 
 /* vvm_pin() leaves so many frames unpinned, below twice that half of them. */
 #define PIN_RESERVE 8

@@ -54,7 +54,7 @@
 
 #include "util/log.h"
 #include "snapshot/snapshot.h"
-#include "trap.h"
+#include "fault/trap.h"
 
 /* For a lock, or for I/O in flight: a slow disk has done it by then. */
 #define ACQUIRE_US 2000000

@@ -25,9 +25,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "handler.h"
+#include "fault/handler.h"
 #include "snapshot/inherit.h"
-#include "inline.h"
+#include "fault/inline.h"
 #include "util/log.h"
 #include "mapping.h"
 #include "evict/reclaim.h"

@@ -26,7 +26,7 @@
 
 #include "util/log.h"
 #include "snapshot/snapshot.h"
-#include "trap.h"
+#include "fault/trap.h"
 
 #define PUNCH_TRIES 100
 

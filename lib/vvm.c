@@ -11,11 +11,11 @@
 #include <string.h>
 
 #include "access.h"
-#include "handler.h"
+#include "fault/handler.h"
 #include "util/log.h"
 #include "mapping.h"
 #include "evict/reclaim.h"
-#include "trap.h"
+#include "fault/trap.h"
 #include "vvm_impl.h"
 
 #define STRING(x)  #x

@@ -10,13 +10,13 @@
 #include <string.h>
 
 #include "fork.h"
-#include "handler.h"
-#include "inline.h"
+#include "fault/handler.h"
+#include "fault/inline.h"
 #include "util/log.h"
 #include "mapping.h"
 #include "evict/reclaim.h"
 #include "fill/streams.h"
-#include "trap.h"
+#include "fault/trap.h"
 #include "vvm_impl.h"
 
 /* ---- options ---- */

@@ -475,7 +475,7 @@ static void start_waiter(pthread_t *thread, struct waitq *q)
 }
 
 /*
- * A thread that waited for a page may find out late (inline.c): the block has
+ * A thread that waited for a page may find out late (fault/inline.c): the block has
  * been freed and is another one by then, whose threads are woken all the same.
  */
 START_TEST(a_late_waiter_harms_nobody)

@@ -4,7 +4,7 @@
  * is no io_uring or one CPU only, there are none, and every read is a system
  * call's.
  */
-#include "poller.h"
+#include "fault/poller.h"
 
 #include <pthread.h>
 #include <string.h>

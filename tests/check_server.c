@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* check_server.c - the host stays; guests come when asked, by load, and go. */
-#include "server.h"
+#include "fault/crew.h"
 #include "test.h"
 
 #include <string.h>

@@ -15,7 +15,7 @@
 
 #include "fill/ahead.h"
 #include "evict/evict.h"
-#include "fault.h"
+#include "fault/fault.h"
 #include "util/log.h"
 #include "mapping.h"
 #include "os/ring.h"

@@ -23,7 +23,7 @@
  * proved to walk through all that they are given: fill/streams.c decides.
  *
  * The trigger of a stream (policy/prefetch.h) has the flag PREFETCHED while it is
- * FILLING. Whoever wants it meanwhile takes the flag away (fault.c) and waits;
+ * FILLING. Whoever wants it meanwhile takes the flag away (fault/fault.c) and waits;
  * else it is not installed but parked (space/park.c), and SWAPPED again.
  *
  * The kernel call comes before the change of state, so that a failing call

@@ -355,7 +355,7 @@ static struct pt_node *node_get(struct pagetable *pt, struct pt_node *n,
 }
 
 /*
- * A thread that waits in busy_done with nothing locked (inline.c) may be there
+ * A thread that waits in busy_done with nothing locked (fault/inline.c) may be there
  * still when the block has been freed, and when it is another one. It takes
  * itself out of `waiters` then; so busy_done goes on from block to block. New,
  * it is zero, as waitq_init() makes it.

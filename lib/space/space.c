@@ -5,7 +5,7 @@
  * Terms. A *page* is 4 KiB of guest addresses. A *frame* is a page of the
  * space's memfd. A *slot* is a page of the backing (swap). A *block* is one
  * page table leaf, 512 pages. An *actor* is whoever moves pages: a handler
- * (handler.c), a reclaimer (evict/reclaim.c), or an API thread (access.c,
+ * (fault/handler.c), a reclaimer (evict/reclaim.c), or an API thread (access.c,
  * mapping.c).
  *
  * Where the bytes are. The frame of a page lies in the memfd at the offset
@@ -137,7 +137,7 @@ static int open_memfd(struct vvm *vm)
 
 /*
  * In inline mode up to two, for what is no fault: reading ahead. Else one for
- * two CPUs, of which mostly one works: see server.c.
+ * two CPUs, of which mostly one works: see fault/crew.c.
  */
 static unsigned handler_threads(const struct conf *conf)
 {

@@ -49,7 +49,7 @@ struct streams;
 
 /*
  * Locks: (i) set by vvm_open(), (m) mapping lock, (s) space lock, (b) block
- * lock, (c) clock.lock, (a) atomic, (t) trap.c's registry.
+ * lock, (c) clock.lock, (a) atomic, (t) fault/trap.c's registry.
  */
 struct vvm {
 	struct conf conf;      /* (i) */
@@ -76,7 +76,7 @@ struct vvm {
 	unsigned handler_count; /* (i) */
 	struct port port[SPACE_HANDLERS_MAX]; /* (i) */
 	struct handler *handlers; /* (i) */
-	_Atomic uint32_t serving; /* bit i: handler i reads events (server.c) */
+	_Atomic uint32_t serving; /* bit i: handler i reads events (fault/crew.c) */
 	struct reclaimer *reclaimer; /* (i) */
 	struct streams *streams; /* (i) */
 	struct lanes *lanes;   /* (i) of inline mode; NULL in thread mode */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * trap.c - the process's SIGSEGV and SIGBUS handlers, installed when the
+ * fault/trap.c - the process's SIGSEGV and SIGBUS handlers, installed when the
  * first space gets a fault callback or opens in inline mode, never taken out.
  *
  * In inline mode SIGBUS is how the kernel reports an ordinary fault: it is
- * resolved here, in the thread that had it (inline.c), and only what cannot be
+ * resolved here, in the thread that had it (fault/inline.c), and only what cannot be
  * resolved goes on to the callback.
  *
  * A signal is ours when si_addr lies in a region of a registered space.
@@ -28,13 +28,13 @@
  * the interrupted code (and SA_NODEFER), so they may be left by siglongjmp()
  * with or without a saved mask.
  */
-#include "trap.h"
+#include "fault/trap.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <ucontext.h>
 
-#include "inline.h"
+#include "fault/inline.h"
 
 static struct entry {
 	_Atomic(struct vvm *) vm;

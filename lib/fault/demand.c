@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * demand.c - the faults that one handler has taken on.
+ * fault/demand.c - the faults that one handler has taken on.
  *
  *	   events ----> fault_begin --+-- resolved
  *	                 ^            +-- read --> ring --> fill_install
@@ -24,7 +24,7 @@
  * Nothing here calls malloc, logs through stdio or touches guest memory (the
  * application may hold its malloc lock while it waits for us).
  */
-#include "demand.h"
+#include "fault/demand.h"
 
 #include <errno.h>
 

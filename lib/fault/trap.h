@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * trap.h - illegal and failed plain accesses: the SIGSEGV and SIGBUS handlers
+ * fault/trap.h - illegal and failed plain accesses: the SIGSEGV and SIGBUS handlers
  * behind vvm_on_fault().
  */
 #ifndef VVM_TRAP_H

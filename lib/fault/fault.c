@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault.c - what happens between "this page is needed" and "here it is".
+ * fault/fault.c - what happens between "this page is needed" and "here it is".
  *
  * A fault is a short list of steps that share one context, struct step:
  *
@@ -10,14 +10,14 @@
  *	install   relock, put the bytes into the memfd, change the state
  *
  * Nobody waits in here: a handler turns each fault_result into something to
- * do later, an API thread waits in inline.c. A decided fault is
+ * do later, an API thread waits in fault/inline.c. A decided fault is
  * either resolved under the block lock, by at most one userfaultfd call of
  * 1-3 us, or the page is FILLING and belongs to one struct fill.
  *
  * The kernel call comes before the change of state, so that a failing call
  * leaves the table as it was and the fault can be tried again.
  */
-#include "fault.h"
+#include "fault/fault.h"
 
 #include <errno.h>
 

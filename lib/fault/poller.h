@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * poller.h - reads that the thread which wants the page waits for by polling.
+ * fault/poller.h - reads that the thread which wants the page waits for by polling.
  *
  * All functions are async-signal-safe and may be called from any thread;
  * open, close and abandon only while nobody else uses the pollers.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * server.c - which handlers read fault events.
+ * fault/crew.c - which handlers read fault events.
  *
  * Any handler may read any userfaultfd: the kernel hands each event out once.
  * Handler 0, the *host*, always serves all of them: it polls them, and only
@@ -23,12 +23,12 @@
  * those that serve it). Two that withdraw from one at the same time, each since
  * it saw the other, leave it to nobody, and a thread hangs; it did.
  */
-#include "server.h"
+#include "fault/crew.h"
 
 /*
  * Of the time. Requests that come at random queue up long before a server is
  * busy all the time: when most faults find others in flight, 75. With 40, and
- * shorter polling (handler.c), uniform reads of 16 threads had 0.79 of the
+ * shorter polling (fault/handler.c), uniform reads of 16 threads had 0.79 of the
  * speed, of 4 0.94, writes 0.86, zipf 0.85, for 0.75 to 0.95 times the CPU. A
  * lone thread would only have a second handler poll for it: 40.
  * A guest that left at 80, or after 100 us without work, was invited 30 times a

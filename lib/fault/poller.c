@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * poller.c - reads that the thread which wants the page waits for by polling.
+ * fault/poller.c - reads that the thread which wants the page waits for by polling.
  *
  * A thread that sleeps for a read leaves its CPU idle, and an idle CPU halts:
  * to a virtual machine that is an exit, a host thread that goes to sleep, and a
@@ -29,7 +29,7 @@
  * for the rest (the kernel's hybrid polling): a timer wakes the halted CPU no
  * sooner than the disk does, 118 us; sched_yield() while polling: 56.
  */
-#include "poller.h"
+#include "fault/poller.h"
 
 #include "util/log.h"
 #include "os/os.h"

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * demand.h - the faults that one handler has taken on, from their events until
- * they are resolved or have failed: demand.c. Owned by the handler's thread.
+ * fault/demand.h - the faults that one handler has taken on, from their events until
+ * they are resolved or have failed: fault/demand.c. Owned by the handler's thread.
  */
 #ifndef VVM_DEMAND_H
 #define VVM_DEMAND_H
 
 #include "util/awake.h"
 #include "evict/evict.h"
-#include "fault.h"
+#include "fault/fault.h"
 #include "os/ring.h"
 
 #define DEMAND_FILLS   64  /* more demand reads than the disk can overlap */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * handler.h - the fault handler threads ("thread" mode).
+ * fault/handler.h - the fault handler threads ("thread" mode).
  */
 #ifndef VVM_HANDLER_H
 #define VVM_HANDLER_H

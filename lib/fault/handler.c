@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * handler.c - fault handler threads.
+ * fault/handler.c - fault handler threads.
  *
  * Each handler has a ring and one loop in which everything is a completion:
  * fault events, reads from swap, writes of direct reclaim, wake-ups from other
  * threads. So one handler keeps many reads in flight, and nothing in the loop
  * waits for a single one.
  *
- * Faults: demand.c, one struct demands a handler.
+ * Faults: fault/demand.c, one struct demands a handler.
  *
  * Reading ahead. What is to be read ahead of a fault (fill/streams.c) is a job for
  * the handler's reader (fill/reader.c), which is called in every round. Installing
@@ -17,7 +17,7 @@
  * Sleeping. Handing a fault to a sleeping handler on another CPU costs 28 us,
  * so after work a handler polls for spin_us before it sleeps. An idle space
  * therefore costs nothing, a busy one few wake-ups. How many handlers do this,
- * and which: server.c; a guest polls for GUEST_SPINS times spin_us. Measured on
+ * and which: fault/crew.c; a guest polls for GUEST_SPINS times spin_us. Measured on
  * 4 CPUs, 1 GiB at 256 MiB, medians of 3 interleaved runs, against what was
  * before, two handlers that each polled a descriptor of its own for 100 us:
  *
@@ -53,17 +53,17 @@
  * Nothing in the loop calls malloc, logs through stdio or touches guest
  * memory (the application may hold its malloc lock while it waits for us).
  */
-#include "handler.h"
+#include "fault/handler.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "demand.h"
+#include "fault/demand.h"
 #include "util/log.h"
 #include "fill/reader.h"
 #include "os/ring.h"
-#include "server.h"
+#include "fault/crew.h"
 #include "fill/streams.h"
 
 #define WILLNEED_SHARE	2  /* one WILLNEED reads at most 1/2 of the budget */
@@ -269,7 +269,7 @@ static void *run(void *arg)
 
 /* ---- construction ---- */
 
-/* The host watches all ports, a guest none: server.c. */
+/* The host watches all ports, a guest none: fault/crew.c. */
 static int watch(struct handler *h)
 {
 	unsigned i, n = server_is_host(&h->server) ? h->vm->handler_count : 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * inline.h - faults resolved by the thread that needs the page: API threads
+ * fault/inline.h - faults resolved by the thread that needs the page: API threads
  * (touch, pin, load, store) and, in inline mode, every faulting thread, in
  * its SIGBUS handler.
  */
@@ -24,7 +24,7 @@ void inline_page_end(struct vvm *vm, struct block *b);
 /*
  * The fault of a plain access, in the thread that did it, counted as one.
  * 0: do the access again. Errors as inline_page(). Async-signal-safe, as long
- * as the interrupted code holds none of our locks: see trap.c.
+ * as the interrupted code holds none of our locks: see fault/trap.c.
  */
 int inline_fault(struct vvm *vm, gaddr_t addr, bool write);
 

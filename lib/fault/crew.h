@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * server.h - which handlers read fault events, by load: server.c. One for each
+ * fault/crew.h - which handlers read fault events, by load: fault/crew.c. One for each
  * handler, owned by its thread; only vm->serving is shared.
  */
 #ifndef VVM_SERVER_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault.h - the steps of a fault, shared by everybody who needs a page:
- * handler threads (asynchronously, handler.c) and threads that wait for it
- * themselves (inline.c).
+ * fault/fault.h - the steps of a fault, shared by everybody who needs a page:
+ * handler threads (asynchronously, fault/handler.c) and threads that wait for it
+ * themselves (fault/inline.c).
  *
  *	check -> look up -> claim -> fill -> install -> wake
  */
@@ -48,7 +48,7 @@ void fault_wake(struct vvm *vm, haddr_t host);
 /* Why perms do not allow `need`; 0 when they do. */
 int fault_refusal(pte_t perms, pte_t need);
 
-/* ---- the steps, for inline.c ---- */
+/* ---- the steps, for fault/inline.c ---- */
 
 /* One page under its locks: what fault_look_up() found. */
 struct step {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * inline.c - faults resolved by the thread that needs the page.
+ * fault/inline.c - faults resolved by the thread that needs the page.
  *
- * The steps are those of fault.c; here a thread goes through them by itself
+ * The steps are those of fault/fault.c; here a thread goes through them by itself
  * and waits where a handler would go on to the next event:
  *
  *	READ	 read the slot, install, look again
@@ -14,11 +14,11 @@
  *
  * Inline mode. The userfaultfd has the SIGBUS feature: an access to an absent
  * or write-protected page raises SIGBUS instead of an event, and the signal
- * handler (trap.c) comes here. No other thread is woken: 5-7 us for a fault
+ * handler (fault/trap.c) comes here. No other thread is woken: 5-7 us for a fault
  * without I/O where a handler thread costs 50-60. The price is that the
  * kernel cannot fault for a system call: it fails with EFAULT, so buffers are
  * to be touched or pinned first. A thread waits for its own read by polling,
- * where few others read (poller.c). It cannot go on in its signal handler and
+ * where few others read (fault/poller.c). It cannot go on in its signal handler and
  * see a read completed later: what is to be read ahead of it is a job for the
  * handler threads, which have nothing else to do then (fill/reader.c).
  *
@@ -29,15 +29,15 @@
  * Counters are kept in LANES lanes picked by a hash of the thread: threads
  * seldom share one, and nothing is to be cleaned up when a thread ends.
  */
-#include "inline.h"
+#include "fault/inline.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #include "util/awake.h"
-#include "fault.h"
-#include "handler.h"
-#include "poller.h"
+#include "fault/fault.h"
+#include "fault/handler.h"
+#include "fault/poller.h"
 #include "util/probe.h"
 #include "fill/streams.h"
 
@@ -148,7 +148,7 @@ static bool in_time(struct visit *v)
 
 	awake_look(&v->awake, now_us);
 	if (backing_stalled(vm->swap, now_us))
-		v->awake.us = 0; /* as in demand.c */
+		v->awake.us = 0; /* as in fault/demand.c */
 	return v->awake.us < vm->conf.frame_wait_ms * 1000;
 }
 
