@@ -29,7 +29,7 @@
 #include "snapshot/inherit.h"
 #include "fault/inline.h"
 #include "util/log.h"
-#include "mapping.h"
+#include "map/mapping.h"
 #include "evict/reclaim.h"
 #include "snapshot/snapshot.h"
 #include "fill/streams.h"

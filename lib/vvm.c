@@ -10,10 +10,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "access.h"
+#include "map/access.h"
 #include "fault/handler.h"
 #include "util/log.h"
-#include "mapping.h"
+#include "map/mapping.h"
 #include "evict/reclaim.h"
 #include "fault/trap.h"
 #include "vvm_impl.h"

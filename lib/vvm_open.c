@@ -13,7 +13,7 @@
 #include "fault/handler.h"
 #include "fault/inline.h"
 #include "util/log.h"
-#include "mapping.h"
+#include "map/mapping.h"
 #include "evict/reclaim.h"
 #include "fill/streams.h"
 #include "fault/trap.h"

@@ -6,7 +6,7 @@
 #include "test.h"
 #include "engine.h"
 
-#include "access.h"
+#include "map/access.h"
 #include "fault/demand.h"
 #include "swap/impl.h"
 

@@ -11,7 +11,7 @@
 #include "test.h"
 #include "engine.h"
 
-#include "access.h"
+#include "map/access.h"
 
 #define RW  (VVM_READ | VVM_WRITE)
 #define ALL 10000 /* a target that no step reaches */

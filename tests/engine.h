@@ -17,7 +17,7 @@
 #include "evict/evict.h"
 #include "fault/fault.h"
 #include "util/log.h"
-#include "mapping.h"
+#include "map/mapping.h"
 #include "os/ring.h"
 
 #include <errno.h>

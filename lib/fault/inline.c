@@ -24,7 +24,7 @@
  *
  * Everything in here is async-signal-safe: no malloc, no stdio, only our own
  * locks, which the interrupted code cannot hold, since the library touches
- * guest memory only where it is resident and permitted (access.c).
+ * guest memory only where it is resident and permitted (map/access.c).
  *
  * Counters are kept in LANES lanes picked by a hash of the thread: threads
  * seldom share one, and nothing is to be cleaned up when a thread ends.

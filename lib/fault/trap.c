@@ -20,7 +20,7 @@
  *
  * Taking the space lock here is safe: plain accesses that can fail happen in
  * the application's code, which holds none of our locks, and checked accesses
- * (access.c) only touch pages that are resident and permitted.
+ * (map/access.c) only touch pages that are resident and permitted.
  *
  * While a fault is resolved asynchronous signals are blocked: a handler of
  * the application that touches guest memory would otherwise meet the locks

@@ -32,7 +32,7 @@ struct region {
 	char name[32];	      /* (i) */
 	struct intent intent; /* (a) */
 	struct vvm_stat_region *stat; /* (s) what readers see; or NULL */
-	struct region *next;  /* (m) on its way out: mapping_unmap.c */
+	struct region *next;  /* (m) on its way out: map/unmap.c */
 };
 
 struct regions {

@@ -5,8 +5,8 @@
  * Terms. A *page* is 4 KiB of guest addresses. A *frame* is a page of the
  * space's memfd. A *slot* is a page of the backing (swap). A *block* is one
  * page table leaf, 512 pages. An *actor* is whoever moves pages: a handler
- * (fault/handler.c), a reclaimer (evict/reclaim.c), or an API thread (access.c,
- * mapping.c).
+ * (fault/handler.c), a reclaimer (evict/reclaim.c), or an API thread (map/access.c,
+ * map/mapping.c).
  *
  * Where the bytes are. The frame of a page lies in the memfd at the offset
  * that equals the page's host address. Host addresses are unique in the

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mapping_unmap.c - unmapping.
+ * map/unmap.c - unmapping.
  *
  * Unmapping goes in an order that leaves no moment in which a thread could
  * read zeros, or in which the host address could be reused too early:
@@ -19,7 +19,7 @@
  * the frames are kept for ever: an address whose frames may hold old content
  * must not be handed out again.
  */
-#include "mapping_impl.h"
+#include "map/impl.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mapping.c - map, unmap, protect, advise.
+ * map/mapping.c - map, unmap, protect, advise.
  *
  * These calls are serialised by the mapping lock, which no actor takes, so
  * they may wait for I/O with it held. The space lock they hold only for the
  * change of the index itself.
  *
  * Here is what changes the regions but for unmapping, which has a file of its
- * own (mapping_unmap.c); mapping_pages.c is about the pages in them.
+ * own (map/unmap.c); map/discard.c is about the pages in them.
  */
-#include "mapping_impl.h"
+#include "map/impl.h"
 
 #include <errno.h>
 #include <stdlib.h>

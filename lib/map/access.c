@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * access.c - touch, pin, load and store.
+ * map/access.c - touch, pin, load and store.
  *
  * All of them get hold of one page at a time by inline_page(), which returns
  * with the page's block locked and the space lock held for reading. Under
@@ -17,7 +17,7 @@
  * alone. Memory that is writable is made DIRTY by the pin: a device may write
  * to it and no event would tell.
  */
-#include "access.h"
+#include "map/access.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mapping_pages.c - calls that are about the pages of a range and leave the
+ * map/discard.c - calls that are about the pages of a range and leave the
  * regions as they are: discarding them, making them cold; and what unmapping
  * has in common with that.
  */
-#include "mapping_impl.h"
+#include "map/impl.h"
 
 #include <errno.h>
 

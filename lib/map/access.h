@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * access.h - what API threads do to pages without a plain access: touch, pin,
+ * map/access.h - what API threads do to pages without a plain access: touch, pin,
  * checked loads and stores, looking. Errors as the public functions.
  * => nothing locked.
  */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mapping_impl.h - what the mapping calls share; for mapping*.c only.
+ * map/impl.h - what the mapping calls share; for mapping*.c only.
  */
 #ifndef VVM_MAPPING_IMPL_H
 #define VVM_MAPPING_IMPL_H
 
-#include "mapping.h"
+#include "map/mapping.h"
 
-/* ---- mapping.c ---- */
+/* ---- map/mapping.c ---- */
 
 /* Puts r into the index. -ENOMEM. => mapping lock held. */
 int mapping_insert(struct vvm *vm, struct region *r);
@@ -19,7 +19,7 @@ int mapping_isolate(struct vvm *vm, gaddr_t start, gaddr_t end);
 /* Undoes it where regions are alike in the end. => the same. */
 void mapping_join(struct vvm *vm, gaddr_t start, gaddr_t end);
 
-/* ---- mapping_pages.c ---- */
+/* ---- map/discard.c ---- */
 
 /* Index range of [start, end) in b. */
 void mapping_clip(const struct block *b, gaddr_t start, gaddr_t end,

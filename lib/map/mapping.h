@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mapping.h - the calls that change what is mapped where: map, unmap,
+ * map/mapping.h - the calls that change what is mapped where: map, unmap,
  * protect, advise. Errors as the public functions of the same names; ranges
  * are page aligned, not empty and end at or below GUEST_END (vvm.c checks).
  * => all: nothing locked; they take the mapping lock and may wait for I/O.
