@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fork.h"
+#include "fork/fork.h"
 #include "fault/handler.h"
 #include "fault/inline.h"
 #include "util/log.h"

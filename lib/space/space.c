@@ -44,7 +44,7 @@
  *	 entry is MAPPED when somebody first looks for its page, so a region
  *	 costs nothing where it is not touched.
  *   (9) Who has a page FILLING does not wait for the space lock: a fork waits
- *	 for FILLING pages while it holds it for writing (fork.c).
+ *	 for FILLING pages while it holds it for writing (fork/fork.c).
  *
  * Why no write is lost. A page is evicted in two ways only. Clean: it is
  * write-protected (2), so the frame equals the slot at the moment of the
@@ -407,7 +407,7 @@ void space_wait_busy(struct block *b, unsigned first, unsigned last,
 	}
 }
 
-/* Its starter (fork_child.c) waits for the event, or for a fault. */
+/* Its starter (fork/child.c) waits for the event, or for a fault. */
 void space_rouse(struct vvm *vm)
 {
 	for (;;) {

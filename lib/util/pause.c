@@ -16,7 +16,7 @@
 #include "util/awake.h"
 #include "os/os.h"
 
-/* Well below the second after which fork.c lets go (FORK_HOLD_US). */
+/* Well below the second after which fork/fork.c lets go (FORK_HOLD_US). */
 #define HALT_LOOK_US 100000
 
 void halt_init(struct halt *p, void (*overdue)(struct halt *p))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fork_child.c - what a fork child makes of the space that it inherited.
+ * fork/child.c - what a fork child makes of the space that it inherited.
  *
  * Two steps, since most children execute a program at once.
  *
@@ -19,7 +19,7 @@
  * touches it dies. In the second step there is nobody to report to: the
  * process is aborted with a message, rather than hang or read zeros.
  */
-#include "fork.h"
+#include "fork/fork.h"
 
 #include <errno.h>
 #include <stdlib.h>

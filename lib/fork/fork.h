@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fork.h - spaces that fork children inherit (fork=inherit). For any other
+ * fork/fork.h - spaces that fork children inherit (fork=inherit). For any other
  * space all of these do nothing.
  */
 #ifndef VVM_FORK_H
@@ -29,7 +29,7 @@ void fork_fini(struct vvm *vm);
 int fork_register(struct vvm *vm);
 /* From now on they do not. Waits for the end of a fork in progress. */
 void fork_unregister(struct vvm *vm);
-/* fork_child.c, for fork.c: makes the space this process's, dormant. */
+/* fork/child.c, for fork/fork.c: makes the space this process's, dormant. */
 int fork_take_over(struct vvm *vm);
 
 #endif

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fork.c - holding a space still while the process forks.
+ * fork/fork.c - holding a space still while the process forks.
  *
  * fork(2) copies private memory as it is at one moment, page tables, slots and
  * regions of ours included. The guest view is shared memory and is not copied
  * at all. So the child can have a space if at that moment
  *   (1) no thread is in the middle of a change to it, and
  *   (2) everything that its page table names stays readable: snapshot/snapshot.c.
- * fork_child.c is about what the child makes of it.
+ * fork/child.c is about what the child makes of it.
  *
  * The handlers. glibc calls prepare() before the fork and parent() or child()
  * after it. prepare() stops the actors at a point where they have nothing in
@@ -47,7 +47,7 @@
  * handlers belong to the process and have no argument. An entry is one word,
  * so that the child finds the table whole whatever another thread was doing.
  */
-#include "fork.h"
+#include "fork/fork.h"
 
 #include <errno.h>
 #include <stdlib.h>
