@@ -2,7 +2,7 @@
 /*
  * map/mapping.h - the calls that change what is mapped where: map, unmap,
  * protect, advise. Errors as the public functions of the same names; ranges
- * are page aligned, not empty and end at or below GUEST_END (vvm.c checks).
+ * are page aligned, not empty and end at or below GUEST_END (api/vvm.c checks).
  * => all: nothing locked; they take the mapping lock and may wait for I/O.
  */
 #ifndef VVM_MAPPING_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vvm_open.c - opening and closing a space: options, settings, and the modules
+ * api/open.c - opening and closing a space: options, settings, and the modules
  * in the order in which they start and stop.
  */
 #include "vvm.h"
@@ -17,7 +17,7 @@
 #include "evict/reclaim.h"
 #include "fill/streams.h"
 #include "fault/trap.h"
-#include "vvm_impl.h"
+#include "api/impl.h"
 
 /* ---- options ---- */
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vvm.c - the public functions. They check arguments, refuse fork children,
+ * api/vvm.c - the public functions. They check arguments, refuse fork children,
  * call the module that does the work, and narrow its errors to the set that
- * vvm.h documents for each. Opening and closing is in vvm_open.c, vvm_probe()
- * in vvm_probe.c.
+ * vvm.h documents for each. Opening and closing is in api/open.c, vvm_probe()
+ * in api/probe.c.
  */
 #include "vvm.h"
 
@@ -16,7 +16,7 @@
 #include "map/mapping.h"
 #include "evict/reclaim.h"
 #include "fault/trap.h"
-#include "vvm_impl.h"
+#include "api/impl.h"
 
 #define STRING(x)  #x
 #define VERSION(x) STRING(x)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vvm_impl.h - what the public functions share; for vvm*.c only.
+ * api/impl.h - what the public functions share; for vvm*.c only.
  */
 #ifndef VVM_VVM_IMPL_H
 #define VVM_VVM_IMPL_H

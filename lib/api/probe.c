@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vvm_probe.c - whether libvvm can run here, and if not, why.
+ * api/probe.c - whether libvvm can run here, and if not, why.
  */
 #include "vvm.h"
 
