@@ -12,7 +12,7 @@
 
 #include <sys/time.h>
 
-#include "heap.h"
+#include "heap/heap.h"
 #include "os/os.h"
 
 static struct vvm *vm;

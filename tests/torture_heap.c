@@ -18,7 +18,7 @@
 #include "test.h"
 #include "live.h"
 
-#include "heap.h"
+#include "heap/heap.h"
 
 #define THREADS 4
 #define SLOTS	2048

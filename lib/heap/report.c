@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap_report.c - what is wrong with a pointer, and saying so.
+ * heap/report.c - what is wrong with a pointer, and saying so.
  *
  * Only a faulty program comes here, so it may take its time; but it may have
  * run over anything, so this looks at the heap's own tables only, and writes
  * without stdio.
  */
-#include "heap.h"
+#include "heap/heap.h"
 
 #include <stdlib.h>
 #include <string.h>

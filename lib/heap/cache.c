@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap_cache.c - what each thread keeps at hand.
+ * heap/cache.c - what each thread keeps at hand.
  *
  * A cache has for each class an array of pointers to free objects, used as a
  * stack: malloc and free are a push and a pop and one byte in the object's
@@ -28,7 +28,7 @@
  * one was just giving back may be there twice, or free already, so each is
  * looked at. One on its way to or from the program is lost to the child.
  */
-#include "heap.h"
+#include "heap/heap.h"
 
 #include <errno.h>
 #include <pthread.h>

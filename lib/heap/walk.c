@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap_walk.c - looking at a whole heap: every object, the statistics, and
- * the numbered invariants of heap_span.c and heap_pages.c for tests.
+ * heap/walk.c - looking at a whole heap: every object, the statistics, and
+ * the numbered invariants of heap/span.c and heap/pages.c for tests.
  *
  * A walk goes from entry to entry of the table of pages. It holds no lock
  * while it calls the program, so it copies what a span holds first. What it
  * steps over may change under it: each entry is looked at once, and a span
  * again under its class lock.
  */
-#include "heap.h"
+#include "heap/heap.h"
 
 #include <errno.h>
 #include <string.h>

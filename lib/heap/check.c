@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap_check.c - verifies the numbered invariants of heap_span.c and
- * heap_pages.c over a whole heap. For tests: nobody else may use it meanwhile.
+ * heap/check.c - verifies the numbered invariants of heap/span.c and
+ * heap/pages.c over a whole heap. For tests: nobody else may use it meanwhile.
  */
-#include "heap.h"
+#include "heap/heap.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap_pages.c - runs of free pages, and when they go back to the space.
+ * heap/pages.c - runs of free pages, and when they go back to the space.
  *
  * A free run is *clean* when its pages read as zeros and have neither frame
  * nor slot, else *dirty*. Runs of one kind that touch are one run; a clean
@@ -30,7 +30,7 @@
  * has those in swap voided first: heap_pages_void(). (An eighth of all reads of
  * `vvmbench heap --pressure --lookups 0` were of that kind.)
  */
-#include "heap.h"
+#include "heap/heap.h"
 
 #include "bits.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap_class.c - the size classes of small objects, and what their spans
+ * heap/class.c - the size classes of small objects, and what their spans
  * look like.
  *
  * Sizes go up in steps of 16 bytes to 256, then in eight steps for each
@@ -12,7 +12,7 @@
  * hold four objects where that is not more than 16 pages. Most classes up to
  * 512 bytes get one page: then an empty span is a free page.
  */
-#include "heap.h"
+#include "heap/heap.h"
 
 #include <string.h>
 

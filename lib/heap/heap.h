@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap.h - what the files of the heap share. The theory is in heap.c.
+ * heap/heap.h - what the files of the heap share. The theory is in heap/heap.c.
  */
 #ifndef VVM_HEAP_INTERNAL_H
 #define VVM_HEAP_INTERNAL_H
@@ -10,7 +10,7 @@
 #include "base.h"
 #include "util/lock.h"
 
-/* ---- size classes: heap_class.c ---- */
+/* ---- size classes: heap/class.c ---- */
 
 #define HEAP_CLASSES	72
 #define HEAP_SMALL_MAX	((size_t)32 << 10)
@@ -106,7 +106,7 @@ struct heap_class {
 	_Atomic uint64_t refills, flushes; /* (c) writes */
 };
 
-/* ---- free runs: heap_pages.c ---- */
+/* ---- free runs: heap/pages.c ---- */
 
 #define HEAP_BINS      168
 #define HEAP_BIN_WORDS 3
@@ -133,7 +133,7 @@ struct heap_pages {
 	uint64_t meta_end;	   /* (i) */
 };
 
-/* ---- thread caches: heap_cache.c ---- */
+/* ---- thread caches: heap/cache.c ---- */
 
 #define HEAP_SLOTS 64 /* heaps that have them; slot HEAP_SLOTS: none */
 
@@ -177,7 +177,7 @@ struct vvm_heap {
 	_Atomic heap_entry_t *page;  /* (i) the table; entries: see above */
 	char *meta;		     /* (i) struct span at 16 * heap_span_t */
 	uint64_t id;		     /* (i) of all heaps there ever were */
-	unsigned slot;		     /* (i) of heap_cache.c */
+	unsigned slot;		     /* (i) of heap/cache.c */
 	bool hardened;		     /* (i) */
 	unsigned guard_bytes;	     /* (i) behind each small object: 0, 8 */
 	struct heap_classes classes; /* (i) */
@@ -294,7 +294,7 @@ static inline heap_page_t heap_page_at(const struct vvm_heap *h,
 	return (heap_page_t)(((uintptr_t)ptr - h->base) >> PAGE_SHIFT);
 }
 
-/* heap_pages.c */
+/* heap/pages.c */
 void heap_pages_init(struct heap_pages *p, heap_page_t end, uint64_t units);
 /*
  * Takes n pages, the first at a multiple of align pages of the address
@@ -328,7 +328,7 @@ void heap_pages_budget(struct vvm_heap *h);
 /* Trims, when more is dirty than is good. => nothing locked. */
 void heap_pages_settle(struct vvm_heap *h);
 
-/* heap_span.c */
+/* heap/span.c */
 /* Takes up to n objects; returns how many; lowest address last. */
 unsigned heap_span_take(struct vvm_heap *h, unsigned class, void **objects,
 			unsigned n);
@@ -336,7 +336,7 @@ unsigned heap_span_take(struct vvm_heap *h, unsigned class, void **objects,
 void heap_span_give(struct vvm_heap *h, unsigned class, void **objects,
 		    unsigned n);
 
-/* heap_large.c */
+/* heap/large.c */
 void *heap_large_alloc(struct vvm_heap *h, size_t bytes, size_t align,
 		       bool zero);
 void heap_large_free(struct vvm_heap *h, void *ptr);
@@ -346,7 +346,7 @@ size_t heap_large_usable(const struct vvm_heap *h, const void *ptr);
 /* malloc, copy, free for an object that cannot stay where it is. */
 void *heap_large_move(struct vvm_heap *h, void *ptr, size_t bytes);
 
-/* heap_cache.c */
+/* heap/cache.c */
 /* Counts and reports; comes back if the program wants to go on. */
 void heap_report(struct vvm_heap *h, enum vvm_heap_misuse what,
 		 const void *ptr);
@@ -423,7 +423,7 @@ static inline bool heap_cache_push(struct vvm_heap *h, struct heap_cache *c,
 	if (unlikely(count >= bin->limit || !heap_enter(c)))
 		return false;
 	c->object[h->classes.info[class].first + count] = ptr;
-	atomic_signal_fence(memory_order_seq_cst); /* fork: see heap_cache.c */
+	atomic_signal_fence(memory_order_seq_cst); /* fork: see heap/cache.c */
 	atomic_store_explicit(&bin->count, (uint16_t)(count + 1),
 			      memory_order_relaxed);
 	heap_leave(c);
@@ -444,7 +444,7 @@ struct lock *heap_cache_slot_lock(const struct vvm_heap *h);
 /* In the child: takes back what the threads had that are not here. */
 void heap_cache_forked(struct vvm_heap *h);
 
-/* heap_harden.c: of hardened heaps only, but for those that say "any" */
+/* heap/harden.c: of hardened heaps only, but for those that say "any" */
 int heap_harden_open(struct vvm_heap *h);   /* 0, or -1: no memory */
 void heap_harden_close(struct vvm_heap *h); /* any */
 struct lock *heap_harden_lock(const struct vvm_heap *h); /* any: or NULL */
@@ -459,10 +459,10 @@ void heap_harden_count(struct vvm_heap *h, uint64_t count[HEAP_CLASSES]);
 unsigned heap_harden_random(struct vvm_heap *h, unsigned below);
 void heap_harden_shuffle(struct vvm_heap *h, void **objects, unsigned n);
 
-/* heap_check.c: NULL, or which invariant is broken. => nobody uses the heap */
+/* heap/check.c: NULL, or which invariant is broken. => nobody uses the heap */
 const char *heap_check(const struct vvm_heap *h);
 
-/* heap_report.c */
+/* heap/report.c */
 /* The same for a pointer that is no live object: finds out what it is. */
 void heap_report_pointer(struct vvm_heap *h, const void *ptr);
 

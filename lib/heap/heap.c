@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap.c - the public functions of <vvm_heap.h>, and the theory of the heap.
+ * heap/heap.c - the public functions of <vvm_heap.h>, and the theory of the heap.
  *
  * A general allocator keeps its lists and headers in the memory that it hands
  * out. When that memory is paged, each malloc and free may wait for the disk,
@@ -10,11 +10,11 @@
  *
  * The heap is one region of the space, far larger than needed: address space
  * costs nothing. It is cut into *runs* of pages:
- *	span	objects of one size class, up to 32 KiB	(heap_span.c)
- *	large	one larger object			(heap_large.c)
- *	free	dirty or clean				(heap_pages.c)
+ *	span	objects of one size class, up to 32 KiB	(heap/span.c)
+ *	large	one larger object			(heap/large.c)
+ *	free	dirty or clean				(heap/pages.c)
  * and *the table of pages* has an entry of 8 bytes for each page that says
- * which (heap.h). An address leads to everything by one look at the table:
+ * which (heap/heap.h). An address leads to everything by one look at the table:
  *
  *	address --> entry of its page --> class, struct span
  *		    offset / size     --> the object's byte in the span
@@ -28,7 +28,7 @@
  *	span --take--> thread cache --malloc--> program
  *	     <--give--		    <--free----
  *
- * malloc and free use the calling thread's cache alone (heap_cache.c), and
+ * malloc and free use the calling thread's cache alone (heap/cache.c), and
  * whoever frees an object has it in his cache, whoever allocated it. Batches
  * go between cache and span under the lock of the class.
  *
@@ -45,7 +45,7 @@
  * for each thread (objects of one time would be spread over as many pages as
  * there are threads).
  */
-#include "heap.h"
+#include "heap/heap.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap_harden.c - what VVM_HEAP_HARDENED adds for small objects.
+ * heap/harden.c - what VVM_HEAP_HARDENED adds for small objects.
  *
  * The last 8 bytes of each object are its *guard value*, a hash of its address
  * and a secret of the heap: written when it is allocated, checked when it is
@@ -14,7 +14,7 @@
  * The ring and the counts are under a lock of their own, a leaf; objects are
  * filled, checked and passed on outside it.
  */
-#include "heap.h"
+#include "heap/heap.h"
 
 #include <string.h>
 #include <sys/auxv.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap_span.c - spans: pages cut into objects of one class.
+ * heap/span.c - spans: pages cut into objects of one class.
  *
  * A struct span has a byte for each object, heap_state. It lies in an array
  * of its own, never in the pages; the table of pages names it, with the
@@ -26,7 +26,7 @@
  *   (3) `out` is the number of objects of the class that are not.
  *   (4) A FRESH or CACHED_FRESH object is all zero.
  */
-#include "heap.h"
+#include "heap/heap.h"
 
 #include <errno.h>
 #include <string.h>

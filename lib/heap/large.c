@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap_large.c - objects of more than 32 KiB, each in a run of its own.
+ * heap/large.c - objects of more than 32 KiB, each in a run of its own.
  *
  * The table of pages holds all there is to know: the entry of the first page
  * has the length of the run, the next the bytes asked for. An object of n
@@ -20,7 +20,7 @@
  * in the memfd at the offset of its page (space/space.c), so a resident page must
  * be copied anyway, and slots would need a new kind of move in the engine.
  */
-#include "heap.h"
+#include "heap/heap.h"
 
 #include <errno.h>
 #include <string.h>
