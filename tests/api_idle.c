@@ -11,8 +11,8 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include "test.h"
-#include "live.h"
+#include "support/test.h"
+#include "support/live.h"
 
 /* As long as any period that a thread of ours might have. */
 #define WINDOW_MS   500

@@ -12,8 +12,8 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include "test.h"
-#include "live.h"
+#include "support/test.h"
+#include "support/live.h"
 
 #define BUDGET	  1024			/* pages */
 #define WARM	  ((uint64_t)1 << 11)	/* pages */

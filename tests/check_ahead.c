@@ -5,8 +5,8 @@
  * shrinks; frames; zeros ahead. After each: states, frames, content. Needs
  * userfaultfd, else skips.
  */
-#include "test.h"
-#include "engine.h"
+#include "support/test.h"
+#include "support/engine.h"
 
 #define RW (VVM_READ | VVM_WRITE)
 

@@ -4,7 +4,7 @@
  * that was waited.
  */
 #include "util/awake.h"
-#include "test.h"
+#include "support/test.h"
 
 #define START 1000000000
 

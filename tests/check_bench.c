@@ -14,7 +14,7 @@
 #include "bench_pattern.h"
 #include "bench_stamp.h"
 #include "bench_util.h"
-#include "test.h"
+#include "support/test.h"
 #include "tool.h"
 
 #include <math.h>

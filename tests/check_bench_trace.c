@@ -4,7 +4,7 @@
  * are cut short, broken or made in bad faith are refused, not believed.
  */
 #include "bench_trace.h"
-#include "test.h"
+#include "support/test.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-#include "test.h"
+#include "support/test.h"
 
 static char page[PAGE_BYTES + 8] __attribute__((aligned(4096)));
 

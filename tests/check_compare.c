@@ -10,7 +10,7 @@
 #include "bench.h"
 #include "bench_contender.h"
 #include "bench_table.h"
-#include "test.h"
+#include "support/test.h"
 #include "tool.h"
 
 #include <errno.h>

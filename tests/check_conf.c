@@ -4,7 +4,7 @@
  * it, what it refuses; sizes; bounds. The walks expand CONF_SETTINGS, so a
  * new setting is tested without a line here.
  */
-#include "test.h"
+#include "support/test.h"
 
 #include <errno.h>
 #include <stdint.h>

@@ -3,8 +3,8 @@
  * check_demand.c - the faults that a handler has taken on, without the handler:
  * the test reads the events and runs the ring. Needs userfaultfd, else skips.
  */
-#include "test.h"
-#include "engine.h"
+#include "support/test.h"
+#include "support/engine.h"
 
 #include "map/access.h"
 #include "fault/demand.h"

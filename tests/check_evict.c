@@ -8,8 +8,8 @@
  * Pages are made victims by engine_cold(): old and unmapped. The evictor has
  * 4 write-backs of 64 pages; a write completes in engine_complete().
  */
-#include "test.h"
-#include "engine.h"
+#include "support/test.h"
+#include "support/engine.h"
 
 #include "map/access.h"
 

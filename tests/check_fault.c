@@ -5,8 +5,8 @@
  * give, no region, and a kernel that refuses; and accesses that are made to
  * fail. Needs userfaultfd, else skips.
  */
-#include "test.h"
-#include "engine.h"
+#include "support/test.h"
+#include "support/engine.h"
 
 #include <sys/mman.h>
 

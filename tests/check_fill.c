@@ -6,8 +6,8 @@
  * slots, content and counters. Claims of readahead are check_ahead.c's. Needs
  * userfaultfd, else skips.
  */
-#include "test.h"
-#include "engine.h"
+#include "support/test.h"
+#include "support/engine.h"
 
 #define RW (VVM_READ | VVM_WRITE)
 

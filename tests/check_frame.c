@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* check_frame.c - the budget: taking, giving, watermarks, shortage, races. */
 #include "space/frame.h"
-#include "test.h"
+#include "support/test.h"
 #include <pthread.h>
 #include <signal.h>
 

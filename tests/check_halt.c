@@ -3,12 +3,12 @@
  * check_halt.c - util/pause.c: while a stop holds, no actor runs; nobody sleeps for
  * ever, and who waits too long is heard.
  */
-#include "test.h"
+#include "support/test.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include "util/pause.h"
-#include "jump.h"
+#include "support/jump.h"
 #include "os/os.h"
 
 #define ACTORS 4

@@ -3,7 +3,7 @@
  * check_hold.c - swap/hold.c: slots that are kept for fork children, against a
  * model that has one counter for each slot.
  */
-#include "test.h"
+#include "support/test.h"
 
 #include <string.h>
 

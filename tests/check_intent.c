@@ -5,7 +5,7 @@
  * probability.
  */
 #include "policy/intent.h"
-#include "test.h"
+#include "support/test.h"
 
 static struct intent in;
 static uint32_t seed;

@@ -15,9 +15,9 @@
 #include <sched.h>
 #include <signal.h>
 
-#include "jump.h"
+#include "support/jump.h"
 #include "os/os.h"
-#include "test.h"
+#include "support/test.h"
 
 #define THREADS	     8
 #define ROUNDS	     20000

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "test.h"
+#include "support/test.h"
 
 static int saved_stderr, from_stderr;
 

@@ -8,8 +8,8 @@
  * then succeeds. Then what they leave of pages, frames, slots and neighbours,
  * and that they wait for I/O in flight. Needs userfaultfd, else skips.
  */
-#include "test.h"
-#include "engine.h"
+#include "support/test.h"
+#include "support/engine.h"
 
 #include "map/access.h"
 

@@ -2,7 +2,7 @@
 /*
  * check_os.c - os.c on the real kernel: memory and files. What only an older
  * kernel or another file system would answer is made by a seccomp filter
- * (refuse.h).
+ * (support/refuse.h).
  */
 #define _GNU_SOURCE 1
 #include "os/os.h"
@@ -18,8 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "refuse.h"
-#include "test.h"
+#include "support/refuse.h"
+#include "support/test.h"
 
 #define PAGES	   600 /* more than a block, no multiple of 64 */
 #define VIEW_BYTES (PAGES * PAGE_BYTES)

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "test.h"
+#include "support/test.h"
 
 /* ---- every function has its point ---- */
 

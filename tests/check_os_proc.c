@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "test.h"
+#include "support/test.h"
 
 /* SIGALRM every millisecond, with a handler that does nothing. */
 static void on_tick(int sig)

@@ -2,7 +2,7 @@
 /*
  * check_os_uffd.c - os/uffd.c on a real mapping of a memfd: every operation,
  * with and without a thread that waits in a fault, and the ways to get a
- * descriptor, refused one by one (refuse.h). Needs userfaultfd: skips with
+ * descriptor, refused one by one (support/refuse.h). Needs userfaultfd: skips with
  * 77 where no method gives one that can handle a memfd.
  */
 #define _GNU_SOURCE 1
@@ -20,8 +20,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "refuse.h"
-#include "test.h"
+#include "support/refuse.h"
+#include "support/test.h"
 
 #define PAGES	   16
 #define VIEW_BYTES (PAGES * PAGE_BYTES)

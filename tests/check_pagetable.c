@@ -5,7 +5,7 @@
  */
 #include "space/pagetable.h"
 #include "os/os.h"
-#include "test.h"
+#include "support/test.h"
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>

@@ -3,7 +3,7 @@
  * check_park.c - copies kept and given out once, the oldest lost first.
  */
 #include "space/park.h"
-#include "test.h"
+#include "support/test.h"
 
 #include <string.h>
 

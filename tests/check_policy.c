@@ -4,7 +4,7 @@
  * of a page. How good the choices are is sim_policy.c's question.
  */
 #include "policy/policy.h"
-#include "test.h"
+#include "support/test.h"
 
 #include <string.h>
 

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "os/os.h"
-#include "test.h"
+#include "support/test.h"
 
 #define PAGES	16
 #define THREADS 6

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "os/os.h"
-#include "test.h"
+#include "support/test.h"
 
 #define LEAF_BYTES 4200 /* about a page table leaf: not a round number */
 

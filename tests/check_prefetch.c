@@ -8,7 +8,7 @@
  * to absent pages are faults.
  */
 #include "policy/prefetch.h"
-#include "test.h"
+#include "support/test.h"
 #include <string.h>
 
 #define MAX_PAGES 64

@@ -7,8 +7,8 @@
  * while regions are unmapped, discarded and the budget shrinks. Needs
  * userfaultfd, else skips.
  */
-#include "test.h"
-#include "engine.h"
+#include "support/test.h"
+#include "support/engine.h"
 #include "fill/reader.h"
 #include "evict/reclaim.h"
 #include "fill/streams.h"

@@ -4,7 +4,7 @@
  * and a random history of all of them against an array with one cell a page.
  */
 #include "space/region.h"
-#include "test.h"
+#include "support/test.h"
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>

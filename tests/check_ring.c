@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "os/os.h"
-#include "test.h"
+#include "support/test.h"
 
 #define PAGES 64
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* check_server.c - the host stays; guests come when asked, by load, and go. */
 #include "fault/crew.h"
-#include "test.h"
+#include "support/test.h"
 
 #include <string.h>
 

@@ -10,7 +10,7 @@
 #include <time.h>
 
 #include "os/os.h"
-#include "test.h"
+#include "support/test.h"
 
 #define MODEL_SLOTS 5000 /* two groups of the summary, the second in part */
 

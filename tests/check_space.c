@@ -5,8 +5,8 @@
  * ring, waiting for busy pages; and that space_check() passes what is good
  * and aborts on each broken invariant. Needs userfaultfd, else skips.
  */
-#include "test.h"
-#include "engine.h"
+#include "support/test.h"
+#include "support/engine.h"
 
 #define RW (VVM_READ | VVM_WRITE)
 

@@ -6,7 +6,7 @@
  * after its own process or after children that it made.
  */
 #define _GNU_SOURCE 1
-#include "test.h"
+#include "support/test.h"
 
 #include <errno.h>
 #include <fcntl.h>

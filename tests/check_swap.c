@@ -21,7 +21,7 @@
 
 #include "util/log.h"
 #include "os/os.h"
-#include "test.h"
+#include "support/test.h"
 
 #define MIB ((uint64_t)1 << 20)
 

@@ -3,7 +3,7 @@
  * check_tool.c - tests of tools/tool.c: sizes and numbers as people write
  * them, refused ones with the exit status that tool.h says, and JSON.
  */
-#include "test.h"
+#include "support/test.h"
 #include "tool.h"
 
 #include <math.h>

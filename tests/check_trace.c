@@ -4,7 +4,7 @@
  * are written while they are read.
  */
 #define _GNU_SOURCE 1
-#include "test.h"
+#include "support/test.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -16,7 +16,7 @@
  * `make check` sets them).
  */
 #define _GNU_SOURCE 1
-#include "statview.h"
+#include "support/statview.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -4,7 +4,7 @@
  * it does with hostile segments. What it shows is in check_vvmview.c.
  */
 #define _GNU_SOURCE 1
-#include "statview.h"
+#include "support/statview.h"
 
 #include <errno.h>
 #include <fcntl.h>

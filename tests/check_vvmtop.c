@@ -4,7 +4,7 @@
  * on a pseudo-terminal whose screen a small interpreter keeps.
  */
 #define _GNU_SOURCE 1
-#include "statview.h"
+#include "support/statview.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <termios.h>
 #include <time.h>
-#include "strict.h"
+#include "support/strict.h"
 
 #define REGION_START 0x7f0000000000ull
 

@@ -4,7 +4,7 @@
  * exactly, and that the forms for programs are well-formed.
  */
 #define _GNU_SOURCE 1
-#include "statview.h"
+#include "support/statview.h"
 
 #include <math.h>
 #include <signal.h>
@@ -12,7 +12,7 @@
 #include "column.h"
 #include "openmetrics.h"
 #include "output.h"
-#include "strict.h"
+#include "support/strict.h"
 #include "view.h"
 
 /* ---- columns ---- */

@@ -8,8 +8,8 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include "test.h"
-#include "live.h"
+#include "support/test.h"
+#include "support/live.h"
 
 #define THREADS 4
 #define SHARE	1024 /* pages of a thread's part of the region */

@@ -11,11 +11,11 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include "test.h"
-#include "live.h"
+#include "support/test.h"
+#include "support/live.h"
 
 #include <spawn.h>
-#include "jump.h"
+#include "support/jump.h"
 #include "os/os.h"
 
 #define PAGES  256

@@ -19,8 +19,8 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include "test.h"
-#include "live.h"
+#include "support/test.h"
+#include "support/live.h"
 
 #define THREADS	    16
 #define FIRST	    64 /* first counter */

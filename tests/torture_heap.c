@@ -15,8 +15,8 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include "test.h"
-#include "live.h"
+#include "support/test.h"
+#include "support/live.h"
 
 #include "heap/heap.h"
 

@@ -13,7 +13,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include "live.h"
+#include "support/live.h"
 
 #include <getopt.h>
 

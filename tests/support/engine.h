@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * engine.h - a space without its threads, for the unit tests of the engine's
+ * support/engine.h - a space without its threads, for the unit tests of the engine's
  * modules: the test is handler and reclaimer, one step at a time, so that
  * every step has one outcome. Where a faulting thread is needed it is a
  * second thread that makes one access (struct app).
@@ -8,7 +8,7 @@
  * Everything is counted: engine_expect() compares all counters with those
  * named, the others must not have moved.
  *
- * Include test.h first; links the core.
+ * Include support/test.h first; links the core.
  */
 #ifndef VVM_TEST_ENGINE_H
 #define VVM_TEST_ENGINE_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * refuse.h - makes one system call fail for the rest of the process, by a
+ * support/refuse.h - makes one system call fail for the rest of the process, by a
  * seccomp filter: how an older kernel, another file system or a container's
  * profile would answer. Needs no privilege. Only for tests that run in a
  * process of their own (CK_FORK).

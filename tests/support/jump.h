@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * jump.h - a clock that jumps. To who waits, a process that is stopped for an
+ * support/jump.h - a clock that jumps. To who waits, a process that is stopped for an
  * hour looks like one whose clock has jumped by an hour, and that can be done
  * without a race. For programs that are linked with -Wl,--wrap=os_now_us.
  */

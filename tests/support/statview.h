@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * statview.h - runs the built vvmstat (environment VVMSTAT, default
+ * support/statview.h - runs the built vvmstat (environment VVMSTAT, default
  * ./vvmstat) on segments that a test makes with lib/stat.c.
  *
  * Other programs may have segments in /dev/shm at the same time, so each
@@ -10,7 +10,7 @@
 #ifndef VVM_TEST_STATVIEW_H
 #define VVM_TEST_STATVIEW_H
 
-#include "test.h"
+#include "support/test.h"
 
 #include <stdarg.h>
 #include <string.h>

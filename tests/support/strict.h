@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * strict.h - strict checkers of what vvmstat prints for programs: JSON
+ * support/strict.h - strict checkers of what vvmstat prints for programs: JSON
  * (RFC 8259) and OpenMetrics 1.0 text. Each returns NULL, or what is wrong.
  */
 #ifndef VVM_TEST_STRICT_H

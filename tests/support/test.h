@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test.h - the frame of every libcheck program: one suite, exit status 0, 1,
+ * support/test.h - the frame of every libcheck program: one suite, exit status 0, 1,
  * or 77 when the machine lacks what the whole program needs.
  */
 #ifndef VVM_TEST_H

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * live.h - what the api_*, live_* and torture_* programs share: a seeded
+ * support/live.h - what the api_*, live_* and torture_* programs share: a seeded
  * PRNG, spaces with a small budget, accesses that survive SIGSEGV and
  * SIGBUS, counts of what the process holds, and the independent witness of
  * the budget: the blocks that the kernel has allocated to the memfd.
  *
- * Include test.h first in a libcheck program: failures then end the test,
+ * Include support/test.h first in a libcheck program: failures then end the test,
  * else the process. Nothing here touches the library but by <vvm.h>.
  */
 #ifndef VVM_TEST_LIVE_H
