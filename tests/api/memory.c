@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * api_memory.c - what the library itself needs: at most 32 bytes for a page
+ * api/memory.c - what the library itself needs: at most 32 bytes for a page
  * ever touched, resident or swapped out, in whatever order; nothing for what
  * is not touched, and no more for a large region than for a small one.
  *

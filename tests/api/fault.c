@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * api_fault.c - illegal accesses: the fault callback (repair, decline, leave
+ * api/fault.c - illegal accesses: the fault callback (repair, decline, leave
  * by siglongjmp), the handlers that were there before, death by default; and
  * vvm_touch(), vvm_pin(), vvm_unpin() with their errors.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * api_syscalls.c - the kernel reads and writes paged memory as any memory:
+ * api/syscalls.c - the kernel reads and writes paged memory as any memory:
  * system calls with buffers of 1 MiB at a budget of 16 pages, contents
  * verified; mutexes and futexes that are paged out while in use.
  */

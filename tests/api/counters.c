@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * api_counters.c - for workloads whose faults are known exactly every counter
+ * api/counters.c - for workloads whose faults are known exactly every counter
  * has exactly the expected value, in both fault modes; and what a reader of
  * the segment finds there (actors, regions, blocks, pages, stages, events)
  * adds up to the same.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * api_inline.c - VVM_FAULTS_INLINE through the public library: the faulting
+ * api/inline.c - VVM_FAULTS_INLINE through the public library: the faulting
  * thread resolves its fault in a SIGBUS handler. Every kind of fault, every
  * kind of stack; other people's SIGBUS and SIGBUS for good; system calls,
  * which fail with EFAULT; tiny budgets, streams, races.

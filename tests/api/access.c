@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * api_access.c - both ways to memory: the checked functions at any guest
+ * api/access.c - both ways to memory: the checked functions at any guest
  * address, with every refusal they document (poison and frames: see
  * live_failures.c), and plain pointers on a region larger than the budget,
  * execution included.

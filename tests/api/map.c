@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * api_map.c - regions through the public library: where they may be, how
+ * api/map.c - regions through the public library: where they may be, how
  * they split and merge, what their pages read as, permissions, advice,
  * residency, and every documented error of those functions.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * api_stats.c - the counters tell what happened, exactly, for scripted
+ * api/stats.c - the counters tell what happened, exactly, for scripted
  * workloads of one thread; the budget holds; vvm_resize() and its errors.
  */
 #ifndef _GNU_SOURCE

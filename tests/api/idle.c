@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * api_idle.c - a space in which nothing happens costs no CPU time: all threads
+ * api/idle.c - a space in which nothing happens costs no CPU time: all threads
  * of the library sleep, and nothing wakes them.
  *
  * Looked for is one window of WINDOW_MS in which none of them has been on a

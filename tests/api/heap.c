@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * api_heap.c - <vvm_heap.h> as a program sees it: sizes, alignments, realloc,
+ * api/heap.c - <vvm_heap.h> as a program sees it: sizes, alignments, realloc,
  * several heaps, misuse and how it is reported, that free pages go back, and
  * that nothing grows over many cycles.
  */
