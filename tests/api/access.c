@@ -2,7 +2,7 @@
 /*
  * api/access.c - both ways to memory: the checked functions at any guest
  * address, with every refusal they document (poison and frames: see
- * live_failures.c), and plain pointers on a region larger than the budget,
+ * live/failures.c), and plain pointers on a region larger than the budget,
  * execution included.
  */
 #ifndef _GNU_SOURCE

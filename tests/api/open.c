@@ -2,7 +2,7 @@
 /*
  * api/open.c - spaces as a user of the public library sees them: options and
  * environment, every documented error of vvm_open() that can be provoked
- * without fault injection (live_failures.c does the rest), what open and
+ * without fault injection (live/failures.c does the rest), what open and
  * close leave behind, fork(), two spaces, vvm_probe() and the error texts.
  */
 #ifndef _GNU_SOURCE

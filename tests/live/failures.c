@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * live_failures.c - what the user sees when the disk is full, when it fails,
+ * live/failures.c - what the user sees when the disk is full, when it fails,
  * when it lies, and when the kernel refuses: DESIGN section 4, line by line.
  * Faults are injected at os/os.h's points; the full swap, the corrupted and the
  * truncated swap file are real.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * live_fork.c - fork children that inherit the space: they see the memory as
+ * live/fork.c - fork children that inherit the space: they see the memory as
  * of the fork, both go on independently, children of children as well, and
  * nothing of it is left when they are gone.
  *

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * live_unmap.c - the address space changes while threads fault: map, unmap,
+ * live/unmap.c - the address space changes while threads fault: map, unmap,
  * protect, DONTNEED, resize and close racing with accesses that page. And
  * 10,000 cycles of map, touch, unmap that must leave nothing behind.
  *

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * live_stress.c - sixteen threads on a budget of a few pages: random atomic
+ * live/stress.c - sixteen threads on a budget of a few pages: random atomic
  * increments and stamped reads. Nothing may be lost, no stamp may be wrong
  * or old, nothing may hang, and the memfd never holds more frames than the
  * budget, sampled independently of the library.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * live_ahead.c - reading ahead of real streams, in both fault modes: forward,
+ * live/ahead.c - reading ahead of real streams, in both fault modes: forward,
  * backward, strided, several at once beside random accesses, with and without
  * writes, from large budgets down to a few pages. Every page is verified,
  * the budget is watched from outside, and streams must be found.
