@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * torture_heap.c - the heap against a model, at a budget of 64 pages (and
+ * torture/heap.c - the heap against a model, at a budget of 64 pages (and
  * one that is never short, where threads meet more often): random
  * malloc, calloc, realloc, aligned_alloc and free from several threads, each
  * object stamped all over, frees in other threads than the allocation, and a

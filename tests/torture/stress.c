@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * torture_stress.c - everything at once, against a model, for as long as you
+ * torture/stress.c - everything at once, against a model, for as long as you
  * like: increments by pointer, stamped reads, checked loads and stores, touch
  * and pin, protect, DONTNEED, regions that come and go, a budget that moves.
  * The first violation ends the program with status 1; no progress for a
