@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz.h - what drives a fuzz target: libFuzzer (`make fuzz`, with clang), or
+ * fuzz/fuzz.h - what drives a fuzz target: libFuzzer (`make fuzz`, with clang), or
  * else the main() here, which makes FUZZ_RUNS inputs (environment) from a
  * seed, or replays the files that it is given. The latter is a test of its
  * own, and the same everywhere.

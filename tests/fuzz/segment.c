@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_segment.c - vvmstat's readers and views on segments that somebody
+ * fuzz/segment.c - vvmstat's readers and views on segments that somebody
  * damages: before they are opened, and while they are read.
  *
  * An input is a list of records of RECORD_BYTES, each one change to a segment
@@ -14,7 +14,7 @@
  */
 #define _GNU_SOURCE 1
 #define FUZZ_RUNS   2000
-#include "fuzz.h"
+#include "fuzz/fuzz.h"
 
 #include <fcntl.h>
 #include <string.h>

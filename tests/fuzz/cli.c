@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_cli.c - vvmstat's command line: any arguments are either understood
+ * fuzz/cli.c - vvmstat's command line: any arguments are either understood
  * or refused. An input is the arguments, each ended by a newline; a byte
  * below 32 stands for one of the words below, so that combinations come up.
  *
@@ -8,7 +8,7 @@
  */
 #define _GNU_SOURCE 1
 #define FUZZ_RUNS   20000
-#include "fuzz.h"
+#include "fuzz/fuzz.h"
 
 #include <getopt.h>
 #include <setjmp.h>
