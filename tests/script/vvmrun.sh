@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # vvmrun: programs that know nothing of libvvm behave under it as without:
 # results, exit statuses, signals, environment, children. Runs in the build
-# directory. What the guest does is in tests/vvmrun_guest.c.
+# directory. What the guest does is in tests/script/vvmrun_guest.c.
 : "${top_srcdir:=..}" "${CC:=cc}"
 # Where the preload object brings AddressSanitizer into programs without it;
 # they die of signals as they would otherwise.
@@ -10,7 +10,7 @@ ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0:handle_segv=0
 export ASAN_OPTIONS
 build=$PWD
 run=$build/tools/vvmrun
-guest=$build/tests/vvmrun_guest
+guest=$build/tests/script/vvmrun_guest
 [ -f "$build/tools/.libs/libvvm-preload.so" ] || {
 	echo "no shared library was built, so no program can be paged"
 	exit 77

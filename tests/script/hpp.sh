@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # <vvm.hpp> compiles without a warning as C++11 and C++17, and containers
-# work on it (tests/hpp_test.cc). Skipped where there is no C++ compiler.
+# work on it (tests/script/hpp.cc). Skipped where there is no C++ compiler.
 # Runs in the build directory.
 : "${top_srcdir:=..}" "${CXX:=c++}"
 build=$PWD
@@ -23,7 +23,7 @@ for std in c++11 c++17; do
 	# shellcheck disable=SC2086 # CXX may hold options
 	$CXX -std=$std -pedantic -Wall -Wextra -Werror -pthread \
 		-I"$top_srcdir/include" -o "$tmp/test" \
-		"$top_srcdir/tests/hpp_test.cc" -L"$build/lib/.libs" \
+		"$top_srcdir/tests/script/hpp.cc" -L"$build/lib/.libs" \
 		-lvvm || {
 		echo "FAIL: vvm.hpp or its test as $std"
 		bad=1

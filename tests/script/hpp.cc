@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// hpp_test.cc - <vvm.hpp>: containers on the paged heap, several times the
+// script/hpp.cc - <vvm.hpp>: containers on the paged heap, several times the
 // budget; built as C++11 and C++17 by tests/hpp.sh. Exit status 77: this
 // machine cannot run any space.
 #include <vvm.hpp>

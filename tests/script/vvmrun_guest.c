@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vvmrun_guest.c - a program for tests/vvmrun.sh to run under vvmrun. It knows
+ * script/vvmrun_guest.c - a program for tests/vvmrun.sh to run under vvmrun. It knows
  * nothing of libvvm. Its argument chooses what it does; it exits 0 if that
  * went as the manuals of libc say, and else with the line that failed.
  */

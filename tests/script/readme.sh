@@ -69,7 +69,7 @@ check_table()
 		grep '^|' >"$tmp/readme.md"
 	diff "$tmp/readme.md" "$tmp/table.md" ||
 		fail "settings: README (<) and lib/util/conf.h (>) differ;" \
-			"see tests/readme.sh --table"
+			"see tests/script/readme.sh --table"
 }
 
 # Each "./bootstrap WORD" and `make WORD` of the README exists; they are not
