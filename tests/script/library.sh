@@ -49,7 +49,7 @@ if [ -f $so ]; then
 	diff "$tmp/declared" "$tmp/exported" ||
 		fail "declared in vvm.h, vvm_heap.h (<) and exported (>) differ"
 	# built without probes it has no notes
-	sed -n 's/^\.It Fn \([a-z_]*\) .*/\1/p' "$top_srcdir/lib/vvm.7" |
+	sed -n 's/^\.It Fn \([a-z_]*\) .*/\1/p' "$top_srcdir/lib/api/vvm.7" |
 		sort -u >"$tmp/documented"
 	readelf -n $so | sed -n '/^ *Provider: libvvm/{n;s/ *Name: //p}' |
 		sort -u >"$tmp/probes"

@@ -87,7 +87,7 @@ check_words()
 		grep -Eq "^([a-z-]+ )*$word( [a-z-]+)*:" Makefile ||
 			fail "no target 'make $word'"
 	done
-	for test in $(grep -o '`\(api\|live\|check\|sim\|torture\)_[a-z_]*`' \
+	for test in $(grep -o '`\(api\|fuzz\|live\|unit\|torture\)/[a-z_]*`' \
 		"$readme" | tr -d '`' | sort -u); do
 		[ -f "$top_srcdir/tests/$test.c" ] ||
 			fail "there is no tests/$test.c"

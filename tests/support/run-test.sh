@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Runs one test program for `make check` and `make torture`:
 #
-# - live_ and torture_ programs one at a time: they load the machine and
+# - programs of live/ and torture/ one at a time: they load the machine and
 #   measure it, and two at once would slow each other past their time limits;
 # - without address space randomisation when VVM_TEST_NO_ASLR is set:
 #   ThreadSanitizer refuses some layouts;
@@ -12,8 +12,8 @@ if [ -n "$VVM_TEST_NO_ASLR" ] && setarch -R true 2>/dev/null; then
 	prefix="setarch -R"
 fi
 for arg; do
-	case ${arg##*/} in
-	live_* | torture_*)
+	case $arg in
+	*tests/live/* | *tests/torture/*)
 		if command -v flock >/dev/null; then
 			# -o: what the test leaves behind does not hold the lock
 			prefix="flock -o tests/.serial $prefix"
