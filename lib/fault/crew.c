@@ -13,7 +13,7 @@
  * the set of handlers that serve, is a hint: whichever way an invitation and a
  * leave race, the host is there.
  *
- * Decisions are made every SERVER_WINDOW events, hence never in an idle space.
+ * Decisions are made every CREW_WINDOW events, hence never in an idle space.
  *
  * How the address space is cut into stripes of the descriptors hardly
  * matters since: one descriptor for all is 88 k faults/s without I/O on 4
@@ -26,7 +26,7 @@
 #include "fault/crew.h"
 
 /*
- * Of the time. Requests that come at random queue up long before a server is
+ * Of the time. Requests that come at random queue up long before a crew is
  * busy all the time: when most faults find others in flight, 75. With 40, and
  * shorter polling (fault/handler.c), uniform reads of 16 threads had 0.79 of the
  * speed, of 4 0.94, writes 0.86, zipf 0.85, for 0.75 to 0.95 times the CPU. A
@@ -50,7 +50,7 @@ static uint32_t bit(unsigned handler)
 	return (uint32_t)1 << handler;
 }
 
-static void new_window(struct server *s, uint64_t now_ns)
+static void new_window(struct crew *s, uint64_t now_ns)
 {
 	s->events = 0;
 	s->crowded = 0;
@@ -58,40 +58,40 @@ static void new_window(struct server *s, uint64_t now_ns)
 	s->start_ns = now_ns;
 }
 
-void server_init(struct server *s, struct vvm *vm, unsigned self)
+void crew_init(struct crew *s, struct vvm *vm, unsigned self)
 {
 	s->vm = vm;
 	s->self = self;
 	new_window(s, os_now_ns());
-	if (server_is_host(s))
+	if (crew_is_host(s))
 		atomic_store(&vm->serving, bit(self));
 }
 
-bool server_serves(const struct server *s)
+bool crew_serves(const struct crew *s)
 {
 	return atomic_load_explicit(&s->vm->serving, memory_order_relaxed) &
 	       bit(s->self);
 }
 
-void server_events(struct server *s, unsigned n, unsigned inflight)
+void crew_events(struct crew *s, unsigned n, unsigned inflight)
 {
 	s->events += n;
 	if (n + inflight > 1)
 		s->crowded += n;
 }
 
-void server_looked(struct server *s, uint64_t ns)
+void crew_looked(struct crew *s, uint64_t ns)
 {
 	s->idle_ns += ns < INTERRUPT_NS ? MIN(ns, LOOK_NS) : ns;
 }
 
-void server_slept(struct server *s, uint64_t ns)
+void crew_slept(struct crew *s, uint64_t ns)
 {
 	s->idle_ns += ns;
 }
 
 /* Lets the first handler that does not serve do so. */
-static void invite(struct server *s)
+static void invite(struct crew *s)
 {
 	struct vvm *vm = s->vm;
 	uint32_t serving = atomic_load(&vm->serving);
@@ -105,31 +105,31 @@ static void invite(struct server *s)
 	os_eventfd_signal(vm->port[guest].event);
 }
 
-void server_leave(struct server *s)
+void crew_leave(struct crew *s)
 {
-	DEBUG_ASSERT(!server_is_host(s));
+	DEBUG_ASSERT(!crew_is_host(s));
 	atomic_fetch_and(&s->vm->serving, ~bit(s->self));
 }
 
 /* A lone thread has one fault at a time: nobody can help with that. */
-static unsigned invite_idle_pct(const struct server *s)
+static unsigned invite_idle_pct(const struct crew *s)
 {
 	return s->crowded * 2 > s->events ? INVITE_IDLE_PCT : ALONE_IDLE_PCT;
 }
 
-void server_adjust(struct server *s, uint64_t now_ns)
+void crew_adjust(struct crew *s, uint64_t now_ns)
 {
 	uint64_t ns, idle_pct;
 
-	if (s->events < SERVER_WINDOW)
+	if (s->events < CREW_WINDOW)
 		return;
 	ns = MAX(now_ns - s->start_ns, 1u);
 	idle_pct = MIN(s->idle_ns, ns) * 100 / ns;
-	if (server_is_host(s)) {
+	if (crew_is_host(s)) {
 		if (idle_pct < invite_idle_pct(s))
 			invite(s);
 	} else if (idle_pct > LEAVE_IDLE_PCT) {
-		server_leave(s);
+		crew_leave(s);
 	}
 	new_window(s, now_ns);
 }

@@ -3,14 +3,14 @@
  * fault/crew.h - which handlers read fault events, by load: fault/crew.c. One for each
  * handler, owned by its thread; only vm->serving is shared.
  */
-#ifndef VVM_SERVER_H
-#define VVM_SERVER_H
+#ifndef VVM_CREW_H
+#define VVM_CREW_H
 
 #include "space/space.h"
 
-#define SERVER_WINDOW 64 /* events between two decisions */
+#define CREW_WINDOW 64 /* events between two decisions */
 
-struct server {
+struct crew {
 	struct vvm *vm;	   /* (i) */
 	unsigned self;	   /* (i) the handler's number; 0: the host */
 	unsigned events;   /* (o) in this window */
@@ -20,22 +20,22 @@ struct server {
 };
 
 /* => number 0 first, before any handler runs. */
-void server_init(struct server *s, struct vvm *vm, unsigned self);
-static inline bool server_is_host(const struct server *s)
+void crew_init(struct crew *s, struct vvm *vm, unsigned self);
+static inline bool crew_is_host(const struct crew *s)
 {
 	return s->self == 0;
 }
 /* Is this handler to read events? The host always is. */
-bool server_serves(const struct server *s);
+bool crew_serves(const struct crew *s);
 /* It has read so many, while so many operations were in flight. */
-void server_events(struct server *s, unsigned n, unsigned inflight);
+void crew_events(struct crew *s, unsigned n, unsigned inflight);
 /* A look for something to do that found nothing took so long. */
-void server_looked(struct server *s, uint64_t ns);
+void crew_looked(struct crew *s, uint64_t ns);
 /* It slept so long. */
-void server_slept(struct server *s, uint64_t ns);
+void crew_slept(struct crew *s, uint64_t ns);
 /* At the end of a window: the host invites a guest, or a guest leaves. */
-void server_adjust(struct server *s, uint64_t now_ns);
+void crew_adjust(struct crew *s, uint64_t now_ns);
 /* A guest reads no more events until it is invited again. */
-void server_leave(struct server *s);
+void crew_leave(struct crew *s);
 
 #endif

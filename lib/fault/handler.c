@@ -76,7 +76,7 @@ struct handler {
 	struct port *port; /* of our number */
 	struct vvm_stat_actor *actor;
 	struct ring *ring;
-	struct server server;
+	struct crew crew;
 	struct ring_watch uffd_watch[SPACE_HANDLERS_MAX]; /* the host's */
 	struct ring_watch event_watch;
 	struct demands demands;
@@ -148,13 +148,13 @@ void handlers_read_ahead(struct vvm *vm, struct ahead_job *job)
 static bool read_events(struct handler *h)
 {
 	struct vvm *vm = h->vm;
-	unsigned i, n = 0, first = h->server.self;
+	unsigned i, n = 0, first = h->crew.self;
 	unsigned inflight = ring_inflight(h->ring);
 
 	for (i = 0; i < vm->handler_count; i++)
 		n += demands_read(&h->demands,
 				  &vm->port[(first + i) % vm->handler_count]);
-	server_events(&h->server, n, inflight);
+	crew_events(&h->crew, n, inflight);
 	return n > 0;
 }
 
@@ -189,8 +189,8 @@ static int64_t timeout(struct handler *h, bool serves, int64_t again_us)
 
 	if (!h->demands.pending_count && os_now_us() < h->spin_until_us)
 		return 0;
-	if (serves && timeout_us && !server_is_host(&h->server))
-		server_leave(&h->server);
+	if (serves && timeout_us && !crew_is_host(&h->crew))
+		crew_leave(&h->crew);
 	return timeout_us;
 }
 
@@ -202,7 +202,7 @@ static uint64_t spin_us(const struct handler *h)
 {
 	uint64_t most_us = h->vm->conf.spin_us;
 
-	if (!server_is_host(&h->server) && server_serves(&h->server))
+	if (!crew_is_host(&h->crew) && crew_serves(&h->crew))
 		return most_us * GUEST_SPINS;
 	return most_us;
 }
@@ -214,19 +214,19 @@ static void account(struct handler *h, bool worked, bool waited,
 	uint64_t now_ns = os_now_ns();
 
 	if (waited)
-		server_slept(&h->server, now_ns - wait_ns);
+		crew_slept(&h->crew, now_ns - wait_ns);
 	else if (!worked)
-		server_looked(&h->server, now_ns - start_ns);
+		crew_looked(&h->crew, now_ns - start_ns);
 	if (!worked)
 		return;
 	h->spin_until_us = now_ns / 1000 + spin_us(h);
-	server_adjust(&h->server, now_ns);
+	crew_adjust(&h->crew, now_ns);
 }
 
 static void one_round(struct handler *h)
 {
 	uint64_t start_ns = os_now_ns(), wait_ns;
-	bool serves = server_serves(&h->server);
+	bool serves = crew_serves(&h->crew);
 	bool busy = serves && read_events(h);
 	int64_t timeout_us;
 	int n;
@@ -272,7 +272,7 @@ static void *run(void *arg)
 /* The host watches all ports, a guest none: fault/crew.c. */
 static int watch(struct handler *h)
 {
-	unsigned i, n = server_is_host(&h->server) ? h->vm->handler_count : 0;
+	unsigned i, n = crew_is_host(&h->crew) ? h->vm->handler_count : 0;
 	int rc;
 
 	h->event_watch =
@@ -292,7 +292,7 @@ static int init(struct handler *h, struct vvm *vm, unsigned number)
 
 	h->vm = vm;
 	h->port = &vm->port[number];
-	server_init(&h->server, vm, number);
+	crew_init(&h->crew, vm, number);
 	h->actor = stat_actor(&vm->stats, VVM_STAT_HANDLER);
 	if (!h->actor)
 		return -ENOMEM;

@@ -6,10 +6,10 @@
 #include <string.h>
 
 #define HANDLERS  3
-#define WINDOW_NS ((uint64_t)SERVER_WINDOW * 10000)
+#define WINDOW_NS ((uint64_t)CREW_WINDOW * 10000)
 
 static struct vvm vm;
-static struct server servers[HANDLERS];
+static struct crew crews[HANDLERS];
 static uint64_t now_ns;
 
 static void setup(void)
@@ -20,11 +20,11 @@ static void setup(void)
 	vm.handler_count = HANDLERS;
 	for (i = 0; i < HANDLERS; i++) {
 		ck_assert_int_eq(os_eventfd(&vm.port[i].event), 0);
-		server_init(&servers[i], &vm, i);
+		crew_init(&crews[i], &vm, i);
 	}
 	now_ns = os_now_ns();
 	for (i = 0; i < HANDLERS; i++)
-		servers[i].start_ns = now_ns;
+		crews[i].start_ns = now_ns;
 }
 
 static void teardown(void)
@@ -36,22 +36,22 @@ static void teardown(void)
 }
 
 /* A window of s that was idle for so long, one event at a time. */
-static void window_with(struct server *s, unsigned idle_pct, unsigned inflight)
+static void window_with(struct crew *s, unsigned idle_pct, unsigned inflight)
 {
 	unsigned i;
 
-	server_slept(s, WINDOW_NS * idle_pct / 100);
+	crew_slept(s, WINDOW_NS * idle_pct / 100);
 	now_ns = s->start_ns + WINDOW_NS;
-	for (i = 0; i < SERVER_WINDOW; i++) {
+	for (i = 0; i < CREW_WINDOW; i++) {
 		ck_assert_uint_eq(s->events, i);
-		server_adjust(s, now_ns);
-		server_events(s, 1, inflight);
+		crew_adjust(s, now_ns);
+		crew_events(s, 1, inflight);
 	}
-	server_adjust(s, now_ns);
+	crew_adjust(s, now_ns);
 	ck_assert_uint_eq(s->events, 0);
 }
 
-static void window(struct server *s, unsigned idle_pct)
+static void window(struct crew *s, unsigned idle_pct)
 {
 	window_with(s, idle_pct, 1);
 }
@@ -71,37 +71,37 @@ static unsigned serving(void)
 	unsigned i, set = 0;
 
 	for (i = 0; i < HANDLERS; i++)
-		set |= (unsigned)server_serves(&servers[i]) << i;
+		set |= (unsigned)crew_serves(&crews[i]) << i;
 	return set;
 }
 
 START_TEST(host_serves_alone_at_first)
 {
 	ck_assert_uint_eq(serving(), 1);
-	ck_assert(server_is_host(&servers[0]));
-	ck_assert(!server_is_host(&servers[1]));
+	ck_assert(crew_is_host(&crews[0]));
+	ck_assert(!crew_is_host(&crews[1]));
 }
 END_TEST
 
 START_TEST(busy_host_invites_one_a_window)
 {
-	window(&servers[0], 10);
+	window(&crews[0], 10);
 	ck_assert_uint_eq(serving(), 3);
 	ck_assert(signalled(1) && !signalled(2));
-	window(&servers[0], 10);
+	window(&crews[0], 10);
 	ck_assert_uint_eq(serving(), 7);
 	ck_assert(!signalled(1) && signalled(2));
-	window(&servers[0], 10);
+	window(&crews[0], 10);
 	ck_assert_uint_eq(serving(), 7);
 }
 END_TEST
 
 START_TEST(host_with_time_invites_nobody_and_stays)
 {
-	window(&servers[0], 80);
-	window(&servers[0], 99);
+	window(&crews[0], 80);
+	window(&crews[0], 99);
 	ck_assert_uint_eq(serving(), 1);
-	window(&servers[0], 70);
+	window(&crews[0], 70);
 	ck_assert_uint_eq(serving(), 3);
 }
 END_TEST
@@ -109,32 +109,32 @@ END_TEST
 /* Unless it is the host's own time that the one fault waits for. */
 START_TEST(a_lone_thread_needs_no_guest)
 {
-	window_with(&servers[0], 50, 0);
+	window_with(&crews[0], 50, 0);
 	ck_assert_uint_eq(serving(), 1);
-	window_with(&servers[0], 30, 0);
+	window_with(&crews[0], 30, 0);
 	ck_assert_uint_eq(serving(), 3);
 }
 END_TEST
 
 START_TEST(guest_leaves_when_idle_and_never_invites)
 {
-	window(&servers[0], 0);
-	window(&servers[1], 0);
-	window(&servers[1], 90);
+	window(&crews[0], 0);
+	window(&crews[1], 0);
+	window(&crews[1], 90);
 	ck_assert_uint_eq(serving(), 3);
-	window(&servers[1], 99);
+	window(&crews[1], 99);
 	ck_assert_uint_eq(serving(), 1);
 }
 END_TEST
 
 START_TEST(who_left_is_invited_again)
 {
-	window(&servers[0], 0);
-	window(&servers[0], 0);
-	server_leave(&servers[1]);
+	window(&crews[0], 0);
+	window(&crews[0], 0);
+	crew_leave(&crews[1]);
 	ck_assert_uint_eq(serving(), 5);
 	signalled(1);
-	window(&servers[0], 0);
+	window(&crews[0], 0);
 	ck_assert_uint_eq(serving(), 7);
 	ck_assert(signalled(1));
 }
@@ -145,12 +145,12 @@ START_TEST(an_interrupted_look_is_work)
 {
 	unsigned i;
 
-	for (i = 0; i < SERVER_WINDOW / 4; i++)
-		server_looked(&servers[0], 4 * WINDOW_NS / SERVER_WINDOW);
-	window(&servers[0], 0);
+	for (i = 0; i < CREW_WINDOW / 4; i++)
+		crew_looked(&crews[0], 4 * WINDOW_NS / CREW_WINDOW);
+	window(&crews[0], 0);
 	ck_assert_uint_eq(serving(), 3);
-	server_looked(&servers[0], WINDOW_NS);
-	window(&servers[0], 0);
+	crew_looked(&crews[0], WINDOW_NS);
+	window(&crews[0], 0);
 	ck_assert_uint_eq(serving(), 3);
 }
 END_TEST
@@ -158,14 +158,14 @@ END_TEST
 START_TEST(one_handler_has_nobody_to_invite)
 {
 	vm.handler_count = 1;
-	window(&servers[0], 0);
+	window(&crews[0], 0);
 	ck_assert_uint_eq(serving(), 1);
 }
 END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("server");
+	Suite *s = suite_create("crew");
 	TCase *tc = test_case(s, "all", 5);
 
 	tcase_add_checked_fixture(tc, setup, teardown);
