@@ -90,9 +90,9 @@ static void call_low_space(struct reclaimer *r)
 	info.dirty_bytes = pages_to_bytes(
 		(uint64_t)stat_sum(&vm->stats, VVM_STAT_dirty_pages));
 	/* Nothing of ours is in flight, and what the callback calls locks. */
-	halt_leave(&vm->halt);
+	pause_leave(&vm->pause);
 	callback(vm, &info, atomic_load(&vm->low_space_arg));
-	halt_enter(&vm->halt);
+	pause_enter(&vm->pause);
 }
 
 static void publish(struct reclaimer *r, bool now)
@@ -143,7 +143,7 @@ static void work(struct reclaimer *r)
 	uint64_t need;
 
 	while ((need = shortage(r)) && !atomic_load(&r->vm->stopping) &&
-	       !halt_wanted(&r->vm->halt)) {
+	       !pause_wanted(&r->vm->pause)) {
 		enum evict_result result =
 			evict_step(&r->evictor, MIN(need, STEP_TARGET));
 
@@ -178,7 +178,7 @@ static void rest(struct reclaimer *r)
 	 * A kick before this store was not sent: look once more. Low without
 	 * a shortage means that a waiter has not noticed its frame yet.
 	 */
-	if (!atomic_load(&vm->stopping) && !halt_wanted(&vm->halt))
+	if (!atomic_load(&vm->stopping) && !pause_wanted(&vm->pause))
 		ring_run(r->ring, frames_low(&vm->frames) ? BUSY_US : -1);
 	atomic_store(&vm->reclaim_asleep, false);
 }
@@ -188,8 +188,8 @@ static void stop_for_fork(struct reclaimer *r)
 {
 	while (ring_inflight(r->ring))
 		ring_run(r->ring, -1);
-	halt_leave(&r->vm->halt);
-	halt_enter(&r->vm->halt);
+	pause_leave(&r->vm->pause);
+	pause_enter(&r->vm->pause);
 }
 
 static void *run(void *arg)
@@ -197,15 +197,15 @@ static void *run(void *arg)
 	struct reclaimer *r = arg;
 
 	r->evictor.actor->tid = (uint64_t)os_tid();
-	halt_enter(&r->vm->halt);
+	pause_enter(&r->vm->pause);
 	while (!atomic_load(&r->vm->stopping) || ring_inflight(r->ring)) {
-		if (halt_wanted(&r->vm->halt))
+		if (pause_wanted(&r->vm->pause))
 			stop_for_fork(r);
 		if (frames_low(&r->vm->frames))
 			work(r);
 		rest(r);
 	}
-	halt_leave(&r->vm->halt);
+	pause_leave(&r->vm->pause);
 	return NULL;
 }
 

@@ -248,8 +248,8 @@ static void stop_for_fork(struct handler *h)
 	while (ring_inflight(h->ring))
 		ring_run(h->ring, -1);
 	reader_settle(&h->reader);
-	halt_leave(&h->vm->halt);
-	halt_enter(&h->vm->halt);
+	pause_leave(&h->vm->pause);
+	pause_enter(&h->vm->pause);
 }
 
 static void *run(void *arg)
@@ -257,13 +257,13 @@ static void *run(void *arg)
 	struct handler *h = arg;
 
 	h->actor->tid = (uint64_t)os_tid();
-	halt_enter(&h->vm->halt);
+	pause_enter(&h->vm->pause);
 	while (work_left(h)) {
-		if (halt_wanted(&h->vm->halt))
+		if (pause_wanted(&h->vm->pause))
 			stop_for_fork(h);
 		one_round(h);
 	}
-	halt_leave(&h->vm->halt);
+	pause_leave(&h->vm->pause);
 	return NULL;
 }
 

@@ -243,7 +243,7 @@ static int open_own_swap(struct vvm *vm)
  */
 static void await_actors(struct vvm *vm)
 {
-	while (atomic_load(&vm->halt.running) < vm->handler_count + 1)
+	while (atomic_load(&vm->pause.running) < vm->handler_count + 1)
 		os_yield();
 }
 

@@ -27,7 +27,7 @@
  * Overdue. Between prepare() and the fork other handlers run, and take locks
  * of the program; whoever has such a lock may be waiting for us, in a fault.
  * That would be a deadlock. So a gate that is CLOSED too long is broken by
- * one of the halted actors: everything goes on, and the child, which finds it
+ * one of the paused actors: everything goes on, and the child, which finds it
  * BROKEN in its copy, inherits nothing and says so. Handlers run in reverse
  * order of registration; ours are registered when the library is loaded, so
  * that few are left. Of glibc's own locks those of malloc protect no paged
@@ -89,13 +89,13 @@ static void let_go(struct vvm *vm)
 	rwlock_end_write(&vm->lock);
 	lock_adopt(&vm->mapping);
 	lock_drop(&vm->mapping);
-	halt_resume(&vm->halt);
+	pause_resume(&vm->pause);
 }
 
-/* Called by a halted actor now and then. */
-static void overdue(struct halt *halt)
+/* Called by a paused actor now and then. */
+static void overdue(struct pause *pause)
 {
-	struct vvm *vm = container_of(halt, struct vvm, halt);
+	struct vvm *vm = container_of(pause, struct vvm, pause);
 	struct fork *f = vm->fork;
 	int closed = GATE_CLOSED;
 
@@ -143,9 +143,9 @@ static bool still_space(struct vvm *vm)
 {
 	if (!lock_take_timed(&vm->mapping, ACQUIRE_US))
 		return false;
-	halt_request(&vm->halt);
+	pause_request(&vm->pause);
 	wake_actors(vm);
-	if (!halt_wait(&vm->halt, ACQUIRE_US))
+	if (!pause_wait(&vm->pause, ACQUIRE_US))
 		goto no_actors;
 	if (!rwlock_write_timed(&vm->lock, ACQUIRE_US))
 		goto no_actors;
@@ -153,7 +153,7 @@ static bool still_space(struct vvm *vm)
 		return true;
 	rwlock_end_write(&vm->lock);
 no_actors:
-	halt_resume(&vm->halt);
+	pause_resume(&vm->pause);
 	lock_drop(&vm->mapping);
 	return false;
 }
@@ -391,7 +391,7 @@ int fork_init(struct vvm *vm)
 	vm->fork = calloc(1, sizeof(*vm->fork));
 	if (!vm->fork)
 		return -ENOMEM;
-	vm->halt.overdue = overdue;
+	vm->pause.overdue = overdue;
 	rc = snapshots_new(vm);
 	return rc;
 }

@@ -157,7 +157,7 @@ void space_reset(struct vvm *vm)
 	clock_init(&vm->clock, vm->clock.ops);
 	waitq_init(&vm->frame_free);
 	waitq_init(&vm->roused);
-	halt_init(&vm->halt, vm->halt.overdue);
+	pause_init(&vm->pause, vm->pause.overdue);
 	frames_init(&vm->frames, budget, (unsigned)vm->conf.low_pct,
 		    (unsigned)vm->conf.high_pct);
 	atomic_init(&vm->reclaim_asleep, false);

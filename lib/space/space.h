@@ -80,7 +80,7 @@ struct vvm {
 	struct reclaimer *reclaimer; /* (i) */
 	struct streams *streams; /* (i) */
 	struct lanes *lanes;   /* (i) of inline mode; NULL in thread mode */
-	struct halt halt;      /* where the actors stop for a fork */
+	struct pause pause;      /* where the actors stop for a fork */
 	struct snapshots *snapshots; /* (i) NULL: children do not inherit */
 	struct fork *fork;     /* (i) the same; NULL */
 	int reclaim_event;     /* (i) wakes the reclaimer */

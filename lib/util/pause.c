@@ -6,9 +6,9 @@
  * an actor adds itself to `running` and then looks at `wanted`; who wants to
  * stop them sets `wanted` and then looks at `running`. All four accesses are
  * sequentially consistent, so at least one of the two sees the other: an
- * actor that goes on is one that halt_wait() waits for.
+ * actor that goes on is one that pause_wait() waits for.
  *
- * A thread that waits in halt_enter() is idle but alive, which makes it the
+ * A thread that waits in pause_enter() is idle but alive, which makes it the
  * one to notice that the fork does not come to an end: `overdue`.
  */
 #include "util/pause.h"
@@ -17,9 +17,9 @@
 #include "os/os.h"
 
 /* Well below the second after which fork/fork.c lets go (FORK_HOLD_US). */
-#define HALT_LOOK_US 100000
+#define PAUSE_LOOK_US 100000
 
-void halt_init(struct halt *p, void (*overdue)(struct halt *p))
+void pause_init(struct pause *p, void (*overdue)(struct pause *p))
 {
 	atomic_init(&p->wanted, false);
 	atomic_init(&p->running, 0);
@@ -29,43 +29,43 @@ void halt_init(struct halt *p, void (*overdue)(struct halt *p))
 }
 
 /* Sleeps until the stop is over, or may be overdue. */
-static void wait_resumed(struct halt *p)
+static void wait_resumed(struct pause *p)
 {
 	uint32_t ticket = waitq_ticket(&p->resumed);
 
-	if (halt_wanted(p))
-		waitq_wait(&p->resumed, ticket, HALT_LOOK_US);
-	if (p->overdue && halt_wanted(p))
+	if (pause_wanted(p))
+		waitq_wait(&p->resumed, ticket, PAUSE_LOOK_US);
+	if (p->overdue && pause_wanted(p))
 		p->overdue(p);
 }
 
-void halt_enter(struct halt *p)
+void pause_enter(struct pause *p)
 {
 	for (;;) {
-		while (halt_wanted(p))
+		while (pause_wanted(p))
 			wait_resumed(p);
 		atomic_fetch_add(&p->running, 1);
-		if (!halt_wanted(p))
+		if (!pause_wanted(p))
 			return;
-		halt_leave(p);
+		pause_leave(p);
 	}
 }
 
-void halt_leave(struct halt *p)
+void pause_leave(struct pause *p)
 {
 	unsigned before = atomic_fetch_sub(&p->running, 1);
 
 	ASSERT(before);
-	if (halt_wanted(p))
+	if (pause_wanted(p))
 		waitq_wake(&p->left);
 }
 
-void halt_request(struct halt *p)
+void pause_request(struct pause *p)
 {
 	atomic_store(&p->wanted, true);
 }
 
-bool halt_wait(struct halt *p, uint64_t timeout_us)
+bool pause_wait(struct pause *p, uint64_t timeout_us)
 {
 	struct awake awake = {.seen_us = os_now_us()};
 
@@ -76,11 +76,11 @@ bool halt_wait(struct halt *p, uint64_t timeout_us)
 			return true;
 		if (awake_look(&awake, os_now_us()) > timeout_us)
 			return false;
-		waitq_wait(&p->left, ticket, HALT_LOOK_US);
+		waitq_wait(&p->left, ticket, PAUSE_LOOK_US);
 	}
 }
 
-void halt_resume(struct halt *p)
+void pause_resume(struct pause *p)
 {
 	atomic_store(&p->wanted, false);
 	waitq_wake(&p->resumed);

@@ -20,7 +20,7 @@
 
 #define PAGES  256
 #define BUDGET 32
-/* Two of each halted actor every 100 ms; two more are on their way. */
+/* Two of each paused actor every 100 ms; two more are on their way. */
 #define JUMP_LOOKS 12
 
 static struct vvm *vm;
@@ -913,7 +913,7 @@ START_TEST(a_fork_that_waits_for_a_faulting_thread_gets_on)
 }
 END_TEST
 
-/* All halted actors see the clock jump; none of them lets go for that. */
+/* All paused actors see the clock jump; none of them lets go for that. */
 START_TEST(a_process_that_is_stopped_in_a_fork)
 {
 	write_all(1);

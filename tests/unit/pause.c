@@ -13,11 +13,11 @@
 
 #define ACTORS 4
 
-static struct halt halt;
+static struct pause gate;
 static _Atomic bool stopped, finish;
 static _Atomic uint64_t turns, bad, looks;
 
-static void look(struct halt *h)
+static void look(struct pause *h)
 {
 	(void)h;
 	atomic_fetch_add(&looks, 1);
@@ -26,16 +26,16 @@ static void look(struct halt *h)
 static void *act(void *arg)
 {
 	(void)arg;
-	halt_enter(&halt);
+	pause_enter(&gate);
 	while (!atomic_load(&finish)) {
 		atomic_fetch_add(&bad, atomic_load(&stopped));
 		atomic_fetch_add(&turns, 1);
-		if (halt_wanted(&halt)) {
-			halt_leave(&halt);
-			halt_enter(&halt);
+		if (pause_wanted(&gate)) {
+			pause_leave(&gate);
+			pause_enter(&gate);
 		}
 	}
-	halt_leave(&halt);
+	pause_leave(&gate);
 	return NULL;
 }
 
@@ -45,45 +45,45 @@ START_TEST(nobody_runs_while_stopped)
 	uint64_t before;
 	int i, round;
 
-	halt_init(&halt, NULL);
+	pause_init(&gate, NULL);
 	for (i = 0; i < ACTORS; i++)
 		ck_assert_int_eq(pthread_create(&thread[i], NULL, act, NULL),
 				 0);
 	for (round = 0; round < 300; round++) {
-		halt_request(&halt);
-		ck_assert(halt_wait(&halt, 10000000));
+		pause_request(&gate);
+		ck_assert(pause_wait(&gate, 10000000));
 		atomic_store(&stopped, true);
 		before = atomic_load(&turns);
 		os_yield();
 		ck_assert_uint_eq(atomic_load(&turns), before);
 		atomic_store(&stopped, false);
-		halt_resume(&halt);
+		pause_resume(&gate);
 	}
 	atomic_store(&finish, true);
 	for (i = 0; i < ACTORS; i++)
 		pthread_join(thread[i], NULL);
 	ck_assert_uint_eq(atomic_load(&bad), 0);
-	ck_assert_uint_eq(atomic_load(&halt.running), 0);
+	ck_assert_uint_eq(atomic_load(&gate.running), 0);
 }
 END_TEST
 
 START_TEST(waiting_has_a_limit)
 {
-	halt_init(&halt, NULL);
-	halt_enter(&halt);
-	halt_request(&halt);
-	ck_assert(!halt_wait(&halt, 1000));
-	halt_leave(&halt);
-	ck_assert(halt_wait(&halt, 0));
-	halt_resume(&halt);
-	halt_enter(&halt);
-	halt_leave(&halt);
+	pause_init(&gate, NULL);
+	pause_enter(&gate);
+	pause_request(&gate);
+	ck_assert(!pause_wait(&gate, 1000));
+	pause_leave(&gate);
+	ck_assert(pause_wait(&gate, 0));
+	pause_resume(&gate);
+	pause_enter(&gate);
+	pause_leave(&gate);
 }
 END_TEST
 
 static void *wait_patiently(void *arg)
 {
-	*(bool *)arg = halt_wait(&halt, 30000000); /* longer than the test */
+	*(bool *)arg = pause_wait(&gate, 30000000); /* longer than the test */
 	return NULL;
 }
 
@@ -93,16 +93,16 @@ START_TEST(waiting_while_the_process_is_stopped)
 	pthread_t thread;
 	bool left = false;
 
-	halt_init(&halt, NULL);
-	halt_enter(&halt);
-	halt_request(&halt);
+	pause_init(&gate, NULL);
+	pause_enter(&gate);
+	pause_request(&gate);
 	ck_assert_int_eq(pthread_create(&thread, NULL, wait_patiently, &left),
 			 0);
 	jump_when_waiting(6);
-	halt_leave(&halt);
+	pause_leave(&gate);
 	pthread_join(thread, NULL);
 	ck_assert(left);
-	halt_resume(&halt);
+	pause_resume(&gate);
 }
 END_TEST
 
@@ -110,21 +110,21 @@ START_TEST(a_halted_actor_looks_whether_it_is_overdue)
 {
 	pthread_t thread;
 
-	halt_init(&halt, look);
-	halt_request(&halt);
+	pause_init(&gate, look);
+	pause_request(&gate);
 	atomic_store(&finish, true);
 	ck_assert_int_eq(pthread_create(&thread, NULL, act, NULL), 0);
 	while (!atomic_load(&looks))
 		os_sleep_us(1000);
-	halt_resume(&halt);
+	pause_resume(&gate);
 	pthread_join(thread, NULL);
 }
 END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("halt");
-	TCase *tc = test_case(s, "halt", 60);
+	Suite *s = suite_create("pause");
+	TCase *tc = test_case(s, "pause", 60);
 
 	tcase_add_test(tc, nobody_runs_while_stopped);
 	tcase_add_test(tc, waiting_has_a_limit);
