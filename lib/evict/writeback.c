@@ -118,7 +118,7 @@ static unsigned sift_zeroes(struct writeback *wb, unsigned n, uint64_t *zero)
 	for (i = 0; i < n; i++) {
 		char *copy = wb->io.buf + pages_to_bytes(i);
 
-		if (codec_is_zero(copy)) {
+		if (page_is_zero(copy)) {
 			space_move(w->vm, w->actor, wb->piece.block,
 				   wb->index[i], PAGE_CLEAN, 0);
 			bit_set(zero, wb->index[i]);

@@ -38,7 +38,7 @@ static char *page_buf(const struct io *io, unsigned i)
 
 static uint32_t page_checksum(const struct io *io, unsigned i)
 {
-	return codec_checksum(page_buf(io, i), io_page_addr(io, i));
+	return checksum_page(page_buf(io, i), io_page_addr(io, i));
 }
 
 static void set_bad(struct io *io, unsigned i, bool bad)

@@ -37,7 +37,7 @@ static bool step_is_zero(const vec *v)
 	return (any[0] | any[1]) == 0;
 }
 
-bool codec_is_zero(const void *page)
+bool page_is_zero(const void *page)
 {
 	const word *w = page;
 	const vec *v = page;
@@ -51,7 +51,7 @@ bool codec_is_zero(const void *page)
 	return true;
 }
 
-uint32_t codec_checksum(const void *page, gaddr_t addr)
+uint32_t checksum_page(const void *page, gaddr_t addr)
 {
 	return (uint32_t)XXH3_64bits_withSeed(page, PAGE_BYTES, addr);
 }

@@ -4,17 +4,17 @@
  * slot: zero detection and the checksum (XXH3 by libxxhash; compression
  * will live here). Pure; no state.
  */
-#ifndef VVM_CODEC_H
-#define VVM_CODEC_H
+#ifndef VVM_CHECKSUM_H
+#define VVM_CHECKSUM_H
 
 #include "base.h"
 
 /* Is every byte of the page zero? page is 8-byte aligned. */
-bool codec_is_zero(const void *page);
+bool page_is_zero(const void *page);
 /*
  * Checksum of a page that belongs at guest address addr: the address is the
  * seed, so that a right page read into the wrong place is caught as well.
  */
-uint32_t codec_checksum(const void *page, gaddr_t addr);
+uint32_t checksum_page(const void *page, gaddr_t addr);
 
 #endif

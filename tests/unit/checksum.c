@@ -13,9 +13,9 @@ static char page[PAGE_BYTES + 8] __attribute__((aligned(4096)));
 START_TEST(zero_page_is_zero)
 {
 	memset(page, 0, sizeof(page));
-	ck_assert(codec_is_zero(page));
+	ck_assert(page_is_zero(page));
 	memset(page + PAGE_BYTES, 1, 8); /* the byte after does not matter */
-	ck_assert(codec_is_zero(page));
+	ck_assert(page_is_zero(page));
 }
 END_TEST
 
@@ -26,7 +26,7 @@ START_TEST(one_byte_anywhere_is_seen)
 	memset(page, 0, sizeof(page));
 	for (i = 0; i < PAGE_BYTES; i++) {
 		page[i] = (char)(1 << i % 8);
-		ck_assert_msg(!codec_is_zero(page), "byte %zu", i);
+		ck_assert_msg(!page_is_zero(page), "byte %zu", i);
 		page[i] = 0;
 	}
 }
@@ -36,9 +36,9 @@ START_TEST(eight_byte_alignment_is_enough)
 {
 	memset(page, 0, sizeof(page));
 	page[0] = 1;
-	ck_assert(codec_is_zero(page + 8));
+	ck_assert(page_is_zero(page + 8));
 	page[PAGE_BYTES + 7] = 1;
-	ck_assert(!codec_is_zero(page + 8));
+	ck_assert(!page_is_zero(page + 8));
 }
 END_TEST
 
@@ -48,13 +48,13 @@ START_TEST(checksum_sees_every_byte)
 	size_t i;
 
 	memset(page, 0x5a, sizeof(page));
-	sum = codec_checksum(page, 0x1000);
+	sum = checksum_page(page, 0x1000);
 	for (i = 0; i < PAGE_BYTES; i++) {
 		page[i] ^= 1;
-		ck_assert_uint_ne(codec_checksum(page, 0x1000), sum);
+		ck_assert_uint_ne(checksum_page(page, 0x1000), sum);
 		page[i] ^= 1;
 	}
-	ck_assert_uint_eq(codec_checksum(page, 0x1000), sum);
+	ck_assert_uint_eq(checksum_page(page, 0x1000), sum);
 }
 END_TEST
 
@@ -64,16 +64,16 @@ START_TEST(checksum_sees_the_address)
 	unsigned bit;
 
 	memset(page, 0x5a, sizeof(page));
-	sum = codec_checksum(page, 0);
+	sum = checksum_page(page, 0);
 	for (bit = PAGE_SHIFT; bit < GUEST_BITS; bit++)
-		ck_assert_uint_ne(codec_checksum(page, (gaddr_t)1 << bit), sum);
+		ck_assert_uint_ne(checksum_page(page, (gaddr_t)1 << bit), sum);
 }
 END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("codec");
-	TCase *tc = test_case(suite, "codec", 5);
+	Suite *suite = suite_create("checksum");
+	TCase *tc = test_case(suite, "checksum", 5);
 
 	tcase_add_test(tc, zero_page_is_zero);
 	tcase_add_test(tc, one_byte_anywhere_is_seen);
