@@ -18,7 +18,7 @@
  * nothing down, unless a thread has mapped one back in between, which is
  * merely slow.
  *
- * A block is taken piece by piece (space/extent.c); usually it is one.
+ * A block is taken extent by extent (space/extent.c); usually it is one.
  *
  * Of pages that are equally cold the first ones of the block go. Tried and
  * dropped: to begin where the last choice in the block stopped. In the
@@ -30,17 +30,17 @@
 #include <string.h>
 
 /*
- * Drops the mapping of the piece's pages. The bits that were set before say
+ * Drops the mapping of the extent's pages. The bits that were set before say
  * which pages had been used. => block lock held.
  */
-static void take_references(struct evictor *ev, const struct piece *p,
+static void take_references(struct evictor *ev, const struct extent *p,
 			    uint64_t *mapped)
 {
 	unsigned pages = p->end - p->first, low, high;
 
 	if (os_pagemap_present(ev->vm->pagemap_fd, p->host, pages, mapped,
 			       NULL) < 0)
-		memset(mapped, 0xff, PIECE_WORDS * sizeof(*mapped));
+		memset(mapped, 0xff, EXTENT_WORDS * sizeof(*mapped));
 	for (low = 0; low < pages && !bit_get(mapped, low); low++)
 		;
 	for (high = pages; high > low && !bit_get(mapped, high - 1); high--)
@@ -96,12 +96,12 @@ static bool in_grace(struct vvm *vm, const struct block *b)
 }
 
 struct victims {
-	uint64_t clean[PIECE_WORDS];
+	uint64_t clean[EXTENT_WORDS];
 	uint16_t dirty[BLOCK_PAGES];
 	unsigned clean_count, dirty_count;
 };
 
-static void choose(struct evictor *ev, const struct piece *p,
+static void choose(struct evictor *ev, const struct extent *p,
 		   const uint64_t *mapped, struct policy_step *step,
 		   uint64_t target, struct victims *v)
 {
@@ -134,7 +134,7 @@ static void choose(struct evictor *ev, const struct piece *p,
 }
 
 /* Is there anything to look at? If not, the mappings are left alone. */
-static bool any_evictable(struct evictor *ev, const struct piece *p)
+static bool any_evictable(struct evictor *ev, const struct extent *p)
 {
 	bool young = in_grace(ev->vm, p->block);
 	unsigned i;
@@ -145,19 +145,19 @@ static bool any_evictable(struct evictor *ev, const struct piece *p)
 	return false;
 }
 
-/* The whole step for one piece. Returns true when it had victims. */
-static bool evict_piece(struct evictor *ev, const struct piece *p,
+/* The whole step for one extent. Returns true when it had victims. */
+static bool evict_piece(struct evictor *ev, const struct extent *p,
 			struct policy_step *step, uint64_t target,
 			unsigned *freed)
 {
-	uint64_t mapped[PIECE_WORDS];
+	uint64_t mapped[EXTENT_WORDS];
 	struct victims v;
 
 	v.clean_count = v.dirty_count = 0;
 	memset(v.clean, 0, sizeof(v.clean));
 	take_references(ev, p, mapped);
 	choose(ev, p, mapped, step, target, &v);
-	*freed += piece_evict(ev->vm, ev->actor, p, v.clean, false);
+	*freed += extent_evict(ev->vm, ev->actor, p, v.clean, false);
 	*freed += writer_start(&ev->writer, p, v.dirty, v.dirty_count);
 	return v.clean_count + v.dirty_count > 0;
 }
@@ -169,12 +169,12 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 	gaddr_t addr = b->base;
 	bool victims = false, looked = false, progress;
 	struct policy_step step;
-	struct piece p;
+	struct extent p;
 
 	if (b->writing) /* one write-back generation at a time */
 		return EVICT_SKIPPED;
 	clock_begin(&ev->vm->clock, b, &step);
-	while (piece_next(ev->vm, b, addr, &p)) {
+	while (extent_next(ev->vm, b, addr, &p)) {
 		uint64_t found = *freed + ev->writer.pages - writing;
 
 		if (found >= target)

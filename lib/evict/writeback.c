@@ -2,7 +2,7 @@
 /*
  * evict/writeback.c - dirty victims on their way to the backing.
  *
- * The victims of a piece are protected first and copied second, so the copy
+ * The victims of an extent are protected first and copied second, so the copy
  * cannot change unnoticed: a later write is an event, and it moves the page
  * back to DIRTY (space/space.c). All-zero copies need no slot. The others go to
  * consecutive slots in one write, though they need not be neighbours.
@@ -34,7 +34,7 @@ struct writeback {
 	struct io io;
 	struct list link; /* idle */
 	struct writer *writer;
-	struct piece piece;
+	struct extent extent;
 	uint16_t index[IO_MAX_PAGES]; /* in the block, by page of io */
 };
 
@@ -48,7 +48,7 @@ static bool adjoins(const struct writeback *wb, unsigned at)
 
 static bool bridged(const struct writeback *wb, unsigned at)
 {
-	return piece_bridge(wb->writer->vm, wb->piece.block,
+	return extent_bridge(wb->writer->vm, wb->extent.block,
 			    wb->index[at - 1] + 1u, wb->index[at]);
 }
 
@@ -80,7 +80,7 @@ static int run_protect(struct writeback *wb, unsigned at, unsigned n)
 {
 	unsigned pages = wb->index[at + n - 1] + 1u - wb->index[at];
 
-	return os_uffd_wp(wb->piece.uffd, piece_host(&wb->piece, wb->index[at]),
+	return os_uffd_wp(wb->extent.uffd, extent_host(&wb->extent, wb->index[at]),
 			  pages_to_bytes(pages), true);
 }
 
@@ -88,7 +88,7 @@ static int run_copy(struct writeback *wb, unsigned at, unsigned n)
 {
 	return os_frame_read(wb->writer->vm->memfd,
 			     wb->io.buf + pages_to_bytes(at), pages_to_bytes(n),
-			     piece_host(&wb->piece, wb->index[at]));
+			     extent_host(&wb->extent, wb->index[at]));
 }
 
 /*
@@ -101,8 +101,8 @@ static void back_out(struct writeback *wb, unsigned from, unsigned to)
 
 	/* -ENOENT: the region is being unmapped; the page is void anyway. */
 	for (i = from; i < to; i++)
-		space_unprotect(wb->piece.uffd,
-				piece_host(&wb->piece, wb->index[i]),
+		space_unprotect(wb->extent.uffd,
+				extent_host(&wb->extent, wb->index[i]),
 				PAGE_BYTES);
 }
 
@@ -119,7 +119,7 @@ static unsigned sift_zeroes(struct writeback *wb, unsigned n, uint64_t *zero)
 		char *copy = wb->io.buf + pages_to_bytes(i);
 
 		if (page_is_zero(copy)) {
-			space_move(w->vm, w->actor, wb->piece.block,
+			space_move(w->vm, w->actor, wb->extent.block,
 				   wb->index[i], PAGE_CLEAN, 0);
 			bit_set(zero, wb->index[i]);
 			continue;
@@ -136,7 +136,7 @@ static unsigned sift_zeroes(struct writeback *wb, unsigned n, uint64_t *zero)
 static void start_write(struct writeback *wb, unsigned n)
 {
 	struct writer *w = wb->writer;
-	struct block *b = wb->piece.block;
+	struct block *b = wb->extent.block;
 	unsigned i;
 
 	for (i = 0; i < n; i++)
@@ -174,13 +174,13 @@ static unsigned protect_and_copy(struct writeback *wb, unsigned n)
 static unsigned thaw(struct writeback *wb, unsigned n)
 {
 	struct writer *w = wb->writer;
-	struct block *b = wb->piece.block;
+	struct block *b = wb->extent.block;
 	unsigned i;
 
 	for (i = 0; i < n; i++) {
 		if (pte_state(b->pte[wb->index[i]]) != PAGE_FROZEN)
 			continue;
-		if (snapshot_copy(w->vm, piece_host(&wb->piece, wb->index[i])) <
+		if (snapshot_copy(w->vm, extent_host(&wb->extent, wb->index[i])) <
 		    0)
 			break;
 		space_move(w->vm, w->actor, b, wb->index[i], PAGE_DIRTY, 0);
@@ -190,7 +190,7 @@ static unsigned thaw(struct writeback *wb, unsigned n)
 
 /*
  * Starts a write-back of the first of the pages named in wb->index[0..n):
- * DIRTY or FROZEN, not pinned, of wb->piece. As many as there are slots in a
+ * DIRTY or FROZEN, not pinned, of wb->extent. As many as there are slots in a
  * row; *served says how many, 0 when swap is full. Returns the frames freed at
  * once (zero pages). => block lock held.
  */
@@ -198,14 +198,14 @@ static unsigned write_back(struct writeback *wb, unsigned n, unsigned *served)
 {
 	struct writer *w = wb->writer;
 	struct backing *swap = w->vm->swap;
-	uint64_t zero[PIECE_WORDS] = {0};
+	uint64_t zero[EXTENT_WORDS] = {0};
 	uint64_t slot, got = 0;
 	unsigned kept;
 
 	*served = 0;
 	if (swap->ops->take(swap, n, &slot, &got) < 0) {
 		stat_add(w->actor, VVM_STAT_swap_full, 1);
-		PROBE2(error, wb->piece.block->base, -ENOSPC);
+		PROBE2(error, wb->extent.block->base, -ENOSPC);
 		w->swap_full = true;
 		return 0;
 	}
@@ -218,7 +218,7 @@ static unsigned write_back(struct writeback *wb, unsigned n, unsigned *served)
 	wb->io.slot = slot;
 	if (kept)
 		start_write(wb, kept);
-	return piece_evict(w->vm, w->actor, &wb->piece, zero, false);
+	return extent_evict(w->vm, w->actor, &wb->extent, zero, false);
 }
 
 /* What the completed write means for each page. => block lock held. */
@@ -226,7 +226,7 @@ static void settle(struct writeback *wb, int result, uint64_t *clean)
 {
 	struct writer *w = wb->writer;
 	struct backing *swap = w->vm->swap;
-	struct block *b = wb->piece.block;
+	struct block *b = wb->extent.block;
 	unsigned i;
 
 	for (i = 0; i < wb->io.pages; i++) {
@@ -257,8 +257,8 @@ static void settle(struct writeback *wb, int result, uint64_t *clean)
  */
 static void keep_referenced(struct writeback *wb, uint64_t *clean)
 {
-	struct piece *p = &wb->piece;
-	uint64_t mapped[PIECE_WORDS];
+	struct extent *p = &wb->extent;
+	uint64_t mapped[EXTENT_WORDS];
 	unsigned i;
 
 	if (os_pagemap_present(wb->writer->vm->pagemap_fd, p->host,
@@ -280,8 +280,8 @@ static void written(struct io *io, int result)
 	static atomic_flag once = ATOMIC_FLAG_INIT;
 	struct writeback *wb = container_of(io, struct writeback, io);
 	struct writer *w = wb->writer;
-	struct block *b = wb->piece.block;
-	uint64_t clean[PIECE_WORDS] = {0};
+	struct block *b = wb->extent.block;
+	uint64_t clean[EXTENT_WORDS] = {0};
 	unsigned freed;
 
 	PROBE3(writeback_end, b->base + pages_to_bytes(wb->index[0]), io->pages,
@@ -294,7 +294,7 @@ static void written(struct io *io, int result)
 	lock_take(&b->lock);
 	settle(wb, result, clean);
 	keep_referenced(wb, clean);
-	freed = piece_evict(w->vm, w->actor, &wb->piece, clean, true);
+	freed = extent_evict(w->vm, w->actor, &wb->extent, clean, true);
 	b->writing -= (uint16_t)io->pages;
 	/* under the lock: who unmaps next finds the frames counted */
 	space_give_frames(w->vm, w->actor, freed);
@@ -305,7 +305,7 @@ static void written(struct io *io, int result)
 	list_insert(&w->idle, &wb->link);
 }
 
-unsigned writer_start(struct writer *w, const struct piece *p,
+unsigned writer_start(struct writer *w, const struct extent *p,
 		      const uint16_t *index, unsigned n)
 {
 	unsigned at = 0, served, freed = 0;
@@ -315,7 +315,7 @@ unsigned writer_start(struct writer *w, const struct piece *p,
 			list_entry(w->idle.next, struct writeback, link);
 		unsigned some = MIN(n - at, w->room);
 
-		wb->piece = *p;
+		wb->extent = *p;
 		memcpy(wb->index, index + at, some * sizeof(*wb->index));
 		freed += write_back(wb, some, &served);
 		if (!served)

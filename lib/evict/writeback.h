@@ -44,7 +44,7 @@ static inline bool writer_busy(const struct writer *w)
  * => block lock held, and no write-back of the block in flight but those that
  * were started under it.
  */
-unsigned writer_start(struct writer *w, const struct piece *p,
+unsigned writer_start(struct writer *w, const struct extent *p,
 		      const uint16_t *index, unsigned n);
 
 #endif

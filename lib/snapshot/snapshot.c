@@ -252,17 +252,17 @@ void snapshot_give_up(struct vvm *vm, struct block *b, unsigned first,
 
 /* ---- walking over the pages ---- */
 
-typedef int (*piece_fn)(struct vvm *vm, struct piece *p);
+typedef int (*extent_fn)(struct vvm *vm, struct extent *p);
 
-/* Calls fn for the pieces of b. => space lock and block lock held. */
-static int for_block(struct vvm *vm, struct block *b, piece_fn fn)
+/* Calls fn for the extents of b. => space lock and block lock held. */
+static int for_block(struct vvm *vm, struct block *b, extent_fn fn)
 {
 	gaddr_t at = b->base;
-	struct piece p;
+	struct extent p;
 	int rc = 0;
 
 	while (rc == 0 && at < b->base + BLOCK_BYTES &&
-	       piece_next(vm, b, at, &p)) {
+	       extent_next(vm, b, at, &p)) {
 		rc = fn(vm, &p);
 		at = b->base + pages_to_bytes(p.end);
 	}
@@ -270,7 +270,7 @@ static int for_block(struct vvm *vm, struct block *b, piece_fn fn)
 }
 
 /* The same for all blocks; each is locked. => space lock held. */
-static int for_all(struct vvm *vm, piece_fn fn)
+static int for_all(struct vvm *vm, extent_fn fn)
 {
 	struct block *b;
 	int rc = 0;
@@ -319,7 +319,7 @@ static int copy_pinned(struct vvm *vm, haddr_t host)
  * last. What lies between is protected already, or absent: a marker there does
  * no harm, since every install sets the protection that it wants.
  */
-static int protect_run(struct piece *p, unsigned from, unsigned to)
+static int protect_run(struct extent *p, unsigned from, unsigned to)
 {
 	struct block *b = p->block;
 	unsigned i;
@@ -331,7 +331,7 @@ static int protect_run(struct piece *p, unsigned from, unsigned to)
 		to--;
 	if (from == to)
 		return 0;
-	rc = os_uffd_wp(p->uffd, piece_host(p, from), pages_to_bytes(to - from),
+	rc = os_uffd_wp(p->uffd, extent_host(p, from), pages_to_bytes(to - from),
 			true);
 	/* no slot, no frame and no counter of the space changes */
 	for (i = from; i < to && rc == 0; i++)
@@ -340,7 +340,7 @@ static int protect_run(struct piece *p, unsigned from, unsigned to)
 	return rc;
 }
 
-static int freeze(struct vvm *vm, struct piece *p)
+static int freeze(struct vvm *vm, struct extent *p)
 {
 	struct block *b = p->block;
 	unsigned i, from = p->first;
@@ -352,20 +352,20 @@ static int freeze(struct vvm *vm, struct piece *p)
 		rc = protect_run(p, from, i);
 		from = i + 1;
 		if (i < p->end && rc == 0)
-			rc = copy_pinned(vm, piece_host(p, i));
+			rc = copy_pinned(vm, extent_host(p, i));
 	}
 	return rc;
 }
 
 /* Tells the child where FROZEN pages are: those of older forks, too. */
-static int point_to_frames(struct vvm *vm, struct piece *p)
+static int point_to_frames(struct vvm *vm, struct extent *p)
 {
 	unsigned i;
 
 	for (i = p->first; i < p->end; i++)
 		if (pte_state(p->block->pte[i]) == PAGE_FROZEN)
 			atomic_store(
-				word_of(vm->snapshots->next, piece_host(p, i)),
+				word_of(vm->snapshots->next, extent_host(p, i)),
 				WHERE_FRAME);
 	return 0;
 }
@@ -507,7 +507,7 @@ int snapshot_watch(const struct vvm *vm)
 }
 
 /* Makes FROZEN pages DIRTY again that no snapshot wants. */
-static int unfreeze(struct vvm *vm, struct piece *p)
+static int unfreeze(struct vvm *vm, struct extent *p)
 {
 	struct block *b = p->block;
 	unsigned i, from;
@@ -517,7 +517,7 @@ static int unfreeze(struct vvm *vm, struct piece *p)
 		for (from = i; i < p->end; i++)
 			if (pte_state(b->pte[i]) != PAGE_FROZEN)
 				break;
-		if (from == i || space_unprotect(p->uffd, piece_host(p, from),
+		if (from == i || space_unprotect(p->uffd, extent_host(p, from),
 						 pages_to_bytes(i - from)) < 0)
 			continue;
 		for (; from < i; from++)

@@ -2,7 +2,7 @@
 /*
  * space/extent.c - parts of a block, and the eviction of their clean pages.
  *
- * A block is cut into *pieces*: parts with one host run and one descriptor
+ * A block is cut into *extents*: parts with one host run and one descriptor
  * (a region boundary or a stripe boundary separates two). Usually one.
  *
  * A run for punching or protecting may go over pages that have no frame: there
@@ -16,7 +16,7 @@
 
 #include "util/probe.h"
 
-bool piece_next(struct vvm *vm, struct block *b, gaddr_t addr, struct piece *p)
+bool extent_next(struct vvm *vm, struct block *b, gaddr_t addr, struct extent *p)
 {
 	gaddr_t block_end = b->base + BLOCK_BYTES, end;
 	struct region *r = regions_next_guest(&vm->regions, addr);
@@ -57,7 +57,7 @@ static void count_evicted(struct vvm_stat_actor *actor, const struct block *b,
  * protect; only poison markers are in the kernel's tables for such pages, and
  * must stay. FILLING ones may be getting a frame just now.
  */
-bool piece_bridge(const struct vvm *vm, const struct block *b, unsigned from,
+bool extent_bridge(const struct vvm *vm, const struct block *b, unsigned from,
 		  unsigned to)
 {
 	for (; from < to; from++)
@@ -71,7 +71,7 @@ bool piece_bridge(const struct vvm *vm, const struct block *b, unsigned from,
  * Returns the frames freed, which the caller gives back. => block lock held.
  */
 static unsigned punch_run(struct vvm *vm, struct vvm_stat_actor *actor,
-			  const struct piece *p, const uint64_t *victims,
+			  const struct extent *p, const uint64_t *victims,
 			  unsigned from, unsigned to, bool written)
 {
 	struct block *b = p->block;
@@ -81,7 +81,7 @@ static unsigned punch_run(struct vvm *vm, struct vvm_stat_actor *actor,
 	 * Punch first: between the two a fault waits for our lock; and if
 	 * the kernel refuses, the page simply stays.
 	 */
-	if (os_punch(vm->memfd, piece_host(p, from),
+	if (os_punch(vm->memfd, extent_host(p, from),
 		     pages_to_bytes(to - from)) < 0)
 		return 0;
 	for (i = from; i < to; i++) {
@@ -98,8 +98,8 @@ static unsigned punch_run(struct vvm *vm, struct vvm_stat_actor *actor,
 	return freed;
 }
 
-/* The first victim of a piece at or after i, or its end. */
-static unsigned next_victim(const struct piece *p, const uint64_t *victims,
+/* The first victim of an extent at or after i, or its end. */
+static unsigned next_victim(const struct extent *p, const uint64_t *victims,
 			    unsigned i)
 {
 	while (i < p->end && !bit_get(victims, i))
@@ -107,8 +107,8 @@ static unsigned next_victim(const struct piece *p, const uint64_t *victims,
 	return i;
 }
 
-unsigned piece_evict(struct vvm *vm, struct vvm_stat_actor *actor,
-		     const struct piece *p, const uint64_t *victims,
+unsigned extent_evict(struct vvm *vm, struct vvm_stat_actor *actor,
+		     const struct extent *p, const uint64_t *victims,
 		     bool written)
 {
 	unsigned from = next_victim(p, victims, p->first), to, next, freed = 0;
@@ -118,7 +118,7 @@ unsigned piece_evict(struct vvm *vm, struct vvm_stat_actor *actor,
 		do {
 			to = next + 1;
 			next = next_victim(p, victims, to);
-		} while (next < p->end && piece_bridge(vm, p->block, to, next));
+		} while (next < p->end && extent_bridge(vm, p->block, to, next));
 		freed += punch_run(vm, actor, p, victims, from, to, written);
 		from = next;
 	}

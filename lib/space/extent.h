@@ -3,38 +3,38 @@
  * space/extent.h - a part of a block that one system call can be about, and the
  * eviction of its clean pages.
  */
-#ifndef VVM_PIECE_H
-#define VVM_PIECE_H
+#ifndef VVM_EXTENT_H
+#define VVM_EXTENT_H
 
 #include "bits.h"
 #include "space/space.h"
 
-#define PIECE_WORDS BITS_WORDS(BLOCK_PAGES) /* of a set of pages of a block */
+#define EXTENT_WORDS BITS_WORDS(BLOCK_PAGES) /* of a set of pages of a block */
 
 /* Part of a block with one host run and one userfaultfd. */
-struct piece {
+struct extent {
 	struct block *block;
 	unsigned first, end; /* indices */
 	haddr_t host;	     /* of index first */
 	int uffd;
 };
 
-static inline haddr_t piece_host(const struct piece *p, unsigned index)
+static inline haddr_t extent_host(const struct extent *p, unsigned index)
 {
 	return p->host + pages_to_bytes(index - p->first);
 }
 
 /*
- * The piece of b that starts at or after addr. False: none. => space lock
+ * The extent of b that starts at or after addr. False: none. => space lock
  * held.
  */
-bool piece_next(struct vvm *vm, struct block *b, gaddr_t addr, struct piece *p);
+bool extent_next(struct vvm *vm, struct block *b, gaddr_t addr, struct extent *p);
 
 /*
  * May a call for two pages of b cover all pages [from, to) between them?
  * => block lock held.
  */
-bool piece_bridge(const struct vvm *vm, const struct block *b, unsigned from,
+bool extent_bridge(const struct vvm *vm, const struct block *b, unsigned from,
 		  unsigned to);
 
 /*
@@ -43,8 +43,8 @@ bool piece_bridge(const struct vvm *vm, const struct block *b, unsigned from,
  * frames freed, which the caller gives back. A page whose frame the kernel
  * does not punch stays. => block lock held.
  */
-unsigned piece_evict(struct vvm *vm, struct vvm_stat_actor *actor,
-		     const struct piece *p, const uint64_t *victims,
+unsigned extent_evict(struct vvm *vm, struct vvm_stat_actor *actor,
+		     const struct extent *p, const uint64_t *victims,
 		     bool written);
 
 #endif

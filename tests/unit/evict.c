@@ -885,7 +885,7 @@ START_TEST(protecting_or_copying_fails)
 }
 END_TEST
 
-/* ---- pieces ---- */
+/* ---- extents ---- */
 
 /* Two regions in one block: two host runs, one step. */
 START_TEST(a_block_of_two_regions)
