@@ -54,7 +54,7 @@ static void abandon_actors(struct vvm *vm)
 	vm->api = NULL;
 }
 
-/* The parent's slots, frames and copies. */
+/* The parent's slots, frames and preimages. */
 static int take_legacy(struct vvm *vm)
 {
 	struct legacy legacy;
@@ -68,7 +68,7 @@ static int take_legacy(struct vvm *vm)
 	rc = inherit_new(&vm->swap, &legacy);
 	if (rc < 0) { /* the process has the descriptors, and no use for them */
 		os_close(legacy.frames);
-		os_close(legacy.copies);
+		os_close(legacy.preimages);
 		os_close(legacy.alive);
 	}
 	return rc;

@@ -12,7 +12,7 @@
  *
  *	grandchild's table --+-- own slots ------> own swap
  *			     +-- slots of gen. 1 -> legacy[1]: child's swap,
- *			     |			    frames, copies
+ *			     |			    frames, preimages
  *			     +-- slots of gen. 0 -> legacy[0]: parent's
  *
  * A frame is read from the memfd of the process that forked, and counts only
@@ -22,7 +22,7 @@
  *
  * A legacy counts the entries that name it. With the last one its descriptors
  * are closed, which also tells the parents that they need not keep it. Those
- * of frames and copies are closed before that, with the last entry that names
+ * of frames and preimages are closed before that, with the last entry that names
  * a frame: when the parent has gone without closing its space, its memfd is
  * there for its children only, and all of it, up to the parent's budget. That
  * memory is in nobody's budget. An entry names a frame until its page is
@@ -49,7 +49,7 @@ struct estate {
 	_Atomic uint64_t slots;	 /* entries that name its swap */
 	_Atomic uint64_t frames; /* and its frames */
 	_Atomic bool open;
-	_Atomic bool frames_open; /* frames, copies and where */
+	_Atomic bool frames_open; /* frames, preimages and where */
 };
 
 struct inherit {
@@ -80,7 +80,7 @@ static void close_frames(struct estate *e)
 	if (!atomic_exchange(&e->frames_open, false))
 		return;
 	os_close(l->frames);
-	os_close(l->copies);
+	os_close(l->preimages);
 	os_unmap((haddr_t)(uintptr_t)l->where, l->pages * sizeof(*l->where));
 }
 
@@ -137,7 +137,7 @@ static bool read_copy(const struct legacy *l, char *buf, uint64_t copy)
 	unsigned tries;
 
 	for (tries = 0; tries < READ_TRIES; tries++)
-		if (os_frame_read(l->copies, buf, PAGE_BYTES,
+		if (os_frame_read(l->preimages, buf, PAGE_BYTES,
 				  pages_to_bytes(copy)) == 0)
 			return true;
 	return false;

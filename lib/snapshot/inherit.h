@@ -47,7 +47,7 @@ static inline uint64_t inherit_frame(unsigned generation, haddr_t host)
 /*
  * Where a child finds a page that was dirty at the fork; one word for each, in
  * memory that it shares with its parent. From WHERE_COPY on: the number of the
- * page in the file of copies, plus WHERE_COPY.
+ * page in the file of preimages, plus WHERE_COPY.
  */
 enum { WHERE_NONE, WHERE_FRAME, WHERE_LOST, WHERE_COPY };
 
@@ -55,7 +55,7 @@ enum { WHERE_NONE, WHERE_FRAME, WHERE_LOST, WHERE_COPY };
 struct legacy {
 	struct backing *swap; /* its slots: read only, and owned */
 	int frames;	      /* its memfd */
-	int copies;	      /* pages that it has changed since */
+	int preimages;	      /* pages that it has changed since */
 	int alive;    /* as long as it is open the parent keeps all that */
 	haddr_t base; /* of where[0] */
 	uint64_t pages;
@@ -76,7 +76,7 @@ void inherit_set_own(struct backing *b, struct backing *own);
 struct backing *inherit_own(struct backing *b);
 /*
  * Counts an entry of the page table that names the slot: when the last one
- * has been given back the legacy is closed (its frames and copies with the
+ * has been given back the legacy is closed (its frames and preimages with the
  * last that names one of these), and inherit_counted() closes what no entry
  * names at all. => not in use yet.
  */

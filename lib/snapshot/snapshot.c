@@ -8,14 +8,14 @@
  * dirty pages are *frozen*: write-protected, state FROZEN. Nothing is copied
  * and nothing written, so a child that only executes a program costs next to
  * nothing. The child reads frozen pages from its parent's memfd. Before the
- * parent changes or evicts one it copies it to the *copies*, another memfd
+ * parent changes or evicts one it copies it to the *preimages*, another memfd
  * that the children have open, and says so in the word of the page in `where`,
  * memory that is shared with the child.
  *
  *	   parent's frame ------ where[page] = FRAME ----> the child reads it
  *		| write event, eviction, unmap
  *		v
- *	   copies, page n ------ where[page] = COPY + n -> the child reads it
+ *	   preimages, page n --- where[page] = COPY + n -> the child reads it
  *
  * No lock is shared, and none is needed. The parent copies, then stores the
  * word, then lifts the protection. The child reads the frame, then the word:
@@ -23,7 +23,7 @@
  * else it reads the copy, which never changes. The parent may be killed at
  * any point in between.
  *
- * One copy serves all snapshots that need the page: snapshot/copies.c counts them.
+ * One copy serves all snapshots that need the page: snapshot/preimages.c counts them.
  *
  * A snapshot ends when nobody has the writing end of its pipe any more. It is
  * close-on-exec, the child's children inherit it along with what they may
@@ -40,10 +40,10 @@
  *  (1) While a page is FROZEN its frame is as it was when it became so.
  *  (2) where[page] of a live snapshot is FRAME only if the page has been
  *	FROZEN since that fork.
- *  (3) Page n of the copies is needed by as many as there are live snapshots
+ *  (3) Page n of the preimages is needed by as many as there are live snapshots
  *	with n in their list `taken`.
  *
- * Memory: copies are not part of the budget. They are at most the pages that
+ * Memory: preimages are not part of the budget. They are at most the pages that
  * were resident and dirty at the fork, and only those that the parent writes
  * to, or evicts, while the child lives.
  *
@@ -59,7 +59,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "snapshot/copies.h"
+#include "snapshot/preimages.h"
 #include "util/log.h"
 #include "space/extent.h"
 
@@ -70,7 +70,7 @@ struct snapshot {
 	haddr_t base;	   /* of where[0] */
 	uint64_t pages;
 	_Atomic uint32_t *where; /* (i) pointer; words: (a) */
-	uint32_t *taken;	 /* (lock) copies that it has, ... */
+	uint32_t *taken;	 /* (lock) preimages that it has, ... */
 	uint64_t taken_count;	 /* (lock) ... at most ... */
 	uint64_t frozen;	 /* (i) ... so many */
 };
@@ -82,7 +82,7 @@ struct snapshots {
 	struct snapshot *next; /* (s) taken, the fork is not through */
 	_Atomic bool frozen;   /* pages may be FROZEN */
 	int epoll;	       /* (i) */
-	struct copies copies;  /* (lock) */
+	struct preimages preimages;  /* (lock) */
 };
 
 /* ---- construction ---- */
@@ -95,12 +95,12 @@ int snapshots_new(struct vvm *vm)
 	if (!ss)
 		return -ENOMEM;
 	vm->snapshots = ss;
-	ss->epoll = ss->copies.fd = -1;
+	ss->epoll = ss->preimages.fd = -1;
 	lock_init(&ss->lock, LOCK_SNAPSHOT);
 	list_init(&ss->live);
 	rc = os_epoll(&ss->epoll);
 	if (rc == 0)
-		rc = copies_init(&ss->copies);
+		rc = preimages_init(&ss->preimages);
 	if (rc < 0)
 		snapshots_free(vm);
 	return rc;
@@ -129,7 +129,7 @@ static void free_all(struct snapshots *ss, bool keep_file)
 		free_snapshot(list_entry(node, struct snapshot, link));
 	if (ss->next)
 		free_snapshot(ss->next);
-	copies_fini(&ss->copies, keep_file);
+	preimages_fini(&ss->preimages, keep_file);
 	if (ss->epoll >= 0)
 		os_close(ss->epoll);
 	free(ss);
@@ -162,23 +162,23 @@ static _Atomic uint32_t *wanting(const struct snapshot *s, haddr_t host)
 	return word && atomic_load(word) == WHERE_FRAME ? word : NULL;
 }
 
-/* Copies a frame to a new page of the copies. => our lock held. */
+/* Copies a frame to a new page of the preimages. => our lock held. */
 static int copy_frame(struct vvm *vm, haddr_t host, uint64_t *n)
 {
-	int rc = copies_add(&vm->snapshots->copies, vm->memfd, host, n);
+	int rc = preimages_add(&vm->snapshots->preimages, vm->memfd, host, n);
 
 	if (rc == 0)
 		stat_add(vm->api, VVM_STAT_fork_copied_pages, 1);
 	return rc;
 }
 
-/* s has page n of the copies for this word now. => our lock held. */
+/* s has page n of the preimages for this word now. => our lock held. */
 static void point_to_copy(struct snapshots *ss, struct snapshot *s,
 			  _Atomic uint32_t *word, uint64_t n)
 {
 	ASSERT(s->taken_count < s->frozen);
 	s->taken[s->taken_count++] = (uint32_t)n;
-	copies_get(&ss->copies, n);
+	preimages_get(&ss->preimages, n);
 	atomic_store(word, (uint32_t)n + WHERE_COPY);
 }
 
@@ -420,7 +420,7 @@ static void end(struct vvm *vm, struct snapshot *s)
 
 	lock_take(&ss->lock);
 	for (i = 0; i < s->taken_count; i++)
-		copies_put(&ss->copies, s->taken[i]);
+		preimages_put(&ss->preimages, s->taken[i]);
 	lock_drop(&ss->lock);
 	if (s->hold)
 		vm->swap->ops->release(vm->swap, s->hold);
@@ -484,7 +484,7 @@ void snapshot_inherit(struct vvm *vm, struct legacy *legacy)
 	list_remove(&s->link);
 	*legacy = (struct legacy){
 		.frames = -1,
-		.copies = ss->copies.fd,
+		.preimages = ss->preimages.fd,
 		.alive = s->alive,
 		.base = s->base,
 		.pages = s->pages,

@@ -209,7 +209,7 @@ START_TEST(picture_is_golden)
 }
 END_TEST
 
-START_TEST(copies_are_read_with_care)
+START_TEST(preimages_are_read_with_care)
 {
 	ck_assert_int_eq(run("-f %s/none", dir), 2);
 	assert_contains(err, "No such file");
@@ -237,6 +237,6 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup_golden, teardown);
 	tcase_add_loop_test(tc, outputs_are_golden, 0, ARRAY_SIZE(outputs));
 	tcase_add_test(tc, picture_is_golden);
-	tcase_add_test(tc, copies_are_read_with_care);
+	tcase_add_test(tc, preimages_are_read_with_care);
 	return test_run(s);
 }

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * snapshot/copies.c - pages that are kept for fork children.
+ * snapshot/preimages.c - pages that are kept for fork children.
  *
  * The children read the pages through the file, which they have open; the
  * tables are the parent's alone.
  *
  * Invariants:
  *  (1) A page of the file that no snapshot needs has no memory, but for one
- *	that copies_add() has just made.
+ *	that preimages_add() has just made.
  *  (2) A page does not change while somebody needs it.
  */
-#include "snapshot/copies.h"
+#include "snapshot/preimages.h"
 
 #include <string.h>
 
@@ -20,14 +20,14 @@
 #define COPIES_MAX ((uint64_t)1 << 24)
 #define REFS_BYTES page_ceil((COPIES_MAX + 1) * sizeof(uint16_t))
 
-int copies_init(struct copies *c)
+int preimages_init(struct preimages *c)
 {
 	void *memory;
 	int rc;
 
 	memset(c, 0, sizeof(*c));
 	c->fd = -1;
-	rc = os_memfd("vvm-copies", &c->fd);
+	rc = os_memfd("vvm-preimages", &c->fd);
 	if (rc == 0)
 		rc = os_truncate(c->fd, pages_to_bytes(COPIES_MAX + 1));
 	if (rc == 0)
@@ -45,7 +45,7 @@ int copies_init(struct copies *c)
 	return rc;
 }
 
-void copies_fini(struct copies *c, bool keep_file)
+void preimages_fini(struct preimages *c, bool keep_file)
 {
 	if (c->fd >= 0 && !keep_file)
 		os_close(c->fd);
@@ -57,13 +57,13 @@ void copies_fini(struct copies *c, bool keep_file)
 		os_unmap((haddr_t)(uintptr_t)c->page, PAGE_BYTES);
 }
 
-static void discard(struct copies *c, uint64_t n)
+static void discard(struct preimages *c, uint64_t n)
 {
 	os_punch(c->fd, pages_to_bytes(n), PAGE_BYTES);
 	slots_give(&c->slots, n, 1);
 }
 
-int copies_add(struct copies *c, int memfd, uint64_t off, uint64_t *n)
+int preimages_add(struct preimages *c, int memfd, uint64_t off, uint64_t *n)
 {
 	uint64_t got;
 	int rc = slots_take(&c->slots, 1, true, n, &got);
@@ -79,12 +79,12 @@ int copies_add(struct copies *c, int memfd, uint64_t off, uint64_t *n)
 	return rc;
 }
 
-void copies_get(struct copies *c, uint64_t n)
+void preimages_get(struct preimages *c, uint64_t n)
 {
 	c->refs[n]++;
 }
 
-void copies_put(struct copies *c, uint64_t n)
+void preimages_put(struct preimages *c, uint64_t n)
 {
 	ASSERT(c->refs[n]);
 	if (!--c->refs[n])
