@@ -24,7 +24,7 @@
  *
  * The trigger of a stream (policy/prefetch.h) has the flag PREFETCHED while it is
  * FILLING. Whoever wants it meanwhile takes the flag away (fault/fault.c) and waits;
- * else it is not installed but parked (space/park.c), and SWAPPED again.
+ * else it is not installed but parked (space/standby.c), and SWAPPED again.
  *
  * The kernel call comes before the change of state, so that a failing call
  * leaves the table as it was and the fault can be tried again.
@@ -154,7 +154,7 @@ void fill_claim(struct fill *fill, struct vvm *vm, struct vvm_stat_actor *actor,
 	haddr_t host = region_to_host(r, addr);
 
 	fill->parked =
-		(b->pte[i] & PTE_PREFETCHED) && park_has(&vm->park, host);
+		(b->pte[i] & PTE_PREFETCHED) && standby_has(&vm->standby, host);
 	space_move(vm, actor, b, i, PAGE_FILLING, slot);
 	fill->vm = vm;
 	fill->block = b;
@@ -178,7 +178,7 @@ bool fill_unpark(struct fill *fill)
 {
 	if (!fill->parked)
 		return false;
-	fill->parked = park_take(&fill->vm->park, fill_host(fill, fill->demand),
+	fill->parked = standby_take(&fill->vm->standby, fill_host(fill, fill->demand),
 				 fill->io.buf);
 	if (fill->parked)
 		memset(fill->io.bad, 0, sizeof(fill->io.bad));
@@ -299,7 +299,7 @@ static void park(struct fill *fill, struct vvm_stat_actor *actor, unsigned i)
 	bool lost;
 
 	unclaim(fill, actor, i);
-	if (park_put(&fill->vm->park, fill_host(fill, fill->index[i]),
+	if (standby_put(&fill->vm->standby, fill_host(fill, fill->index[i]),
 		     fill->io.buf + pages_to_bytes(i), &lost))
 		*entry_of(fill, i) |= PTE_PREFETCHED;
 	if (lost)

@@ -136,7 +136,7 @@ static void convert_page(struct vvm *vm, struct block *b, unsigned i,
 {
 	uint64_t slot = pte_slot(b->pte[i]);
 
-	b->pte[i] &= ~PTE_PREFETCHED; /* its copy is not here: space/park.c */
+	b->pte[i] &= ~PTE_PREFETCHED; /* its copy is not here: space/standby.c */
 	switch (pte_state(b->pte[i])) {
 	case PAGE_CLEAN:
 		pt_move(b, i, slot ? PAGE_SWAPPED : PAGE_FRESH, slot);
@@ -249,12 +249,12 @@ static void await_actors(struct vvm *vm)
 
 static int start_actors(struct vvm *vm)
 {
-	unsigned places = vm->park.count;
+	unsigned places = vm->standby.count;
 	int rc;
 
 	streams_fini(vm);
-	park_fini(&vm->park);
-	rc = park_init(&vm->park, places);
+	standby_fini(&vm->standby);
+	rc = standby_init(&vm->standby, places);
 	if (rc == 0)
 		rc = streams_init(vm);
 	if (rc == 0)

@@ -12,7 +12,7 @@
  *	M mapped  R W X permissions  P present  D dirty  B busy
  *	! poisoned or, of a page that is present, frozen
  *	N pinned  PF brought by prefetch, not yet seen used; without a frame:
- *	parked, or to be (space/park.c)   age 0..3
+ *	parked, or to be (space/standby.c)   age 0..3
  *
  * The life of a page is the table in space/pagetable.c: states are derived from
  * M P D B ! and the slot; pt_move() is the one function that changes them.

@@ -26,7 +26,7 @@
  * Invariants, verified by pt_check_block() (1-5) and pt_check() (6-7):
  *  (1) The flags of an entry are exactly those of one state, plus
  *	permissions, and, with a frame or busy, PINNED, PREFETCHED and an age;
- *	SWAPPED may be PREFETCHED, too (space/park.c).
+ *	SWAPPED may be PREFETCHED, too (space/standby.c).
  *  (2) NONE is the entry 0. FRESH, DIRTY, WRITING and FROZEN have no slot,
  *	SWAPPED has one; CLEAN, FILLING and POISONED may have one.
  *  (3) mapped, resident, dirty, filling, swapped and pinned of a block count

@@ -82,7 +82,7 @@
 #define MEMFD_BYTES ((uint64_t)1 << 47)
 
 /* Parked pages are no frames, but RAM: at most this part of the budget. */
-#define PARK_SHARE	64
+#define STANDBY_SHARE	64
 #define UNPROTECT_TRIES 1000
 #define ROUSE_LOOK_US	100000
 
@@ -230,10 +230,10 @@ int space_new(struct vvm **out, const struct conf *conf)
 	rc = stat_open(&vm->stats, conf->stat_segment);
 	vm->pt.stats = vm->regions.stats = rc == 0 ? &vm->stats : NULL;
 	if (rc == 0)
-		rc = park_init(
-			&vm->park,
-			(unsigned)MIN(frames_free(&vm->frames) / PARK_SHARE,
-				      (uint64_t)PARK_PAGES_MAX));
+		rc = standby_init(
+			&vm->standby,
+			(unsigned)MIN(frames_free(&vm->frames) / STANDBY_SHARE,
+				      (uint64_t)STANDBY_PAGES_MAX));
 	if (rc == 0)
 		rc = space_open_fds(vm);
 	if (rc == 0)
@@ -264,7 +264,7 @@ void space_free(struct vvm *vm)
 	regions_fini(&vm->regions);
 	pt_fini(&vm->pt);
 	pool_fini(&vm->bounce);
-	park_fini(&vm->park);
+	standby_fini(&vm->standby);
 	free(vm);
 }
 

@@ -15,7 +15,7 @@
 #include "os/os.h"
 #include "space/pagetable.h"
 #include "util/pause.h"
-#include "space/park.h"
+#include "space/standby.h"
 #include "policy/policy.h"
 #include "space/region.h"
 #include "stat/stat.h"
@@ -67,7 +67,7 @@ struct vvm {
 	struct waitq frame_free; /* API threads that wait for a frame */
 	struct clock clock;    /* (c) */
 	struct pool bounce;    /* page buffers for reads in place */
-	struct park park;      /* pages that wait for a stream to come by */
+	struct standby standby;      /* pages that wait for a stream to come by */
 
 	struct backing *swap;  /* (i) */
 	struct stats stats;    /* (i) */

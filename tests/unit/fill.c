@@ -386,7 +386,7 @@ END_TEST
 
 START_TEST(an_unwanted_copy_makes_room)
 {
-	unsigned i, n = vm->park.count + 1;
+	unsigned i, n = vm->standby.count + 1;
 
 	engine_out(at(0), n);
 	for (i = 0; i < n; i++) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * space/park.c - pages kept at hand without being resident.
+ * space/standby.c - pages kept at hand without being resident.
  *
  * A stream of reads is to raise an event when it is half through what was
  * read ahead, so that the next read can begin in time. So one page of each
@@ -20,20 +20,20 @@
  * and unmap, discard, pinning and API threads would wait for a fault that may
  * never happen.
  */
-#include "space/park.h"
+#include "space/standby.h"
 
 #include <string.h>
 
 #include "os/os.h"
 
-int park_init(struct park *p, unsigned pages)
+int standby_init(struct standby *p, unsigned pages)
 {
 	void *memory = NULL;
 	int rc = 0;
 
 	memset(p, 0, sizeof(*p));
 	lock_init(&p->lock, LOCK_MISC);
-	pages = MIN(pages, (unsigned)PARK_PAGES_MAX);
+	pages = MIN(pages, (unsigned)STANDBY_PAGES_MAX);
 	if (pages)
 		rc = os_map_anon(pages_to_bytes(pages), &memory);
 	if (rc < 0)
@@ -43,7 +43,7 @@ int park_init(struct park *p, unsigned pages)
 	return 0;
 }
 
-void park_fini(struct park *p)
+void standby_fini(struct standby *p)
 {
 	if (p->pages)
 		os_unmap((haddr_t)(uintptr_t)p->pages,
@@ -53,7 +53,7 @@ void park_fini(struct park *p)
 }
 
 /* The place of host; count when it has none. => lock held. */
-static unsigned find(const struct park *p, haddr_t host)
+static unsigned find(const struct standby *p, haddr_t host)
 {
 	unsigned i;
 
@@ -64,7 +64,7 @@ static unsigned find(const struct park *p, haddr_t host)
 }
 
 /* An empty place, or the oldest. => lock held, count > 0. */
-static unsigned oldest(const struct park *p)
+static unsigned oldest(const struct standby *p)
 {
 	unsigned i, best = 0;
 
@@ -74,7 +74,7 @@ static unsigned oldest(const struct park *p)
 	return best;
 }
 
-bool park_put(struct park *p, haddr_t host, const char *page, bool *lost)
+bool standby_put(struct standby *p, haddr_t host, const char *page, bool *lost)
 {
 	unsigned i;
 
@@ -94,7 +94,7 @@ bool park_put(struct park *p, haddr_t host, const char *page, bool *lost)
 	return true;
 }
 
-bool park_has(struct park *p, haddr_t host)
+bool standby_has(struct standby *p, haddr_t host)
 {
 	bool has;
 
@@ -104,7 +104,7 @@ bool park_has(struct park *p, haddr_t host)
 	return has;
 }
 
-bool park_take(struct park *p, haddr_t host, char *buf)
+bool standby_take(struct standby *p, haddr_t host, char *buf)
 {
 	unsigned i;
 
