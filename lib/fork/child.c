@@ -55,21 +55,21 @@ static void abandon_actors(struct vvm *vm)
 }
 
 /* The parent's slots, frames and preimages. */
-static int take_legacy(struct vvm *vm)
+static int take_origin(struct vvm *vm)
 {
-	struct legacy legacy;
+	struct origin origin;
 	int rc;
 
-	snapshot_inherit(vm, &legacy);
-	legacy.frames = vm->memfd;
+	snapshot_inherit(vm, &origin);
+	origin.frames = vm->memfd;
 	vm->memfd = -1;
 	vm->swap->ops->forked(vm->swap);
-	legacy.swap = inherit_own(vm->swap);
-	rc = inherit_new(&vm->swap, &legacy);
+	origin.swap = inherit_own(vm->swap);
+	rc = inherit_new(&vm->swap, &origin);
 	if (rc < 0) { /* the process has the descriptors, and no use for them */
-		os_close(legacy.frames);
-		os_close(legacy.preimages);
-		os_close(legacy.alive);
+		os_close(origin.frames);
+		os_close(origin.preimages);
+		os_close(origin.alive);
 	}
 	return rc;
 }
@@ -110,7 +110,7 @@ int fork_take_over(struct vvm *vm)
 	space_close_fds(vm);
 	space_reset(vm);
 	f->started = false;
-	rc = take_legacy(vm);
+	rc = take_origin(vm);
 	if (rc == 0)
 		rc = space_open_fds(vm);
 	if (rc == 0)

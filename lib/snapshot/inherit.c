@@ -6,21 +6,21 @@
  * of pages that were dirty at the fork, frames of its parent's memfd. It only
  * reads these. What it writes out goes to a swap of its own. When it forks in
  * its turn, its child reads both, and so on: each process is a *generation*,
- * and what one generation has left to the next is a *legacy*. A slot says
+ * and what one generation has left to the next is its *origin*. A slot says
  * which generation it is of (snapshot/inherit.h), so the page table is passed on as it
  * is, however long the chain.
  *
  *	grandchild's table --+-- own slots ------> own swap
- *			     +-- slots of gen. 1 -> legacy[1]: child's swap,
+ *			     +-- slots of gen. 1 -> origin[1]: child's swap,
  *			     |			    frames, preimages
- *			     +-- slots of gen. 0 -> legacy[0]: parent's
+ *			     +-- slots of gen. 0 -> origin[0]: parent's
  *
  * A frame is read from the memfd of the process that forked, and counts only
  * if the word in `where` says afterwards that it has not been changed since;
  * else the copy is read (snapshot/snapshot.c has the protocol). The checksums of slots
  * came with the fork, as private memory of the parent's `struct swap`.
  *
- * A legacy counts the entries that name it. With the last one its descriptors
+ * An origin counts the entries that name it. With the last one its descriptors
  * are closed, which also tells the parents that they need not keep it. Those
  * of frames and preimages are closed before that, with the last entry that names
  * a frame: when the parent has gone without closing its space, its memfd is
@@ -29,7 +29,7 @@
  * written to, discarded or unmapped; only to read it is not enough.
  *
  * Invariants:
- *  (1) legacy[g] is open as long as an entry names generation g, its frames as
+ *  (1) origin[g] is open as long as an entry names generation g, its frames as
  *	long as an entry names one, and nothing is read from either that no
  *	entry names: a read in flight has its entry.
  *  (2) The process's own generation is the number of its ancestors.
@@ -44,8 +44,8 @@
 
 #define READ_TRIES 3 /* as swap/io.c */
 
-struct estate {
-	struct legacy legacy;
+struct generation {
+	struct origin origin;
 	_Atomic uint64_t slots;	 /* entries that name its swap */
 	_Atomic uint64_t frames; /* and its frames */
 	_Atomic bool open;
@@ -56,7 +56,7 @@ struct inherit {
 	struct backing backing;
 	struct backing *own;	/* (i) NULL until inherit_set_own() */
 	unsigned generation;	/* (i) ours */
-	struct estate estate[]; /* of the generations before us */
+	struct generation past[]; /* those before us */
 };
 
 static const struct backing_ops inherit_ops;
@@ -71,104 +71,104 @@ static bool is_inherit(const struct backing *b)
 	return b->ops == &inherit_ops;
 }
 
-/* ---- estates ---- */
+/* ---- generations ---- */
 
-static void close_frames(struct estate *e)
+static void close_frames(struct generation *gen)
 {
-	struct legacy *l = &e->legacy;
+	struct origin *o = &gen->origin;
 
-	if (!atomic_exchange(&e->frames_open, false))
+	if (!atomic_exchange(&gen->frames_open, false))
 		return;
-	os_close(l->frames);
-	os_close(l->preimages);
-	os_unmap((haddr_t)(uintptr_t)l->where, l->pages * sizeof(*l->where));
+	os_close(o->frames);
+	os_close(o->preimages);
+	os_unmap((haddr_t)(uintptr_t)o->where, o->pages * sizeof(*o->where));
 }
 
-static void close_estate(struct estate *e)
+static void close_generation(struct generation *gen)
 {
-	struct legacy *l = &e->legacy;
+	struct origin *o = &gen->origin;
 
-	close_frames(e);
-	if (!atomic_exchange(&e->open, false))
+	close_frames(gen);
+	if (!atomic_exchange(&gen->open, false))
 		return;
-	l->swap->ops->close(l->swap);
-	os_close(l->alive);
+	o->swap->ops->close(o->swap);
+	os_close(o->alive);
 }
 
 /* Closes what no entry names. */
-static void close_unnamed(struct estate *e)
+static void close_unnamed(struct generation *gen)
 {
-	if (atomic_load(&e->frames))
+	if (atomic_load(&gen->frames))
 		return;
-	if (atomic_load(&e->slots))
-		close_frames(e);
+	if (atomic_load(&gen->slots))
+		close_frames(gen);
 	else
-		close_estate(e);
+		close_generation(gen);
 }
 
 static _Atomic uint64_t *counter(struct inherit *in, uint64_t slot)
 {
-	struct estate *e = &in->estate[inherit_generation(slot)];
+	struct generation *gen = &in->past[inherit_generation(slot)];
 
-	return slot & INHERIT_FRAME ? &e->frames : &e->slots;
+	return slot & INHERIT_FRAME ? &gen->frames : &gen->slots;
 }
 
-/* n entries less name the estate. */
+/* n entries less name the generation. */
 static void forget(struct inherit *in, uint64_t slot, uint64_t n)
 {
-	struct estate *e = &in->estate[inherit_generation(slot)];
+	struct generation *gen = &in->past[inherit_generation(slot)];
 	uint64_t before = atomic_fetch_sub(counter(in, slot), n);
 
 	ASSERT(before >= n);
 	if (before == n)
-		close_unnamed(e);
+		close_unnamed(gen);
 }
 
 /* ---- frames ---- */
 
-static struct estate *io_estate(const struct io *io)
+static struct generation *io_generation(const struct io *io)
 {
-	return &to_inherit(io->backing)->estate[inherit_generation(io->slot)];
+	return &to_inherit(io->backing)->past[inherit_generation(io->slot)];
 }
 
 /* A copy of a page that has been changed since. */
-static bool read_copy(const struct legacy *l, char *buf, uint64_t copy)
+static bool read_copy(const struct origin *o, char *buf, uint64_t copy)
 {
 	unsigned tries;
 
 	for (tries = 0; tries < READ_TRIES; tries++)
-		if (os_frame_read(l->preimages, buf, PAGE_BYTES,
+		if (os_frame_read(o->preimages, buf, PAGE_BYTES,
 				  pages_to_bytes(copy)) == 0)
 			return true;
 	return false;
 }
 
 /* Decides where page i of a read came from. True: it is good. */
-static bool settle_page(const struct legacy *l, struct io *io, unsigned i,
+static bool verify_page(const struct origin *o, struct io *io, unsigned i,
 			bool read)
 {
 	haddr_t host = (io->slot + i) << PAGE_SHIFT &
 		       (((haddr_t)1 << (INHERIT_NUMBER_BITS + PAGE_SHIFT)) - 1);
-	uint32_t where = atomic_load(&l->where[(host - l->base) >> PAGE_SHIFT]);
+	uint32_t where = atomic_load(&o->where[(host - o->base) >> PAGE_SHIFT]);
 	uint64_t copy = where - WHERE_COPY;
 
 	if (where == WHERE_FRAME)
 		return read;
 	return where >= WHERE_COPY &&
-	       read_copy(l, io->buf + pages_to_bytes(i), copy);
+	       read_copy(o, io->buf + pages_to_bytes(i), copy);
 }
 
 /* Result of the whole: an error only when no page could be read. */
-static int settle(struct io *io, int result)
+static int verify(struct io *io, int result)
 {
-	const struct legacy *l = &io_estate(io)->legacy;
+	const struct origin *o = &io_generation(io)->origin;
 	unsigned i, good = 0;
 
 	/* the frames have been read before any word is */
 	atomic_thread_fence(memory_order_seq_cst);
 	memset(io->bad, 0, sizeof(io->bad));
 	for (i = 0; i < io->pages; i++) {
-		if (io_page_gap(io, i) || settle_page(l, io, i, result == 0))
+		if (io_page_gap(io, i) || verify_page(o, io, i, result == 0))
 			good++;
 		else
 			bit_set(io->bad, i);
@@ -185,7 +185,7 @@ static void frames_done(struct ring_op *op, int result)
 	if (result && ++io->tries < READ_TRIES)
 		start_read(io);
 	else
-		io->done(io, settle(io, result));
+		io->done(io, verify(io, result));
 }
 
 static void start_read(struct io *io)
@@ -204,7 +204,7 @@ static void read_frames(struct backing *b, struct ring *ring, struct io *io)
 	io->backing = b;
 	io->op.done = frames_done;
 	io->op.kind = RING_READ;
-	io->op.fd = io_estate(io)->legacy.frames;
+	io->op.fd = io_generation(io)->origin.frames;
 	io->op.bytes = (uint32_t)pages_to_bytes(io->pages);
 	io->op.off = io->slot << PAGE_SHIFT &
 		     (((uint64_t)1 << (INHERIT_NUMBER_BITS + PAGE_SHIFT)) - 1);
@@ -232,7 +232,7 @@ static void inherit_read(struct backing *b, struct ring *ring, struct io *io)
 		return;
 	}
 	if (!is_own(in, io->slot))
-		from = in->estate[inherit_generation(io->slot)].legacy.swap;
+		from = in->past[inherit_generation(io->slot)].origin.swap;
 	from->ops->read(from, ring, io);
 }
 
@@ -304,7 +304,7 @@ static void inherit_close(struct backing *b)
 	unsigned g;
 
 	for (g = 0; g < in->generation; g++)
-		close_estate(&in->estate[g]);
+		close_generation(&in->past[g]);
 	if (in->own)
 		in->own->ops->close(in->own);
 	free(in);
@@ -328,35 +328,35 @@ static const struct backing_ops inherit_ops = {
 
 /* What the parent had inherited is ours now; of each entry it had counted
  * one, and so shall we, from nothing. */
-static void take_estates(struct inherit *in, struct inherit *from)
+static void take_generations(struct inherit *in, struct inherit *from)
 {
 	unsigned g;
 
 	for (g = 0; g < from->generation; g++) {
-		in->estate[g].legacy = from->estate[g].legacy;
-		in->estate[g].open = atomic_load(&from->estate[g].open);
-		in->estate[g].frames_open =
-			atomic_load(&from->estate[g].frames_open);
+		in->past[g].origin = from->past[g].origin;
+		in->past[g].open = atomic_load(&from->past[g].open);
+		in->past[g].frames_open =
+			atomic_load(&from->past[g].frames_open);
 	}
 	free(from);
 }
 
-int inherit_new(struct backing **backing, const struct legacy *legacy)
+int inherit_new(struct backing **backing, const struct origin *origin)
 {
 	unsigned g = inherit_own_generation(*backing);
 	struct inherit *in;
 
 	if (g + 1 == INHERIT_GENERATIONS)
 		return -E2BIG;
-	in = calloc(1, sizeof(*in) + (g + 1) * sizeof(in->estate[0]));
+	in = calloc(1, sizeof(*in) + (g + 1) * sizeof(in->past[0]));
 	if (!in)
 		return -ENOMEM;
 	in->backing.ops = &inherit_ops;
 	in->generation = g + 1;
-	in->estate[g].legacy = *legacy;
-	in->estate[g].open = in->estate[g].frames_open = true;
+	in->past[g].origin = *origin;
+	in->past[g].open = in->past[g].frames_open = true;
 	if (is_inherit(*backing))
-		take_estates(in, to_inherit(*backing));
+		take_generations(in, to_inherit(*backing));
 	*backing = &in->backing;
 	return 0;
 }
@@ -392,5 +392,5 @@ void inherit_counted(struct backing *b)
 	unsigned g;
 
 	for (g = 0; g < in->generation; g++)
-		close_unnamed(&in->estate[g]);
+		close_unnamed(&in->past[g]);
 }

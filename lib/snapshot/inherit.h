@@ -52,7 +52,7 @@ static inline uint64_t inherit_frame(unsigned generation, haddr_t host)
 enum { WHERE_NONE, WHERE_FRAME, WHERE_LOST, WHERE_COPY };
 
 /* What one parent has left to its children. */
-struct legacy {
+struct origin {
 	struct backing *swap; /* its slots: read only, and owned */
 	int frames;	      /* its memfd */
 	int preimages;	      /* pages that it has changed since */
@@ -64,10 +64,10 @@ struct legacy {
 
 /*
  * Puts a backing in place of *backing, which is the parent's: its swap, or
- * what it had inherited itself. The new one owns the legacy. It has no swap of
+ * what it had inherited itself. The new one owns the origin. It has no swap of
  * its own yet. -ENOMEM, -E2BIG: too many generations; nothing changed.
  */
-int inherit_new(struct backing **backing, const struct legacy *legacy);
+int inherit_new(struct backing **backing, const struct origin *origin);
 /* Of the process that b is the backing of; 0 for a plain swap. */
 unsigned inherit_own_generation(const struct backing *b);
 /* Gives it the swap of its own, opened at inherit_base(own generation). */
@@ -76,7 +76,7 @@ void inherit_set_own(struct backing *b, struct backing *own);
 struct backing *inherit_own(struct backing *b);
 /*
  * Counts an entry of the page table that names the slot: when the last one
- * has been given back the legacy is closed (its frames and preimages with the
+ * has been given back the origin is closed (its frames and preimages with the
  * last that names one of these), and inherit_counted() closes what no entry
  * names at all. => not in use yet.
  */

@@ -475,14 +475,14 @@ void snapshot_forked(struct vvm *vm)
 	s->alive = -1;
 }
 
-void snapshot_inherit(struct vvm *vm, struct legacy *legacy)
+void snapshot_inherit(struct vvm *vm, struct origin *origin)
 {
 	struct snapshots *ss = vm->snapshots;
 	struct snapshot *s = ss->next;
 	struct list *node;
 
 	list_remove(&s->link);
-	*legacy = (struct legacy){
+	*origin = (struct origin){
 		.frames = -1,
 		.preimages = ss->preimages.fd,
 		.alive = s->alive,

@@ -36,7 +36,7 @@ void snapshot_forked(struct vvm *vm);
  * that came along of vm->snapshots is closed and freed. => no other thread
  * yet.
  */
-void snapshot_inherit(struct vvm *vm, struct legacy *legacy);
+void snapshot_inherit(struct vvm *vm, struct origin *origin);
 
 /* Readable when a snapshot may end: then snapshot_reap(). */
 int snapshot_watch(const struct vvm *vm);
