@@ -222,7 +222,7 @@ static unsigned write_back(struct writeback *wb, unsigned n, unsigned *served)
 }
 
 /* What the completed write means for each page. => block lock held. */
-static void settle(struct writeback *wb, int result, uint64_t *clean)
+static void complete(struct writeback *wb, int result, uint64_t *clean)
 {
 	struct writer *w = wb->writer;
 	struct backing *swap = w->vm->swap;
@@ -292,7 +292,7 @@ static void written(struct io *io, int result)
 			      "stay in memory and are tried again",
 			      -result);
 	lock_take(&b->lock);
-	settle(wb, result, clean);
+	complete(wb, result, clean);
 	keep_referenced(wb, clean);
 	freed = extent_evict(w->vm, w->actor, &wb->extent, clean, true);
 	b->writing -= (uint16_t)io->pages;

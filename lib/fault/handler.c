@@ -247,7 +247,7 @@ static void stop_for_fork(struct handler *h)
 {
 	while (ring_inflight(h->ring))
 		ring_run(h->ring, -1);
-	reader_settle(&h->reader);
+	reader_drain(&h->reader);
 	pause_leave(&h->vm->pause);
 	pause_enter(&h->vm->pause);
 }

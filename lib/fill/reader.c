@@ -188,7 +188,7 @@ int64_t reader_work(struct reader *rd)
 	return list_empty(&rd->arrived) ? wait_us : 0;
 }
 
-void reader_settle(struct reader *rd)
+void reader_drain(struct reader *rd)
 {
 	while (!list_empty(&rd->arrived))
 		install_some(rd);

@@ -63,6 +63,6 @@ bool reader_ask(struct reader *rd, const struct ahead_job *job, bool stream);
  */
 int64_t reader_work(struct reader *rd);
 /* Installs all that has arrived. => no read in flight. */
-void reader_settle(struct reader *rd);
+void reader_drain(struct reader *rd);
 
 #endif

@@ -190,7 +190,7 @@ static void heat_enter(struct policy_step *step)
 }
 
 /* The page's heat after a pass that says something about it. */
-static unsigned judge(struct policy_step *step, const struct policy_page *page)
+static unsigned heat_now(struct policy_step *step, const struct policy_page *page)
 {
 	step->expected += page->heat;
 	if (!page->referenced)
@@ -211,7 +211,7 @@ static bool heat_visit(struct policy_step *step, struct policy_page *page)
 	unsigned level;
 
 	if (page->age != AGE_NEW && !page->prefetched)
-		page->heat = judge(step, page);
+		page->heat = heat_now(step, page);
 	else if (page->prefetched && !page->referenced && page->age == AGE_COLD)
 		page->heat /= 2;
 	level = level_of(page->heat);

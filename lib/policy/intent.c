@@ -56,7 +56,7 @@ bool intent_ask(struct intent *in)
 }
 
 /* The window is full: decide, and forget half of it. */
-static void judge(struct intent *in, uint32_t filled)
+static void decide(struct intent *in, uint32_t filled)
 {
 	uint32_t written = get(&in->written);
 	uint32_t share = get(&in->on) ? OFF_SHARE(filled) : ON_SHARE(filled);
@@ -72,7 +72,7 @@ void intent_filled(struct intent *in, uint32_t n)
 	uint32_t filled = add(&in->filled, n);
 
 	if (filled >= WINDOW)
-		judge(in, filled);
+		decide(in, filled);
 }
 
 void intent_written(struct intent *in)

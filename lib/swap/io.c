@@ -72,7 +72,7 @@ static void verify_page(struct swap *s, struct io *io, unsigned i)
 }
 
 /* Sets bad[] after an attempt to read all of io. */
-static void judge(struct swap *s, struct io *io, int result)
+static void verify(struct swap *s, struct io *io, int result)
 {
 	unsigned i;
 
@@ -124,7 +124,7 @@ static int isolate(struct swap *s, struct io *io)
 /* False: read it once more. */
 static bool read_over(struct swap *s, struct io *io, int *result)
 {
-	judge(s, io, *result);
+	verify(s, io, *result);
 	if (!any_bad(io))
 		return true;
 	if (++io->tries < READ_TRIES) {
