@@ -28,24 +28,6 @@
 #define LOOK_US	     2000
 #define CANNOT_START 127 /* as a shell has it */
 
-static void find_vvmrun(char *path, size_t size)
-{
-	ssize_t n = readlink("/proc/self/exe", path, size - 16);
-	char *slash;
-
-	path[n > 0 ? n : 0] = '\0';
-	slash = strrchr(path, '/');
-	if (slash)
-		strcpy(slash + 1, "vvmrun");
-	if (slash && access(path, X_OK) == 0)
-		return;
-	/* libtool keeps a program one directory further down. */
-	if (slash)
-		strcpy(slash + 1, "../vvmrun");
-	if (!slash || access(path, X_OK))
-		snprintf(path, size, "vvmrun");
-}
-
 _Noreturn static void become(char **argv, bool quiet)
 {
 	char path[PATH_MAX], *args[4096];
@@ -53,7 +35,8 @@ _Noreturn static void become(char **argv, bool quiet)
 	size_t n;
 	int fd;
 
-	find_vvmrun(path, sizeof(path));
+	if (!tool_find(path, sizeof(path), "vvmrun", "vvmrun"))
+		strcpy(path, "vvmrun");
 	args[0] = path;
 	args[1] = "--";
 	for (n = 0; argv[n] && n + 3 < sizeof(args) / sizeof(*args); n++)

@@ -55,7 +55,7 @@ struct waiter {
 	struct report report;
 	sigset_t old_mask;
 	struct sigaction old_chld; /* what whoever started us has set */
-	int signals, socket; /* descriptors */
+	int signals, socket;	   /* descriptors */
 	pid_t program, vvmstat;
 	bool ended;
 	int status; /* of waitpid(2), once ended */
@@ -81,16 +81,12 @@ static int open_socket(struct run *r)
 	return fd;
 }
 
-/* Beside us where we were built or installed. */
 static void exec_vvmstat(pid_t program, double seconds)
 {
 	char path[PATH_MAX + 16], pid[16], interval[32];
-	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
 
-	if (n <= 0)
-		_exit(RUN_FAILED);
-	path[n] = '\0';
-	strcpy(strrchr(path, '/'), "/vvmstat");
+	if (!tool_find(path, sizeof(path), "vvmstat", "vvmstat"))
+		tool_die(RUN_FAILED, "cannot find vvmstat");
 	snprintf(pid, sizeof(pid), "%d", (int)program);
 	snprintf(interval, sizeof(interval), "%g", seconds);
 	dup2(STDERR_FILENO, STDOUT_FILENO);

@@ -26,11 +26,13 @@
 #include "tool.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static const char *tool_name = "vvm";
 
@@ -42,6 +44,37 @@ void tool_init(const char *argv0)
 		tool_name = slash + 1;
 	else if (argv0 && *argv0)
 		tool_name = argv0;
+}
+
+/* Of the running program's file, less what libtool puts below; "" if unknown */
+static void own_directory(char path[PATH_MAX])
+{
+	static const char libtool[] = "/.libs";
+	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
+	char *slash;
+	size_t len;
+
+	path[n > 0 ? n : 0] = '\0';
+	slash = strrchr(path, '/');
+	*(slash ? slash : path) = '\0';
+	len = strlen(path);
+	if (len >= strlen(libtool) &&
+	    !strcmp(path + len - strlen(libtool), libtool))
+		path[len - strlen(libtool)] = '\0';
+}
+
+bool tool_find(char *path, size_t size, const char *folder, const char *name)
+{
+	char here[PATH_MAX];
+
+	own_directory(here);
+	if (!*here)
+		return false;
+	snprintf(path, size, "%s/%s", here, name);
+	if (access(path, R_OK) == 0)
+		return true;
+	snprintf(path, size, "%s/../%s/%s", here, folder, name);
+	return access(path, R_OK) == 0;
 }
 
 /* One call for a line, so that lines of two threads do not mix. */

@@ -7,6 +7,7 @@
 #define VVM_TOOL_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -16,6 +17,12 @@ enum { TOOL_OK = 0, TOOL_USAGE = 1, TOOL_TARGET = 2, TOOL_ENDED = 3,
 
 /* Remembers the program's name for messages. */
 void tool_init(const char *argv0);
+/*
+ * The path of another of the tools, or of its preload object: where all of
+ * them are installed, beside the running one; where they were built, in
+ * ../FOLDER. False: neither is there, and path is of no use.
+ */
+bool tool_find(char *path, size_t size, const char *folder, const char *name);
 /* "name: text" on standard error; die exits with the status. */
 void tool_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void tool_die(int status, const char *fmt, ...)

@@ -184,35 +184,20 @@ static void parse(struct run *r, int argc, char **argv)
 /* ------------------------------------------------------------------ */
 /* The environment							*/
 
-/* The directory of our own executable file. */
-static void own_directory(char *path, size_t size)
-{
-	ssize_t n = readlink("/proc/self/exe", path, size - 1);
-
-	if (n <= 0)
-		tool_die(RUN_FAILED, "/proc/self/exe: %s", strerror(errno));
-	path[n] = '\0';
-	*strrchr(path, '/') = '\0';
-}
-
 /*
- * The preload object: beside us where we were built, else where it was
+ * The preload object: where it was built (there it is newer), else where it was
  * installed, else at the same distance from us (an installation that moved).
  */
 static void search_object(char *path, size_t size)
 {
 	static const char name[] = "libvvm-preload.so";
-	char here[PATH_MAX];
 
-	own_directory(here, sizeof(here));
-	snprintf(path, size, "%s/.libs/%s", here, name);
-	if (access(path, R_OK) == 0)
+	if (tool_find(path, size, "preload/.libs", name))
 		return;
 	snprintf(path, size, VVMRUN_OBJECT_DIR "/%s", name);
 	if (access(path, R_OK) == 0)
 		return;
-	snprintf(path, size, "%s/../lib/libvvm/%s", here, name);
-	if (access(path, R_OK))
+	if (!tool_find(path, size, "lib/libvvm", name))
 		tool_die(RUN_FAILED, "cannot find %s in " VVMRUN_OBJECT_DIR,
 			 name);
 }
