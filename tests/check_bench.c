@@ -10,12 +10,12 @@
 #include "bench_heap.h"
 #include "bench_hist.h"
 #include "bench_lines.h"
-#include "bench_opt.h"
+#include "common/option.h"
 #include "bench_pattern.h"
 #include "bench_stamp.h"
 #include "bench_util.h"
 #include "test.h"
-#include "tool.h"
+#include "common/tool.h"
 
 #include <math.h>
 #include <string.h>

@@ -11,7 +11,7 @@
 #include "bench_contender.h"
 #include "bench_table.h"
 #include "test.h"
-#include "tool.h"
+#include "common/tool.h"
 
 #include <errno.h>
 #include <fcntl.h>

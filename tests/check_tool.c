@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_tool.c - tests of tools/tool.c: sizes and numbers as people write
+ * check_tool.c - tests of tools/common/tool.c: sizes and numbers as people write
  * them, refused ones with the exit status that tool.h says, and JSON.
  */
 #include "test.h"
-#include "tool.h"
+#include "common/tool.h"
 
 #include <math.h>
 #include <string.h>

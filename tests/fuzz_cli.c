@@ -14,7 +14,7 @@
 #include <setjmp.h>
 #include <string.h>
 #include "cli.h"
-#include "tool.h"
+#include "common/tool.h"
 
 #define ARGUMENTS 12
 #define TEXT_MAX  400

@@ -30,7 +30,7 @@
 #include "bench_cage.h"
 
 #include "bench_util.h"
-#include "tool.h"
+#include "common/tool.h"
 
 #include <errno.h>
 #include <stdlib.h>

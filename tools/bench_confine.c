@@ -18,9 +18,9 @@
  */
 #include "bench.h"
 #include "bench_cage.h"
-#include "bench_opt.h"
+#include "common/option.h"
 #include "bench_util.h"
-#include "tool.h"
+#include "common/tool.h"
 
 #include <errno.h>
 #include <signal.h>

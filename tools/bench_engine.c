@@ -12,7 +12,7 @@
 #include "bench_engine.h"
 
 #include "bench_space.h"
-#include "tool.h"
+#include "common/tool.h"
 
 #include <errno.h>
 #include <fcntl.h>

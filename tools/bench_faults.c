@@ -17,7 +17,7 @@
 #include "bench.h"
 #include "bench_clock.h"
 #include "bench_hist.h"
-#include "bench_opt.h"
+#include "common/option.h"
 #include "bench_pattern.h"
 #include "bench_space.h"
 #include "bench_util.h"

@@ -10,7 +10,7 @@
 #include "bench_figures.h"
 
 #include "bench_cgroup.h"
-#include "tool.h"
+#include "common/tool.h"
 
 #include <math.h>
 

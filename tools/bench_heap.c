@@ -12,11 +12,11 @@
 #include "bench.h"
 #include "bench_cage.h"
 #include "bench_heap.h"
-#include "bench_opt.h"
+#include "common/option.h"
 #include "bench_plan.h"
 #include "bench_space.h"
 #include "bench_util.h"
-#include "tool.h"
+#include "common/tool.h"
 
 #include <errno.h>
 #include <fcntl.h>

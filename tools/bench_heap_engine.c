@@ -12,7 +12,7 @@
 #include "bench_kernel.h"
 #include "bench_space.h"
 #include "bench_util.h"
-#include "tool.h"
+#include "common/tool.h"
 
 #include <malloc.h>
 #include <stdlib.h>

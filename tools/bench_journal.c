@@ -31,7 +31,7 @@
 #include "bench_journal.h"
 
 #include "bench_cgroup.h"
-#include "tool.h"
+#include "common/tool.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -9,7 +9,7 @@
 #define VVM_BENCH_PLAN_H
 
 #include "bench_engine.h"
-#include "bench_opt.h"
+#include "common/option.h"
 
 /* Names for the option parser; each ends with NULL. */
 extern const char *const pattern_words[], *const advice_words[];

@@ -8,13 +8,13 @@
  * not simulated: a miss is a miss, whether it waits for a read or not.
  */
 #include "bench.h"
-#include "bench_opt.h"
+#include "common/option.h"
 #include "bench_plan.h"
 #include "bench_sim.h"
 #include "bench_sim_plan.h"
 #include "bench_util.h"
 #include "policy.h"
-#include "tool.h"
+#include "common/tool.h"
 
 #include <stdlib.h>
 #include <string.h>

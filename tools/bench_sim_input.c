@@ -10,7 +10,7 @@
 #include "bench_sim_plan.h"
 
 #include "bench_plan.h"
-#include "tool.h"
+#include "common/tool.h"
 
 #include <errno.h>
 #include <stdlib.h>

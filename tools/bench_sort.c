@@ -27,7 +27,7 @@
 #include "bench_sort.h"
 
 #include "bench.h"
-#include "bench_opt.h"
+#include "common/option.h"
 #include "bench_space.h"
 
 #include <errno.h>

@@ -15,7 +15,7 @@
  */
 #include "bench_sort.h"
 
-#include "tool.h"
+#include "common/tool.h"
 
 #include <errno.h>
 #include <fcntl.h>

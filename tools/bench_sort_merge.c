@@ -20,7 +20,7 @@
  */
 #include "bench_sort.h"
 
-#include "tool.h"
+#include "common/tool.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #ifndef VVM_BENCH_SPACE_H
 #define VVM_BENCH_SPACE_H
 
-#include "tool.h"
+#include "common/tool.h"
 
 #include <vvm.h>
 

@@ -19,7 +19,7 @@
 #include "bench_kernel.h"
 #include "bench_memory.h"
 
-#include "tool.h"
+#include "common/tool.h"
 
 #include <errno.h>
 #include <string.h>

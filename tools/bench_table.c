@@ -13,7 +13,7 @@
 #include "bench_table.h"
 
 #include "bench_plan.h"
-#include "tool.h"
+#include "common/tool.h"
 
 #include <math.h>
 #include <string.h>

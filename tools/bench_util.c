@@ -11,7 +11,7 @@
  */
 #include "bench_util.h"
 
-#include "tool.h"
+#include "common/tool.h"
 
 #include <errno.h>
 #include <fcntl.h>

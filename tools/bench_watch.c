@@ -10,7 +10,7 @@
  */
 #include "bench_watch.h"
 
-#include "tool.h"
+#include "common/tool.h"
 
 #include <dirent.h>
 #include <string.h>

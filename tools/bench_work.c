@@ -27,7 +27,7 @@
 #include "bench_work.h"
 
 #include "bench_util.h"
-#include "tool.h"
+#include "common/tool.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <vvm.h>
-#include "tool.h"
+#include "common/tool.h"
 
 /* One more than there may be. */
 #define OPERANDS_MAX 3

@@ -6,7 +6,7 @@
 #define VVM_COLUMN_H
 
 #include <stdbool.h>
-#include "sample.h"
+#include "common/sample.h"
 
 /* What happened in `seconds`; levels are those at their end. */
 struct row {

@@ -33,7 +33,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 #include <vvm.h>
-#include "tool.h"
+#include "common/tool.h"
 
 #ifndef USERFAULTFD_IOC_NEW /* 6.1 */
 #define USERFAULTFD_IOC_NEW _IO(0xAA, 0x00)

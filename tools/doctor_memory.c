@@ -22,7 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <vvm.h>
-#include "tool.h"
+#include "common/tool.h"
 
 /* A limit in a file: "max" and v1's huge number are none. */
 static uint64_t limit_in(const char *directory, const char *file)

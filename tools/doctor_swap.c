@@ -30,7 +30,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 #include <vvm.h>
-#include "tool.h"
+#include "common/tool.h"
 
 #define PROBE_FILE_BYTES (16 << 20) /* larger than a disk's own cache line */
 #define PROBE_US	 1000000

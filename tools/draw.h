@@ -7,7 +7,7 @@
 #define VVM_DRAW_H
 
 #include "canvas.h"
-#include "sample.h"
+#include "common/sample.h"
 
 /* Rows [first, first + rows) of a canvas. */
 struct area {

@@ -23,7 +23,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "tool.h"
+#include "common/tool.h"
 
 #define LOOK_US	     2000
 #define CANNOT_START 127 /* as a shell has it */

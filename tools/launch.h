@@ -3,7 +3,7 @@
 #ifndef VVM_LAUNCH_H
 #define VVM_LAUNCH_H
 
-#include "target.h"
+#include "common/target.h"
 
 /*
  * Starts it; `quiet`: with its input and output on /dev/null. Returns its

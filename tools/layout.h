@@ -6,7 +6,7 @@
 #ifndef VVM_LAYOUT_H
 #define VVM_LAYOUT_H
 
-#include "target.h"
+#include "common/target.h"
 
 /* What a page is to the user, in the order of the legend. */
 enum page_state {

@@ -4,7 +4,7 @@
 #define VVM_OPENMETRICS_H
 
 #include <stdio.h>
-#include "sample.h"
+#include "common/sample.h"
 
 struct metric_source {
 	int pid;

@@ -26,7 +26,7 @@
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
-#include "tool.h"
+#include "common/tool.h"
 
 /* ------------------------------------------------------------------ */
 /* Records								*/

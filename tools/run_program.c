@@ -22,7 +22,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "tool.h"
+#include "common/tool.h"
 
 /* A script's interpreter may be a script, says execve(2), four times. */
 enum { SCRIPTS_MAX = 5, LINE_BYTES = 256 };

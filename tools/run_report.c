@@ -21,8 +21,8 @@
 #include <sys/wait.h>
 #include <vvm_stat.h>
 
-#include "sample.h"
-#include "tool.h"
+#include "common/sample.h"
+#include "common/tool.h"
 
 void report_begin(struct report *r, char *const *argv)
 {

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-#include "target.h"
+#include "common/target.h"
 
 struct report {
 	char *const *argv;

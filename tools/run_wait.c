@@ -42,7 +42,7 @@
 #include <unistd.h>
 
 #include "run_report.h"
-#include "tool.h"
+#include "common/tool.h"
 
 /* Passed on. SIGTSTP and its kind stop us as they stop the program. */
 static const int passed_on[] = {SIGTERM, SIGHUP,   SIGINT,  SIGQUIT, SIGUSR1,

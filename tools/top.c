@@ -19,7 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "term.h"
-#include "tool.h"
+#include "common/tool.h"
 
 #define DEFAULT_INTERVAL_S 1.0
 #define SHORTEST_S	   0.1

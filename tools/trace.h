@@ -5,7 +5,7 @@
 #ifndef VVM_TRACE_H
 #define VVM_TRACE_H
 
-#include "target.h"
+#include "common/target.h"
 
 struct trace_event {
 	unsigned space; /* number of the space */

@@ -10,7 +10,7 @@
 #include "column.h"
 #include "layout.h"
 #include "output.h"
-#include "target.h"
+#include "common/target.h"
 
 struct view {
 	struct output output;

@@ -22,7 +22,7 @@
 #include "map.h"
 #include "regions.h"
 #include "term.h"
-#include "tool.h"
+#include "common/tool.h"
 
 #define PIPE_COLUMNS 132
 #define HEAT_ROWS    20 /* in a pipe */

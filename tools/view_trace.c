@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
-#include "tool.h"
+#include "common/tool.h"
 
 #define POLL_US	  2000
 #define SPACES_US 100000 /* between looks for new spaces */

@@ -3,7 +3,7 @@
  * vvmbench - workloads on paged memory.
  *
  * This file only finds the sub-command. What they have in common is below
- * them, each part alone and testable: bench_opt.c the options, bench_pattern.c
+ * them, each part alone and testable: common/option.c the options, bench_pattern.c
  * which page is next, bench_stamp.c what a page holds, bench_hist.c and
  * bench_clock.c latencies, bench_space.c opening libvvm. `run` is made of
  * bench_work.c (threads and phases) on an engine of bench_engine.c, which
@@ -13,7 +13,7 @@
  * bench_swapfile.c and bench_journal.c); `sort` of the sort_*.c files.
  */
 #include "bench.h"
-#include "tool.h"
+#include "common/tool.h"
 
 #include <string.h>
 #include <vvm.h>

@@ -31,7 +31,7 @@
 #include <unistd.h>
 #include <vvm.h>
 
-#include "tool.h"
+#include "common/tool.h"
 
 enum {
 	OPT_FAULTS = 256,

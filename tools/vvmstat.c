@@ -34,7 +34,7 @@
 #include "doctor.h"
 #include "launch.h"
 #include "openmetrics.h"
-#include "tool.h"
+#include "common/tool.h"
 #include "top.h"
 #include "view_trace.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_opt.c - options of a sub-command, from one table.
+ * option.c - options of a sub-command, from one table.
  *
  * The table names each option, its type, the field that it fills and its
  * help; getopt_long() does the scanning, on arrays made from the table. An
@@ -8,9 +8,9 @@
  * every letter; a letter is looked up again. Values are checked as they are
  * read, what depends on several options is the sub-command's to check.
  */
-#include "bench_opt.h"
+#include "common/option.h"
 
-#include "tool.h"
+#include "common/tool.h"
 
 #include <getopt.h>
 #include <stdarg.h>

@@ -23,7 +23,7 @@
  * The program's name is the one mutable global of the tools: tool_warn()
  * must work from any thread without a context, and it is set once, at start.
  */
-#include "tool.h"
+#include "common/tool.h"
 
 #include <errno.h>
 #include <limits.h>

@@ -6,7 +6,7 @@
 #ifndef VVM_TARGET_H
 #define VVM_TARGET_H
 
-#include "segment.h"
+#include "common/segment.h"
 
 struct target_space {
 	unsigned number; /* the <n> of the file's name */

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 #include <sys/types.h>
-#include "sample.h"
+#include "common/sample.h"
 
 #define SEGMENT_REASON_BYTES 200
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_opt.h - options of a sub-command as one table: the parser and --help
+ * option.h - options of a sub-command as one table: the parser and --help
  * both read it.
  */
 #ifndef VVM_BENCH_OPT_H

@@ -32,7 +32,7 @@
  * loads whole words.
  */
 #define _GNU_SOURCE 1
-#include "segment.h"
+#include "common/segment.h"
 
 #include <errno.h>
 #include <fcntl.h>

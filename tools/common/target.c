@@ -19,7 +19,7 @@
  * last numbers. A zombie has ended.
  */
 #define _GNU_SOURCE 1
-#include "target.h"
+#include "common/target.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -30,7 +30,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
-#include "tool.h"
+#include "common/tool.h"
 
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434 /* 5.3 */

@@ -17,7 +17,7 @@
  * and unlike a bucket's bound it does not jump between two values when a
  * load wanders across it.
  */
-#include "sample.h"
+#include "common/sample.h"
 
 #include <math.h>
 #include <string.h>
