@@ -6,7 +6,7 @@
 #ifndef VVM_DRAW_H
 #define VVM_DRAW_H
 
-#include "canvas.h"
+#include "screen/canvas.h"
 #include "common/sample.h"
 
 /* Rows [first, first + rows) of a canvas. */

@@ -7,7 +7,7 @@
 
 #include "draw.h"
 #include "layout.h"
-#include "png.h"
+#include "screen/png.h"
 
 struct map_line {
 	const struct layout_region *region;

@@ -18,7 +18,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include "term.h"
+#include "screen/term.h"
 #include "common/tool.h"
 
 #define DEFAULT_INTERVAL_S 1.0

@@ -18,10 +18,10 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include "canvas.h"
+#include "screen/canvas.h"
 #include "map.h"
 #include "regions.h"
-#include "term.h"
+#include "screen/term.h"
 #include "common/tool.h"
 
 #define PIPE_COLUMNS 132

@@ -24,7 +24,7 @@
  * was read does not belong to it.
  */
 #define _GNU_SOURCE 1
-#include "term.h"
+#include "screen/term.h"
 
 #include <errno.h>
 #include <langinfo.h>

@@ -17,7 +17,7 @@
  * attributes (bold, dim, reverse) stay, and maps have a letter for each
  * state, so nothing is told by colour alone.
  */
-#include "canvas.h"
+#include "screen/canvas.h"
 
 #include <errno.h>
 #include <math.h>

@@ -9,7 +9,7 @@
  * headers.
  */
 #define _GNU_SOURCE 1
-#include "png.h"
+#include "screen/png.h"
 
 #include <errno.h>
 #include <fcntl.h>
