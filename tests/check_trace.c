@@ -13,7 +13,7 @@
 #include "log.h"
 #include "os.h"
 #include "stat.h"
-#include "trace.h"
+#include "vvmstat/trace.h"
 
 static struct stats st;
 static struct target target;

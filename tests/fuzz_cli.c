@@ -13,7 +13,7 @@
 #include <getopt.h>
 #include <setjmp.h>
 #include <string.h>
-#include "cli.h"
+#include "vvmstat/cli.h"
 #include "common/tool.h"
 
 #define ARGUMENTS 12

@@ -20,11 +20,11 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#include "map.h"
-#include "openmetrics.h"
-#include "top.h"
-#include "trace.h"
-#include "view.h"
+#include "vvmstat/map.h"
+#include "vvmstat/openmetrics.h"
+#include "vvmstat/top.h"
+#include "vvmstat/trace.h"
+#include "vvmstat/view.h"
 #include "vvm_stat.h"
 
 #define RECORD_BYTES 12

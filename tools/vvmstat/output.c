@@ -18,7 +18,7 @@
  * three. CSV prints its names once: all records of a run must have the same
  * keys, which holds because a record is filled by one function without ifs.
  */
-#include "output.h"
+#include "vvmstat/output.h"
 
 #include <math.h>
 #include <stdlib.h>

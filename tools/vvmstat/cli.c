@@ -8,7 +8,7 @@
  * form of output, and an interval only where something is repeated.
  */
 #define _GNU_SOURCE 1
-#include "cli.h"
+#include "vvmstat/cli.h"
 
 #include <getopt.h>
 #include <stdlib.h>

@@ -18,7 +18,7 @@
  * A page that lies in a region but in no block was never touched: fresh.
  * That is also what a block looks like for which the segment had no room.
  */
-#include "layout.h"
+#include "vvmstat/layout.h"
 
 #include <errno.h>
 #include <stdlib.h>

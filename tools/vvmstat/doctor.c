@@ -16,7 +16,7 @@
  * (the latency probe's) has no name or loses it at once.
  */
 #define _GNU_SOURCE 1
-#include "doctor.h"
+#include "vvmstat/doctor.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -5,8 +5,8 @@
 #ifndef VVM_VIEW_TRACE_H
 #define VVM_VIEW_TRACE_H
 
-#include "trace.h"
-#include "view.h"
+#include "vvmstat/trace.h"
+#include "vvmstat/view.h"
 
 /*
  * Follows t for `seconds` (0: for ever), up to `count` faults, or until

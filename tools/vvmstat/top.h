@@ -3,9 +3,9 @@
 #ifndef VVM_TOP_H
 #define VVM_TOP_H
 
-#include "draw.h"
-#include "layout.h"
-#include "view.h"
+#include "vvmstat/draw.h"
+#include "vvmstat/layout.h"
+#include "vvmstat/view.h"
 
 /* What the sparklines show, newest last. */
 #define TOP_HISTORY 256

@@ -6,13 +6,13 @@
  * Rates are those since the older layout that is passed along; a region or
  * block that it does not have is new, and all its faults happened since.
  */
-#include "regions.h"
+#include "vvmstat/regions.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <vvm.h>
-#include "view.h"
+#include "vvmstat/view.h"
 
 #define BLOCK_BYTES ((uint64_t)VVM_STAT_BLOCK_PAGES * VVM_STAT_PAGE_BYTES)
 

@@ -5,8 +5,8 @@
 #ifndef VVM_REGIONS_H
 #define VVM_REGIONS_H
 
-#include "draw.h"
-#include "layout.h"
+#include "vvmstat/draw.h"
+#include "vvmstat/layout.h"
 
 /* Faults per second, by kind. */
 struct region_rate {

@@ -7,7 +7,7 @@
  * even for that is counted and told at the end.
  */
 #define _GNU_SOURCE 1
-#include "view_trace.h"
+#include "vvmstat/view_trace.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -30,13 +30,13 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
-#include "cli.h"
-#include "doctor.h"
-#include "launch.h"
-#include "openmetrics.h"
+#include "vvmstat/cli.h"
+#include "vvmstat/doctor.h"
+#include "vvmstat/launch.h"
+#include "vvmstat/openmetrics.h"
 #include "common/tool.h"
-#include "top.h"
-#include "view_trace.h"
+#include "vvmstat/top.h"
+#include "vvmstat/view_trace.h"
 
 /*
  * Waits for the program of -e. Results that did not reach their reader are a

@@ -14,7 +14,7 @@
  * is then the container's own.
  */
 #define _GNU_SOURCE 1
-#include "doctor.h"
+#include "vvmstat/doctor.h"
 
 #include <limits.h>
 #include <stdint.h>

@@ -12,7 +12,7 @@
  * wait, too: it is ours, and whoever waits for us waits for it.
  */
 #define _GNU_SOURCE 1
-#include "launch.h"
+#include "vvmstat/launch.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -9,7 +9,7 @@
  * below the longest time are left out, those between are not: a gap between
  * two humps is the most telling thing on the page.
  */
-#include "draw.h"
+#include "vvmstat/draw.h"
 
 #include <math.h>
 #include <string.h>

@@ -5,8 +5,8 @@
 #ifndef VVM_CLI_H
 #define VVM_CLI_H
 
-#include "trace.h"
-#include "view.h"
+#include "vvmstat/trace.h"
+#include "vvmstat/view.h"
 
 /* Of -f. */
 #define COPIES_MAX 64

@@ -22,7 +22,7 @@
  * eight. Its sum is computed from the middles of those, so it may be off by
  * a few per cent.
  */
-#include "openmetrics.h"
+#include "vvmstat/openmetrics.h"
 
 #include <inttypes.h>
 #include <stdbool.h>

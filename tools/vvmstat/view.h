@@ -7,9 +7,9 @@
 #define VVM_VIEW_H
 
 #include <stdbool.h>
-#include "column.h"
-#include "layout.h"
-#include "output.h"
+#include "vvmstat/column.h"
+#include "vvmstat/layout.h"
+#include "vvmstat/output.h"
 #include "common/target.h"
 
 struct view {

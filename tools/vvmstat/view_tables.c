@@ -10,7 +10,7 @@
  * before: it is the movement that one wants to see.
  */
 #define _GNU_SOURCE 1
-#include "view.h"
+#include "vvmstat/view.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -19,8 +19,8 @@
 #include <time.h>
 #include <unistd.h>
 #include "screen/canvas.h"
-#include "map.h"
-#include "regions.h"
+#include "vvmstat/map.h"
+#include "vvmstat/regions.h"
 #include "screen/term.h"
 #include "common/tool.h"
 

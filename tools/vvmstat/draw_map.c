@@ -8,8 +8,8 @@
  * ones orange; what needs attention (pinned, poisoned) is violet and red.
  * Without colours each state has a letter.
  */
-#include "map.h"
-#include "view.h"
+#include "vvmstat/map.h"
+#include "vvmstat/view.h"
 
 #include <errno.h>
 #include <string.h>

@@ -32,7 +32,7 @@
  * that are waiting is their rate times the time that they take, which is the
  * sum of the histogram divided by the interval.
  */
-#include "column.h"
+#include "vvmstat/column.h"
 
 #include <assert.h>
 #include <math.h>

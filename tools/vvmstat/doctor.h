@@ -4,7 +4,7 @@
 #define VVM_DOCTOR_H
 
 #include <stdbool.h>
-#include "output.h"
+#include "vvmstat/output.h"
 
 enum doctor_status { DOCTOR_OK, DOCTOR_WARN, DOCTOR_FAIL };
 

@@ -17,7 +17,7 @@
  * in its whole length at each look, whatever the counts in it say, and a kind
  * that we do not know is passed over.
  */
-#include "trace.h"
+#include "vvmstat/trace.h"
 
 #include <errno.h>
 #include <stddef.h>

@@ -11,7 +11,7 @@
  * numbers are printed as a row below the prompt's line, where they stay.
  */
 #define _GNU_SOURCE 1
-#include "top.h"
+#include "vvmstat/top.h"
 
 #include <errno.h>
 #include <math.h>

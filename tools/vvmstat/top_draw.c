@@ -9,14 +9,14 @@
  * the bars and sparklines longer, nothing else moves.
  */
 #define _GNU_SOURCE 1
-#include "top.h"
+#include "vvmstat/top.h"
 
 #include <limits.h>
 #include <math.h>
 #include <string.h>
 #include <time.h>
-#include "map.h"
-#include "regions.h"
+#include "vvmstat/map.h"
+#include "vvmstat/regions.h"
 
 #define HEAD_ROWS 7 /* title, five lines, tabs */
 /* From here on half is enough for a panel that would fill everything. */

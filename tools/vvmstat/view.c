@@ -12,7 +12,7 @@
  * say: dim is nothing, yellow and red are column.c's limits.
  */
 #define _GNU_SOURCE 1
-#include "view.h"
+#include "vvmstat/view.h"
 
 #include <math.h>
 #include <stdio.h>

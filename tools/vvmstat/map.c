@@ -18,7 +18,7 @@
  * an area as if nothing were resident.) A poisoned page shows however few
  * they are, because one is bad enough.
  */
-#include "map.h"
+#include "vvmstat/map.h"
 
 #include <errno.h>
 #include <math.h>

@@ -5,8 +5,8 @@
 #ifndef VVM_MAP_H
 #define VVM_MAP_H
 
-#include "draw.h"
-#include "layout.h"
+#include "vvmstat/draw.h"
+#include "vvmstat/layout.h"
 #include "screen/png.h"
 
 struct map_line {
