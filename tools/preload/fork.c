@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * preload_fork.c - children that are made by fork() and do not exec.
+ * fork.c - children that are made by fork() and do not exec.
  *
  * Around fork() the heap's locks are held, so that the child gets a heap that
  * nobody is just changing. The handlers are registered after libvvm's own:
@@ -12,7 +12,7 @@
  * of the heap it may free, which touches none; if it touches one it dies, and
  * a SIGSEGV handler of ours says why. The program's own, if it has one, stays.
  */
-#include "preload.h"
+#include "preload/preload.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * preload_fd.c - libvvm's file descriptors among those of the program.
+ * fd.c - libvvm's file descriptors among those of the program.
  *
  * Programs use numbers that they have not been given: shells redirect
  * descriptors 3 to 9, servers close all that they may have inherited. Closing
@@ -16,7 +16,7 @@
  * Rejected: taking all low numbers while the space is opened (a fork child
  * opens its part when other threads may be opening, too).
  */
-#include "preload.h"
+#include "preload/preload.h"
 
 #include <errno.h>
 #include <fcntl.h>

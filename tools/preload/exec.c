@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * preload_exec.c - a program that replaces itself by another.
+ * exec.c - a program that replaces itself by another.
  *
- * Children do not get our settings (preload_env.c). But the process that was
+ * Children do not get our settings (env.c). But the process that was
  * started stays the one that is to be paged when it calls exec: "#!/usr/bin/env
  * python3" and the shell scripts around many programs end in that. So in it,
  * and not in its children, the exec family adds what was hidden to the
@@ -12,7 +12,7 @@
  * Nothing is allocated: a child of vfork() may call these, and a signal
  * handler.
  */
-#include "preload.h"
+#include "preload/preload.h"
 
 #include <alloca.h>
 #include <dlfcn.h>

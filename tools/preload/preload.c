@@ -9,7 +9,7 @@
  * paged.
  *
  * Terms. *Paged* memory is the heap's and, with --mmap, that of anonymous
- * mappings (preload_mmap.c). *Ours* is the code in this object: the functions
+ * mappings (mmap.c). *Ours* is the code in this object: the functions
  * that the program calls instead of libc's, and libvvm itself, which is linked
  * in as a whole (not as libvvm.so: the program may use one of its own).
  *
@@ -17,10 +17,10 @@
  * A handler thread that touched an absent page would wait for itself. So libc's
  * own allocator stays in use beside ours, under its second name __libc_malloc,
  * for:
- *   (1) libvvm: the linker's --wrap binds its calls to preload_wrap.c.
+ *   (1) libvvm: the linker's --wrap binds its calls to wrap.c.
  *   (2) libc and liburing, called by libvvm or by us: while such a call lasts
  *	 preload_depth is not 0 in its thread, and malloc() asks. It is never 0
- *	 in libvvm's own threads (preload_thread.c).
+ *	 in libvvm's own threads (thread.c).
  *   (3) the dynamic loader: its data are read by any thread that calls a
  *	 function for the first time or uses thread-local variables, handler
  *	 threads included. The return address tells who calls.
@@ -28,7 +28,7 @@
  *   (5) structures of libc that fork() touches in the child before our handlers
  *	 have run, when the child has no paged memory yet: streams, the second
  *	 level of thread-specific data, name service. They are known by who
- *	 allocates them and, roughly, by their size (preload_malloc.c).
+ *	 allocates them and, roughly, by their size (malloc.c).
  * free(), realloc() and malloc_usable_size() tell by the address whose a block
  * is, so it does not matter who frees what. Thread stacks and thread-local
  * variables are mapped by libc itself, without our mmap(), and not paged.
@@ -48,7 +48,7 @@
  * give); a bump allocator for ourselves (it would never give back); binding
  * to libc by dlsym(RTLD_NEXT) (it calls malloc).
  */
-#include "preload.h"
+#include "preload/preload.h"
 
 #include <dlfcn.h>
 #include <elf.h>

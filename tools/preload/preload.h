@@ -55,7 +55,7 @@ static inline void preload_leave(void)
 /* A line on standard error, written at once, no stdio. */
 void preload_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* preload_env.c: the settings, and who of the program's children gets them. */
+/* env.c: the settings, and who of the program's children gets them. */
 struct preload_wishes {
 	pid_t pid;	 /* that vvmrun started; 0: somebody else did */
 	bool follow;	 /* --follow */
@@ -73,10 +73,10 @@ const char *preload_object(void);
 /* Tells the vvmrun that waits for us where our statistics are. */
 void preload_report(const char *name);
 
-/* preload_thread.c */
+/* thread.c */
 void preload_threads_init(void);
 
-/* preload_fork.c */
+/* fork.c */
 int preload_fork_init(void);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * preload_mmap.c - the program's mappings, where they are paged.
+ * mmap.c - the program's mappings, where they are paged.
  *
  * With --mmap a private anonymous mapping of at least MIN bytes becomes a
  * region of the space: allocators that do not use malloc() (Python's arenas,
@@ -24,7 +24,7 @@
  *
  * mlockall() is refused: all of a paged memory cannot be in RAM.
  */
-#include "preload.h"
+#include "preload/preload.h"
 
 #include <errno.h>
 #include <stdarg.h>

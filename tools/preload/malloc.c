@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * preload_malloc.c - the malloc family, as the program sees it.
+ * malloc.c - the malloc family, as the program sees it.
  *
  * Each function decides by its caller where a new block comes from (see
  * preload.c: libvvm itself, the dynamic loader, small blocks in inline mode
@@ -16,7 +16,7 @@
  * aligned_alloc() and free(). Neither does what libc allocates for its
  * callers.
  */
-#include "preload.h"
+#include "preload/preload.h"
 
 #include <dlfcn.h>
 #include <errno.h>

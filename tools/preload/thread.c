@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * preload_thread.c - libvvm's threads among those of the program.
+ * thread.c - libvvm's threads among those of the program.
  *
  * They are born with a preload_depth of 1, so that nothing they call ever
  * allocates paged memory.
@@ -14,7 +14,7 @@
  * thread may end by exit(2). The main thread itself does not wait there, since
  * others may want to join it.
  */
-#include "preload.h"
+#include "preload/preload.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * preload_wrap.c - what libvvm and our own code get for the functions that we
+ * wrap.c - what libvvm and our own code get for the functions that we
  * give the program.
  *
  * The linker's --wrap turns each undefined reference to, say, malloc in the
  * object files of libvvm-preload.so into __wrap_malloc, while malloc itself,
- * which we define, is what the program finds. (preload_fd.c has some more.)
+ * which we define, is what the program finds. (fd.c has some more.)
  * Those below are libc's by their second names, or the bare system calls; so
  * libvvm's memory is not paged, its mappings are not taken for the program's,
  * and in a signal handler (inline mode) there is no question whose call it is.
  */
-#include "preload.h"
+#include "preload/preload.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * preload_env.c - what vvmrun wants, and who of the program's children is to
+ * env.c - what vvmrun wants, and who of the program's children is to
  * know: see vvmrun.c for the variable's format.
  *
  * Unless the children are to be paged as well, the settings leave environ
  * before main() starts. Entries are removed in place, where they are on the
  * stack, so that a main() with a third argument does not see them either. They
  * are remembered for a program that replaces itself by another: see
- * preload_exec.c.
+ * exec.c.
  */
-#include "preload.h"
+#include "preload/preload.h"
 
 #include <dlfcn.h>
 #include <errno.h>
