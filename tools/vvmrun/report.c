@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * run_report.c - what a program that has ended has used, after the manner of
+ * report.c - what a program that has ended has used, after the manner of
  * GNU time -v: one figure on a line, with its unit, so that grep finds it.
  *
  * Time and the kernel's figures are those of the program and the children that
@@ -11,7 +11,7 @@
  * several, a line for each comes after that. Children that only fork are not
  * among them.
  */
-#include "run_report.h"
+#include "vvmrun/report.h"
 
 #include <math.h>
 #include <signal.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run_report.h - what a program that has ended has used. */
+/* report.h - what a program that has ended has used. */
 #ifndef VVM_RUN_REPORT_H
 #define VVM_RUN_REPORT_H
 

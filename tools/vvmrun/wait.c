@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * run_wait.c - a program that somebody waits for: --stat and --verbose.
+ * wait.c - a program that somebody waits for: --stat and --verbose.
  *
  * The program is our child then, and to whoever started us we must look like
  * it. So
@@ -24,7 +24,7 @@
  * error for its output; it ends with the program.
  */
 #define _GNU_SOURCE 1
-#include "run.h"
+#include "vvmrun/run.h"
 
 #include <errno.h>
 #include <math.h>
@@ -41,7 +41,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "run_report.h"
+#include "vvmrun/report.h"
 #include "common/tool.h"
 
 /* Passed on. SIGTSTP and its kind stop us as they stop the program. */

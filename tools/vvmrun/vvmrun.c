@@ -6,7 +6,7 @@
  * the settings into the environment and calls exec. The program itself is then
  * the process that was started, so that its exit status, its signals and its
  * place in job control are as without vvmrun. Only with --stat and --verbose
- * a process waits for it: run_wait.c.
+ * a process waits for it: wait.c.
  *
  * The work is done by libvvm-preload.so (preload.c), which finds its wishes in
  * two places: libvvm's settings in VVM_*, and in VVMRUN what is between us and
@@ -20,7 +20,7 @@
  * Exit status: the program's; or as env(1) and nohup(1) have it, 125 vvmrun
  * itself failed, 126 the program cannot be run (paged), 127 it is not there.
  */
-#include "run.h"
+#include "vvmrun/run.h"
 
 #include <errno.h>
 #include <getopt.h>

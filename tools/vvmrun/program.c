@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * run_program.c - can the program be paged?
+ * program.c - can the program be paged?
  *
  * Without a dynamic loader nobody puts the preload object into a program, and
  * for a program with privileges of its own (set-user-ID, capabilities) the
@@ -10,7 +10,7 @@
  * left to exec, but for 32-bit programs, which the loader would merely warn
  * about.
  */
-#include "run.h"
+#include "vvmrun/run.h"
 
 #include <elf.h>
 #include <errno.h>
