@@ -6,7 +6,7 @@
  * bucket still prints plausible figures; hence exact tests where there is an
  * exact answer, and five standard deviations where there is not.
  */
-#include "bench.h"
+#include "vvmbench/bench.h"
 #include "bench_heap.h"
 #include "bench_hist.h"
 #include "bench_lines.h"

@@ -7,9 +7,9 @@
  * interrupted or killed leaves the machine as it was. The last are skipped,
  * with the reason, where they are not permitted.
  */
-#include "bench.h"
-#include "bench_contender.h"
-#include "bench_table.h"
+#include "vvmbench/bench.h"
+#include "vvmbench/contender.h"
+#include "vvmbench/table.h"
 #include "test.h"
 #include "common/tool.h"
 

@@ -16,7 +16,7 @@
  *
  * The exit status is the command's, 128 + N if it died of signal N.
  */
-#include "bench.h"
+#include "vvmbench/bench.h"
 #include "bench_cage.h"
 #include "common/option.h"
 #include "bench_util.h"

@@ -9,7 +9,7 @@
  * As in compare, each turn is a process of its own (bench_cage.c), rounds are
  * interleaved, and medians are reported with their ratio to malloc.
  */
-#include "bench.h"
+#include "vvmbench/bench.h"
 #include "bench_cage.h"
 #include "bench_heap.h"
 #include "common/option.h"

@@ -7,7 +7,7 @@
  * (bench_sim_reclaim.c), and prints miss ratios. What these mean for time is
  * not simulated: a miss is a miss, whether it waits for a read or not.
  */
-#include "bench.h"
+#include "vvmbench/bench.h"
 #include "common/option.h"
 #include "bench_plan.h"
 #include "bench_sim.h"

@@ -26,7 +26,7 @@
  */
 #include "bench_sort.h"
 
-#include "bench.h"
+#include "vvmbench/bench.h"
 #include "common/option.h"
 #include "bench_space.h"
 

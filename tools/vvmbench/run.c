@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_run.c - `vvmbench run`: one workload on one engine.
+ * run.c - `vvmbench run`: one workload on one engine.
  *
  * Reads the plan, has bench_work.c carry it out, and reports. The report is
  * of the measured seconds alone: neither the set-up (which is the first
@@ -15,13 +15,13 @@
  * The status is TOOL_OK only if every access was right, no increment is
  * missing and, when asked, the budget held.
  */
-#include "bench.h"
+#include "vvmbench/bench.h"
 #include "bench_cage.h"
-#include "bench_figures.h"
+#include "vvmbench/figures.h"
 #include "bench_plan.h"
 #include "bench_space.h"
 #include "bench_util.h"
-#include "bench_watch.h"
+#include "vvmbench/watch.h"
 
 #include <math.h>
 #include <stdlib.h>

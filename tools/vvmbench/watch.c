@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_watch.c - does the pager keep to its budget? Asked of the kernel.
+ * watch.c - does the pager keep to its budget? Asked of the kernel.
  *
  * libvvm counts its own frames, but a count proves nothing about itself. The
  * frames are pages of a memfd, and fstat(2) says how many the file has: so a
@@ -8,7 +8,7 @@
  * st_blocks every 200 us (a sample costs about one). What the library says
  * plays no part in this.
  */
-#include "bench_watch.h"
+#include "vvmbench/watch.h"
 
 #include "common/tool.h"
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* bench_table.h - medians of several engines, side by side. */
+/* table.h - medians of several engines, side by side. */
 #ifndef VVM_BENCH_TABLE_H
 #define VVM_BENCH_TABLE_H
 
-#include "bench_figures.h"
+#include "vvmbench/figures.h"
 #include "bench_util.h"
 
 #include <stdio.h>

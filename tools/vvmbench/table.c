@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_table.c - medians of several engines, side by side.
+ * table.c - medians of several engines, side by side.
  *
  * A shared machine is slow for a while and then fast again; a mean of five
  * rounds keeps that, a median does not. Medians are taken for each figure by
@@ -10,7 +10,7 @@
  *
  * Pure: from tallies to text.
  */
-#include "bench_table.h"
+#include "vvmbench/table.h"
 
 #include "bench_plan.h"
 #include "common/tool.h"

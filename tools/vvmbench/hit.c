@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_hit.c - `vvmbench hit`: what does an access cost that finds its page?
+ * hit.c - `vvmbench hit`: what does an access cost that finds its page?
  *
  * It should cost what it costs anywhere, since no code of ours runs. We walk
  * randomly through resident paged memory and through as much memory from
@@ -14,7 +14,7 @@
  * 4 KiB and has none: where a program lives on huge pages, that difference
  * is real, and it is not the pager's. It is measured apart in a third round.
  */
-#include "bench.h"
+#include "vvmbench/bench.h"
 #include "bench_clock.h"
 #include "common/option.h"
 #include "bench_pattern.h"

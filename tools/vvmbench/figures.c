@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_figures.c - what a run is reported as.
+ * figures.c - what a run is reported as.
  *
  * Raw counts become rates here and nowhere else, so that run and compare
  * cannot mean different things by one name. What an engine or a pattern does
  * not have is NAN, not 0: the bare disk has no resident pages, the pattern
  * fill no hits. NAN is null in JSON, "-" in a table, and left out of medians.
  */
-#include "bench_figures.h"
+#include "vvmbench/figures.h"
 
 #include "bench_cgroup.h"
 #include "common/tool.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_compare.c - `vvmbench compare`: one workload on engine after engine.
+ * compare.c - `vvmbench compare`: one workload on engine after engine.
  *
  * A *turn* is one engine's share of a round: a worker process that opens the
  * engine, stamps all pages, warms up, measures, and sends its figures through
@@ -19,12 +19,12 @@
  * so is one whose worker fails; only the latter is an error. Ctrl-C ends the
  * turn, whose figures are dropped, and reports the turns before it.
  */
-#include "bench.h"
-#include "bench_contender.h"
-#include "bench_figures.h"
+#include "vvmbench/bench.h"
+#include "vvmbench/contender.h"
+#include "vvmbench/figures.h"
 #include "bench_plan.h"
 #include "bench_space.h"
-#include "bench_table.h"
+#include "vvmbench/table.h"
 #include "bench_util.h"
 
 #include <errno.h>

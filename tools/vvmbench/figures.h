@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_figures.h - what a run is reported as: one table for the text, JSON
+ * figures.h - what a run is reported as: one table for the text, JSON
  * and CSV of run and compare.
  *
  * X(name, unit, column, help): a key of JSON, which ends in its unit; how it

@@ -7,12 +7,12 @@
  * which page is next, bench_stamp.c what a page holds, bench_hist.c and
  * bench_clock.c latencies, bench_space.c opening libvvm. `run` is made of
  * bench_work.c (threads and phases) on an engine of bench_engine.c, which
- * bench_figures.c turns into figures; `compare` of several such in turn
- * (bench_contender.c, bench_table.c), each in a process with what the kernel's
+ * figures.c turns into figures; `compare` of several such in turn
+ * (contender.c, table.c), each in a process with what the kernel's
  * own paging needs around it (bench_cage.c, on bench_cgroup.c,
  * bench_swapfile.c and bench_journal.c); `sort` of the sort_*.c files.
  */
-#include "bench.h"
+#include "vvmbench/bench.h"
 #include "common/tool.h"
 
 #include <string.h>

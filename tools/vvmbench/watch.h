@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* bench_watch.h - does the pager keep to its budget? Asked of the kernel. */
+/* watch.h - does the pager keep to its budget? Asked of the kernel. */
 #ifndef VVM_BENCH_WATCH_H
 #define VVM_BENCH_WATCH_H
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_contender.c - the engines of `vvmbench compare`, as a table.
+ * contender.c - the engines of `vvmbench compare`, as a table.
  *
  * A contender is an engine of run with what makes it this one: who resolves
  * the faults, which advice, which page-cluster, what it needs of the machine.
  * Everything else of the plan is the same for all, or it would be no
  * comparison.
  */
-#include "bench_contender.h"
+#include "vvmbench/contender.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_contender.h - the engines of `vvmbench compare`: what one of run's
+ * contender.h - the engines of `vvmbench compare`: what one of run's
  * engines needs to be that contender.
  *
  * X(id, name, usual, engine, faults, advice, needs, page_cluster, help);

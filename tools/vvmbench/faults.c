@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_faults.c - `vvmbench faults`: the fault path without any I/O.
+ * faults.c - `vvmbench faults`: the fault path without any I/O.
  *
  * A fresh page is filled with zeros: nothing is read, nothing written, and
  * what remains is the fault itself, the wake-ups included. A region that fits
@@ -14,7 +14,7 @@
  * does not. Each page is verified to be all fresh: the word touched must be
  * zero, though the round before left a mark in it.
  */
-#include "bench.h"
+#include "vvmbench/bench.h"
 #include "bench_clock.h"
 #include "bench_hist.h"
 #include "common/option.h"
