@@ -8,12 +8,12 @@
  */
 #include "vvmbench/bench.h"
 #include "bench_heap.h"
-#include "bench_hist.h"
+#include "vvmbench/workload/hist.h"
 #include "bench_lines.h"
 #include "common/option.h"
-#include "bench_pattern.h"
-#include "bench_stamp.h"
-#include "bench_util.h"
+#include "vvmbench/workload/pattern.h"
+#include "vvmbench/workload/stamp.h"
+#include "vvmbench/workload/util.h"
 #include "test.h"
 #include "common/tool.h"
 

@@ -7,7 +7,7 @@
  * the same on every machine. What is asserted are the reasons for which a
  * policy is there, with margins for those who tune it.
  */
-#include "bench_pattern.h"
+#include "vvmbench/workload/pattern.h"
 #include "bench_sim.h"
 #include "policy.h"
 

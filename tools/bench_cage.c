@@ -29,7 +29,7 @@
  */
 #include "bench_cage.h"
 
-#include "bench_util.h"
+#include "vvmbench/workload/util.h"
 #include "common/tool.h"
 
 #include <errno.h>

@@ -3,7 +3,7 @@
 #ifndef VVM_BENCH_CGROUP_H
 #define VVM_BENCH_CGROUP_H
 
-#include "bench_util.h"
+#include "vvmbench/workload/util.h"
 
 #include <limits.h>
 #include <stdio.h>

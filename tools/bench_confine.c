@@ -19,7 +19,7 @@
 #include "vvmbench/bench.h"
 #include "bench_cage.h"
 #include "common/option.h"
-#include "bench_util.h"
+#include "vvmbench/workload/util.h"
 #include "common/tool.h"
 
 #include <errno.h>

@@ -11,7 +11,7 @@
  */
 #include "bench_engine.h"
 
-#include "bench_space.h"
+#include "vvmbench/workload/space.h"
 #include "common/tool.h"
 
 #include <errno.h>

@@ -8,7 +8,7 @@
 #ifndef VVM_BENCH_ENGINE_H
 #define VVM_BENCH_ENGINE_H
 
-#include "bench_pattern.h"
+#include "vvmbench/workload/pattern.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>

@@ -13,9 +13,9 @@
 #include "bench_cage.h"
 #include "bench_heap.h"
 #include "common/option.h"
-#include "bench_plan.h"
-#include "bench_space.h"
-#include "bench_util.h"
+#include "vvmbench/workload/plan.h"
+#include "vvmbench/workload/space.h"
+#include "vvmbench/workload/util.h"
 #include "common/tool.h"
 
 #include <errno.h>

@@ -10,8 +10,8 @@
 #include "bench_heap.h"
 
 #include "bench_kernel.h"
-#include "bench_space.h"
-#include "bench_util.h"
+#include "vvmbench/workload/space.h"
+#include "vvmbench/workload/util.h"
 #include "common/tool.h"
 
 #include <malloc.h>

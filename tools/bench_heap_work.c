@@ -24,9 +24,9 @@
  */
 #include "bench_heap.h"
 
-#include "bench_clock.h"
-#include "bench_space.h"
-#include "bench_util.h"
+#include "vvmbench/workload/clock.h"
+#include "vvmbench/workload/space.h"
+#include "vvmbench/workload/util.h"
 #include "common/tool.h"
 
 #include <errno.h>

@@ -33,7 +33,7 @@
  */
 #include "bench_memory.h"
 
-#include "bench_stamp.h"
+#include "vvmbench/workload/stamp.h"
 
 #include <sys/mman.h>
 

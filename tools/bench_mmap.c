@@ -11,8 +11,8 @@
  */
 #include "bench_kernel.h"
 #include "bench_memory.h"
-#include "bench_space.h"
-#include "bench_util.h"
+#include "vvmbench/workload/space.h"
+#include "vvmbench/workload/util.h"
 
 #include <errno.h>
 #include <string.h>

@@ -20,8 +20,8 @@
  * them counted as an access, with the latency of their request. That is the
  * yardstick for prefetch.
  */
-#include "bench_space.h"
-#include "bench_stamp.h"
+#include "vvmbench/workload/space.h"
+#include "vvmbench/workload/stamp.h"
 #include "bench_work.h"
 
 #include <errno.h>

@@ -9,10 +9,10 @@
  */
 #include "vvmbench/bench.h"
 #include "common/option.h"
-#include "bench_plan.h"
+#include "vvmbench/workload/plan.h"
 #include "bench_sim.h"
 #include "bench_sim_plan.h"
-#include "bench_util.h"
+#include "vvmbench/workload/util.h"
 #include "policy.h"
 #include "common/tool.h"
 

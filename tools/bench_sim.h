@@ -6,7 +6,7 @@
 #ifndef VVM_BENCH_SIM_H
 #define VVM_BENCH_SIM_H
 
-#include "bench_trace.h"
+#include "vvmbench/workload/trace.h"
 
 struct policy_ops;
 

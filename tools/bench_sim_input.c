@@ -9,7 +9,7 @@
 #include "bench_sim.h"
 #include "bench_sim_plan.h"
 
-#include "bench_plan.h"
+#include "vvmbench/workload/plan.h"
 #include "common/tool.h"
 
 #include <errno.h>

@@ -3,7 +3,7 @@
 #ifndef VVM_BENCH_SIM_PLAN_H
 #define VVM_BENCH_SIM_PLAN_H
 
-#include "bench_trace.h"
+#include "vvmbench/workload/trace.h"
 
 struct sim_plan {
 	const char *path; /* a trace, "-": standard input; NULL: a pattern */

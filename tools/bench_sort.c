@@ -28,7 +28,7 @@
 
 #include "vvmbench/bench.h"
 #include "common/option.h"
-#include "bench_space.h"
+#include "vvmbench/workload/space.h"
 
 #include <errno.h>
 #include <fcntl.h>

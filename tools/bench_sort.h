@@ -5,7 +5,7 @@
 #define VVM_BENCH_SORT_H
 
 #include "bench_lines.h"
-#include "bench_util.h"
+#include "vvmbench/workload/util.h"
 
 #include <stdatomic.h>
 #include <vvm.h>

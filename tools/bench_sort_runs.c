@@ -13,7 +13,7 @@
  */
 #include "bench_sort.h"
 
-#include "bench_space.h"
+#include "vvmbench/workload/space.h"
 
 #include <pthread.h>
 #include <stdlib.h>

@@ -9,7 +9,7 @@
  * sees the program's own files.
  */
 #include "bench_memory.h"
-#include "bench_space.h"
+#include "vvmbench/workload/space.h"
 
 static void vvm_engine_open(struct engine *e)
 {

@@ -26,7 +26,7 @@
  */
 #include "bench_work.h"
 
-#include "bench_util.h"
+#include "vvmbench/workload/util.h"
 #include "common/tool.h"
 
 #include <errno.h>

@@ -6,10 +6,10 @@
 #ifndef VVM_BENCH_WORK_H
 #define VVM_BENCH_WORK_H
 
-#include "bench_clock.h"
+#include "vvmbench/workload/clock.h"
 #include "bench_engine.h"
-#include "bench_hist.h"
-#include "bench_trace.h"
+#include "vvmbench/workload/hist.h"
+#include "vvmbench/workload/trace.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

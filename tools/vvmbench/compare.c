@@ -22,10 +22,10 @@
 #include "vvmbench/bench.h"
 #include "vvmbench/contender.h"
 #include "vvmbench/figures.h"
-#include "bench_plan.h"
-#include "bench_space.h"
+#include "vvmbench/workload/plan.h"
+#include "vvmbench/workload/space.h"
 #include "vvmbench/table.h"
-#include "bench_util.h"
+#include "vvmbench/workload/util.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -15,12 +15,12 @@
  * zero, though the round before left a mark in it.
  */
 #include "vvmbench/bench.h"
-#include "bench_clock.h"
-#include "bench_hist.h"
+#include "vvmbench/workload/clock.h"
+#include "vvmbench/workload/hist.h"
 #include "common/option.h"
-#include "bench_pattern.h"
-#include "bench_space.h"
-#include "bench_util.h"
+#include "vvmbench/workload/pattern.h"
+#include "vvmbench/workload/space.h"
+#include "vvmbench/workload/util.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -15,11 +15,11 @@
  * is real, and it is not the pager's. It is measured apart in a third round.
  */
 #include "vvmbench/bench.h"
-#include "bench_clock.h"
+#include "vvmbench/workload/clock.h"
 #include "common/option.h"
-#include "bench_pattern.h"
-#include "bench_space.h"
-#include "bench_util.h"
+#include "vvmbench/workload/pattern.h"
+#include "vvmbench/workload/space.h"
+#include "vvmbench/workload/util.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -18,9 +18,9 @@
 #include "vvmbench/bench.h"
 #include "bench_cage.h"
 #include "vvmbench/figures.h"
-#include "bench_plan.h"
-#include "bench_space.h"
-#include "bench_util.h"
+#include "vvmbench/workload/plan.h"
+#include "vvmbench/workload/space.h"
+#include "vvmbench/workload/util.h"
 #include "vvmbench/watch.h"
 
 #include <math.h>

@@ -12,7 +12,7 @@
  */
 #include "vvmbench/table.h"
 
-#include "bench_plan.h"
+#include "vvmbench/workload/plan.h"
 #include "common/tool.h"
 
 #include <math.h>

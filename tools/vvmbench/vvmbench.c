@@ -3,9 +3,9 @@
  * vvmbench - workloads on paged memory.
  *
  * This file only finds the sub-command. What they have in common is below
- * them, each part alone and testable: common/option.c the options, bench_pattern.c
- * which page is next, bench_stamp.c what a page holds, bench_hist.c and
- * bench_clock.c latencies, bench_space.c opening libvvm. `run` is made of
+ * them, each part alone and testable: common/option.c the options, workload/pattern.c
+ * which page is next, workload/stamp.c what a page holds, workload/hist.c and
+ * workload/clock.c latencies, workload/space.c opening libvvm. `run` is made of
  * bench_work.c (threads and phases) on an engine of bench_engine.c, which
  * figures.c turns into figures; `compare` of several such in turn
  * (contender.c, table.c), each in a process with what the kernel's

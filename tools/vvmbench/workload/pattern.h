@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_pattern.h - which page is accessed next. Pure: no memory, no clock.
+ * pattern.h - which page is accessed next. Pure: no memory, no clock.
  * A struct pattern belongs to one thread.
  */
 #ifndef VVM_BENCH_PATTERN_H
@@ -69,7 +69,7 @@ static inline double rng_real(struct rng *r)
 
 /* Zipf's law on the ranks 1..n. */
 struct zipf {
-	double theta, first, last, squeeze; /* (i) see bench_pattern.c */
+	double theta, first, last, squeeze; /* (i) see pattern.c */
 	uint64_t n;
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_trace_lackey.c - traces of real programs, by way of valgrind.
+ * trace_lackey.c - traces of real programs, by way of valgrind.
  *
  *	valgrind --tool=lackey --trace-mem=yes --log-fd=9 PROGRAM ... 9>&1 >...
  *
@@ -15,7 +15,7 @@
  * those that are left. The number of misses is the same for LRU with any
  * budget of FILTER pages or more.
  */
-#include "bench_trace.h"
+#include "vvmbench/workload/trace.h"
 
 #include <stdlib.h>
 #include <string.h>

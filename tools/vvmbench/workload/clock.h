@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_clock.h - time stamps cheap enough to take around every access.
+ * clock.h - time stamps cheap enough to take around every access.
  *
  * A resident access costs some 50 ns, clock_gettime() 23 ns and reading the
  * time stamp counter 10 ns (measured on the machine of FACTS.md), so two

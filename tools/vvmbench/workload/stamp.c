@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_stamp.c - writing and verifying whole pages: see bench_stamp.h.
+ * stamp.c - writing and verifying whole pages: see stamp.h.
  *
  * A page is written from front to back with every word, as a program that
  * fills a page does, and each line has a stamp of its own so that a page of
  * which only a part arrived, or which was put together of two, is seen too.
  */
-#include "bench_stamp.h"
+#include "vvmbench/workload/stamp.h"
 
 #include <string.h>
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_clock.c - which clock, and how fast it ticks: see bench_clock.h.
+ * clock.c - which clock, and how fast it ticks: see clock.h.
  *
  * Some virtual machines hide the "invariant" bit although the counter is
  * fine; we then pay the 26 ns rather than guess. The speed is measured
  * against CLOCK_MONOTONIC over 20 ms: the two readings at each end are some
  * 30 ns apart, an error of 3 in a million, far below a histogram bucket.
  */
-#include "bench_clock.h"
+#include "vvmbench/workload/clock.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>

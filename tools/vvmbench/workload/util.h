@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* bench_util.h - Ctrl-C, progress on a terminal, medians, reasons. */
+/* util.h - Ctrl-C, progress on a terminal, medians, reasons. */
 #ifndef VVM_BENCH_UTIL_H
 #define VVM_BENCH_UTIL_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_trace.c - page access traces.
+ * trace.c - page access traces.
  *
  * The file. All numbers are little-endian.
  *
@@ -33,7 +33,7 @@
  * their place in the block, as that is what the pager's hand goes by. An open
  * hash table holds the blocks seen so far.
  */
-#include "bench_trace.h"
+#include "vvmbench/workload/trace.h"
 
 #include <endian.h>
 #include <errno.h>

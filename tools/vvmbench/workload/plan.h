@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_plan.h - the options of a workload, which run and compare share.
+ * plan.h - the options of a workload, which run and compare share.
  *
  * PLAN_OPTIONS(F): rows of an option table, F(field) being the offset of
  * that field of struct plan.
@@ -58,7 +58,7 @@ extern const char *const pattern_words[], *const advice_words[];
 
 struct tool_json;
 
-/* Before the options are parsed. Exits TOOL_USAGE: see bench_space.h. */
+/* Before the options are parsed. Exits TOOL_USAGE: see space.h. */
 void plan_defaults(struct plan *plan);
 /* After that: fits values to one another. Exits TOOL_USAGE. */
 void plan_finish(struct plan *plan, const struct opt_command *cmd);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_util.c - Ctrl-C, progress on a terminal, medians, reasons, and the
+ * util.c - Ctrl-C, progress on a terminal, medians, reasons, and the
  * one-line files of /proc and /sys.
  *
  * Someone who interrupts a benchmark after a minute wants the minute's
@@ -9,7 +9,7 @@
  * user from ending it. The flag must be a global; a signal handler has no
  * context.
  */
-#include "bench_util.h"
+#include "vvmbench/workload/util.h"
 
 #include "common/tool.h"
 

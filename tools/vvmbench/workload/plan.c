@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_plan.c - the options of a workload, which run and compare share.
+ * plan.c - the options of a workload, which run and compare share.
  *
  * Defaults come before parsing and from the environment where libvvm has a
  * setting; what depends on several options is settled after it. Values that
  * make no sense together are refused, not bent: a benchmark that guesses
  * measures the wrong thing.
  */
-#include "bench_plan.h"
+#include "vvmbench/workload/plan.h"
 
-#include "bench_space.h"
+#include "vvmbench/workload/space.h"
 
 #include <stdlib.h>
 

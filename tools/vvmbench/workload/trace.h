@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_trace.h - page access traces: in memory, and their file format, which
- * is described in bench_trace.c.
+ * trace.h - page access traces: in memory, and their file format, which
+ * is described in trace.c.
  */
 #ifndef VVM_BENCH_TRACE_H
 #define VVM_BENCH_TRACE_H
@@ -78,7 +78,7 @@ void trace_part_flush(struct trace_part *p);
 const char *trace_read(struct trace *t, FILE *in);
 /*
  * The same from the text of `valgrind --tool=lackey --trace-mem=yes`; other
- * lines are ignored. See bench_trace_lackey.c for what is left out.
+ * lines are ignored. See trace_lackey.c for what is left out.
  */
 const char *trace_read_lackey(struct trace *t, FILE *in);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_hist.c - latency histogram, log-linear (as HdrHistogram's).
+ * hist.c - latency histogram, log-linear (as HdrHistogram's).
  *
  * Latencies of paging span five decades (50 ns for a hit, 5 ms for a write
  * that waits), and what matters is in the tail; so every access is counted,
@@ -9,7 +9,7 @@
  * hist_bucket(). vvm_stat.h has the library's own histogram, coarser, for it
  * sits in shared memory once for each thread; this one costs 9 KiB a thread.
  */
-#include "bench_hist.h"
+#include "vvmbench/workload/hist.h"
 
 #include <math.h>
 #include <string.h>

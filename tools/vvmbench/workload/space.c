@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_space.c - a vvm space for a sub-command, and its statistics.
+ * space.c - a vvm space for a sub-command, and its statistics.
  *
  * Whoever runs vvmbench for the first time may well be where userfaultfd is
  * not permitted; so a failed vvm_open() prints the error's text and, where
  * vvm_probe() knows one, the remedy. The counters are printed and subtracted
  * by expanding the table of vvm_stat.h: a new counter shows up by itself.
  */
-#include "bench_space.h"
+#include "vvmbench/workload/space.h"
 
 #include <errno.h>
 #include <stdlib.h>

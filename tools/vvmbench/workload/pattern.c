@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_pattern.c - which page is accessed next.
+ * pattern.c - which page is accessed next.
  *
  * Zipf. The k-th of n pages gets a share of 1/k^theta. With a million pages
  * a table of the distribution would be 8 MiB that compete for the cache with
@@ -31,7 +31,7 @@
  * threads together have accessed PHASE_LAPS times as many pages as there are:
  * long enough for a pager to learn them, and to be wrong afterwards.
  */
-#include "bench_pattern.h"
+#include "vvmbench/workload/pattern.h"
 
 #include <math.h>
 

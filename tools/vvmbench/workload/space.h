@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* bench_space.h - a vvm space for a sub-command, and its statistics. */
+/* space.h - a vvm space for a sub-command, and its statistics. */
 #ifndef VVM_BENCH_SPACE_H
 #define VVM_BENCH_SPACE_H
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* bench_hist.h - latency histogram, log-linear. One thread adds at a time. */
+/* hist.h - latency histogram, log-linear. One thread adds at a time. */
 #ifndef VVM_BENCH_HIST_H
 #define VVM_BENCH_HIST_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_stamp.h - what a page of a workload holds, so that any mix-up of
+ * stamp.h - what a page of a workload holds, so that any mix-up of
  * pages, stale content or lost write is seen.
  *
  * A page is 64 lines of 8 words. Word 0 of line l of page p is the *stamp*,
@@ -13,7 +13,7 @@
 #ifndef VVM_BENCH_STAMP_H
 #define VVM_BENCH_STAMP_H
 
-#include "bench_pattern.h"
+#include "vvmbench/workload/pattern.h"
 
 enum { STAMP_LINES = 64, STAMP_LINE_WORDS = 8, STAMP_COUNT_BITS = 40 };
 
