@@ -6,11 +6,11 @@
  * nothing to page? With it the live data are four times the budget, and the
  * C library's malloc runs on the kernel's swap, in a memory cgroup.
  *
- * As in compare, each turn is a process of its own (bench_cage.c), rounds are
+ * As in compare, each turn is a process of its own (vvmbench/machine/cage.c), rounds are
  * interleaved, and medians are reported with their ratio to malloc.
  */
 #include "vvmbench/bench.h"
-#include "bench_cage.h"
+#include "vvmbench/machine/cage.h"
 #include "bench_heap.h"
 #include "common/option.h"
 #include "vvmbench/workload/plan.h"

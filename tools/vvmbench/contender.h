@@ -9,7 +9,7 @@
 #ifndef VVM_BENCH_CONTENDER_H
 #define VVM_BENCH_CONTENDER_H
 
-#include "bench_cage.h"
+#include "vvmbench/machine/cage.h"
 
 #define CONTENDERS(X)                                                          \
 	X(vvm_thread, "vvm-thread", 1, vvm, VVM_FAULTS_THREAD, -1, 0, 0,       \

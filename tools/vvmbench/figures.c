@@ -9,7 +9,7 @@
  */
 #include "vvmbench/figures.h"
 
-#include "bench_cgroup.h"
+#include "vvmbench/machine/cgroup.h"
 #include "common/tool.h"
 
 #include <math.h>

@@ -8,7 +8,7 @@
  * in any rate. Counters of the library itself, in JSON, are since the space
  * was opened: whoever wants to know about the set-up finds it there.
  *
- * What the kernel pages runs in a cage (bench_cage.c): swap because it cannot
+ * What the kernel pages runs in a cage (machine/cage.c): swap because it cannot
  * be had otherwise, mmap so that it keeps to the budget; where that is not
  * permitted, mmap runs without a limit, and says so.
  *
@@ -16,7 +16,7 @@
  * missing and, when asked, the budget held.
  */
 #include "vvmbench/bench.h"
-#include "bench_cage.h"
+#include "vvmbench/machine/cage.h"
 #include "vvmbench/figures.h"
 #include "vvmbench/workload/plan.h"
 #include "vvmbench/workload/space.h"

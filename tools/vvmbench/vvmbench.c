@@ -9,8 +9,8 @@
  * bench_work.c (threads and phases) on an engine of bench_engine.c, which
  * figures.c turns into figures; `compare` of several such in turn
  * (contender.c, table.c), each in a process with what the kernel's
- * own paging needs around it (bench_cage.c, on bench_cgroup.c,
- * bench_swapfile.c and bench_journal.c); `sort` of the sort_*.c files.
+ * own paging needs around it (machine/cage.c, on machine/cgroup.c,
+ * machine/swapfile.c and machine/journal.c); `sort` of the sort_*.c files.
  */
 #include "vvmbench/bench.h"
 #include "common/tool.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_cage.c - a process, and around it what the kernel's paging needs.
+ * cage.c - a process, and around it what the kernel's paging needs.
  *
  * To measure the kernel's swap, a worker is put into a memory cgroup, a swap
  * area is made, and settings that belong to the whole machine are changed. So
@@ -23,11 +23,11 @@
  * worker means: end early. A SIGPIPE (a closed standard error) is blocked as
  * well: it must not kill us before we have cleaned up.
  *
- * Everything is noted in the journal (bench_journal.c) before it is done. The
+ * Everything is noted in the journal (journal.c) before it is done. The
  * swap file lasts from cage_open() to cage_close(), all else for one run:
  * while the turn is libvvm's, the machine is as it was found.
  */
-#include "bench_cage.h"
+#include "vvmbench/machine/cage.h"
 
 #include "vvmbench/workload/util.h"
 #include "common/tool.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_journal.c - what vvmbench has changed on the machine, to undo it.
+ * journal.c - what vvmbench has changed on the machine, to undo it.
  *
  * A swap area, a sysctl, a cgroup or a gigabyte of file must not outlive the
  * benchmark that wanted it, even if that was killed with SIGKILL. So there is
@@ -28,9 +28,9 @@
  * which the machine has only one. The file is in /run: a reboot undoes all
  * but the swap file itself, and forgets the journal with the rest.
  */
-#include "bench_journal.h"
+#include "vvmbench/machine/journal.h"
 
-#include "bench_cgroup.h"
+#include "vvmbench/machine/cgroup.h"
 #include "common/tool.h"
 
 #include <errno.h>

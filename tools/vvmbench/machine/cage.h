@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_cage.h - a process, and around it what the kernel's own paging needs:
- * a memory cgroup, a swap area, settings. The theory is in bench_cage.c.
+ * cage.h - a process, and around it what the kernel's own paging needs:
+ * a memory cgroup, a swap area, settings. The theory is in cage.c.
  */
 #ifndef VVM_BENCH_CAGE_H
 #define VVM_BENCH_CAGE_H
 
-#include "bench_cgroup.h"
+#include "vvmbench/machine/cgroup.h"
 #include "bench_engine.h"
-#include "bench_journal.h"
-#include "bench_swapfile.h"
+#include "vvmbench/machine/journal.h"
+#include "vvmbench/machine/swapfile.h"
 
 #include <signal.h>
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* bench_swapfile.h - a swap file of our own. */
+/* swapfile.h - a swap file of our own. */
 #ifndef VVM_BENCH_SWAPFILE_H
 #define VVM_BENCH_SWAPFILE_H
 
-#include "bench_journal.h"
+#include "vvmbench/machine/journal.h"
 
 #include <limits.h>
 #include <stdint.h>

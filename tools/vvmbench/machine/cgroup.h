@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* bench_cgroup.h - memory cgroups, of either version. */
+/* cgroup.h - memory cgroups, of either version. */
 #ifndef VVM_BENCH_CGROUP_H
 #define VVM_BENCH_CGROUP_H
 

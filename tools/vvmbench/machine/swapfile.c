@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_swapfile.c - a swap file of our own.
+ * swapfile.c - a swap file of our own.
  *
  * The kernel wants a file without holes whose first page is a header; what
  * mkswap(8) writes there is little and has not changed since 1998, so we
@@ -16,7 +16,7 @@
  * ours asks for the highest there is, so that the machine's own are neither
  * measured nor disturbed.
  */
-#include "bench_swapfile.h"
+#include "vvmbench/machine/swapfile.h"
 
 #include <errno.h>
 #include <fcntl.h>

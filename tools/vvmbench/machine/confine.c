@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_confine.c - `vvmbench confine`: any command in a cage, paged by the
+ * confine.c - `vvmbench confine`: any command in a cage, paged by the
  * kernel's own swap: what a program under vvmrun is to be compared with.
  *
- * The cage's worker (bench_cage.c) is in the memory cgroup; it forks once
+ * The cage's worker (cage.c) is in the memory cgroup; it forks once
  * more, the child becomes the command, and the worker stays to read the
  * group's peak and the command's times. The command's children are in the
  * group as well, but what is left of them when it ends is killed with the
@@ -17,7 +17,7 @@
  * The exit status is the command's, 128 + N if it died of signal N.
  */
 #include "vvmbench/bench.h"
-#include "bench_cage.h"
+#include "vvmbench/machine/cage.h"
 #include "common/option.h"
 #include "vvmbench/workload/util.h"
 #include "common/tool.h"

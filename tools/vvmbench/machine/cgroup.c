@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_cgroup.c - memory cgroups, of either version.
+ * cgroup.c - memory cgroups, of either version.
  *
  * Version 1 has a hierarchy of its own for memory; version 2 one for all
  * controllers. A machine may have both mounted, but the memory controller is
@@ -31,7 +31,7 @@
  * Version 2 has nothing of the kind. A system call that meets the limit fails
  * with ENOMEM in a group that waits: only page faults can wait.
  */
-#include "bench_cgroup.h"
+#include "vvmbench/machine/cgroup.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* bench_journal.h - what vvmbench has changed on the machine, to undo it. */
+/* journal.h - what vvmbench has changed on the machine, to undo it. */
 #ifndef VVM_BENCH_JOURNAL_H
 #define VVM_BENCH_JOURNAL_H
 
