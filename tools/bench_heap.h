@@ -6,7 +6,7 @@
 #ifndef VVM_BENCH_HEAP_H
 #define VVM_BENCH_HEAP_H
 
-#include "bench_engine.h"
+#include "vvmbench/engine/engine.h"
 
 #include <pthread.h>
 

@@ -9,7 +9,7 @@
  */
 #include "bench_heap.h"
 
-#include "bench_kernel.h"
+#include "vvmbench/engine/kernel.h"
 #include "vvmbench/workload/space.h"
 #include "vvmbench/workload/util.h"
 #include "common/tool.h"

@@ -9,7 +9,7 @@
 #ifndef VVM_BENCH_FIGURES_H
 #define VVM_BENCH_FIGURES_H
 
-#include "bench_work.h"
+#include "vvmbench/engine/work.h"
 
 #define FIGURES(X)                                                             \
 	X(seconds, SECONDS, "", "measured")                                    \

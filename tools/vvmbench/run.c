@@ -2,7 +2,7 @@
 /*
  * run.c - `vvmbench run`: one workload on one engine.
  *
- * Reads the plan, has bench_work.c carry it out, and reports. The report is
+ * Reads the plan, has engine/work.c carry it out, and reports. The report is
  * of the measured seconds alone: neither the set-up (which is the first
  * touch of all pages, and reported as such) nor the warm-up nor the sweep is
  * in any rate. Counters of the library itself, in JSON, are since the space

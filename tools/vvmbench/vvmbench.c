@@ -6,7 +6,7 @@
  * them, each part alone and testable: common/option.c the options, workload/pattern.c
  * which page is next, workload/stamp.c what a page holds, workload/hist.c and
  * workload/clock.c latencies, workload/space.c opening libvvm. `run` is made of
- * bench_work.c (threads and phases) on an engine of bench_engine.c, which
+ * engine/work.c (threads and phases) on an engine of engine/engine.c, which
  * figures.c turns into figures; `compare` of several such in turn
  * (contender.c, table.c), each in a process with what the kernel's
  * own paging needs around it (machine/cage.c, on machine/cgroup.c,

@@ -48,7 +48,7 @@ static const char zswap[] = "/sys/module/zswap/parameters/enabled";
 
 /*
  * Charged for each page of the region once it is touched: its page table
- * entry, its version (bench_memory.c), and for a file 576 bytes of index for
+ * entry, its version (engine/memory.c), and for a file 576 bytes of index for
  * 64 pages. For each thread 16 KiB of kernel stack and a few of its own.
  */
 enum { PAGE_EXTRA_BYTES = 8 + 4 + 9, THREAD_EXTRA_BYTES = 65536 };

@@ -7,7 +7,7 @@
 #define VVM_BENCH_CAGE_H
 
 #include "vvmbench/machine/cgroup.h"
-#include "bench_engine.h"
+#include "vvmbench/engine/engine.h"
 #include "vvmbench/machine/journal.h"
 #include "vvmbench/machine/swapfile.h"
 

@@ -8,7 +8,7 @@
 #ifndef VVM_BENCH_PLAN_H
 #define VVM_BENCH_PLAN_H
 
-#include "bench_engine.h"
+#include "vvmbench/engine/engine.h"
 #include "common/option.h"
 
 /* Names for the option parser; each ends with NULL. */

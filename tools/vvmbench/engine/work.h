@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_work.h - the threads of a workload and its phases: fill, warm up,
- * measure, sweep. The theory is in bench_work.c.
+ * work.h - the threads of a workload and its phases: fill, warm up,
+ * measure, sweep. The theory is in work.c.
  */
 #ifndef VVM_BENCH_WORK_H
 #define VVM_BENCH_WORK_H
 
 #include "vvmbench/workload/clock.h"
-#include "bench_engine.h"
+#include "vvmbench/engine/engine.h"
 #include "vvmbench/workload/hist.h"
 #include "vvmbench/workload/trace.h"
 
@@ -44,7 +44,7 @@ struct work {
 	_Atomic unsigned running;	   /* (a) workers that have not ended */
 	_Atomic uint64_t done_pages;	   /* (a) progress of fill and sweep */
 	_Atomic uint64_t swept_increments; /* (a) found in the pages */
-	_Atomic uint32_t *versions; /* (a) for each page: see bench_memory.c */
+	_Atomic uint32_t *versions; /* (a) for each page: see memory.c */
 	struct trace_file *trace;   /* (i) or NULL */
 	struct worker *workers;	    /* (i) */
 	unsigned worker_count;	    /* (i) */
@@ -54,7 +54,7 @@ struct work {
 struct work_result {
 	uint64_t fill_us, sweep_us, elapsed_us, cpu_us;
 	uint64_t ops, increments, lost_increments;
-	uint64_t hot_probes, hot_hits; /* scanmix: see bench_memory.c */
+	uint64_t hot_probes, hot_hits; /* scanmix: see memory.c */
 	bool measured, swept;
 	struct engine_counts counts; /* of the measured phase alone */
 	struct hist hist;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_engine.c - the table of engines.
+ * engine.c - the table of engines.
  *
  * A comparison is honest only if everything but the pager is the same: the
  * same pattern generator, the same check of every access, the same clock
  * around it, the same threads. So an engine supplies memory (or, for the bare
- * disk, transfers), its counters, and nothing else; bench_work.c runs the
- * phases and bench_memory.c is the one loop of all engines that have memory.
+ * disk, transfers), its counters, and nothing else; work.c runs the
+ * phases and memory.c is the one loop of all engines that have memory.
  * Another pager is another row in ENGINES and a file of its own.
  */
-#include "bench_engine.h"
+#include "vvmbench/engine/engine.h"
 
 #include "vvmbench/workload/space.h"
 #include "common/tool.h"

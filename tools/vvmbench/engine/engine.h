@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_engine.h - what a workload runs on: an ops table for each pager.
+ * engine.h - what a workload runs on: an ops table for each pager.
  *
  * X(name, help): the engines. Each is a struct engine_ops named
  * engine_<name>, in bench_<name>.c.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_vvm.c - the engine "vvm": one region of a space of libvvm.
+ * vvm.c - the engine "vvm": one region of a space of libvvm.
  *
  * A miss is a fault event that found no page: not the first write to a clean
  * page, whose content was there, nor an event that another thread's fault
@@ -8,7 +8,7 @@
  * counted in pages by the library, not taken from /proc/self/io, which also
  * sees the program's own files.
  */
-#include "bench_memory.h"
+#include "vvmbench/engine/memory.h"
 #include "vvmbench/workload/space.h"
 
 static void vvm_engine_open(struct engine *e)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_raw.c - the engine "raw": the disk itself, as the yardstick.
+ * raw.c - the engine "raw": the disk itself, as the yardstick.
  *
  * No pager that moves one page for each miss can have more misses per second
  * than the disk has 4 KiB requests at the same number in flight; so this
@@ -22,7 +22,7 @@
  */
 #include "vvmbench/workload/space.h"
 #include "vvmbench/workload/stamp.h"
-#include "bench_work.h"
+#include "vvmbench/engine/work.h"
 
 #include <errno.h>
 #include <fcntl.h>

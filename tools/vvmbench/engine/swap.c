@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_swap.c - the engine "swap": anonymous memory, paged by the kernel;
+ * swap.c - the engine "swap": anonymous memory, paged by the kernel;
  * and the counters of all engines that the kernel pages.
  *
  * The process is in a memory cgroup with the plan's budget, and there is a
@@ -16,8 +16,8 @@
  * is counted too.
  */
 #include "vvmbench/machine/cgroup.h"
-#include "bench_kernel.h"
-#include "bench_memory.h"
+#include "vvmbench/engine/kernel.h"
+#include "vvmbench/engine/memory.h"
 
 #include "common/tool.h"
 

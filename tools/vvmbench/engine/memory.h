@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* bench_memory.h - fill, drive and sweep of every engine that has memory. */
+/* memory.h - fill, drive and sweep of every engine that has memory. */
 #ifndef VVM_BENCH_MEMORY_H
 #define VVM_BENCH_MEMORY_H
 
-#include "bench_work.h"
+#include "vvmbench/engine/work.h"
 
 /* See struct engine_ops. => engine->base is set. */
 void memory_fill(struct worker *w, uint64_t first, uint64_t end);

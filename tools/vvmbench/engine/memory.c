@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_memory.c - accesses to memory, each of them verified.
+ * memory.c - accesses to memory, each of them verified.
  *
  * How does a reader know, while others write, that what it reads is not
  * stale? Beside the paged memory, in ordinary memory, there is a *version*
@@ -31,7 +31,7 @@
  * memfd of libvvm, a mapped file and the swap cache, and it costs no fault).
  * Latency would not do: a fault may cost less than being preempted does.
  */
-#include "bench_memory.h"
+#include "vvmbench/engine/memory.h"
 
 #include "vvmbench/workload/stamp.h"
 

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_mmap.c - the engine "mmap": a shared mapping of an unlinked file,
+ * mmap.c - the engine "mmap": a shared mapping of an unlinked file,
  * paged by the kernel.
  *
  * The kernel keeps as much of it in memory as it likes; the plan's budget
  * holds only in a memory cgroup with that limit (vvmbench/machine/cage.c). Faults are
- * explained in bench_swap.c. Bytes written are those that the process has made
+ * explained in swap.c. Bytes written are those that the process has made
  * dirty, a page once for each time it was clean: write-back itself is done
  * by kernel threads, and is not accounted to anybody.
  */
-#include "bench_kernel.h"
-#include "bench_memory.h"
+#include "vvmbench/engine/kernel.h"
+#include "vvmbench/engine/memory.h"
 #include "vvmbench/workload/space.h"
 #include "vvmbench/workload/util.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_work.c - the threads of a workload and its phases.
+ * work.c - the threads of a workload and its phases.
  *
  *	fill	 every page is stamped, each worker a contiguous share: the
  *		 first touch, timed and reported apart
@@ -24,7 +24,7 @@
  * prints it and calls _exit(), without running anything in a process whose
  * memory has just been proved wrong.
  */
-#include "bench_work.h"
+#include "vvmbench/engine/work.h"
 
 #include "vvmbench/workload/util.h"
 #include "common/tool.h"
