@@ -9,7 +9,7 @@
 #include "vvmbench/bench.h"
 #include "bench_heap.h"
 #include "vvmbench/workload/hist.h"
-#include "bench_lines.h"
+#include "vvmbench/sort/lines.h"
 #include "common/option.h"
 #include "vvmbench/workload/pattern.h"
 #include "vvmbench/workload/stamp.h"

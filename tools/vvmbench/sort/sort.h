@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* bench_sort.h - the parts of `vvmbench sort`: the theory is in bench_sort.c.
+/* sort.h - the parts of `vvmbench sort`: the theory is in sort.c.
  */
 #ifndef VVM_BENCH_SORT_H
 #define VVM_BENCH_SORT_H
 
-#include "bench_lines.h"
+#include "vvmbench/sort/lines.h"
 #include "vvmbench/workload/util.h"
 
 #include <stdatomic.h>

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_sort_runs.c - chunks of text become sorted runs.
+ * runs.c - chunks of text become sorted runs.
  *
  * A chunk is small enough to be resident while it is sorted, so the random
  * accesses of comparing do not fault. Its index entries are sorted by merging
- * (bench_lines.c), back and forth between the chunk's place in the index of
+ * (lines.c), back and forth between the chunk's place in the index of
  * side 0 and the same place in side 1, which is free until then; so not even
  * the scratch space lies outside paged memory.
  * Then the text is copied, in that order, to the chunk's place in side 1: a
  * run occupies exactly the bytes and entries of its chunk, whatever the
  * order, and threads need no allocation and no lock, only a counter.
  */
-#include "bench_sort.h"
+#include "vvmbench/sort/sort.h"
 
 #include "vvmbench/workload/space.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_lines.c - index entries of lines: making, comparing, sorting them.
+ * lines.c - index entries of lines: making, comparing, sorting them.
  *
  * Only entries move, never text. An entry is sixteen bytes, and eight of
  * them are the beginning of the line as a number whose order is that of the
@@ -14,7 +14,7 @@
  * memory that may be paged. Equal lines are the same bytes, so nobody can
  * tell whether it is stable (it is).
  */
-#include "bench_lines.h"
+#include "vvmbench/sort/lines.h"
 
 #include <endian.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* bench_lines.h - index entries of lines. Pure: no paging, no threads. */
+/* lines.h - index entries of lines. Pure: no paging, no threads. */
 #ifndef VVM_BENCH_LINES_H
 #define VVM_BENCH_LINES_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_sort.c - `vvmbench sort`: real work in memory several times the
+ * sort.c - `vvmbench sort`: real work in memory several times the
  * budget, with a result that anyone can check against `LC_ALL=C sort`.
  *
  *	files --read(2)--> [side 0: text, index]
@@ -18,13 +18,13 @@
  * advised VVM_ADV_SEQUENTIAL; what was consumed is given back by
  * VVM_ADV_DONTNEED, so it is not written again.
  *
- * bench_sort_load.c reads, bench_sort_runs.c makes runs, bench_sort_merge.c
+ * load.c reads, runs.c makes runs, merge.c
  * merges. Sizes: sorting a chunk touches its text, two index entries for each
  * line, and the text of the run. The first two are kept within a third of the
  * budget for all threads together: what is being written and what was read
  * ahead for the next chunk need frames too.
  */
-#include "bench_sort.h"
+#include "vvmbench/sort/sort.h"
 
 #include "vvmbench/bench.h"
 #include "common/option.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_sort_load.c - reading text into paged memory, and its index.
+ * load.c - reading text into paged memory, and its index.
  *
  * read(2) goes straight into paged memory: the kernel faults the pages in
  * like any program does. Where it cannot (faults resolved in the thread
@@ -13,7 +13,7 @@
  * index entry twice. So a chunk of very short lines holds little text; and a
  * line longer than all that is a chunk by itself.
  */
-#include "bench_sort.h"
+#include "vvmbench/sort/sort.h"
 
 #include "common/tool.h"
 

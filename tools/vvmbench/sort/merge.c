@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_sort_merge.c - many runs become one, sequentially.
+ * merge.c - many runs become one, sequentially.
  *
  * A cursor walks a run from its first line to its last, in the index and in
  * the text side by side, both forward; what it has left behind is given back.
@@ -18,7 +18,7 @@
  * longer runs first, into the other side. A group is a contiguous range of
  * bytes and of entries, and so is what comes of it: the same range.
  */
-#include "bench_sort.h"
+#include "vvmbench/sort/sort.h"
 
 #include "common/tool.h"
 
