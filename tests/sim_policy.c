@@ -8,7 +8,7 @@
  * policy is there, with margins for those who tune it.
  */
 #include "vvmbench/workload/pattern.h"
-#include "bench_sim.h"
+#include "vvmbench/sim/sim.h"
 #include "policy.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* bench_sim_plan.h - the options of `vvmbench sim`, and its input. */
+/* sim_plan.h - the options of `vvmbench sim`, and its input. */
 #ifndef VVM_BENCH_SIM_PLAN_H
 #define VVM_BENCH_SIM_PLAN_H
 

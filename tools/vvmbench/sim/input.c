@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_sim_input.c - what `vvmbench sim` replays: a trace file, the output of
+ * input.c - what `vvmbench sim` replays: a trace file, the output of
  * valgrind's lackey, or a pattern of run's, made on the spot.
  *
  * A pattern begins with the set-up of run, a first touch of all pages in order:
  * it is what the measured accesses find. Threads take turns, an access each.
  */
-#include "bench_sim.h"
-#include "bench_sim_plan.h"
+#include "vvmbench/sim/sim.h"
+#include "vvmbench/sim/sim_plan.h"
 
 #include "vvmbench/workload/plan.h"
 #include "common/tool.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_sim_exact.c - the algorithms that policies are compared with: CLOCK,
+ * exact.c - the algorithms that policies are compared with: CLOCK,
  * LRU and Belady's optimum, one access at a time and one page at a time, with
  * every frame of the budget in use. No pager sees every access, and none keeps
  * no frame free, so these are bounds rather than rivals.
@@ -11,7 +11,7 @@
  * makes untrue in the heap; such entries lie before the present, so they never
  * come to the top before all that are true are gone, and need no removal.
  */
-#include "bench_sim.h"
+#include "vvmbench/sim/sim.h"
 
 #include <stdlib.h>
 #include <string.h>

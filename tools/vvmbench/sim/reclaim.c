@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_sim_reclaim.c - a replacement policy in a model of libvvm's reclaim.
+ * reclaim.c - a replacement policy in a model of libvvm's reclaim.
  *
  * The policy is the very object that the library links; what surrounds it here
  * does what evict.c, reclaim.c, frame.c and space.c do, without a page moving:
@@ -21,7 +21,7 @@
  * predecessors were accessed within the last STREAM_MEMORY accesses reads
  * ahead_pages, as far as frames are free above half of the low watermark.
  */
-#include "bench_sim.h"
+#include "vvmbench/sim/sim.h"
 
 #include "policy.h"
 

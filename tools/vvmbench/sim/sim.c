@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_sim.c - `vvmbench sim`: which policy would have missed how often?
+ * sim.c - `vvmbench sim`: which policy would have missed how often?
  *
  * Replays a trace at several budgets under Belady's optimum, exact LRU and
  * exact CLOCK, and under each policy of libvvm in a model of its reclaim
- * (bench_sim_reclaim.c), and prints miss ratios. What these mean for time is
+ * (reclaim.c), and prints miss ratios. What these mean for time is
  * not simulated: a miss is a miss, whether it waits for a read or not.
  */
 #include "vvmbench/bench.h"
 #include "common/option.h"
 #include "vvmbench/workload/plan.h"
-#include "bench_sim.h"
-#include "bench_sim_plan.h"
+#include "vvmbench/sim/sim.h"
+#include "vvmbench/sim/sim_plan.h"
 #include "vvmbench/workload/util.h"
 #include "policy.h"
 #include "common/tool.h"

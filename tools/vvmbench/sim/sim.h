@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_sim.h - replaying a trace: with the pager's own policies in a model of
+ * sim.h - replaying a trace: with the pager's own policies in a model of
  * its reclaim, and with exact algorithms for comparison. Pure.
  */
 #ifndef VVM_BENCH_SIM_H
