@@ -7,7 +7,7 @@
  * exact answer, and five standard deviations where there is not.
  */
 #include "vvmbench/bench.h"
-#include "bench_heap.h"
+#include "vvmbench/heap/heap.h"
 #include "vvmbench/workload/hist.h"
 #include "vvmbench/sort/lines.h"
 #include "common/option.h"

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_heap_engine.c - the allocators of `vvmbench heap`.
+ * allocator.c - the allocators of `vvmbench heap`.
  *
  * All are called through the same pointers, so that the indirection costs
  * each the same. Memory is what the kernel says: anonymous pages of the
  * process, less those that were there before, and for libvvm the frames of
  * its memfd. So bookkeeping counts, and so do libvvm's fixed buffers.
  */
-#include "bench_heap.h"
+#include "vvmbench/heap/heap.h"
 
 #include "vvmbench/engine/kernel.h"
 #include "vvmbench/workload/space.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_heap.h - what `vvmbench heap` is made of: allocators under one ops
+ * heap.h - what `vvmbench heap` is made of: allocators under one ops
  * table, and the workload that runs on them.
  */
 #ifndef VVM_BENCH_HEAP_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_heap.c - `vvmbench heap`: libvvm's malloc against the C library's.
+ * heap.c - `vvmbench heap`: libvvm's malloc against the C library's.
  *
  * Without --pressure all fits: what does the paged heap cost when there is
  * nothing to page? With it the live data are four times the budget, and the
@@ -11,7 +11,7 @@
  */
 #include "vvmbench/bench.h"
 #include "vvmbench/machine/cage.h"
-#include "bench_heap.h"
+#include "vvmbench/heap/heap.h"
 #include "common/option.h"
 #include "vvmbench/workload/plan.h"
 #include "vvmbench/workload/space.h"

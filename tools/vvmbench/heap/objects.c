@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_heap_work.c - the workload of `vvmbench heap`.
+ * objects.c - the workload of `vvmbench heap`.
  *
  * What allocation traces of servers, compilers and interpreters have in
  * common: most objects are small, most die young, the others live long and
@@ -22,7 +22,7 @@
  * without a look at them, as a program does that drops a cache or a tree of
  * which it knows the nodes from an index.
  */
-#include "bench_heap.h"
+#include "vvmbench/heap/heap.h"
 
 #include "vvmbench/workload/clock.h"
 #include "vvmbench/workload/space.h"
