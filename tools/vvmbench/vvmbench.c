@@ -2,15 +2,13 @@
 /*
  * vvmbench - workloads on paged memory.
  *
- * This file only finds the sub-command. What they have in common is below
- * them, each part alone and testable: common/option.c the options, workload/pattern.c
- * which page is next, workload/stamp.c what a page holds, workload/hist.c and
- * workload/clock.c latencies, workload/space.c opening libvvm. `run` is made of
- * engine/work.c (threads and phases) on an engine of engine/engine.c, which
- * figures.c turns into figures; `compare` of several such in turn
- * (contender.c, table.c), each in a process with what the kernel's
- * own paging needs around it (machine/cage.c, on machine/cgroup.c,
- * machine/swapfile.c and machine/journal.c); `sort` of the sort_*.c files.
+ * This file only finds the sub-command. `run`, `compare`, `hit` and `faults`
+ * are beside it, each in a file of its name; `sort`, `sim` and `heap` have
+ * folders of their own, and `confine` is in machine/. Below them, each part
+ * alone and testable: workload/ says which page is next, what it holds and
+ * how long that took; machine/ puts around a process what the kernel's own
+ * paging needs, and undoes it; engine/ is what a workload runs on, with its
+ * threads and phases.
  */
 #include "vvmbench/bench.h"
 #include "common/tool.h"

@@ -4,7 +4,7 @@
  * paged by the kernel.
  *
  * The kernel keeps as much of it in memory as it likes; the plan's budget
- * holds only in a memory cgroup with that limit (vvmbench/machine/cage.c). Faults are
+ * holds only in a memory cgroup with that limit (machine/cage.c). Faults are
  * explained in swap.c. Bytes written are those that the process has made
  * dirty, a page once for each time it was clean: write-back itself is done
  * by kernel threads, and is not accounted to anybody.

@@ -4,7 +4,7 @@
  * and the counters of all engines that the kernel pages.
  *
  * The process is in a memory cgroup with the plan's budget, and there is a
- * swap area: vvmbench/machine/cage.c has seen to both. Huge pages are off, as the other
+ * swap area: machine/cage.c has seen to both. Huge pages are off, as the other
  * engines have none and a fault for 4 KiB would read 2 MiB.
  *
  * A miss is a major fault, one that waited for a read. A minor fault found

@@ -6,7 +6,7 @@
  * nothing to page? With it the live data are four times the budget, and the
  * C library's malloc runs on the kernel's swap, in a memory cgroup.
  *
- * As in compare, each turn is a process of its own (vvmbench/machine/cage.c), rounds are
+ * As in compare, each turn is a process of its own (machine/cage.c), rounds are
  * interleaved, and medians are reported with their ratio to malloc.
  */
 #include "vvmbench/bench.h"

@@ -18,11 +18,11 @@
  * advised VVM_ADV_SEQUENTIAL; what was consumed is given back by
  * VVM_ADV_DONTNEED, so it is not written again.
  *
- * load.c reads, runs.c makes runs, merge.c
- * merges. Sizes: sorting a chunk touches its text, two index entries for each
- * line, and the text of the run. The first two are kept within a third of the
- * budget for all threads together: what is being written and what was read
- * ahead for the next chunk need frames too.
+ * load.c reads, runs.c makes runs, merge.c merges. Sizes: sorting a chunk
+ * touches its text, two index entries for each line, and the text of the run.
+ * The first two are kept within a third of the budget for all threads together:
+ * what is being written and what was read ahead for the next chunk need frames
+ * too.
  */
 #include "vvmbench/sort/sort.h"
 
