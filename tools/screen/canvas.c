@@ -25,6 +25,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+const struct paint PAINT_PLAIN, PAINT_HEAD = {0, 0, CANVAS_BOLD},
+				PAINT_DIM = {0, 0, CANVAS_DIM},
+				PAINT_WARN = {CANVAS_COLOUR(3), 0, 0},
+				PAINT_BAD = {CANVAS_COLOUR(9), 0, CANVAS_BOLD},
+				PAINT_BAR = {CANVAS_COLOUR(37), 0, 0};
+
 int canvas_resize(struct canvas *c, unsigned rows, unsigned columns)
 {
 	size_t n = (size_t)rows * columns;

@@ -37,6 +37,15 @@ struct canvas {
 	bool repaint;	    /* the terminal shows something else */
 };
 
+/* Rows [first, first + rows) of a canvas. */
+struct area {
+	struct canvas *canvas;
+	unsigned first, rows;
+};
+
+extern const struct paint PAINT_PLAIN, PAINT_HEAD, PAINT_DIM, PAINT_WARN,
+	PAINT_BAD, PAINT_BAR;
+
 /* Makes it that large and empty; the next flush paints all. -ENOMEM. */
 int canvas_resize(struct canvas *c, unsigned rows, unsigned columns);
 void canvas_free(struct canvas *c);

@@ -22,7 +22,6 @@
 #include <fcntl.h>
 #include <linux/io_uring.h>
 #include <linux/userfaultfd.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,6 +33,8 @@
 #include <unistd.h>
 #include <vvm.h>
 #include "common/tool.h"
+#include "vvmstat/doctor_memory.h"
+#include "vvmstat/doctor_swap.h"
 
 #ifndef USERFAULTFD_IOC_NEW /* 6.1 */
 #define USERFAULTFD_IOC_NEW _IO(0xAA, 0x00)
@@ -47,42 +48,6 @@
 #define CONTAINER                                                        \
 	"in a container, its seccomp profile must allow it: docker run " \
 	"--security-opt seccomp=unconfined"
-
-static const char *const status_name[] = {"ok", "warn", "fail"};
-
-static void output_check(struct doctor *d, enum doctor_status status,
-			 const char *check, const char *remedy,
-			 const char *reason)
-{
-	struct record r = {.fields = 0};
-
-	record_text(&r, "check", check);
-	record_text(&r, "status", status_name[status]);
-	record_text(&r, "reason", reason);
-	record_text(&r, "remedy", remedy ? remedy : "");
-	output_record(d->output, &r);
-}
-
-void doctor_report(struct doctor *d, enum doctor_status status,
-		   const char *check, const char *remedy, const char *fmt, ...)
-{
-	char reason[512];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(reason, sizeof(reason), fmt, ap);
-	va_end(ap);
-	if (status > d->worst)
-		d->worst = status;
-	if (d->output->form != OUTPUT_TEXT) {
-		output_check(d, status, check, remedy, reason);
-		return;
-	}
-	printf("%-5s %-13s %s\n", status_name[status], check, reason);
-	if (remedy && *remedy)
-		printf("%19s -> %s\n", "", remedy);
-	fflush(stdout);
-}
 
 /* ------------------------------------------------------------------ */
 /* Small files of /proc and /sys					*/
@@ -427,8 +392,8 @@ static int verdict(struct doctor *d)
 	bool usable = d->worst != DOCTOR_FAIL;
 
 	if (d->output->form != OUTPUT_TEXT)
-		output_check(d, d->worst, "summary", "",
-			     usable ? "libvvm can run" : "libvvm cannot run");
+		doctor_record(d, d->worst, "summary", "",
+			      usable ? "libvvm can run" : "libvvm cannot run");
 	else
 		printf("\nlibvvm can%s run here%s.\n", usable ? "" : "not",
 		       d->worst == DOCTOR_WARN ? ", with the warnings above"

@@ -14,7 +14,7 @@
  * is then the container's own.
  */
 #define _GNU_SOURCE 1
-#include "vvmstat/doctor.h"
+#include "vvmstat/doctor_memory.h"
 
 #include <limits.h>
 #include <stdint.h>

@@ -14,7 +14,7 @@
  * probe this small cannot tell, and says so by being too good.)
  */
 #define _GNU_SOURCE 1
-#include "vvmstat/doctor.h"
+#include "vvmstat/doctor_swap.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -8,33 +8,33 @@
  * ones orange; what needs attention (pinned, poisoned) is violet and red.
  * Without colours each state has a letter.
  */
-#include "vvmstat/map.h"
-#include "vvmstat/view.h"
+#include "vvmstat/draw_map.h"
 
 #include <errno.h>
 #include <string.h>
+#include "vvmstat/view.h"
 
 static const struct {
 	char letter;
 	uint8_t colour; /* of the terminal's 256 */
 	uint32_t rgb;
-} looks[PAGE_STATES] = {
-	[PAGE_ABSENT] = {' ', 0, 0x101014},
-	[PAGE_FRESH] = {'.', 236, 0x303038},
-	[PAGE_SWAPPED] = {'-', 24, 0x1d3a5f},
-	[PAGE_COLD] = {'c', 66, 0x5f8787},
-	[PAGE_HOT] = {'h', 80, 0x5fd7d7},
-	[PAGE_DIRTY] = {'d', 214, 0xffaf00},
-	[PAGE_MOVING] = {'m', 255, 0xeeeeee},
-	[PAGE_PINNED] = {'P', 134, 0xaf5fd7},
-	[PAGE_POISONED] = {'X', 196, 0xff2020},
+} looks[LAYOUT_STATES] = {
+	[LAYOUT_ABSENT] = {' ', 0, 0x101014},
+	[LAYOUT_FRESH] = {'.', 236, 0x303038},
+	[LAYOUT_SWAPPED] = {'-', 24, 0x1d3a5f},
+	[LAYOUT_COLD] = {'c', 66, 0x5f8787},
+	[LAYOUT_HOT] = {'h', 80, 0x5fd7d7},
+	[LAYOUT_DIRTY] = {'d', 214, 0xffaf00},
+	[LAYOUT_MOVING] = {'m', 255, 0xeeeeee},
+	[LAYOUT_PINNED] = {'P', 134, 0xaf5fd7},
+	[LAYOUT_POISONED] = {'X', 196, 0xff2020},
 };
 
 /* ------------------------------------------------------------------ */
 /* On a terminal							*/
 
 static void draw_cell(struct canvas *c, unsigned row, unsigned column,
-		      enum page_state state)
+		      enum layout_state state)
 {
 	struct paint paint = {0, CANVAS_COLOUR(looks[state].colour), 0};
 
@@ -56,14 +56,14 @@ static void draw_legend(const struct area *a, const struct map *m)
 	if (m->left_out)
 		at = canvas_text(a->canvas, row, at, PAINT_WARN,
 				 "%u small parts not shown  ", m->left_out);
-	for (i = PAGE_FRESH; i < PAGE_STATES; i++) {
+	for (i = LAYOUT_FRESH; i < LAYOUT_STATES; i++) {
 		if (!m->pages[i])
 			continue; /* there are none to see */
 		draw_cell(a->canvas, row, at, i);
 		view_bytes(text, sizeof(text), 4,
 			   (double)m->pages[i] * VVM_STAT_PAGE_BYTES);
 		at = canvas_text(a->canvas, row, at + 1, PAINT_PLAIN, " %s %s ",
-				 page_state_name(i), text);
+				 layout_state_name(i), text);
 	}
 }
 
@@ -114,11 +114,11 @@ static void picture_legend(struct png *p, unsigned y, const struct map *m)
 	unsigned x = LEFT, i;
 	char text[64], bytes[32];
 
-	for (i = PAGE_FRESH; i < PAGE_STATES; i++) {
+	for (i = LAYOUT_FRESH; i < LAYOUT_STATES; i++) {
 		png_rectangle(p, x, y, 10, 10, (uint8_t)i);
 		view_bytes(bytes, sizeof(bytes), 5,
 			   (double)m->pages[i] * VVM_STAT_PAGE_BYTES);
-		snprintf(text, sizeof(text), "%s %s", page_state_name(i),
+		snprintf(text, sizeof(text), "%s %s", layout_state_name(i),
 			 bytes);
 		x = png_text(p, x + 14, y, WHITE, text) + 12;
 	}
@@ -162,7 +162,7 @@ int map_picture(struct png *p, const struct layout *l, const char *wanted,
 
 	if (error)
 		return error;
-	for (i = 0; i < PAGE_STATES; i++)
+	for (i = 0; i < LAYOUT_STATES; i++)
 		palette[i] = looks[i].rgb;
 	error = png_new(p, PICTURE_WIDTH,
 			y + m.lines * CELL + m.extents * TEXT_LINE + MARGIN,

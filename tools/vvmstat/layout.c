@@ -38,42 +38,42 @@ struct reader {
 /* ------------------------------------------------------------------ */
 /* Pages								*/
 
-const char *page_state_name(enum page_state state)
+const char *layout_state_name(enum layout_state state)
 {
-	static const char *const names[PAGE_STATES] = {
+	static const char *const names[LAYOUT_STATES] = {
 		"absent", "fresh",  "swapped", "cold",	  "hot",
 		"dirty",  "moving", "pinned",  "poisoned"};
 
 	return names[state];
 }
 
-static enum page_state page_state(uint8_t byte)
+static enum layout_state page_state(uint8_t byte)
 {
 	switch (byte & VVM_STAT_PAGE_STATE) {
 	case VVM_STAT_PAGE_NONE:
 	case VVM_STAT_PAGE_FRESH:
-		return PAGE_FRESH;
+		return LAYOUT_FRESH;
 	case VVM_STAT_PAGE_SWAPPED:
-		return PAGE_SWAPPED;
+		return LAYOUT_SWAPPED;
 	case VVM_STAT_PAGE_POISONED:
-		return PAGE_POISONED;
+		return LAYOUT_POISONED;
 	}
 	if (byte & VVM_STAT_PAGE_PINNED)
-		return PAGE_PINNED;
+		return LAYOUT_PINNED;
 	switch (byte & VVM_STAT_PAGE_STATE) {
 	case VVM_STAT_PAGE_CLEAN:
-		return VVM_STAT_PAGE_HEAT(byte) >= 2 ? PAGE_HOT : PAGE_COLD;
+		return VVM_STAT_PAGE_HEAT(byte) >= 2 ? LAYOUT_HOT : LAYOUT_COLD;
 	case VVM_STAT_PAGE_DIRTY:
-		return PAGE_DIRTY;
+		return LAYOUT_DIRTY;
 	default:
-		return PAGE_MOVING;
+		return LAYOUT_MOVING;
 	}
 }
 
-uint64_t layout_resident(const uint64_t counts[PAGE_STATES])
+uint64_t layout_resident(const uint64_t counts[LAYOUT_STATES])
 {
-	return counts[PAGE_COLD] + counts[PAGE_HOT] + counts[PAGE_DIRTY] +
-	       counts[PAGE_MOVING] + counts[PAGE_PINNED];
+	return counts[LAYOUT_COLD] + counts[LAYOUT_HOT] + counts[LAYOUT_DIRTY] +
+	       counts[LAYOUT_MOVING] + counts[LAYOUT_PINNED];
 }
 
 uint64_t layout_pages(const struct layout_region *r)
@@ -202,7 +202,7 @@ size_t layout_first_block(const struct layout *l, const struct layout_region *r)
 }
 
 void layout_count(const struct layout *l, const struct layout_region *r,
-		  uint64_t from, uint64_t to, uint64_t counts[PAGE_STATES])
+		  uint64_t from, uint64_t to, uint64_t counts[LAYOUT_STATES])
 {
 	size_t i = lower_bound(l, r->space, from & ~(BLOCK_BYTES - 1));
 	uint64_t fresh = (to - from) / VVM_STAT_PAGE_BYTES;
@@ -221,7 +221,7 @@ void layout_count(const struct layout *l, const struct layout_region *r,
 			counts[page_state(b->page[k])]++;
 		fresh -= end - first;
 	}
-	counts[PAGE_FRESH] += fresh;
+	counts[LAYOUT_FRESH] += fresh;
 }
 
 /* ------------------------------------------------------------------ */

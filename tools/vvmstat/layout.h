@@ -9,17 +9,17 @@
 #include "common/target.h"
 
 /* What a page is to the user, in the order of the legend. */
-enum page_state {
-	PAGE_ABSENT, /* no region */
-	PAGE_FRESH,  /* never written */
-	PAGE_SWAPPED,
-	PAGE_COLD, /* resident, clean, next to go */
-	PAGE_HOT,  /* resident, clean, used lately */
-	PAGE_DIRTY,
-	PAGE_MOVING, /* being read or written */
-	PAGE_PINNED,
-	PAGE_POISONED,
-	PAGE_STATES
+enum layout_state {
+	LAYOUT_ABSENT, /* no region */
+	LAYOUT_FRESH,  /* never written */
+	LAYOUT_SWAPPED,
+	LAYOUT_COLD, /* resident, clean, next to go */
+	LAYOUT_HOT,  /* resident, clean, used lately */
+	LAYOUT_DIRTY,
+	LAYOUT_MOVING, /* being read or written */
+	LAYOUT_PINNED,
+	LAYOUT_POISONED,
+	LAYOUT_STATES
 };
 
 struct layout_region {
@@ -28,7 +28,7 @@ struct layout_region {
 	uint64_t prot, advice, mapping;
 	char name[32];
 	uint64_t faults, faults_zero, faults_swapin, faults_wp;
-	uint64_t pages[PAGE_STATES];
+	uint64_t pages[LAYOUT_STATES];
 };
 
 /* 2 MiB of guest addresses that were touched. */
@@ -67,16 +67,16 @@ const struct layout_region *layout_find(const struct layout *l, unsigned space,
  * Addresses are whole pages.
  */
 void layout_count(const struct layout *l, const struct layout_region *r,
-		  uint64_t from, uint64_t to, uint64_t counts[PAGE_STATES]);
+		  uint64_t from, uint64_t to, uint64_t counts[LAYOUT_STATES]);
 
 /* The first block that reaches into the region; l->blocks: none behind it. */
 size_t layout_first_block(const struct layout *l,
 			  const struct layout_region *r);
 
 /* Pages that hold a frame. */
-uint64_t layout_resident(const uint64_t counts[PAGE_STATES]);
+uint64_t layout_resident(const uint64_t counts[LAYOUT_STATES]);
 uint64_t layout_pages(const struct layout_region *r);
 
-const char *page_state_name(enum page_state state);
+const char *layout_state_name(enum layout_state state);
 
 #endif

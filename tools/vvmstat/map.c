@@ -145,7 +145,7 @@ static void choose(struct map *m, struct extents *list, const struct layout *l,
 		if (!is_wanted(r, wanted))
 			continue;
 		cut_region(list, l, r, layout_first_block(l, r));
-		for (k = 0; k < PAGE_STATES; k++)
+		for (k = 0; k < LAYOUT_STATES; k++)
 			m->pages[k] += r->pages[k];
 	}
 	if (!list->failed)
@@ -188,15 +188,15 @@ static double threshold(uint64_t n)
 	return x - floor(x);
 }
 
-static enum page_state cell_state(const uint64_t counts[PAGE_STATES],
-				  uint64_t pages, uint64_t n)
+static enum layout_state cell_state(const uint64_t counts[LAYOUT_STATES],
+				    uint64_t pages, uint64_t n)
 {
 	double line = threshold(n) * (double)pages, below = 0;
 	unsigned i;
 
-	if (counts[PAGE_POISONED])
-		return PAGE_POISONED;
-	for (i = 0; i + 1 < PAGE_STATES; i++) {
+	if (counts[LAYOUT_POISONED])
+		return LAYOUT_POISONED;
+	for (i = 0; i + 1 < LAYOUT_STATES; i++) {
 		below += (double)counts[i];
 		if (below > line)
 			break;
@@ -216,7 +216,7 @@ static unsigned fill_extent(struct map *m, const struct layout *l,
 		m->line[line] = (struct map_line){
 			.region = e->region, .extent = e->start, .from = at};
 		for (i = 0; i < m->columns && at < e->end; i++, at = end) {
-			uint64_t counts[PAGE_STATES] = {0};
+			uint64_t counts[LAYOUT_STATES] = {0};
 
 			end = e->end - at < cell_bytes ? e->end
 						       : at + cell_bytes;

@@ -5,9 +5,7 @@
 #ifndef VVM_MAP_H
 #define VVM_MAP_H
 
-#include "vvmstat/draw.h"
 #include "vvmstat/layout.h"
-#include "screen/png.h"
 
 struct map_line {
 	const struct layout_region *region;
@@ -17,13 +15,13 @@ struct map_line {
 };
 
 struct map {
-	unsigned columns;    /* cells of a whole line */
+	unsigned columns; /* cells of a whole line */
 	uint64_t cell_pages;
 	unsigned lines, extents;
 	unsigned left_out; /* extents that found no room */
 	struct map_line *line;
-	uint8_t *state;		     /* lines * columns, enum page_state */
-	uint64_t pages[PAGE_STATES]; /* of all wanted regions */
+	uint8_t *state;		       /* lines * columns, enum layout_state */
+	uint64_t pages[LAYOUT_STATES]; /* of all wanted regions */
 };
 
 /*
@@ -34,17 +32,5 @@ struct map {
 int map_make(struct map *m, const struct layout *l, const char *wanted,
 	     unsigned columns, unsigned lines);
 void map_free(struct map *m);
-
-/* Columns of a line that are no cells: the address. */
-#define MAP_LABEL_WIDTH 13
-
-/* The states of a line as letters, as the legend without colour has them. */
-void map_letters(const struct map *m, unsigned line, char *text);
-
-/* Draws it as wide and high as the area, with a legend below. */
-void draw_map(const struct area *a, const struct layout *l, const char *wanted);
-/* The same as a picture; the caller frees it. 0, -ENOENT, -ENOMEM. */
-int map_picture(struct png *p, const struct layout *l, const char *wanted,
-		const char *title);
 
 #endif

@@ -5,7 +5,7 @@
 #ifndef VVM_REGIONS_H
 #define VVM_REGIONS_H
 
-#include "vvmstat/draw.h"
+#include "screen/canvas.h"
 #include "vvmstat/layout.h"
 
 /* Faults per second, by kind. */

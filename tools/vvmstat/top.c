@@ -18,8 +18,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include "screen/term.h"
 #include "common/tool.h"
+#include "screen/term.h"
+#include "vvmstat/top_draw.h"
+#include "vvmstat/view_rows.h"
 
 #define DEFAULT_INTERVAL_S 1.0
 #define SHORTEST_S	   0.1

@@ -9,13 +9,14 @@
  * the bars and sparklines longer, nothing else moves.
  */
 #define _GNU_SOURCE 1
-#include "vvmstat/top.h"
+#include "vvmstat/top_draw.h"
 
 #include <limits.h>
 #include <math.h>
 #include <string.h>
 #include <time.h>
-#include "vvmstat/map.h"
+#include "vvmstat/draw_map.h"
+#include "vvmstat/histogram.h"
 #include "vvmstat/regions.h"
 
 #define HEAD_ROWS 7 /* title, five lines, tabs */

@@ -18,8 +18,8 @@ struct trace_event {
 
 /* Which events are wanted; all zero: all of them. */
 struct trace_filter {
-	unsigned kinds; /* bit for each enum vvm_stat_kind; 0: all */
-	uint64_t from, to;  /* guest addresses; to 0: all */
+	unsigned kinds;	     /* bit for each enum vvm_stat_kind; 0: all */
+	uint64_t from, to;   /* guest addresses; to 0: all */
 	uint64_t latency_ns; /* at least so much */
 	unsigned tid;
 	bool reads, writes; /* only these */

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * view.h - what vvmstat prints: rows, totals, the list, and what all views
- * share.
+ * view.h - what all of vvmstat's views share: view_rows.h, view_list.h,
+ * view_tables.h, view_trace.h.
  */
 #ifndef VVM_VIEW_H
 #define VVM_VIEW_H
 
 #include <stdbool.h>
 #include "vvmstat/column.h"
-#include "vvmstat/layout.h"
 #include "vvmstat/output.h"
 #include "common/target.h"
 
@@ -28,50 +27,14 @@ struct view {
 	bool started;
 };
 
-/* All that is known of a process at one moment. */
-struct moment {
-	struct sample sample;
-	struct layout layout; /* only of views that need it */
-};
-
-enum row_kind { ROW_SINCE_START, ROW_INTERVAL, ROW_AVERAGE };
-
 /*
  * Sets what the environment says: colour (NO_COLOR, S_COLORS, is standard
  * output a terminal?) and time format (S_TIME_FORMAT).
  */
 void view_environment(struct view *v);
 
-/*
- * Prints one row: what happened in `seconds` up to `now` (SINCE_START: in the
- * whole life of the spaces). Prints the header when one is due. An average is
- * for people: the machine-readable forms leave it out.
- */
-void view_row(struct view *v, const struct target *t,
-	      const struct sample *delta, const struct sample *now,
-	      double seconds, enum row_kind kind);
-/* Everything that was counted, one number on a line. */
-void view_totals(struct view *v, const struct target *t,
-		 const struct sample *now);
-/* One line of the list of processes; the header with the first. */
-void view_list(struct view *v, const struct target *t,
-	       const struct sample *now);
-/*
- * Tables and pictures of what happened from one moment to the next; without
- * an older one (`old` is empty) since the start. view_map: -m, of the regions
- * that v->region names.
- */
-void view_histograms(struct view *v, const struct target *t,
-		     const struct moment *old, const struct moment *now);
-void view_regions(struct view *v, const struct target *t,
-		  const struct moment *old, const struct moment *now);
-void view_heat(struct view *v, const struct target *t, const struct moment *old,
-	       const struct moment *now);
-void view_map(struct view *v, const struct target *t, const struct moment *now);
 /* Ends what the machine-readable forms must end. */
 void view_end(struct view *v);
-
-/* ---- for the views ---- */
 
 /*
  * Formats into at most width characters (and a NUL) if that is possible:

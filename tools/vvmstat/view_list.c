@@ -2,7 +2,7 @@
 /*
  * view_list.c - lists: all counters of a process (-s), all processes (-l).
  */
-#include "vvmstat/view.h"
+#include "vvmstat/view_list.h"
 
 #include <math.h>
 #include <pwd.h>

@@ -8,7 +8,7 @@
  * nothing was taken from the kernel, read, written, evicted, or went wrong.
  */
 #define _GNU_SOURCE 1
-#include "vvmstat/view.h"
+#include "vvmstat/view_rows.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -10,7 +10,7 @@
  * before: it is the movement that one wants to see.
  */
 #define _GNU_SOURCE 1
-#include "vvmstat/view.h"
+#include "vvmstat/view_tables.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -18,11 +18,11 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include "screen/canvas.h"
-#include "vvmstat/map.h"
-#include "vvmstat/regions.h"
-#include "screen/term.h"
 #include "common/tool.h"
+#include "screen/term.h"
+#include "vvmstat/draw_map.h"
+#include "vvmstat/histogram.h"
+#include "vvmstat/regions.h"
 
 #define PIPE_COLUMNS 132
 #define HEAT_ROWS    20 /* in a pipe */
@@ -151,8 +151,8 @@ static void output_region(struct view *v, const struct target *t,
 	record_text(&r, "advice", region_advice(region));
 	record_uint(&r, "mapped_pages", layout_pages(region));
 	record_uint(&r, "resident_pages", layout_resident(region->pages));
-	for (i = PAGE_FRESH; i < PAGE_STATES; i++) {
-		snprintf(key, sizeof(key), "%s_pages", page_state_name(i));
+	for (i = LAYOUT_FRESH; i < LAYOUT_STATES; i++) {
+		snprintf(key, sizeof(key), "%s_pages", layout_state_name(i));
 		record_uint(&r, key, region->pages[i]);
 	}
 	record_uint(&r, "faults", region->faults);

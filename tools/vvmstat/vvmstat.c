@@ -8,7 +8,7 @@
  * it hangs. This file chooses the process and loops over intervals; the
  * command line is in cli.c, how a segment is read without trusting it is in
  * segment.c, how a process is followed in target.c, what the numbers become
- * in sample.c, column.c and the view_*.c.
+ * in sample.c and column.c, what is printed in the files view_....c.
  *
  * Time. Rows are due at fixed moments (start + n * interval), so that they
  * do not drift by the time that printing takes; rates use the time that
@@ -30,12 +30,15 @@
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
+#include "common/tool.h"
 #include "vvmstat/cli.h"
 #include "vvmstat/doctor.h"
 #include "vvmstat/launch.h"
 #include "vvmstat/openmetrics.h"
-#include "common/tool.h"
 #include "vvmstat/top.h"
+#include "vvmstat/view_list.h"
+#include "vvmstat/view_rows.h"
+#include "vvmstat/view_tables.h"
 #include "vvmstat/view_trace.h"
 
 /*

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * draw_regions.c - tables of what lies where: regions, as in /proc/PID/maps,
+ * regions.c - tables of what lies where: regions, as in /proc/PID/maps,
  * and the addresses that fault most.
  *
  * Rates are those since the older layout that is passed along; a region or
@@ -90,8 +90,8 @@ static void draw_region(const struct area *a, unsigned row,
 			 r->end, prot, region_advice(r));
 	at = put_pages(a, row, at, layout_pages(r));
 	at = put_pages(a, row, at, layout_resident(r->pages));
-	at = put_pages(a, row, at, r->pages[PAGE_DIRTY]);
-	at = put_pages(a, row, at, r->pages[PAGE_SWAPPED]);
+	at = put_pages(a, row, at, r->pages[LAYOUT_DIRTY]);
+	at = put_pages(a, row, at, r->pages[LAYOUT_SWAPPED]);
 	at = put_rate(a, row, at, rate->faults);
 	at = put_rate(a, row, at, rate->swapin);
 	canvas_text(a->canvas, row, at + 1, PAINT_PLAIN, "%s", r->name);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * draw_hist.c - where the time of faults goes: one histogram for each stage
+ * histogram.c - where the time of faults goes: one histogram for each stage
  * of a fault and one for all of it, side by side.
  *
  * A line is a power of two of time. Each histogram has a number and a bar,
@@ -9,7 +9,7 @@
  * below the longest time are left out, those between are not: a gap between
  * two humps is the most telling thing on the page.
  */
-#include "vvmstat/draw.h"
+#include "vvmstat/histogram.h"
 
 #include <math.h>
 #include <string.h>
@@ -18,12 +18,6 @@
 #define LABEL_WIDTH 7 /* "512 ns " */
 #define COUNT_WIDTH 6
 #define COLUMNS	    (VVM_STAT_STAGE_COUNT + 1)
-
-const struct paint PAINT_PLAIN, PAINT_HEAD = {0, 0, CANVAS_BOLD},
-				PAINT_DIM = {0, 0, CANVAS_DIM},
-				PAINT_WARN = {CANVAS_COLOUR(3), 0, 0},
-				PAINT_BAD = {CANVAS_COLOUR(9), 0, CANVAS_BOLD},
-				PAINT_BAR = {CANVAS_COLOUR(37), 0, 0};
 
 struct histogram {
 	const char *name;
@@ -116,7 +110,8 @@ static void draw_line(const struct area *a, unsigned row, unsigned column,
 		    text);
 	if (width > COUNT_WIDTH + 2)
 		canvas_bar(a->canvas, row, column + COUNT_WIDTH + 1,
-			   width - COUNT_WIDTH - 2, fmax(n / h->most, 0.125 / (width - COUNT_WIDTH - 2)),
+			   width - COUNT_WIDTH - 2,
+			   fmax(n / h->most, 0.125 / (width - COUNT_WIDTH - 2)),
 			   PAINT_BAR);
 }
 
