@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * env.c - what vvmrun wants, and who of the program's children is to
- * know: see vvmrun.c for the variable's format.
+ * env.c - who of the program's children is to know the settings; and the call
+ * to the vvmrun that waits.
  *
  * Unless the children are to be paged as well, the settings leave environ
  * before main() starts. Entries are removed in place, where they are on the
@@ -9,13 +9,13 @@
  * are remembered for a program that replaces itself by another: see
  * exec.c.
  */
-#include "preload/preload.h"
+#include "preload/env.h"
+
+#include "preload/wishes.h"
 
 #include <dlfcn.h>
-#include <errno.h>
 #include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -29,54 +29,13 @@ enum { HIDDEN = 48 };
 
 static char *hidden[HIDDEN + 1]; /* (i) */
 
-/* Does the item "name=" begin there? Its value, or NULL. */
-static const char *value_of(const char *item, const char *name)
-{
-	size_t n = strlen(name);
-
-	return strncmp(item, name, n) ? NULL : item + n;
-}
-
-static bool parse_item(struct preload_wishes *w, const char *item)
-{
-	const char *value;
-
-	if ((value = value_of(item, "pid=")))
-		w->pid = (pid_t)strtol(value, NULL, 10);
-	else if ((value = value_of(item, "mmap=")))
-		w->mmap_min = strtoull(value, NULL, 10);
-	else if ((value = value_of(item, "report=")))
-		snprintf(w->report, sizeof(w->report), "%s", value);
-	else if (!strcmp(item, "follow"))
-		w->follow = true;
-	else
-		return false;
-	return true;
-}
-
-bool preload_wishes(struct preload_wishes *w)
-{
-	const char *text = getenv(PRELOAD_VARIABLE);
-	char items[256], *item, *rest = items;
-
-	memset(w, 0, sizeof(*w));
-	if (!text)
-		return true;
-	if (snprintf(items, sizeof(items), "%s", text) >= (int)sizeof(items))
-		return false;
-	while ((item = strsep(&rest, ",")))
-		if (!parse_item(w, item))
-			return false;
-	return true;
-}
-
 /* ------------------------------------------------------------------ */
 /* Hiding								*/
 
 static bool is_setting(const char *entry)
 {
 	return !strncmp(entry, "VVM_", 4) ||
-	       !strncmp(entry, PRELOAD_VARIABLE "=", sizeof(PRELOAD_VARIABLE));
+	       !strncmp(entry, WISHES_VARIABLE "=", sizeof(WISHES_VARIABLE));
 }
 
 /*

@@ -12,7 +12,8 @@
  * Nothing is allocated: a child of vfork() may call these, and a signal
  * handler.
  */
-#include "preload/preload.h"
+#include "preload/env.h"
+#include "preload/state.h"
 
 #include <alloca.h>
 #include <dlfcn.h>

@@ -16,7 +16,7 @@
  * Rejected: taking all low numbers while the space is opened (a fork child
  * opens its part when other threads may be opening, too).
  */
-#include "preload/preload.h"
+#include "preload/state.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -12,7 +12,9 @@
  * of the heap it may free, which touches none; if it touches one it dies, and
  * a SIGSEGV handler of ours says why. The program's own, if it has one, stays.
  */
-#include "preload/preload.h"
+#include "preload/fork.h"
+
+#include "preload/state.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -16,7 +16,7 @@
  * aligned_alloc() and free(). Neither does what libc allocates for its
  * callers.
  */
-#include "preload/preload.h"
+#include "preload/state.h"
 
 #include <dlfcn.h>
 #include <errno.h>

@@ -24,7 +24,7 @@
  *
  * mlockall() is refused: all of a paged memory cannot be in RAM.
  */
-#include "preload/preload.h"
+#include "preload/state.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -48,13 +48,16 @@
  * give); a bump allocator for ourselves (it would never give back); binding
  * to libc by dlsym(RTLD_NEXT) (it calls malloc).
  */
-#include "preload/preload.h"
+#include "preload/env.h"
+#include "preload/fork.h"
+#include "preload/state.h"
+#include "preload/thread.h"
+#include "preload/wishes.h"
 
 #include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
 #include <link.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,30 +66,11 @@
 
 void *__libc_malloc(size_t bytes);
 
-struct preload preload;
-__thread unsigned preload_depth __attribute__((tls_model("initial-exec")));
-
 /* Below this inline mode does not page: paths, stdio buffers, structs. */
 #define INLINE_MIN_BYTES ((size_t)128 << 10)
 
 /* As env(1) and nohup(1): the tool itself has failed. */
 enum { EXIT_VVMRUN = 125 };
-
-void preload_say(const char *fmt, ...)
-{
-	char line[512] = "vvmrun: ";
-	size_t n = strlen(line);
-	va_list ap;
-
-	va_start(ap, fmt);
-	n += (size_t)vsnprintf(line + n, sizeof(line) - n - 1, fmt, ap);
-	va_end(ap);
-	if (n > sizeof(line) - 2)
-		n = sizeof(line) - 2;
-	line[n++] = '\n';
-	if (write(STDERR_FILENO, line, n) < 0)
-		return; /* nobody to tell */
-}
 
 /* ------------------------------------------------------------------ */
 /* The dynamic loader, and libc						*/
@@ -148,7 +132,7 @@ static int open_space(void)
 }
 
 /* What cannot be paged must not run as if it were. */
-static void refuse(const struct preload_wishes *w, const char *what, int error)
+static void refuse(const struct wishes *w, const char *what, int error)
 {
 	preload_say("%s: %s: %s", program_invocation_short_name, what,
 		    vvm_strerror(error));
@@ -158,7 +142,7 @@ static void refuse(const struct preload_wishes *w, const char *what, int error)
 		    program_invocation_short_name, (int)preload.pid);
 }
 
-static void start(const struct preload_wishes *w)
+static void start(const struct wishes *w)
 {
 	int error;
 
@@ -179,14 +163,14 @@ static void start(const struct preload_wishes *w)
 
 __attribute__((constructor)) static void preload_construct(void)
 {
-	struct preload_wishes w;
+	struct wishes w;
 
 	preload_enter();
 	preload.pid = getpid();
-	if (preload_wishes(&w))
+	if (wishes_parse(&w, getenv(WISHES_VARIABLE)))
 		start(&w);
 	else
-		refuse(&w, PRELOAD_VARIABLE, -EINVAL);
+		refuse(&w, WISHES_VARIABLE, -EINVAL);
 	if (!preload.follow)
 		preload_hide();
 	preload_leave();

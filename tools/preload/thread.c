@@ -14,7 +14,9 @@
  * thread may end by exit(2). The main thread itself does not wait there, since
  * others may want to join it.
  */
-#include "preload/preload.h"
+#include "preload/thread.h"
+
+#include "preload/state.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -10,7 +10,7 @@
  * libvvm's memory is not paged, its mappings are not taken for the program's,
  * and in a signal handler (inline mode) there is no question whose call it is.
  */
-#include "preload/preload.h"
+#include "preload/state.h"
 
 #include <errno.h>
 #include <stdarg.h>

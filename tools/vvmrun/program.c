@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * program.c - can the program be paged?
+ * program.c - the program: can it be paged? If so, we become it.
  *
  * Without a dynamic loader nobody puts the preload object into a program, and
  * for a program with privileges of its own (set-user-ID, capabilities) the
@@ -10,7 +10,7 @@
  * left to exec, but for 32-bit programs, which the loader would merely warn
  * about.
  */
-#include "vvmrun/run.h"
+#include "vvmrun/program.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -159,4 +159,25 @@ void run_find_program(struct run *r)
 							     : RUN_NOT_RUN,
 			 "%s: %s", name, strerror(errno));
 	check_program(r->path);
+}
+
+/* ------------------------------------------------------------------ */
+
+static void set_wishes(const struct run *r)
+{
+	struct wishes wishes = r->wishes;
+	char text[WISHES_BYTES];
+
+	wishes.pid = getpid();
+	wishes_format(&wishes, text);
+	if (setenv(WISHES_VARIABLE, text, 1))
+		tool_die(RUN_FAILED, "out of memory");
+}
+
+_Noreturn void run_exec(const struct run *r)
+{
+	set_wishes(r);
+	execvp(r->path, r->argv); /* a file without "#!" is a shell's */
+	tool_die(errno == ENOENT ? RUN_NOT_FOUND : RUN_NOT_RUN, "%s: %s",
+		 r->path, strerror(errno));
 }

@@ -8,19 +8,15 @@
  * place in job control are as without vvmrun. Only with --stat and --verbose
  * a process waits for it: wait.c.
  *
- * The work is done by libvvm-preload.so (preload.c), which finds its wishes in
- * two places: libvvm's settings in VVM_*, and in VVMRUN what is between us and
- * it, items with commas between:
- *
- *	pid=N		the process that is the program
- *	follow		children get the settings, too
- *	mmap=BYTES	from what size on anonymous mappings are paged
- *	report=NAME	abstract socket to say hello to
+ * The work is done by libvvm-preload.so (preload/preload.c), which finds what
+ * is wanted in two places: libvvm's settings in VVM_*, and in VVMRUN what is
+ * between us and it (preload/wishes.c).
  *
  * Exit status: the program's; or as env(1) and nohup(1) have it, 125 vvmrun
  * itself failed, 126 the program cannot be run (paged), 127 it is not there.
  */
-#include "vvmrun/run.h"
+#include "vvmrun/program.h"
+#include "vvmrun/wait.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -141,11 +137,13 @@ static void set_option(struct run *r, int option, const char *value)
 		set("--faults", "VVM_FAULTS", value);
 		break;
 	case OPT_MMAP:
-		r->mmap_min = value ? size("--mmap", value) : MMAP_MIN_BYTES;
-		r->mmap_min += !r->mmap_min; /* 0 means all, not none */
+		r->wishes.mmap_min =
+			value ? size("--mmap", value) : MMAP_MIN_BYTES;
+		r->wishes.mmap_min +=
+			!r->wishes.mmap_min; /* 0 means all, not none */
 		break;
 	case OPT_FOLLOW:
-		r->follow = true;
+		r->wishes.follow = true;
 		break;
 	case OPT_STAT:
 		r->stat_s = value ? seconds("--stat", value) : 1;
@@ -224,25 +222,6 @@ static void set_preload(void)
 	free(list);
 }
 
-void run_set_wishes(const struct run *r)
-{
-	char text[256], part[64];
-
-	snprintf(text, sizeof(text), "pid=%d%s", (int)getpid(),
-		 r->follow ? ",follow" : "");
-	if (r->mmap_min) {
-		snprintf(part, sizeof(part), ",mmap=%llu",
-			 (unsigned long long)r->mmap_min);
-		strcat(text, part);
-	}
-	if (*r->report) {
-		snprintf(part, sizeof(part), ",report=%s", r->report);
-		strcat(text, part);
-	}
-	if (setenv(RUN_VARIABLE, text, 1))
-		tool_die(RUN_FAILED, "out of memory");
-}
-
 /* ------------------------------------------------------------------ */
 
 static void check_machine(void)
@@ -252,14 +231,6 @@ static void check_machine(void)
 	if (vvm_probe(&probe) || !probe.usable)
 		tool_die(RUN_FAILED, "memory cannot be paged here: %s",
 			 probe.reason);
-}
-
-_Noreturn void run_exec(const struct run *r)
-{
-	run_set_wishes(r);
-	execvp(r->path, r->argv); /* a file without "#!" is a shell's */
-	tool_die(errno == ENOENT ? RUN_NOT_FOUND : RUN_NOT_RUN, "%s: %s",
-		 r->path, strerror(errno));
 }
 
 int main(int argc, char **argv)

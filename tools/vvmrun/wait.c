@@ -24,7 +24,7 @@
  * error for its output; it ends with the program.
  */
 #define _GNU_SOURCE 1
-#include "vvmrun/run.h"
+#include "vvmrun/wait.h"
 
 #include <errno.h>
 #include <math.h>
@@ -70,11 +70,11 @@ static int open_socket(struct run *r)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	socklen_t bytes;
 
-	snprintf(r->report, sizeof(r->report), "vvmrun.%d.%llx", (int)getpid(),
-		 (unsigned long long)tool_now_us());
-	strcpy(addr.sun_path + 1, r->report);
+	snprintf(r->wishes.report, sizeof(r->wishes.report), "vvmrun.%d.%llx",
+		 (int)getpid(), (unsigned long long)tool_now_us());
+	strcpy(addr.sun_path + 1, r->wishes.report);
 	bytes = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
-			    strlen(r->report));
+			    strlen(r->wishes.report));
 	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, bytes) ||
 	    listen(fd, 64))
 		tool_die(RUN_FAILED, "socket: %s", strerror(errno));

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * preload.h - inside libvvm-preload.so, which vvmrun puts into a program: see
- * preload.c for the theory.
+ * state.h - what all of libvvm-preload.so knows, which vvmrun puts into a
+ * program: see preload.c for the theory.
  */
-#ifndef VVM_PRELOAD_H
-#define VVM_PRELOAD_H
+#ifndef VVM_PRELOAD_STATE_H
+#define VVM_PRELOAD_STATE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,9 +12,6 @@
 #include <sys/types.h>
 #include <vvm.h>
 #include <vvm_heap.h>
-
-/* Variable in which vvmrun tells the preload object what it wants. */
-#define PRELOAD_VARIABLE "VVMRUN"
 
 /* The pages of a program; one for the process. */
 struct preload {
@@ -54,29 +51,5 @@ static inline void preload_leave(void)
 
 /* A line on standard error, written at once, no stdio. */
 void preload_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-
-/* env.c: the settings, and who of the program's children gets them. */
-struct preload_wishes {
-	pid_t pid;	 /* that vvmrun started; 0: somebody else did */
-	bool follow;	 /* --follow */
-	size_t mmap_min; /* --mmap */
-	char report[64]; /* abstract socket of the vvmrun that waits, or "" */
-};
-/* Reads PRELOAD_VARIABLE. False: it is damaged. */
-bool preload_wishes(struct preload_wishes *w);
-/* Takes VVM_*, PRELOAD_VARIABLE and our part of LD_PRELOAD out of environ. */
-void preload_hide(void);
-/* What was taken out, without LD_PRELOAD; ends with NULL. */
-char *const *preload_hidden(void);
-/* The path of this object. */
-const char *preload_object(void);
-/* Tells the vvmrun that waits for us where our statistics are. */
-void preload_report(const char *name);
-
-/* thread.c */
-void preload_threads_init(void);
-
-/* fork.c */
-int preload_fork_init(void);
 
 #endif
