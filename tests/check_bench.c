@@ -6,14 +6,14 @@
  * bucket still prints plausible figures; hence exact tests where there is an
  * exact answer, and five standard deviations where there is not.
  */
-#include "vvmbench/bench.h"
 #include "vvmbench/heap/heap.h"
+#include "vvmbench/heap/objects.h"
 #include "vvmbench/workload/hist.h"
 #include "vvmbench/sort/lines.h"
 #include "common/option.h"
 #include "vvmbench/workload/pattern.h"
 #include "vvmbench/workload/stamp.h"
-#include "vvmbench/workload/util.h"
+#include "vvmbench/workload/median.h"
 #include "test.h"
 #include "common/tool.h"
 

@@ -4,6 +4,7 @@
  * are cut short, broken or made in bad faith are refused, not believed.
  */
 #include "vvmbench/workload/trace.h"
+#include "vvmbench/workload/trace_lackey.h"
 #include "test.h"
 
 #include <errno.h>

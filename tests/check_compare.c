@@ -7,7 +7,8 @@
  * interrupted or killed leaves the machine as it was. The last are skipped,
  * with the reason, where they are not permitted.
  */
-#include "vvmbench/bench.h"
+#include "common/line.h"
+#include "vvmbench/compare.h"
 #include "vvmbench/contender.h"
 #include "vvmbench/table.h"
 #include "test.h"
@@ -687,7 +688,7 @@ static bool file_is_there(pid_t pid)
 	char path[512];
 
 	snprintf(path, sizeof(path), "%s/vvmbench-%d.swap",
-		 engine_directory(&p), (int)pid);
+		 plan_directory(&p), (int)pid);
 	return access(path, F_OK) == 0;
 }
 

@@ -19,13 +19,15 @@
  * so is one whose worker fails; only the latter is an error. Ctrl-C ends the
  * turn, whose figures are dropped, and reports the turns before it.
  */
-#include "vvmbench/bench.h"
+#include "vvmbench/compare.h"
+
 #include "vvmbench/contender.h"
 #include "vvmbench/figures.h"
-#include "vvmbench/workload/plan.h"
-#include "vvmbench/workload/space.h"
+#include "vvmbench/machine/why.h"
 #include "vvmbench/table.h"
-#include "vvmbench/workload/util.h"
+#include "vvmbench/workload/plan.h"
+#include "vvmbench/workload/progress.h"
+#include "vvmbench/workload/space.h"
 
 #include <errno.h>
 #include <fcntl.h>

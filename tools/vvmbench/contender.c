@@ -9,6 +9,8 @@
  */
 #include "vvmbench/contender.h"
 
+#include "vvmbench/engine/engine.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <vvm.h>

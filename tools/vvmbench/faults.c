@@ -14,13 +14,14 @@
  * does not. Each page is verified to be all fresh: the word touched must be
  * zero, though the round before left a mark in it.
  */
-#include "vvmbench/bench.h"
+#include "vvmbench/faults.h"
+
+#include "common/option.h"
 #include "vvmbench/workload/clock.h"
 #include "vvmbench/workload/hist.h"
-#include "common/option.h"
 #include "vvmbench/workload/pattern.h"
+#include "vvmbench/workload/progress.h"
 #include "vvmbench/workload/space.h"
-#include "vvmbench/workload/util.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

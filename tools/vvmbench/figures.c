@@ -9,8 +9,8 @@
  */
 #include "vvmbench/figures.h"
 
-#include "vvmbench/machine/cgroup.h"
 #include "common/tool.h"
+#include "vvmbench/machine/cgroup.h"
 
 #include <math.h>
 

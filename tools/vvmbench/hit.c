@@ -14,12 +14,14 @@
  * 4 KiB and has none: where a program lives on huge pages, that difference
  * is real, and it is not the pager's. It is measured apart in a third round.
  */
-#include "vvmbench/bench.h"
-#include "vvmbench/workload/clock.h"
+#include "vvmbench/hit.h"
+
 #include "common/option.h"
+#include "vvmbench/workload/clock.h"
+#include "vvmbench/workload/median.h"
 #include "vvmbench/workload/pattern.h"
+#include "vvmbench/workload/progress.h"
 #include "vvmbench/workload/space.h"
-#include "vvmbench/workload/util.h"
 
 #include <stdlib.h>
 #include <string.h>

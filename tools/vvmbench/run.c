@@ -15,13 +15,15 @@
  * The status is TOOL_OK only if every access was right, no increment is
  * missing and, when asked, the budget held.
  */
-#include "vvmbench/bench.h"
-#include "vvmbench/machine/cage.h"
+#include "vvmbench/run.h"
+
 #include "vvmbench/figures.h"
-#include "vvmbench/workload/plan.h"
-#include "vvmbench/workload/space.h"
-#include "vvmbench/workload/util.h"
+#include "vvmbench/machine/cage.h"
+#include "vvmbench/machine/why.h"
 #include "vvmbench/watch.h"
+#include "vvmbench/workload/plan.h"
+#include "vvmbench/workload/progress.h"
+#include "vvmbench/workload/space.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -12,8 +12,9 @@
  */
 #include "vvmbench/table.h"
 
-#include "vvmbench/workload/plan.h"
 #include "common/tool.h"
+#include "vvmbench/workload/median.h"
+#include "vvmbench/workload/plan.h"
 
 #include <math.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #define VVM_BENCH_TABLE_H
 
 #include "vvmbench/figures.h"
-#include "vvmbench/workload/util.h"
+#include "vvmbench/machine/why.h"
 
 #include <stdio.h>
 

@@ -10,8 +10,15 @@
  * paging needs, and undoes it; engine/ is what a workload runs on, with its
  * threads and phases.
  */
-#include "vvmbench/bench.h"
 #include "common/tool.h"
+#include "vvmbench/compare.h"
+#include "vvmbench/faults.h"
+#include "vvmbench/heap/heap.h"
+#include "vvmbench/hit.h"
+#include "vvmbench/machine/confine.h"
+#include "vvmbench/run.h"
+#include "vvmbench/sim/sim.h"
+#include "vvmbench/sort/sort.h"
 
 #include <string.h>
 #include <vvm.h>
@@ -22,9 +29,14 @@ struct command {
 };
 
 static const struct command commands[] = {
-#define X(name, summary) {#name, summary, bench_##name},
-	BENCH_COMMANDS(X)
-#undef X
+	{"run", "one workload, every access verified", bench_run},
+	{"compare", "one workload on several engines in turn", bench_compare},
+	{"hit", "cost of an access that finds its page", bench_hit},
+	{"faults", "faults that need no I/O: rate and latency", bench_faults},
+	{"sort", "sort text in memory several times the budget", bench_sort},
+	{"confine", "any command, paged by the kernel's swap", bench_confine},
+	{"heap", "malloc on paged memory against the C library's", bench_heap},
+	{"sim", "replay a trace of accesses under every policy", bench_sim},
 };
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };

@@ -41,8 +41,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "vvmrun/report.h"
 #include "common/tool.h"
+#include "vvmrun/report.h"
 
 /* Passed on. SIGTSTP and its kind stop us as they stop the program. */
 static const int passed_on[] = {SIGTERM, SIGHUP,   SIGINT,  SIGQUIT, SIGUSR1,

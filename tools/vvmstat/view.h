@@ -7,9 +7,9 @@
 #define VVM_VIEW_H
 
 #include <stdbool.h>
+#include "common/target.h"
 #include "vvmstat/column.h"
 #include "vvmstat/output.h"
-#include "common/target.h"
 
 struct view {
 	struct output output;

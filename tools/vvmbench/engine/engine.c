@@ -11,8 +11,8 @@
  */
 #include "vvmbench/engine/engine.h"
 
-#include "vvmbench/workload/space.h"
 #include "common/tool.h"
+#include "vvmbench/workload/space.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -50,19 +50,9 @@ void engine_close(struct engine *e)
 	e->ops->close(e);
 }
 
-const char *engine_directory(const struct plan *plan)
-{
-	struct vvm_options options;
-
-	if (plan->swap_path)
-		return plan->swap_path;
-	bench_space_options(&options);
-	return options.swap_path;
-}
-
 int engine_file(const struct plan *plan, int flags)
 {
-	const char *path = engine_directory(plan);
+	const char *path = plan_directory(plan);
 	int fd = open(path, O_TMPFILE | O_RDWR | O_CLOEXEC | flags, 0600);
 	int error;
 

@@ -8,7 +8,7 @@
 #ifndef VVM_BENCH_ENGINE_H
 #define VVM_BENCH_ENGINE_H
 
-#include "vvmbench/workload/pattern.h"
+#include "vvmbench/workload/plan.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -26,44 +26,6 @@ enum engine_kind {
 #undef X
 		ENGINE_COUNT
 };
-
-#define BENCH_PAGE 4096
-
-struct cgroup;
-
-/* One workload, as the command line gives it. */
-struct plan {
-	int engine;  /* enum engine_kind */
-	int faults;  /* enum vvm_faults */
-	int advice;  /* NORMAL, RANDOM, SEQUENTIAL of enum vvm_advice */
-	int pattern; /* enum pattern_kind */
-	uint64_t size_bytes, resident_bytes;
-	double theta;
-	int64_t stride;
-	uint64_t write_pct; /* of the accesses are writes */
-	uint64_t scan_pct;  /* of scanmix's accesses belong to the scan */
-	uint64_t threads, handlers, seed;
-	double seconds, warm_s;
-	const char *swap_path; /* NULL: from the environment, or the default */
-	const char *trace_path; /* where accesses are recorded, or NULL */
-	const char *label;     /* begins what progress is called, or NULL */
-	const struct cgroup *group; /* that the process is in, or NULL */
-	bool rmw, budget_check, no_sweep, json;
-};
-
-static inline uint64_t plan_pages(const struct plan *plan)
-{
-	return plan->size_bytes / BENCH_PAGE;
-}
-
-/* Of the pattern loop: 1.1 times the budget, at most all. */
-static inline uint64_t plan_loop_pages(const struct plan *plan)
-{
-	uint64_t budget = plan->resident_bytes / BENCH_PAGE;
-	uint64_t pages = budget + budget / 10;
-
-	return pages < plan_pages(plan) ? pages : plan_pages(plan);
-}
 
 /* What an engine has counted since it was opened. */
 struct engine_counts {
@@ -114,8 +76,6 @@ extern const char *const engine_words[];
 /* Opens plan->engine. Exits TOOL_FAILED with a message when it cannot. */
 void engine_open(struct engine *e, const struct plan *plan);
 void engine_close(struct engine *e);
-/* Where the plan, or libvvm itself, would swap. */
-const char *engine_directory(const struct plan *plan);
 /*
  * An unlinked file of the plan's size in the swap directory, for engines
  * that need one. Exits TOOL_FAILED; flags are added to open(2)'s.

@@ -5,14 +5,14 @@
  *
  * The kernel keeps as much of it in memory as it likes; the plan's budget
  * holds only in a memory cgroup with that limit (machine/cage.c). Faults are
- * explained in swap.c. Bytes written are those that the process has made
+ * explained in kernel.c. Bytes written are those that the process has made
  * dirty, a page once for each time it was clean: write-back itself is done
  * by kernel threads, and is not accounted to anybody.
  */
+#include "common/line.h"
 #include "vvmbench/engine/kernel.h"
 #include "vvmbench/engine/memory.h"
 #include "vvmbench/workload/space.h"
-#include "vvmbench/workload/util.h"
 
 #include <errno.h>
 #include <string.h>

@@ -20,9 +20,9 @@
  * them counted as an access, with the latency of their request. That is the
  * yardstick for prefetch.
  */
+#include "vvmbench/engine/work.h"
 #include "vvmbench/workload/space.h"
 #include "vvmbench/workload/stamp.h"
-#include "vvmbench/engine/work.h"
 
 #include <errno.h>
 #include <fcntl.h>

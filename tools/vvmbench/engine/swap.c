@@ -1,43 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * swap.c - the engine "swap": anonymous memory, paged by the kernel;
- * and the counters of all engines that the kernel pages.
+ * swap.c - the engine "swap": anonymous memory, paged by the kernel.
  *
  * The process is in a memory cgroup with the plan's budget, and there is a
  * swap area: machine/cage.c has seen to both. Huge pages are off, as the other
  * engines have none and a fault for 4 KiB would read 2 MiB.
  *
- * A miss is a major fault, one that waited for a read. A minor fault found
- * its page in the swap cache or page cache, which is a hit for a program that
- * asks whether it has to wait for the disk; minor faults are told apart. Bytes
- * read are those of the process. What is written is not accounted to a process
- * at all, since it may not even be its own pages: here it is pswpout of
- * /proc/vmstat, of the whole machine; another program that swaps meanwhile
- * is counted too.
+ * What is written is not accounted to a process at all, since it may not even
+ * be its own pages: here it is pswpout of /proc/vmstat, of the whole machine;
+ * another program that swaps meanwhile is counted too. The other counters are
+ * explained in kernel.c.
  */
-#include "vvmbench/machine/cgroup.h"
 #include "vvmbench/engine/kernel.h"
 #include "vvmbench/engine/memory.h"
 
+#include "common/line.h"
 #include "common/tool.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
-
-void kernel_counts(const struct engine *e, struct engine_counts *c)
-{
-	const struct cgroup *group = e->plan->group;
-	struct rusage u;
-
-	getrusage(RUSAGE_SELF, &u);
-	c->faults = c->misses = (uint64_t)u.ru_majflt;
-	c->minor_faults = (uint64_t)u.ru_minflt;
-	c->read_bytes = line_value("/proc/self/io", "read_bytes");
-	c->resident_peak_bytes =
-		group ? cgroup_peak_bytes(group) : (uint64_t)u.ru_maxrss * 1024;
-}
 
 static void swap_open(struct engine *e)
 {

@@ -26,8 +26,8 @@
  */
 #include "vvmbench/engine/work.h"
 
-#include "vvmbench/workload/util.h"
 #include "common/tool.h"
+#include "vvmbench/workload/progress.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -6,8 +6,8 @@
 #ifndef VVM_BENCH_WORK_H
 #define VVM_BENCH_WORK_H
 
-#include "vvmbench/workload/clock.h"
 #include "vvmbench/engine/engine.h"
+#include "vvmbench/workload/clock.h"
 #include "vvmbench/workload/hist.h"
 #include "vvmbench/workload/trace.h"
 
@@ -21,19 +21,19 @@ enum phase { PHASE_FILL, PHASE_WARM, PHASE_MEASURE, PHASE_SWEEP };
  * whoever joined it, (a) atomic.
  */
 struct worker {
-	struct work *work;	/* (i) */
-	unsigned id;		/* (i) */
-	pthread_t thread;	/* (i) */
-	enum phase phase;	/* (o) the last it has seen */
-	struct rng rng;		/* (o) read or write? */
-	struct pattern pattern; /* (o) */
-	uint64_t ops;		/* (o) accesses in the phase */
-	uint64_t increments;	/* (o) writes since the fill */
-	uint64_t hot_turn;	/* (o) scanmix: accesses of the zipf part */
-	uint64_t hot_probes;	/* (o) in the phase: those looked at first */
-	uint64_t hot_hits;	/* (o) and found resident */
+	struct work *work;	  /* (i) */
+	unsigned id;		  /* (i) */
+	pthread_t thread;	  /* (i) */
+	enum phase phase;	  /* (o) the last it has seen */
+	struct rng rng;		  /* (o) read or write? */
+	struct pattern pattern;	  /* (o) */
+	uint64_t ops;		  /* (o) accesses in the phase */
+	uint64_t increments;	  /* (o) writes since the fill */
+	uint64_t hot_turn;	  /* (o) scanmix: accesses of the zipf part */
+	uint64_t hot_probes;	  /* (o) in the phase: those looked at first */
+	uint64_t hot_hits;	  /* (o) and found resident */
 	struct trace_part *trace; /* (o) where its accesses go, or NULL */
-	struct hist hist;	/* (o) latencies in the phase */
+	struct hist hist;	  /* (o) latencies in the phase */
 } __attribute__((aligned(64)));
 
 struct work {
@@ -44,10 +44,10 @@ struct work {
 	_Atomic unsigned running;	   /* (a) workers that have not ended */
 	_Atomic uint64_t done_pages;	   /* (a) progress of fill and sweep */
 	_Atomic uint64_t swept_increments; /* (a) found in the pages */
-	_Atomic uint32_t *versions; /* (a) for each page: see memory.c */
-	struct trace_file *trace;   /* (i) or NULL */
-	struct worker *workers;	    /* (i) */
-	unsigned worker_count;	    /* (i) */
+	_Atomic uint32_t *versions;	   /* (a) for each page: see memory.c */
+	struct trace_file *trace;	   /* (i) or NULL */
+	struct worker *workers;		   /* (i) */
+	unsigned worker_count;		   /* (i) */
 };
 
 /* What was measured. */

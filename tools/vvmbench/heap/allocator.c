@@ -7,12 +7,12 @@
  * process, less those that were there before, and for libvvm the frames of
  * its memfd. So bookkeeping counts, and so do libvvm's fixed buffers.
  */
-#include "vvmbench/heap/heap.h"
+#include "vvmbench/heap/allocator.h"
 
+#include "common/line.h"
+#include "common/tool.h"
 #include "vvmbench/engine/kernel.h"
 #include "vvmbench/workload/space.h"
-#include "vvmbench/workload/util.h"
-#include "common/tool.h"
 
 #include <malloc.h>
 #include <stdlib.h>

@@ -9,14 +9,15 @@
  * As in compare, each turn is a process of its own (machine/cage.c), rounds are
  * interleaved, and medians are reported with their ratio to malloc.
  */
-#include "vvmbench/bench.h"
-#include "vvmbench/machine/cage.h"
 #include "vvmbench/heap/heap.h"
+
 #include "common/option.h"
+#include "common/tool.h"
+#include "vvmbench/heap/objects.h"
+#include "vvmbench/machine/cage.h"
+#include "vvmbench/workload/median.h"
 #include "vvmbench/workload/plan.h"
 #include "vvmbench/workload/space.h"
-#include "vvmbench/workload/util.h"
-#include "common/tool.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -22,14 +22,16 @@
  * without a look at them, as a program does that drops a cache or a tree of
  * which it knows the nodes from an index.
  */
-#include "vvmbench/heap/heap.h"
+#include "vvmbench/heap/objects.h"
 
-#include "vvmbench/workload/clock.h"
-#include "vvmbench/workload/space.h"
-#include "vvmbench/workload/util.h"
 #include "common/tool.h"
+#include "vvmbench/workload/clock.h"
+#include "vvmbench/workload/progress.h"
+#include "vvmbench/workload/space.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>

@@ -29,8 +29,9 @@
  */
 #include "vvmbench/machine/cage.h"
 
-#include "vvmbench/workload/util.h"
 #include "common/tool.h"
+#include "vvmbench/machine/why.h"
+#include "vvmbench/workload/progress.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -152,7 +153,7 @@ static void try_swap(struct cage *c, const struct plan *plan)
 {
 	off_t mark;
 
-	if (swapfile_make(&c->file, &c->journal, engine_directory(plan),
+	if (swapfile_make(&c->file, &c->journal, plan_directory(plan),
 			  plan->size_bytes + SPARE_SWAP_BYTES, stop_writing, c,
 			  &c->no_swap))
 		return;

@@ -7,9 +7,9 @@
 #define VVM_BENCH_CAGE_H
 
 #include "vvmbench/machine/cgroup.h"
-#include "vvmbench/engine/engine.h"
 #include "vvmbench/machine/journal.h"
 #include "vvmbench/machine/swapfile.h"
+#include "vvmbench/workload/plan.h"
 
 #include <signal.h>
 

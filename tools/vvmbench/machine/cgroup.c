@@ -33,9 +33,12 @@
  */
 #include "vvmbench/machine/cgroup.h"
 
+#include "common/line.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

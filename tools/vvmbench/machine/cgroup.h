@@ -3,9 +3,10 @@
 #ifndef VVM_BENCH_CGROUP_H
 #define VVM_BENCH_CGROUP_H
 
-#include "vvmbench/workload/util.h"
+#include "vvmbench/machine/why.h"
 
 #include <limits.h>
+#include <stdint.h>
 #include <stdio.h>
 
 /* Where groups can be made. */

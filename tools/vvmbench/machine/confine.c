@@ -16,11 +16,14 @@
  *
  * The exit status is the command's, 128 + N if it died of signal N.
  */
-#include "vvmbench/bench.h"
-#include "vvmbench/machine/cage.h"
+#include "vvmbench/machine/confine.h"
+
+#include "common/line.h"
 #include "common/option.h"
-#include "vvmbench/workload/util.h"
 #include "common/tool.h"
+#include "vvmbench/machine/cage.h"
+#include "vvmbench/machine/why.h"
+#include "vvmbench/workload/progress.h"
 
 #include <errno.h>
 #include <signal.h>

@@ -30,8 +30,10 @@
  */
 #include "vvmbench/machine/journal.h"
 
-#include "vvmbench/machine/cgroup.h"
+#include "common/line.h"
+
 #include "common/tool.h"
+#include "vvmbench/machine/cgroup.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -3,7 +3,7 @@
 #ifndef VVM_BENCH_JOURNAL_H
 #define VVM_BENCH_JOURNAL_H
 
-#include "vvmbench/workload/util.h"
+#include "vvmbench/machine/why.h"
 
 #include <sys/types.h>
 

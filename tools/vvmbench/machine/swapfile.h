@@ -6,6 +6,7 @@
 #include "vvmbench/machine/journal.h"
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct swapfile {

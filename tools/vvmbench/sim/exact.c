@@ -11,7 +11,7 @@
  * makes untrue in the heap; such entries lie before the present, so they never
  * come to the top before all that are true are gone, and need no removal.
  */
-#include "vvmbench/sim/sim.h"
+#include "vvmbench/sim/exact.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -6,11 +6,11 @@
  * A pattern begins with the set-up of run, a first touch of all pages in order:
  * it is what the measured accesses find. Threads take turns, an access each.
  */
-#include "vvmbench/sim/sim.h"
-#include "vvmbench/sim/sim_plan.h"
+#include "vvmbench/sim/input.h"
 
-#include "vvmbench/workload/plan.h"
 #include "common/tool.h"
+#include "vvmbench/workload/plan.h"
+#include "vvmbench/workload/trace_lackey.h"
 
 #include <errno.h>
 #include <stdlib.h>

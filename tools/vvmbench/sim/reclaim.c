@@ -21,7 +21,7 @@
  * predecessors were accessed within the last STREAM_MEMORY accesses reads
  * ahead_pages, as far as frames are free above half of the low watermark.
  */
-#include "vvmbench/sim/sim.h"
+#include "vvmbench/sim/reclaim.h"
 
 #include "policy.h"
 

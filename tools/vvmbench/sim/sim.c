@@ -7,14 +7,16 @@
  * (reclaim.c), and prints miss ratios. What these mean for time is
  * not simulated: a miss is a miss, whether it waits for a read or not.
  */
-#include "vvmbench/bench.h"
-#include "common/option.h"
-#include "vvmbench/workload/plan.h"
 #include "vvmbench/sim/sim.h"
-#include "vvmbench/sim/sim_plan.h"
-#include "vvmbench/workload/util.h"
-#include "policy.h"
+
+#include "common/option.h"
 #include "common/tool.h"
+#include "policy.h"
+#include "vvmbench/sim/exact.h"
+#include "vvmbench/sim/input.h"
+#include "vvmbench/sim/reclaim.h"
+#include "vvmbench/workload/plan.h"
+#include "vvmbench/workload/progress.h"
 
 #include <stdlib.h>
 #include <string.h>

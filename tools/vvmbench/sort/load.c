@@ -13,7 +13,7 @@
  * index entry twice. So a chunk of very short lines holds little text; and a
  * line longer than all that is a chunk by itself.
  */
-#include "vvmbench/sort/sort.h"
+#include "vvmbench/sort/load.h"
 
 #include "common/tool.h"
 

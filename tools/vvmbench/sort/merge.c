@@ -18,9 +18,10 @@
  * longer runs first, into the other side. A group is a contiguous range of
  * bytes and of entries, and so is what comes of it: the same range.
  */
-#include "vvmbench/sort/sort.h"
+#include "vvmbench/sort/merge.h"
 
 #include "common/tool.h"
+#include "vvmbench/sort/runs.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -11,7 +11,7 @@
  * run occupies exactly the bytes and entries of its chunk, whatever the
  * order, and threads need no allocation and no lock, only a counter.
  */
-#include "vvmbench/sort/sort.h"
+#include "vvmbench/sort/runs.h"
 
 #include "vvmbench/workload/space.h"
 

@@ -26,8 +26,10 @@
  */
 #include "vvmbench/sort/sort.h"
 
-#include "vvmbench/bench.h"
 #include "common/option.h"
+#include "vvmbench/sort/load.h"
+#include "vvmbench/sort/merge.h"
+#include "vvmbench/sort/runs.h"
 #include "vvmbench/workload/space.h"
 
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * plan.c - the options of a workload, which run and compare share.
+ * plan.c - a workload, and its options, which run and compare share.
  *
  * Defaults come before parsing and from the environment where libvvm has a
  * setting; what depends on several options is settled after it. Values that
@@ -54,6 +54,16 @@ void plan_finish(struct plan *plan, const struct opt_command *cmd)
 	    (uint64_t)llabs(plan->stride) >= plan_pages(plan))
 		opt_usage(cmd, "--stride: the region has %llu pages only",
 			  (unsigned long long)plan_pages(plan));
+}
+
+const char *plan_directory(const struct plan *plan)
+{
+	struct vvm_options options;
+
+	if (plan->swap_path)
+		return plan->swap_path;
+	bench_space_options(&options);
+	return options.swap_path;
 }
 
 void plan_json(struct tool_json *j, const struct plan *plan)

@@ -1,19 +1,59 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * plan.h - the options of a workload, which run and compare share.
- *
- * PLAN_OPTIONS(F): rows of an option table, F(field) being the offset of
- * that field of struct plan.
+ * plan.h - a workload, and its options, which run and compare share.
  */
 #ifndef VVM_BENCH_PLAN_H
 #define VVM_BENCH_PLAN_H
 
-#include "vvmbench/engine/engine.h"
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "common/option.h"
+#include "vvmbench/workload/pattern.h"
+
+#define BENCH_PAGE 4096
+
+struct cgroup;
+
+/* One workload, as the command line gives it. */
+struct plan {
+	int engine;  /* enum engine_kind */
+	int faults;  /* enum vvm_faults */
+	int advice;  /* NORMAL, RANDOM, SEQUENTIAL of enum vvm_advice */
+	int pattern; /* enum pattern_kind */
+	uint64_t size_bytes, resident_bytes;
+	double theta;
+	int64_t stride;
+	uint64_t write_pct; /* of the accesses are writes */
+	uint64_t scan_pct;  /* of scanmix's accesses belong to the scan */
+	uint64_t threads, handlers, seed;
+	double seconds, warm_s;
+	const char *swap_path;	/* NULL: from the environment, or the default */
+	const char *trace_path; /* where accesses are recorded, or NULL */
+	const char *label;	/* begins what progress is called, or NULL */
+	const struct cgroup *group; /* that the process is in, or NULL */
+	bool rmw, budget_check, no_sweep, json;
+};
+
+static inline uint64_t plan_pages(const struct plan *plan)
+{
+	return plan->size_bytes / BENCH_PAGE;
+}
+
+/* Of the pattern loop: 1.1 times the budget, at most all. */
+static inline uint64_t plan_loop_pages(const struct plan *plan)
+{
+	uint64_t budget = plan->resident_bytes / BENCH_PAGE;
+	uint64_t pages = budget + budget / 10;
+
+	return pages < plan_pages(plan) ? pages : plan_pages(plan);
+}
 
 /* Names for the option parser; each ends with NULL. */
 extern const char *const pattern_words[], *const advice_words[];
 
+/* Rows of an option table, F(field) being the offset of that field of the plan.
+ */
 #define PLAN_OPTIONS(F)                                                        \
 	OPTION_RANGE('s', "size", F(size_bytes), SIZE, "SIZE", BENCH_PAGE,     \
 		     0x1p46, "the region (1G)"),                               \
@@ -62,6 +102,8 @@ struct tool_json;
 void plan_defaults(struct plan *plan);
 /* After that: fits values to one another. Exits TOOL_USAGE. */
 void plan_finish(struct plan *plan, const struct opt_command *cmd);
+/* Where the plan, or libvvm itself, would swap. */
+const char *plan_directory(const struct plan *plan);
 /* The workload, without what pages it. */
 void plan_json(struct tool_json *j, const struct plan *plan);
 /* The same in words: ", uniform, 0 % writes, 4 threads\n". */

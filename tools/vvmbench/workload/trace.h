@@ -76,10 +76,4 @@ void trace_part_flush(struct trace_part *p);
  * string constant); t then holds what could be read.
  */
 const char *trace_read(struct trace *t, FILE *in);
-/*
- * The same from the text of `valgrind --tool=lackey --trace-mem=yes`; other
- * lines are ignored. See trace_lackey.c for what is left out.
- */
-const char *trace_read_lackey(struct trace *t, FILE *in);
-
 #endif

@@ -15,7 +15,7 @@
  * those that are left. The number of misses is the same for LRU with any
  * budget of FILTER pages or more.
  */
-#include "vvmbench/workload/trace.h"
+#include "vvmbench/workload/trace_lackey.h"
 
 #include <stdlib.h>
 #include <string.h>

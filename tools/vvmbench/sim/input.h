@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* sim_plan.h - the options of `vvmbench sim`, and its input. */
-#ifndef VVM_BENCH_SIM_PLAN_H
-#define VVM_BENCH_SIM_PLAN_H
+/* input.h - the options of `vvmbench sim`, and its input. */
+#ifndef VVM_BENCH_SIM_INPUT_H
+#define VVM_BENCH_SIM_INPUT_H
 
 #include "vvmbench/workload/trace.h"
 
