@@ -11,7 +11,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <time.h>
-#include "layout.h"
+#include "vvmstat/layout.h"
 
 /* ---- command line ---- */
 
