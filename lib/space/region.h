@@ -53,12 +53,6 @@ struct region *regions_next_guest(const struct regions *rs, gaddr_t addr);
 bool regions_free_range(const struct regions *rs, gaddr_t start, gaddr_t end);
 /* True when [start, end) is covered without a hole. */
 bool regions_cover(const struct regions *rs, gaddr_t start, gaddr_t end);
-/*
- * First gap of `bytes` at or above `from` and below GUEST_END whose start is
- * congruent to 0 modulo align; GUEST_END when there is none.
- */
-gaddr_t regions_find_gap(const struct regions *rs, gaddr_t from, uint64_t bytes,
-			 uint64_t align);
 /* Takes ownership of r. -EEXIST on overlap (guest or host), -ENOMEM. */
 int regions_insert(struct regions *rs, struct region *r);
 /* Takes r out of the index; the caller owns it again. */
