@@ -265,7 +265,7 @@ static bool mergeable(const struct region *a, const struct region *b)
 {
 	return a->end == b->start && region_host_end(a) == b->host &&
 	       a->prot == b->prot && a->advice == b->advice &&
-	       a->mapping_id == b->mapping_id && a->backing == b->backing &&
+	       a->mapping_id == b->mapping_id &&
 	       a->stripe_shift == b->stripe_shift;
 }
 

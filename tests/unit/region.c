@@ -178,15 +178,15 @@ END_TEST
 /* Each difference alone must keep two neighbours apart. */
 START_TEST(different_neighbours_do_not_merge)
 {
-	struct region *a = add(10, 20, 1000), *b = add(20, 30, 1010);
+	struct region *b = add(20, 30, 1010);
 
+	add(10, 20, 1000);
 	b->prot = _i == 0;
 	b->advice = _i == 1;
 	b->mapping_id = _i == 2;
-	b->backing = _i == 3 ? (struct backing *)a : NULL;
-	b->stripe_shift = _i == 4 ? 30 : 21;
+	b->stripe_shift = _i == 3 ? 30 : 21;
 	regions_merge(&rs, 0, GUEST_END);
-	ck_assert_uint_eq(rs.count, _i < 5 ? 2 : 1);
+	ck_assert_uint_eq(rs.count, _i < 4 ? 2 : 1);
 }
 END_TEST
 
@@ -451,7 +451,7 @@ int main(void)
 	tcase_add_test(tc, split_keeps_addresses_and_stripes);
 	tcase_add_test(tc, merge_undoes_split);
 	tcase_add_test(tc, merge_reaches_both_neighbours_only);
-	tcase_add_loop_test(tc, different_neighbours_do_not_merge, 0, 6);
+	tcase_add_loop_test(tc, different_neighbours_do_not_merge, 0, 5);
 	tcase_add_test(tc, hosts_or_guests_apart_do_not_merge);
 	tcase_add_test(tc, remove_gives_the_region_back);
 	tcase_add_test(tc, stripe_shift);
