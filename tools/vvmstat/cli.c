@@ -15,6 +15,7 @@
 #include <string.h>
 #include <vvm.h>
 #include "common/tool.h"
+#include "screen/picture.h"
 
 /* One more than there may be. */
 #define OPERANDS_MAX 3
@@ -343,6 +344,8 @@ static void check(const struct options *o)
 		tool_die(TOOL_USAGE, "-y needs an interval");
 	if (o->view.output.form != OUTPUT_TEXT && o->view.png_path)
 		tool_die(TOOL_USAGE, "--png is a form of its own");
+	if (o->view.png_path && !picture_can_save())
+		tool_die(TOOL_USAGE, "--png: this build has no libpng");
 }
 
 void cli_parse(struct options *o, int argc, char **argv)
