@@ -108,7 +108,7 @@ END_TEST
 
 START_TEST(die_has_status)
 {
-	tool_init("/usr/bin/vvmtest");
+	tool_init("/usr/bin/vvmtest", TOOL_USAGE);
 	tool_die(TOOL_TARGET, "gone");
 }
 END_TEST

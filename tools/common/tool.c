@@ -20,8 +20,9 @@
  * that are not UTF-8 become U+FFFD, since a program's name may hold any
  * byte. A number that is not finite is written as null.
  *
- * The program's name is the one mutable global of the tools: tool_warn()
- * must work from any thread without a context, and it is set once, at start.
+ * The program's name and its status of wrong usage are the mutable globals of
+ * the tools: tool_warn() must work from any thread without a context, and they
+ * are set once, at start.
  */
 #include "common/tool.h"
 
@@ -35,8 +36,9 @@
 #include <unistd.h>
 
 static const char *tool_name = "vvm";
+static int usage_status = TOOL_USAGE;
 
-void tool_init(const char *argv0)
+void tool_init(const char *argv0, int status)
 {
 	const char *slash = argv0 ? strrchr(argv0, '/') : NULL;
 
@@ -44,6 +46,12 @@ void tool_init(const char *argv0)
 		tool_name = slash + 1;
 	else if (argv0 && *argv0)
 		tool_name = argv0;
+	usage_status = status;
+}
+
+const char *tool_program(void)
+{
+	return tool_name;
 }
 
 /* Of the running program's file, less what libtool puts below; "" if unknown */
@@ -103,6 +111,16 @@ _Noreturn void tool_die(int status, const char *fmt, ...)
 	message(fmt, ap);
 	va_end(ap);
 	exit(status);
+}
+
+_Noreturn void tool_usage(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	message(fmt, ap);
+	va_end(ap);
+	exit(usage_status);
 }
 
 /* ------------------------------------------------------------------ */
@@ -166,9 +184,8 @@ uint64_t tool_size(const char *option, const char *text)
 	uint64_t bytes;
 
 	if (!tool_parse_size(text, &bytes))
-		tool_die(TOOL_USAGE,
-			 "%s: '%s' is not a size (try 256M, 1.5G or 4096)",
-			 option, text);
+		tool_usage("%s: '%s' is not a size (try 256M, 1.5G or 4096)",
+			   option, text);
 	return bytes;
 }
 
@@ -181,11 +198,10 @@ uint64_t tool_number(const char *option, const char *text, uint64_t min,
 	errno = 0;
 	value = strtoull(text, &end, 10);
 	if (strspn(text, "0123456789") != strlen(text) || !*text || *end)
-		tool_die(TOOL_USAGE, "%s: '%s' is not a number", option, text);
+		tool_usage("%s: '%s' is not a number", option, text);
 	if (errno || value < min || value > max)
-		tool_die(TOOL_USAGE, "%s: %s is not from %llu to %llu", option,
-			 text, (unsigned long long)min,
-			 (unsigned long long)max);
+		tool_usage("%s: %s is not from %llu to %llu", option, text,
+			   (unsigned long long)min, (unsigned long long)max);
 	return value;
 }
 
@@ -196,10 +212,10 @@ double tool_real(const char *option, const char *text, double min, double max)
 
 	value = strtod(text, &end);
 	if (end == text || *end || isnan(value))
-		tool_die(TOOL_USAGE, "%s: '%s' is not a number", option, text);
+		tool_usage("%s: '%s' is not a number", option, text);
 	if (value < min || value > max)
-		tool_die(TOOL_USAGE, "%s: %s is not from %g to %g", option,
-			 text, min, max);
+		tool_usage("%s: %s is not from %g to %g", option, text, min,
+			   max);
 	return value;
 }
 

@@ -72,10 +72,11 @@ static const struct opt opts[] = {
 	PLAN_OPTIONS(FIELD),
 	OPTION_FLAG(0, "csv", offsetof(struct comparison, csv),
 		    "print a line of comma-separated values for each engine"),
-	{.name = NULL},
+	{.kind = OPT_END},
 };
 
-static const struct opt_command command = {"compare", "", summary, opts};
+static const struct opt_command command = {
+	.name = "compare", .args = "", .summary = summary, .opts = opts};
 
 static void read_options(struct comparison *c, int argc, char **argv)
 {
@@ -84,7 +85,7 @@ static void read_options(struct comparison *c, int argc, char **argv)
 
 	plan_defaults(&c->plan);
 	c->rounds = 5;
-	if (opt_parse(&command, c, argc, argv) < argc)
+	if (opt_parse(&command, c, argc, argv) > 0)
 		opt_usage(&command, "takes options only");
 	plan_finish(&c->plan, &command);
 	if (c->csv && c->plan.json)

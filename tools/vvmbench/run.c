@@ -53,10 +53,11 @@ static const struct opt opts[] = {
 		    "do not verify all pages once more at the end"),
 	OPTION_TEXT(0, "trace", FIELD(trace_path), "FILE",
 		    "record every access, for vvmbench sim"),
-	{.name = NULL},
+	{.kind = OPT_END},
 };
 
-static const struct opt_command command = {"run", "", summary, opts};
+static const struct opt_command command = {
+	.name = "run", .args = "", .summary = summary, .opts = opts};
 
 /* ------------------------------------------------------------------ */
 /* The plan								*/
@@ -66,7 +67,7 @@ static struct plan read_plan(int argc, char **argv)
 	struct plan plan;
 
 	plan_defaults(&plan);
-	if (opt_parse(&command, &plan, argc, argv) < argc)
+	if (opt_parse(&command, &plan, argc, argv) > 0)
 		opt_usage(&command, "takes options only");
 	plan_finish(&plan, &command);
 	if (plan.budget_check && plan.engine != ENGINE_vvm)

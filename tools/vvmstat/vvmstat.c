@@ -413,7 +413,7 @@ int main(int argc, char **argv)
 {
 	struct options o;
 
-	tool_init(argv[0]);
+	tool_init(argv[0], TOOL_USAGE);
 	cli_parse(&o, argc, argv);
 	switch (o.action) {
 	case ACTION_LIST:
