@@ -4,6 +4,7 @@
  * them, refused ones with the exit status that tool.h says, and JSON.
  */
 #include "test.h"
+#include "common/json.h"
 #include "common/tool.h"
 
 #include <math.h>

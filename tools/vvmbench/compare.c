@@ -107,20 +107,6 @@ struct turn {
 	int out; /* struct figures go here */
 };
 
-static bool run_phases(struct engine *e, struct work_result *r,
-		       struct cgroup *group)
-{
-	struct work work;
-
-	work_init(&work, e, e->plan);
-	if (group)
-		cage_fence(group, e->plan);
-	if (work_fill(&work, r))
-		work_measure(&work, r);
-	work_fini(&work);
-	return r->measured && !bench_interrupted();
-}
-
 /* A cage_body. */
 static int take_turn(void *arg, struct cgroup *group)
 {
@@ -134,7 +120,7 @@ static int take_turn(void *arg, struct cgroup *group)
 		tool_die(TOOL_FAILED, "out of memory");
 	turn->plan.group = group;
 	engine_open(&engine, &turn->plan);
-	if (run_phases(&engine, r, group)) {
+	if (work_run(&engine, r, group) && !bench_interrupted()) {
 		figures_of(&f, &turn->plan, r);
 		status = write(turn->out, &f, sizeof(f)) == sizeof(f)
 				 ? TOOL_OK

@@ -16,6 +16,8 @@
  */
 #include "vvmbench/faults.h"
 
+#include "common/json.h"
+
 #include "common/option.h"
 #include "vvmbench/workload/clock.h"
 #include "vvmbench/workload/hist.h"

@@ -16,6 +16,8 @@
  */
 #include "vvmbench/hit.h"
 
+#include "common/json.h"
+
 #include "common/option.h"
 #include "vvmbench/workload/clock.h"
 #include "vvmbench/workload/median.h"

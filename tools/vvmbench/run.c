@@ -17,6 +17,8 @@
  */
 #include "vvmbench/run.h"
 
+#include "common/json.h"
+
 #include "vvmbench/figures.h"
 #include "vvmbench/machine/cage.h"
 #include "vvmbench/machine/why.h"
@@ -217,21 +219,6 @@ static int verdict(const struct plan *plan, const struct work_result *r,
 	return status;
 }
 
-/* All phases. False: interrupted before there was anything to report. */
-static bool run_phases(struct engine *e, struct work_result *r,
-		       struct cgroup *group)
-{
-	struct work work;
-
-	work_init(&work, e, e->plan);
-	if (group)
-		cage_fence(group, e->plan);
-	if (work_fill(&work, r) && work_measure(&work, r) && !e->plan->no_sweep)
-		work_sweep(&work, r);
-	work_fini(&work);
-	return r->measured;
-}
-
 static int run(struct engine *e, struct work_result *r, struct cgroup *group)
 {
 	uint64_t watched_bytes = 0;
@@ -240,7 +227,7 @@ static int run(struct engine *e, struct work_result *r, struct cgroup *group)
 
 	if (e->plan->budget_check)
 		watch_start(&watch);
-	done = run_phases(e, r, group);
+	done = work_run(e, r, group);
 	if (e->plan->budget_check)
 		watched_bytes = watch_stop(&watch);
 	if (!done) {

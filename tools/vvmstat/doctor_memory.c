@@ -16,29 +16,25 @@
 #define _GNU_SOURCE 1
 #include "vvmstat/doctor_memory.h"
 
+#include <ctype.h>
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <vvm.h>
+#include "common/line.h"
 #include "common/tool.h"
 
 /* A limit in a file: "max" and v1's huge number are none. */
 static uint64_t limit_in(const char *directory, const char *file)
 {
-	char path[PATH_MAX + 64];
-	unsigned long long limit;
-	FILE *f;
-	int got;
+	char path[PATH_MAX + 64], line[32];
 
 	snprintf(path, sizeof(path), "%s/%s", directory, file);
-	f = fopen(path, "re");
-	if (!f)
+	if (line_read(path, line, sizeof(line)) || !isdigit(*line))
 		return UINT64_MAX;
-	got = fscanf(f, "%llu", &limit);
-	fclose(f);
-	return got == 1 ? limit : UINT64_MAX;
+	return strtoull(line, NULL, 10);
 }
 
 /* The smallest limit of a cgroup and those above it. */
@@ -90,24 +86,11 @@ static uint64_t cgroup_limit(void)
 	return least;
 }
 
-static uint64_t available_bytes(void)
-{
-	FILE *f = fopen("/proc/meminfo", "re");
-	unsigned long long kib = 0;
-	char line[256];
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "MemAvailable: %llu", &kib) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return (uint64_t)kib << 10;
-}
-
 void doctor_memory(struct doctor *d)
 {
 	struct vvm_options options;
-	uint64_t limit = cgroup_limit(), available = available_bytes();
+	uint64_t limit = cgroup_limit(),
+		 available = line_value("/proc/meminfo", "MemAvailable") << 10;
 	char budget[8], most[8];
 
 	if (vvm_options_init(&options))

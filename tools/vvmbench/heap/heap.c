@@ -11,6 +11,7 @@
  */
 #include "vvmbench/heap/heap.h"
 
+#include "common/json.h"
 #include "common/option.h"
 #include "common/tool.h"
 #include "vvmbench/heap/objects.h"

@@ -9,6 +9,7 @@
  */
 #include "vvmbench/sim/sim.h"
 
+#include "common/json.h"
 #include "common/option.h"
 #include "common/tool.h"
 #include "policy.h"

@@ -26,6 +26,8 @@
  */
 #include "vvmbench/sort/sort.h"
 
+#include "common/json.h"
+
 #include "common/option.h"
 #include "vvmbench/sort/load.h"
 #include "vvmbench/sort/merge.h"
