@@ -4,6 +4,7 @@
  * them, refused ones with the exit status that tool.h says, and JSON.
  */
 #include "support/test.h"
+#include "common/json.h"
 #include "common/tool.h"
 
 #include <math.h>
@@ -108,7 +109,7 @@ END_TEST
 
 START_TEST(die_has_status)
 {
-	tool_init("/usr/bin/vvmtest");
+	tool_init("/usr/bin/vvmtest", TOOL_USAGE);
 	tool_die(TOOL_TARGET, "gone");
 }
 END_TEST

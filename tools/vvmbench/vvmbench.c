@@ -70,7 +70,7 @@ int main(int argc, char **argv)
 {
 	const struct command *command;
 
-	tool_init(argv[0]);
+	tool_init(argv[0], TOOL_USAGE);
 	if (argc < 2) {
 		usage(stderr);
 		return TOOL_USAGE;
