@@ -23,8 +23,6 @@
  *      trailing junk, no silent clamping to what the type can hold.
  *  (2) A refused text changes nothing, neither its own field nor, for
  *      conf_environment(), any other.
- *  (3) Numbers are read without strtod() and friends: "1.5G" must mean the
- *      same in every locale.
  *
  * Rejected: one hand-written `if` per variable (the usual way). It is the
  * place where documentation, parser and struct drift apart.
@@ -36,6 +34,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include "parse.h"
 #include "util/log.h"
 #include "os/os.h"
 
@@ -52,137 +51,18 @@ struct setting {
 };
 
 /* ------------------------------------------------------------------ */
-/* Numbers								*/
-
-/* A digit's value in the base, or -1. */
-static int digit(char ch, unsigned base)
-{
-	int v = -1;
-
-	if (ch >= '0' && ch <= '9')
-		v = ch - '0';
-	else if ((ch | 32) >= 'a' && (ch | 32) <= 'f')
-		v = (ch | 32) - 'a' + 10;
-	return v < (int)base ? v : -1;
-}
-
-/*
- * Reads digits at *text and moves *text behind them. "0x" in front makes
- * them hexadecimal. -EINVAL: there is none; -ERANGE.
- */
-static int take_digits(const char **text, uint64_t *value)
-{
-	unsigned base = 10;
-	const char *p = *text;
-	uint64_t v = 0;
-
-	if (p[0] == '0' && (p[1] | 32) == 'x') {
-		base = 16;
-		p += 2;
-	}
-	if (digit(*p, base) < 0)
-		return -EINVAL;
-	for (; digit(*p, base) >= 0; p++)
-		if (__builtin_mul_overflow(v, base, &v) ||
-		    __builtin_add_overflow(v, digit(*p, base), &v))
-			return -ERANGE;
-	*text = p;
-	*value = v;
-	return 0;
-}
-
-/* The part behind the point, in billionths; further digits are ignored. */
-static int take_fraction(const char **text, uint64_t *billionths)
-{
-	const char *p = *text;
-	uint64_t scale = 1000000000;
-
-	*billionths = 0;
-	if (*p != '.')
-		return 0;
-	if (digit(*++p, 10) < 0)
-		return -EINVAL;
-	for (; digit(*p, 10) >= 0; p++) {
-		scale /= 10;
-		*billionths += (uint64_t)digit(*p, 10) * scale;
-	}
-	*text = p;
-	return 0;
-}
-
-/* "", "k", "KB", "kiB", "b" ...: the unit in bytes, or 0. */
-static uint64_t unit_bytes(const char *text)
-{
-	static const char units[] = "kmgt";
-	const char *found;
-	uint64_t unit = 1;
-
-	if (!*text || !strcasecmp(text, "b"))
-		return 1;
-	found = strchr(units, text[0] | 32);
-	if (!found)
-		return 0;
-	unit <<= 10 * (found - units + 1);
-	text++;
-	if (*text && strcasecmp(text, "b") && strcasecmp(text, "ib"))
-		return 0;
-	return unit;
-}
-
-/* (whole + billionths / 10^9) * unit / divisor, rounded down. */
-static int scale(uint64_t whole, uint64_t billionths, uint64_t unit,
-		 unsigned divisor, uint64_t *out)
-{
-	unsigned __int128 v = (unsigned __int128)whole * unit;
-
-	v += (unsigned __int128)billionths * unit / 1000000000;
-	v /= divisor;
-	if (v > UINT64_MAX)
-		return -ERANGE;
-	*out = (uint64_t)v;
-	return 0;
-}
-
-int conf_parse_size(const char *text, uint64_t *bytes)
-{
-	uint64_t whole, billionths = 0, unit;
-	bool hex = text[0] == '0' && (text[1] | 32) == 'x';
-	int error = take_digits(&text, &whole);
-
-	if (!error && !hex)
-		error = take_fraction(&text, &billionths);
-	if (error)
-		return error;
-	if (!strcmp(text, "%"))
-		return scale(whole, billionths, os_ram_bytes(), 100, bytes);
-	unit = unit_bytes(text);
-	/* Nobody means a fraction of a byte: a unit was forgotten. */
-	if (unit == 0 || (unit == 1 && billionths))
-		return -EINVAL;
-	return scale(whole, billionths, unit, 1, bytes);
-}
-
-/* ------------------------------------------------------------------ */
 /* One parser for each type of the table				*/
 
 static int parse_SIZE(const struct setting *s, const char *text, void *value)
 {
 	(void)s;
-	return conf_parse_size(text, value);
+	return parse_size(text, os_ram_bytes(), value);
 }
 
 static int parse_UINT(const struct setting *s, const char *text, void *value)
 {
-	uint64_t v;
-	int error = take_digits(&text, &v);
-
 	(void)s;
-	if (error)
-		return error;
-	if (*text)
-		return -EINVAL;
-	*(uint64_t *)value = v;
-	return 0;
+	return parse_number(text, value);
 }
 
 static int parse_PATH(const struct setting *s, const char *text, void *value)

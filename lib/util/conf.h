@@ -89,7 +89,5 @@ int conf_environment(struct conf *c, const char **bad);
 const char *conf_text(const char *field, bool environment);
 /* Cross-field checks and clamps: budget >= 1 page, low <= high <= 50 %. */
 int conf_check(struct conf *c);
-/* "256M", "4k", "1.5G", "0x1000", "25%": bytes; 0 or -EINVAL, -ERANGE. */
-int conf_parse_size(const char *text, uint64_t *bytes);
 
 #endif

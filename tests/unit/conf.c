@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * unit/conf.c - every setting of the table: its default, each way to set
- * it, what it refuses; sizes; bounds. The walks expand CONF_SETTINGS, so a
+ * it, what it refuses; bounds. The walks expand CONF_SETTINGS, so a
  * new setting is tested without a line here.
  */
 #include "support/test.h"
@@ -292,100 +292,13 @@ START_TEST(path_too_long)
 }
 END_TEST
 
-/* ---- sizes ---- */
-
-START_TEST(size_accepts)
-{
-	static const struct {
-		const char *text;
-		uint64_t bytes;
-	} good[] = {
-		{"0", 0},
-		{"1", 1},
-		{"512b", 512},
-		{"4k", 4096},
-		{"4K", 4096},
-		{"4kb", 4096},
-		{"4KiB", 4096},
-		{"256M", 256 << 20},
-		{"1.5G", 3ull << 29},
-		{"0.5k", 512},
-		{"1.0009765625k", 1024}, /* 1024.99...: rounded down */
-		{"2T", 2ull << 40},
-		{"2tib", 2ull << 40},
-		{"0x1000", 4096},
-		{"0X10k", 16384},
-		{"0x1B", 27}, /* a digit, not a unit */
-		{"18446744073709551615", UINT64_MAX},
-		{"16777215T", 16777215ull << 40},
-	};
-	size_t i;
-	uint64_t bytes;
-
-	for (i = 0; i < ARRAY_SIZE(good); i++) {
-		ck_assert_msg(conf_parse_size(good[i].text, &bytes) == 0, "%s",
-			      good[i].text);
-		ck_assert_msg(bytes == good[i].bytes, "%s is %llu",
-			      good[i].text, (unsigned long long)bytes);
-	}
-}
-END_TEST
-
-START_TEST(size_refuses)
-{
-	static const char *const bad[] = {
-		"",	 "k",	"-1",	 "+1",	 " 1",	"1 ",	"1 k",
-		"1kk",	 "1x",	"1.k",	 ".5k",	 "1.5", "1.5b", "1..5k",
-		"0x",	 "0xg", "0x1.8", "1e3",	 "1%%", "%",	"1ib",
-		"1kibb", "1bk", "1,5G",	 "12%k", "nan", "inf",
-	};
-	uint64_t bytes = 42;
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(bad); i++) {
-		ck_assert_msg(conf_parse_size(bad[i], &bytes) == -EINVAL, "%s",
-			      bad[i]);
-		ck_assert_uint_eq(bytes, 42);
-	}
-}
-END_TEST
-
-START_TEST(size_overflows)
-{
-	static const char *const big[] = {
-		"18446744073709551616",
-		"0x10000000000000000",
-		"16777216T",
-		"18014398509481984k",
-		"99999999999999999999999999G",
-		"18446744073709551615T",
-	};
-	uint64_t bytes = 42;
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(big); i++) {
-		ck_assert_msg(conf_parse_size(big[i], &bytes) == -ERANGE, "%s",
-			      big[i]);
-		ck_assert_uint_eq(bytes, 42);
-	}
-}
-END_TEST
-
 START_TEST(size_percent_of_ram)
 {
-	uint64_t ram = os_ram_bytes(), bytes;
+	uint64_t ram = os_ram_bytes();
 
 	ck_assert_uint_gt(ram, 16 << 20);
-	ck_assert_int_eq(conf_parse_size("100%", &bytes), 0);
-	ck_assert_uint_eq(bytes, ram);
-	ck_assert_int_eq(conf_parse_size("25%", &bytes), 0);
-	ck_assert_uint_eq(bytes, ram / 4);
-	ck_assert_int_eq(conf_parse_size("12.5%", &bytes), 0);
-	ck_assert_uint_eq(bytes, ram / 8);
-	ck_assert_int_eq(conf_parse_size("0%", &bytes), 0);
-	ck_assert_uint_eq(bytes, 0);
-	ck_assert_int_eq(conf_parse_size("18446744073709551615%", &bytes),
-			 -ERANGE);
+	ck_assert_int_eq(conf_set(&conf, "resident_bytes", "25%"), 0);
+	ck_assert_uint_eq(conf.resident_bytes, ram / 4);
 }
 END_TEST
 
@@ -483,9 +396,6 @@ int main(void)
 	tcase_add_test(values, bool_every_word);
 	tcase_add_test(values, uint_forms);
 	tcase_add_test(values, path_too_long);
-	tcase_add_test(values, size_accepts);
-	tcase_add_test(values, size_refuses);
-	tcase_add_test(values, size_overflows);
 	tcase_add_test(values, size_percent_of_ram);
 
 	tcase_add_checked_fixture(check, setup, NULL);

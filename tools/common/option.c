@@ -65,7 +65,7 @@ static void print_help(const struct opt_command *cmd)
 	for (o = cmd->opts; o->name; o++)
 		print_option(o);
 	printf("  %-22s %s\n", "--help", "this text");
-	printf("\nSizes take a suffix: 4096, 64k, 256M, 1.5G.\n");
+	puts("\nSizes take a suffix: 4096, 64k, 256M, 1.5G; 25% is of the RAM.");
 }
 
 /* ------------------------------------------------------------------ */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * tool.h - what vvmbench, vvmstat and vvmrun share: messages, sizes, JSON.
- * Only public headers of the library may be used here.
+ * Of the library only public headers, and what is pure, may be used here.
  */
 #ifndef VVM_TOOL_H
 #define VVM_TOOL_H
@@ -27,7 +27,7 @@ bool tool_find(char *path, size_t size, const char *folder, const char *name);
 void tool_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void tool_die(int status, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
-/* "256M", "1.5G", "0x1000", "4k"; dies with TOOL_USAGE naming the option. */
+/* "256M", "1.5G", "0x1000", "25%": as parse_size(); dies with TOOL_USAGE. */
 uint64_t tool_size(const char *option, const char *text);
 /* The same without a word; false: it is no size. */
 bool tool_parse_size(const char *text, uint64_t *bytes);
