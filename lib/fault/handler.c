@@ -77,7 +77,7 @@ struct handler {
 	struct vvm_stat_actor *actor;
 	struct ring *ring;
 	struct crew crew;
-	struct ring_watch uffd_watch[SPACE_HANDLERS_MAX]; /* the host's */
+	struct ring_watch uffd_watch[SETTING_HANDLERS_MAX]; /* the host's */
 	struct ring_watch event_watch;
 	struct demands demands;
 	struct reader reader;

@@ -41,7 +41,7 @@ void pollers_open(struct pollers *p, unsigned count, enum ring_engine engine)
 {
 	unsigned i;
 
-	count = MIN(MIN(count, os_cpus() - 1), POLLERS_MAX);
+	count = MIN(MIN(count, os_cpus() - 1), SETTING_POLLERS_MAX);
 	if (engine == RING_SYNC)
 		count = 0;
 	for (i = 0; i < count; i++)

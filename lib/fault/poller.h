@@ -9,11 +9,10 @@
 #define VVM_POLLER_H
 
 #include "os/ring.h"
-
-#define POLLERS_MAX 32
+#include "settings.h"
 
 struct pollers {
-	struct ring *ring[POLLERS_MAX];
+	struct ring *ring[SETTING_POLLERS_MAX];
 	unsigned count;		  /* (i) of the rings */
 	_Atomic unsigned reading; /* threads between enter and leave */
 	_Atomic uint32_t free;	  /* bit i: ring[i] is nobody's */

@@ -50,7 +50,7 @@ static inline void engine_conf(struct conf *c, uint64_t budget_pages)
 	conf_defaults(c);
 	c->resident_bytes = pages_to_bytes(budget_pages);
 	c->stat_segment = false;
-	c->io = CONF_IO_SYNC;
+	c->io = VVM_IO_SYNC;
 	c->handlers = 1;
 	c->low_pct = c->high_pct = 0;
 	c->log_level = 0;

@@ -92,7 +92,7 @@ START_TEST(there_are_as_many_as_may_be)
 	pollers_leave(&p, NULL);
 	pollers_close(&p);
 	pollers_open(&p, 1000, RING_AUTO);
-	ck_assert_uint_le(p.count, MIN((unsigned)POLLERS_MAX, cpus - 1));
+	ck_assert_uint_le(p.count, MIN((unsigned)SETTING_POLLERS_MAX, cpus - 1));
 	ck_assert(pollers.count == 0 || p.count > 0);
 	pollers_close(&p);
 	ck_assert_uint_eq(p.count, 0);
@@ -102,7 +102,7 @@ END_TEST
 /* Who comes when `count` are reading sleeps, whether those poll or sleep. */
 START_TEST(only_the_first_readers_poll)
 {
-	struct ring *ring[POLLERS_MAX + 1];
+	struct ring *ring[SETTING_POLLERS_MAX + 1];
 	unsigned i, n = pollers.count;
 
 	for (i = 0; i < n; i++)
