@@ -224,7 +224,7 @@ int reclaim_start(struct vvm *vm)
 	r->vm = vm;
 	r->watch = (struct ring_watch){.fd = vm->reclaim_event,
 				       .ready = event_ready};
-	rc = ring_open(&r->ring, WRITEBACKS, (enum ring_engine)vm->conf.io);
+	rc = ring_open(&r->ring, WRITEBACKS, vm->conf.io);
 	if (rc == 0)
 		rc = ring_watch(r->ring, &r->watch);
 	if (rc == 0 && vm->snapshots) {

@@ -297,7 +297,7 @@ static int init(struct handler *h, struct vvm *vm, unsigned number)
 	if (!h->actor)
 		return -ENOMEM;
 	rc = ring_open(&h->ring, DEMAND_FILLS + READER_READS + DEMAND_WRITES,
-		       (enum ring_engine)vm->conf.io);
+		       vm->conf.io);
 	if (rc < 0)
 		return rc;
 	rc = reader_init(&h->reader, vm, h->actor, h->ring,
@@ -343,7 +343,7 @@ int handlers_start(struct vvm *vm)
 	}
 	if (rc == 0) {
 		stat_set(&vm->stats, io_uring,
-			 ring_engine(vm->handlers[0].ring) == RING_URING);
+			 ring_engine(vm->handlers[0].ring) == VVM_IO_URING);
 		return 0;
 	}
 	atomic_store(&vm->stopping, true);

@@ -373,8 +373,7 @@ int inline_init(struct vvm *vm)
 		if (!lane->actor)
 			return -ENOMEM;
 	}
-	pollers_open(&lanes->pollers, vm->conf.pollers,
-		     (enum ring_engine)vm->conf.io);
+	pollers_open(&lanes->pollers, vm->conf.pollers, vm->conf.io);
 	return 0;
 }
 

@@ -22,7 +22,7 @@ struct pollers {
  * Opens `count` rings, or fewer: none without io_uring or a second CPU, else
  * what limits of memory and descriptors permit. p is zeroed before.
  */
-void pollers_open(struct pollers *p, unsigned count, enum ring_engine engine);
+void pollers_open(struct pollers *p, unsigned count, enum vvm_io engine);
 void pollers_close(struct pollers *p);
 /* In a fork child: the rings, and what is in flight, are the parent's. */
 void pollers_abandon(struct pollers *p);

@@ -77,7 +77,7 @@ static inline void engine_start(const struct conf *c, unsigned count,
 	ck_assert_int_eq(space_new(&vm, c), 0);
 	actor = stat_actor(&vm->stats, VVM_STAT_HANDLER);
 	ck_assert_ptr_nonnull(actor);
-	ck_assert_int_eq(ring_open(&ring, 8, RING_SYNC), 0);
+	ck_assert_int_eq(ring_open(&ring, 8, VVM_IO_SYNC), 0);
 	ck_assert_int_eq(evict_init(&evictor, vm, actor, ring, count, room), 0);
 	fill = none;
 	fill.io.buf = engine_buf;
