@@ -108,7 +108,7 @@ static void print_help(const struct opt_command *cmd)
 	print_option(&help);
 	printf("\n%s", cmd->end ? cmd->end
 				: "Sizes take a suffix: 4096, 64k, 256M, "
-				  "1.5G.\n");
+				  "1.5G; 25% is of the RAM.\n");
 }
 
 /* ------------------------------------------------------------------ */

@@ -6,12 +6,10 @@
  * with the program's name; standard output is for results only. An error
  * that ends the tool carries one of the exit statuses of tool.h.
  *
- * Sizes. People write "256M" and "1.5G"; a suffix is a power of 1024, case
- * does not matter, a trailing "B" or "iB" is allowed. A fraction is computed
- * in floating point and must come out as a whole number of bytes less than
- * 2^63; hexadecimal ("0x1000") takes neither fraction nor suffix. Everything
- * else is refused with the option's name: a benchmark that guesses what was
- * meant measures the wrong thing.
+ * Sizes. They are read as the library reads those of its settings, so that
+ * an option takes what a variable takes; below 2^63, because the tools also
+ * subtract them. Everything else is refused with the option's name: a
+ * benchmark that guesses what was meant measures the wrong thing.
  *
  * The program's name and its status of wrong usage are the mutable globals of
  * the tools: tool_warn() must work from any thread without a context, and they
@@ -27,6 +25,8 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "parse.h"
 
 static const char *tool_name = "vvm";
 static int usage_status = TOOL_USAGE;
@@ -119,59 +119,18 @@ _Noreturn void tool_usage(const char *fmt, ...)
 /* ------------------------------------------------------------------ */
 /* Numbers from the command line					*/
 
-/* Shift of a suffix ("", "k", "MiB", ...), or -1. */
-static int suffix_shift(const char *s)
+/* Of the machine, as the library's own percentages are. */
+static uint64_t ram_bytes(void)
 {
-	static const char letters[] = "kmgtp";
-	const char *at;
-	int shift = 0;
-
-	if (*s && (at = strchr(letters, *s | 0x20)) != NULL) {
-		shift = 10 * (int)(at - letters + 1);
-		s++;
-		if (*s == 'i')
-			s++;
-	}
-	if ((*s | 0x20) == 'b')
-		s++;
-	return *s ? -1 : shift;
-}
-
-/* A hexadecimal size: digits only. False when it is not one. */
-static bool hex_size(const char *text, uint64_t *bytes)
-{
-	char *end;
-
-	if (text[0] != '0' || (text[1] | 0x20) != 'x')
-		return false;
-	errno = 0;
-	*bytes = strtoull(text + 2, &end, 16);
-	return end != text + 2 && !*end && !errno && text[2] != '-' &&
-	       text[2] != '+' && *bytes <= INT64_MAX;
-}
-
-/* A decimal size with an optional fraction and suffix. */
-static bool decimal_size(const char *text, uint64_t *bytes)
-{
-	size_t digits = strspn(text, "0123456789.");
-	int shift = suffix_shift(text + digits);
-	double value;
-	char *end;
-
-	if (!digits || shift < 0 || text[0] == '.')
-		return false;
-	value = ldexp(strtod(text, &end), shift);
-	if (end != text + digits || value >= 0x1p63 || value != floor(value))
-		return false;
-	*bytes = (uint64_t)value;
-	return true;
+	return (uint64_t)sysconf(_SC_PHYS_PAGES) *
+	       (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 uint64_t tool_size(const char *option, const char *text)
 {
 	uint64_t bytes;
 
-	if (!hex_size(text, &bytes) && !decimal_size(text, &bytes))
+	if (parse_size(text, ram_bytes(), &bytes) || bytes > INT64_MAX)
 		tool_usage("%s: '%s' is not a size (try 256M, 1.5G or 4096)",
 			   option, text);
 	return bytes;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * tool.h - what vvmbench, vvmstat and vvmrun share: messages and sizes.
- * Only public headers of the library may be used here.
+ * Of the library only public headers, and what is pure, may be used here.
  */
 #ifndef VVM_TOOL_H
 #define VVM_TOOL_H
@@ -37,7 +37,7 @@ _Noreturn void tool_die(int status, const char *fmt, ...)
 /* The same with the status of wrong usage, as those have that follow. */
 _Noreturn void tool_usage(const char *fmt, ...)
 	__attribute__((format(printf, 1, 2)));
-/* "256M", "1.5G", "0x1000", "4k"; dies naming the option. */
+/* "256M", "1.5G", "0x1000", "25%": as parse_size(); dies naming the option. */
 uint64_t tool_size(const char *option, const char *text);
 /* A decimal number in [min, max]. */
 uint64_t tool_number(const char *option, const char *text, uint64_t min,
