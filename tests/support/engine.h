@@ -272,7 +272,7 @@ static inline bool engine_wait(struct fault *f, enum fault_result result)
 	if (result == FAULT_FAILED)
 		fault_fail(f);
 	if (result == FAULT_GONE) {
-		fault_lost(f);
+		fault_count_lost(f);
 		fault_wake(vm, f->host);
 	}
 	if (result == FAULT_DONE && !f->told)
