@@ -365,13 +365,17 @@ static void spoil(struct vvm_stat_region **r, struct vvm_stat_block **b,
 /* No crash, no endless loop, whatever the tables hold. More: FUZZ_RUNS. */
 START_TEST(noise_in_tables)
 {
-	static const char *const views[] = {"-r",
-					    "-m",
-					    "--heat",
-					    "-r --json",
-					    "-m --region heap --csv",
-					    "-H",
-					    "-m --png /dev/null/x"};
+	static const char *const views[] = {
+		"-r",
+		"-m",
+		"--heat",
+		"-r --json",
+		"-m --region heap --csv",
+		"-H",
+#ifdef HAVE_LIBPNG
+		"-m --png /dev/null/x",
+#endif
+	};
 	const char *wanted = getenv("FUZZ_RUNS");
 	int runs = wanted ? atoi(wanted) : 30, i, status;
 	unsigned seed = wanted ? (unsigned)time(NULL) : 4711, k;
