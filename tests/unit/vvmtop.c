@@ -586,7 +586,7 @@ START_TEST(top_fits_80x24)
 	stat_add(actor, VVM_STAT_faults, 4711);
 	tty.strict = true;
 	open_top(24, 80, getpid());
-	snprintf(title, sizeof(title), "%d check_vvmtop  up 00:0", getpid());
+	snprintf(title, sizeof(title), "%d vvmtop  up 00:0", getpid());
 	expect(title);
 	expect("memory  [");
 	expect("res  128M of  256M");
