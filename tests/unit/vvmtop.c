@@ -365,13 +365,17 @@ static void spoil(struct vvm_stat_region **r, struct vvm_stat_block **b,
 /* No crash, no endless loop, whatever the tables hold. More: FUZZ_RUNS. */
 START_TEST(noise_in_tables)
 {
-	static const char *const views[] = {"-r",
-					    "-m",
-					    "--heat",
-					    "-r --json",
-					    "-m --region heap --csv",
-					    "-H",
-					    "-m --png /dev/null/x"};
+	static const char *const views[] = {
+		"-r",
+		"-m",
+		"--heat",
+		"-r --json",
+		"-m --region heap --csv",
+		"-H",
+#ifdef HAVE_LIBPNG
+		"-m --png /dev/null/x",
+#endif
+	};
 	const char *wanted = getenv("FUZZ_RUNS");
 	int runs = wanted ? atoi(wanted) : 30, i, status;
 	unsigned seed = wanted ? (unsigned)time(NULL) : 4711, k;
@@ -582,7 +586,7 @@ START_TEST(top_fits_80x24)
 	stat_add(actor, VVM_STAT_faults, 4711);
 	tty.strict = true;
 	open_top(24, 80, getpid());
-	snprintf(title, sizeof(title), "%d check_vvmtop  up 00:0", getpid());
+	snprintf(title, sizeof(title), "%d vvmtop  up 00:0", getpid());
 	expect(title);
 	expect("memory  [");
 	expect("res  128M of  256M");
