@@ -6,7 +6,7 @@
 #ifndef VVM_AHEAD_H
 #define VVM_AHEAD_H
 
-#include "fill/fill.h"
+#include "fill/readahead.h"
 
 /* Pages to be read ahead: count of them, stride apart. */
 struct ahead_job {
@@ -14,7 +14,7 @@ struct ahead_job {
 	int64_t stride; /* pages, not 0 */
 	uint64_t count; /* 0: done */
 	uint64_t most;	/* of them to be read, the others being there, not 0 */
-	bool trigger;	/* the next page to be claimed is a trigger: parked */
+	bool trigger;	/* the next page to be claimed is a trigger */
 	bool map;	/* the pages shall be mapped when they are installed */
 };
 
@@ -22,7 +22,7 @@ struct ahead_job {
 struct ahead_job ahead_split(struct ahead_job *job, uint64_t n);
 
 enum ahead_result {
-	AHEAD_CLAIMED, /* fill is to be read */
+	AHEAD_CLAIMED, /* ra is to be read */
 	AHEAD_NOTHING, /* none in this block, or no more at all */
 	AHEAD_DRY,     /* there is one, but no frame to spare */
 };
@@ -31,10 +31,10 @@ enum ahead_result {
  * Claims the next pages of the job that one read can bring: swapped out, of
  * one block, with slots in a row but for gaps that are cheaper read than left
  * out. The job shrinks by what was claimed or needs no reading. => nothing
- * locked; fill->io.buf, index and room set.
+ * locked; ra->io.buf, index and room set.
  */
 enum ahead_result ahead_claim(struct vvm *vm, struct vvm_stat_actor *actor,
-			      struct ahead_job *job, struct fill *fill);
+			      struct ahead_job *job, struct readahead *ra);
 
 /*
  * Fills up to `count` pages from host on with zeros, DIRTY and mapped, as far

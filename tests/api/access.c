@@ -15,7 +15,6 @@
 #include "support/random.h"
 #include "support/test.h"
 
-
 static void setup(void)
 {
 	live_begin(8);

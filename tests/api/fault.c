@@ -20,7 +20,6 @@
 #include "support/random.h"
 #include "support/test.h"
 
-
 /* What the callback saw last, and what it is to do. */
 static struct seen {
 	_Atomic int calls;

@@ -30,7 +30,6 @@
 
 #define PATIENCE_MS wait_scaled(10000) /* no page may fail for want of a frame */
 
-
 static struct vvm *open_inline(uint64_t budget, uint64_t swap_limit_bytes,
 			       uint64_t wait_ms, const char *path)
 {

@@ -17,7 +17,6 @@
 #include "support/test.h"
 #include "support/wait.h"
 
-
 static void setup(void)
 {
 	live_begin(64);

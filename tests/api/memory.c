@@ -18,7 +18,6 @@
 #define PAGE_COST 32 /* bytes, the promise */
 #define SLACK	  ((uint64_t)256 << 10) /* of the C library, for all else */
 
-
 static uint64_t rss_anon(void)
 {
 	FILE *f = fopen("/proc/self/status", "r");

@@ -12,7 +12,6 @@
 #include "support/test.h"
 #include "support/wait.h"
 
-
 static void setup(void)
 {
 	live_begin(1024);

@@ -23,7 +23,6 @@
 #include "support/test.h"
 #include "support/wait.h"
 
-
 static struct vvm *open_with(uint64_t budget, uint64_t swap_limit_bytes,
 			     uint64_t wait_ms, const char *path)
 {

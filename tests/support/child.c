@@ -12,7 +12,7 @@
 
 unsigned live_child_seconds(void)
 {
-	return (unsigned)wait_scaled(60);
+	return (unsigned)wait_scaled(50);
 }
 
 pid_t live_fork(int (*fn)(void *), void *arg)

@@ -4,27 +4,67 @@
 #include <check.h>
 #include <string.h>
 
-#include "fill/ahead.h"
 #include "support/engine.h"
 
-struct fill fill;
+struct fault fault;
+struct readahead ra;
+struct io *engine_io;
 char engine_buf[ENGINE_ROOM * PAGE_BYTES] __attribute__((aligned(4096)));
 static uint16_t engine_index[ENGINE_ROOM];
 
 void engine_fault_start(void)
 {
-	fill = (struct fill){
-		.io.buf = engine_buf,
-		.index = engine_index,
-		.room = ENGINE_ROOM,
-	};
+	ra = (struct readahead){.io.buf = engine_buf,
+				.index = engine_index,
+				.room = ENGINE_ROOM};
+}
+
+/* As a handler would, but that the test goes on with what must wait. */
+static bool engine_wait(struct fault *f, enum fault_result result)
+{
+	if (result == FAULT_FAILED)
+		fault_fail(f);
+	if (result == FAULT_GONE) {
+		fault_lost(f);
+		fault_wake(vm, f->host);
+	}
+	if (result == FAULT_DONE && !f->told)
+		os_uffd_wake(f->uffd, f->host, PAGE_BYTES);
+	return false;
+}
+
+struct fault engine_new_fault(haddr_t host, bool write)
+{
+	static const struct fault_mode mode = {.counts = true,
+					       .wait = engine_wait};
+
+	return (struct fault){.mode = &mode,
+			      .vm = vm,
+			      .actor = actor,
+			      .host = host,
+			      .write = write,
+			      .io.buf = engine_buf};
 }
 
 enum fault_result engine_begin(gaddr_t addr, bool write)
 {
-	struct fault f = {.host = host_of(addr), .write = write};
+	fault = engine_new_fault(host_of(addr), write);
+	engine_io = &fault.io;
+	return fault_run(&fault);
+}
 
-	return fault_begin(vm, actor, &f, &fill);
+bool engine_fail(haddr_t host, int tid)
+{
+	struct fault f = engine_new_fault(host, false);
+
+	f.stat.tid = tid;
+	return fault_fail(&f);
+}
+
+enum ahead_result engine_claim_ahead(struct ahead_job *job)
+{
+	engine_io = &ra.io;
+	return ahead_claim(vm, actor, job, &ra);
 }
 
 bool engine_ahead(gaddr_t from, gaddr_t to, gaddr_t *next)
@@ -33,7 +73,7 @@ bool engine_ahead(gaddr_t from, gaddr_t to, gaddr_t *next)
 				.stride = 1,
 				.count = bytes_to_pages(to - from),
 				.most = ENGINE_ROOM};
-	enum ahead_result result = ahead_claim(vm, actor, &job, &fill);
+	enum ahead_result result = engine_claim_ahead(&job);
 
 	*next = job.count ? job.addr : to;
 	return result == AHEAD_CLAIMED;
@@ -47,9 +87,19 @@ void engine_read_done(struct io *io, int result)
 
 void engine_read(void)
 {
-	memset(fill.io.bad, 0, sizeof(fill.io.bad));
-	fill.io.done = engine_read_done;
-	vm->swap->ops->read(vm->swap, NULL, &fill.io);
+	memset(engine_io->bad, 0, sizeof(engine_io->bad));
+	engine_io->done = engine_read_done;
+	vm->swap->ops->read(vm->swap, NULL, engine_io);
+}
+
+enum fault_result engine_install(int result)
+{
+	if (engine_io == &fault.io)
+		return fault_install(&fault, result);
+	readahead_arrived(&ra, actor, result);
+	while (!readahead_install(&ra, actor, ra.io.pages))
+		;
+	return FAULT_DONE;
 }
 
 enum fault_result engine_fault(gaddr_t addr, bool write)
@@ -59,7 +109,7 @@ enum fault_result engine_fault(gaddr_t addr, bool write)
 	if (result != FAULT_READ)
 		return result;
 	engine_read();
-	return fill_install(&fill, actor, 0);
+	return engine_install(0);
 }
 
 void engine_dirty(gaddr_t addr, unsigned n)

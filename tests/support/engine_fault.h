@@ -7,23 +7,34 @@
 #define VVM_ENGINE_FAULT_H
 
 #include "fault/fault.h"
+#include "fill/ahead.h"
 
-extern struct fill fill;
-extern char engine_buf[]; /* ENGINE_ROOM pages */
+extern struct fault fault;   /* the last one begun, ... */
+extern struct readahead ra;  /* ... and what was last claimed ahead */
+extern struct io *engine_io; /* of the later of both */
+extern char engine_buf[];    /* ENGINE_ROOM pages */
 
 /* Of engine_start(). */
 void engine_fault_start(void);
 
-/* To where a page must be read, which is claimed then. */
+/* Of the test's actor: what must wait goes back to the test. */
+struct fault engine_new_fault(haddr_t host, bool write);
+/* As far as the first step that needs I/O. */
 enum fault_result engine_begin(gaddr_t addr, bool write);
+/* The page's fault has failed: fault_fail(). */
+bool engine_fail(haddr_t host, int tid);
+enum ahead_result engine_claim_ahead(struct ahead_job *job);
 /* Claims what comes first in [from, to); *next: where to go on. */
 bool engine_ahead(gaddr_t from, gaddr_t to, gaddr_t *next);
 
 /* A transfer must succeed: for io.done. */
 void engine_read_done(struct io *io, int result);
 
-/* Reads what was claimed. */
+/* Reads what was claimed last. */
 void engine_read(void);
+
+/* Installs what was claimed last. */
+enum fault_result engine_install(int result);
 
 /* A whole fault. */
 enum fault_result engine_fault(gaddr_t addr, bool write);

@@ -44,7 +44,7 @@ TCase *test_case_with(Suite *suite, const char *name, SFun setup,
  * A limit bounds what hangs, it measures nothing: it is far more than any test
  * takes, and is lengthened as wait_factor() says.
  */
-#define TEST_SECONDS 30
+#define TEST_SECONDS 60
 void test_limit(TCase *tc, unsigned seconds);
 
 #endif

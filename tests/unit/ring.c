@@ -19,7 +19,7 @@
 
 #define PAGES 64
 /* The longest that anything may take. */
-#define PATIENCE_US ((int64_t)wait_scaled(5000000))
+#define PATIENCE_US ((int64_t)wait_scaled(20000000))
 
 static const enum ring_engine engines[] = {RING_URING, RING_SYNC};
 
