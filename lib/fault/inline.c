@@ -273,7 +273,7 @@ int inline_init(struct vvm *vm)
 	struct lanes *lanes;
 	unsigned i;
 
-	if (vm->conf.faults != CONF_FAULTS_INLINE)
+	if (vm->conf.faults != VVM_FAULTS_INLINE)
 		return 0;
 	lanes = calloc(1, sizeof(*lanes));
 	if (!lanes)
@@ -286,8 +286,7 @@ int inline_init(struct vvm *vm)
 		if (!lane->actor)
 			return -ENOMEM;
 	}
-	pollers_open(&lanes->pollers, (unsigned)vm->conf.pollers,
-		     (enum ring_engine)vm->conf.io);
+	pollers_open(&lanes->pollers, vm->conf.pollers, vm->conf.io);
 	return 0;
 }
 

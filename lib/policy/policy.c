@@ -4,7 +4,7 @@
  *
  * A policy is chosen when a space is opened and stays. To add one: its own
  * file policy_<name>.c with its struct policy_ops, a line in POLICIES, and its
- * word at the same place of the settings table (util/conf.h, POLICY).
+ * word at the same place of the settings table (settings.h, POLICY).
  *
  * These files are a library of their own (libvvmpolicy), which needs nothing
  * else of ours, for the simulator of vvmbench.

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The README does not rot: its settings table is what lib/util/conf.h says, its
+# The README does not rot: its settings table is what lib/settings.h says, its
 # example compiles against the built library and prints what the README
 # shows, and its commands work.
 #
@@ -31,7 +31,7 @@ table()
 {
 	cat >"$tmp/table.c" <<-'END'
 	#include <stdio.h>
-	#include "util/conf.h"
+	#include "settings.h"
 
 	static void row(const char *env, const char *field, const char *def,
 			const char *unit, const char *desc)
@@ -46,9 +46,9 @@ table()
 	{
 		printf("| variable | field | default | unit or values | what |\n");
 		printf("|---|---|---|---|---|\n");
-	#define X(type, field, env, def, unit, desc) \
+	#define X(type, field, env, def, unit, range, desc) \
 		row(#env, #field, def, unit, desc);
-		CONF_SETTINGS(X)
+		SETTINGS(X)
 		return 0;
 	}
 	END
@@ -64,11 +64,11 @@ fi
 
 check_table()
 {
-	table >"$tmp/table.md" || fail "lib/util/conf.h: no table"
+	table >"$tmp/table.md" || fail "lib/settings.h: no table"
 	sed -n '/^<!-- settings -->$/,/^<!-- end of settings -->$/p' "$readme" |
 		grep '^|' >"$tmp/readme.md"
 	diff "$tmp/readme.md" "$tmp/table.md" ||
-		fail "settings: README (<) and lib/util/conf.h (>) differ;" \
+		fail "settings: README (<) and lib/settings.h (>) differ;" \
 			"see tests/script/readme.sh --table"
 }
 

@@ -87,9 +87,9 @@ static void open_way(int way)
 {
 	ring = NULL;
 	if (way == 1)
-		ck_assert_int_eq(ring_open(&ring, 4, RING_SYNC), 0);
+		ck_assert_int_eq(ring_open(&ring, 4, VVM_IO_SYNC), 0);
 	if (way == 2)
-		ck_assert_int_eq(ring_open(&ring, 4, RING_URING), 0);
+		ck_assert_int_eq(ring_open(&ring, 4, VVM_IO_URING), 0);
 }
 
 static void close_all(void)
@@ -874,7 +874,7 @@ static bool uring_works(void)
 {
 	struct ring *r;
 
-	if (ring_open(&r, 1, RING_URING))
+	if (ring_open(&r, 1, VVM_IO_URING))
 		return false;
 	ring_close(r);
 	return true;
