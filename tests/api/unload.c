@@ -175,7 +175,7 @@ static bool possible(void)
 }
 
 /* In a child, so that the tests begin without the library. */
-static bool possible_here(void)
+static const char *missing(void)
 {
 	pid_t pid;
 	int status;
@@ -186,19 +186,23 @@ static bool possible_here(void)
 		bool yes = possible();
 
 		fflush(stdout);
-		_exit(yes ? 0 : TEST_SKIP);
+		_exit(yes ? 0 : 1);
 	}
-	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+	if (pid > 0 && waitpid(pid, &status, 0) == pid && status == 0)
+		return NULL;
+	return "see above";
 }
 
-int main(void)
+static void add_tests(Suite *suite)
 {
-	Suite *suite = suite_create("unload");
-	TCase *tc = test_case(suite, "unload", 60);
+	TCase *tc = test_case(suite, "unload");
 
-	if (!possible_here())
-		return TEST_SKIP;
 	tcase_add_loop_test(tc, threads_end_and_processes_fork, 0, 2);
 	tcase_add_loop_test(tc, signals_are_the_programs, 0, 2);
-	return test_run(suite);
 }
+
+const struct test_program test_program = {
+	.name = "unload",
+	.add = add_tests,
+	.missing = missing,
+};
