@@ -13,8 +13,8 @@
 #include <getopt.h>
 #include <setjmp.h>
 #include <string.h>
-#include "cli.h"
-#include "tool.h"
+#include "vvmstat/cli.h"
+#include "common/tool.h"
 
 #define ARGUMENTS 12
 #define TEXT_MAX  400

@@ -20,11 +20,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#include "map.h"
-#include "openmetrics.h"
-#include "top.h"
-#include "trace.h"
-#include "view.h"
+#include "vvmstat/draw_map.h"
+#include "vvmstat/openmetrics.h"
+#include "vvmstat/top_draw.h"
+#include "vvmstat/trace.h"
+#include "vvmstat/view_list.h"
+#include "vvmstat/view_rows.h"
+#include "vvmstat/view_tables.h"
 #include "vvm_stat.h"
 
 #define RECORD_BYTES 12

@@ -6,7 +6,7 @@
 # called in lib/os only; tools and api tests see the public headers only. And
 # Makefile.am names every source file, or a package would lack it.
 #
-# layers.sh --list prints the floors as lib/README.md shows them.
+# layers.sh --list [lib|tools] prints the floors as a table.
 : "${top_srcdir:=.}"
 cd "$top_srcdir" || exit 99
 bad=0
@@ -30,6 +30,24 @@ map calls on ranges of addresses
 fork holding a space still, and what the child makes of it
 api the public functions: check, call, narrow the error
 heap malloc on <vvm.h>, like any user of it
+END
+}
+
+floors_tools()
+{
+	cat <<'END'
+common what two or more of the tools share
+screen cells and pixels, which know nothing of paging
+preload what vvmrun puts into a program
+vvmrun runs a program with its heap in paged memory
+vvmstat shows what a process pages
+vvmbench/workload which page is next, what it holds, how long that took
+vvmbench/machine what changes the machine, and undoes it
+vvmbench/engine what a workload runs on, one file an engine
+vvmbench/sort sorting text in memory several times the budget
+vvmbench/sim replaying traces under every policy
+vvmbench/heap malloc on paged memory against the C library's
+vvmbench the sub-commands
 END
 }
 
@@ -114,8 +132,10 @@ check_circles()
 	rm -f "${TMPDIR:-/tmp}/layers.$$"
 }
 
-check_tree lib
-check_circles lib
+for tree in lib tools; do
+	check_tree $tree
+	check_circles $tree
+done
 
 kernel='sys/mman\.h|sys/ioctl\.h|sys/syscall\.h|linux/userfaultfd\.h|linux/fs\.h'
 for file in $(sources lib); do

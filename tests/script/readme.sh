@@ -144,7 +144,7 @@ run_blocks()
 {
 	PKG_CONFIG_PATH=$tmp
 	LD_LIBRARY_PATH=$build/lib/.libs
-	PATH=$build/tools:$PATH
+	PATH=$build/tools/vvmbench:$build/tools/vvmrun:$build/tools/vvmstat:$PATH
 	export PKG_CONFIG_PATH LD_LIBRARY_PATH PATH
 	cd "$tmp" || exit 99
 	for block in block-*.sh; do
@@ -166,7 +166,7 @@ check_table
 check_words
 extract
 [ -f "$tmp/demo.c" ] || fail "README has no example"
-if ! "$build/tools/vvmstat" --doctor >"$tmp/doctor"; then
+if ! "$build/tools/vvmstat/vvmstat" --doctor >"$tmp/doctor"; then
 	cat "$tmp/doctor"
 	grep -Eq '^fail +(kernel|page size|userfaultfd) ' "$tmp/doctor" ||
 		fail "vvmstat --doctor found something else than userfaultfd"

@@ -7,8 +7,8 @@
 # directory, as root for the kernel's part.
 : "${top_srcdir:=..}"
 build=$PWD
-run=$build/tools/vvmrun
-bench=$build/tools/vvmbench
+run=$build/tools/vvmrun/vvmrun
+bench=$build/tools/vvmbench/vvmbench
 
 usage()
 {

@@ -9,9 +9,9 @@
 ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0:handle_segv=0
 export ASAN_OPTIONS
 build=$PWD
-run=$build/tools/vvmrun
+run=$build/tools/vvmrun/vvmrun
 guest=$build/tests/script/vvmrun_guest
-[ -f "$build/tools/.libs/libvvm-preload.so" ] || {
+[ -f "$build/tools/preload/.libs/libvvm-preload.so" ] || {
 	echo "no shared library was built, so no program can be paged"
 	exit 77
 }
@@ -64,18 +64,18 @@ expect 125 "$run" --faults sometimes true
 expect 125 "$run" --mmap=x true
 expect 125 "$run" --stat=never true
 # LD_PRELOAD would be cut in two at the space
-mkdir -p "$tmp/a build/.libs"
-cp "$build/tools/.libs/vvmrun" "$tmp/a build/vvmrun" 2>/dev/null ||
-	cp "$run" "$tmp/a build/vvmrun"
-cp "$build/tools/.libs/libvvm-preload.so" "$tmp/a build/.libs/"
-expect 125 "$tmp/a build/vvmrun" true
+mkdir -p "$tmp/a build/vvmrun" "$tmp/a build/preload/.libs"
+cp "$build/tools/vvmrun/.libs/vvmrun" "$tmp/a build/vvmrun/" 2>/dev/null ||
+	cp "$run" "$tmp/a build/vvmrun/"
+cp "$build/tools/preload/.libs/libvvm-preload.so" "$tmp/a build/preload/.libs/"
+expect 125 "$tmp/a build/vvmrun/vvmrun" true
 says "cannot hold this path"
 
-expect 1 "$build/tools/vvmbench" confine true
+expect 1 "$build/tools/vvmbench/vvmbench" confine true
 says "after '--'"
 
 if ! timeout 60 "$run" true; then
-	"$build/tools/vvmstat" --doctor && fail "but vvmrun does not"
+	"$build/tools/vvmstat/vvmstat" --doctor && fail "but vvmrun does not"
 	[ $bad -eq 0 ] || exit 1
 	echo "the rest needs userfaultfd, which this process may not use"
 	exit 77

@@ -6,16 +6,16 @@
  * bucket still prints plausible figures; hence exact tests where there is an
  * exact answer, and five standard deviations where there is not.
  */
-#include "bench.h"
-#include "bench_heap.h"
-#include "bench_hist.h"
-#include "bench_lines.h"
-#include "bench_opt.h"
-#include "bench_pattern.h"
-#include "bench_stamp.h"
-#include "bench_util.h"
+#include "vvmbench/heap/heap.h"
+#include "vvmbench/heap/objects.h"
+#include "vvmbench/workload/hist.h"
+#include "vvmbench/sort/lines.h"
+#include "common/option.h"
+#include "vvmbench/workload/pattern.h"
+#include "vvmbench/workload/stamp.h"
+#include "vvmbench/workload/median.h"
 #include "support/test.h"
-#include "tool.h"
+#include "common/tool.h"
 
 #include <math.h>
 #include <string.h>

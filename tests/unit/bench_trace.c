@@ -3,7 +3,8 @@
  * unit/bench_trace.c - the trace format: what is written comes back, and files that
  * are cut short, broken or made in bad faith are refused, not believed.
  */
-#include "bench_trace.h"
+#include "vvmbench/workload/trace.h"
+#include "vvmbench/workload/trace_lackey.h"
 #include "support/test.h"
 
 #include <errno.h>

@@ -7,11 +7,12 @@
  * interrupted or killed leaves the machine as it was. The last are skipped,
  * with the reason, where they are not permitted.
  */
-#include "bench.h"
-#include "bench_contender.h"
-#include "bench_table.h"
+#include "common/line.h"
+#include "vvmbench/compare.h"
+#include "vvmbench/contender.h"
+#include "vvmbench/table.h"
 #include "support/test.h"
-#include "tool.h"
+#include "common/tool.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -687,7 +688,7 @@ static bool file_is_there(pid_t pid)
 	char path[512];
 
 	snprintf(path, sizeof(path), "%s/vvmbench-%d.swap",
-		 engine_directory(&p), (int)pid);
+		 plan_directory(&p), (int)pid);
 	return access(path, F_OK) == 0;
 }
 

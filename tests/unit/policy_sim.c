@@ -3,12 +3,13 @@
  * unit/policy_sim.c - how good are the replacement policies' choices?
  *
  * Runs every policy's ops, the same objects that reclaim uses, over patterns of
- * vvmbench in its simulator (bench_sim.h). Seeded; no timing: the figures are
+ * vvmbench in its simulator (tools/vvmbench/sim). Seeded; no timing: the figures are
  * the same on every machine. What is asserted are the reasons for which a
  * policy is there, with margins for those who tune it.
  */
-#include "bench_pattern.h"
-#include "bench_sim.h"
+#include "vvmbench/sim/exact.h"
+#include "vvmbench/sim/reclaim.h"
+#include "vvmbench/workload/pattern.h"
 #include "policy/policy.h"
 
 #include <stdlib.h>

@@ -109,7 +109,7 @@ START_TEST(header_and_file)
 	ck_assert_uint_le(s->opened_unix_us, os_unix_us());
 	ck_assert_uint_gt(s->opened_unix_us, os_unix_us() - 5000000);
 	ck_assert_uint_eq(s->closed, 0);
-	ck_assert_str_eq(s->command, "check_stat");
+	ck_assert_str_eq(s->command, "stat");
 	ck_assert_str_eq(s->library_version, "0.1.0");
 }
 END_TEST

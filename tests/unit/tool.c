@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * unit/tool.c - tests of tools/tool.c: sizes and numbers as people write
+ * unit/tool.c - tests of tools/common/tool.c: sizes and numbers as people write
  * them, refused ones with the exit status that tool.h says, and JSON.
  */
 #include "support/test.h"
-#include "tool.h"
+#include "common/tool.h"
 
 #include <math.h>
 #include <string.h>

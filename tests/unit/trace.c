@@ -13,7 +13,7 @@
 #include "util/log.h"
 #include "os/os.h"
 #include "stat/stat.h"
-#include "trace.h"
+#include "vvmstat/trace.h"
 
 static struct stats st;
 static struct target target;

@@ -11,7 +11,7 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <time.h>
-#include "layout.h"
+#include "vvmstat/layout.h"
 
 /* ---- command line ---- */
 
@@ -123,7 +123,7 @@ START_TEST(list_as_text)
 
 	ck_assert_int_eq(run("--dir %s -l", dir), 0);
 	ck_assert_uint_eq(lines(out), 2);
-	snprintf(pid, sizeof(pid), "%d check_vvmstat", getpid());
+	snprintf(pid, sizeof(pid), "%d vvmstat", getpid());
 	assert_contains(out, pid);
 	assert_contains(out, "256M"); /* budget */
 	assert_contains(out, "128M"); /* resident */
@@ -140,7 +140,7 @@ START_TEST(list_as_json)
 	ck_assert_double_eq(number(out, "pid"), getpid());
 	ck_assert_double_eq(number(out, "spaces"), 1);
 	ck_assert_double_eq(number(out, "budget_pages"), 65536);
-	assert_contains(out, "\"command\":\"check_vvmstat\"");
+	assert_contains(out, "\"command\":\"vvmstat\"");
 	assert_contains(out, "\"library_version\":\"0.1.0\"");
 }
 END_TEST

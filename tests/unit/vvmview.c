@@ -9,11 +9,11 @@
 #include <math.h>
 #include <signal.h>
 #include <time.h>
-#include "column.h"
-#include "openmetrics.h"
-#include "output.h"
+#include "vvmstat/column.h"
+#include "vvmstat/openmetrics.h"
+#include "vvmstat/output.h"
 #include "support/strict.h"
-#include "view.h"
+#include "vvmstat/view.h"
 
 /* ---- columns ---- */
 
@@ -137,7 +137,7 @@ START_TEST(man_page_names_every_column)
 	unsigned i;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "%s/tools/vvmstat.1", top ? top : "..");
+	snprintf(path, sizeof(path), "%s/tools/vvmstat/vvmstat.1", top ? top : "..");
 	f = fopen(path, "r");
 	ck_assert_ptr_nonnull(f);
 	page[fread(page, 1, sizeof(page) - 1, f)] = '\0';

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * exec.c - a program that replaces itself by another.
+ *
+ * Children do not get our settings (env.c). But the process that was
+ * started stays the one that is to be paged when it calls exec: "#!/usr/bin/env
+ * python3" and the shell scripts around many programs end in that. So in it,
+ * and not in its children, the exec family adds what was hidden to the
+ * environment that it is given. libc's functions do not call each other by
+ * their public names, hence all of them are here.
+ *
+ * Nothing is allocated: a child of vfork() may call these, and a signal
+ * handler.
+ */
+#include "preload/env.h"
+#include "preload/state.h"
+
+#include <alloca.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static const char loader[] = "LD_PRELOAD=";
+
+static bool follows(void)
+{
+	return preload.vm && !preload.follow && !preload.child &&
+	       getpid() == preload.pid;
+}
+
+static unsigned count(char *const *list)
+{
+	unsigned n = 0;
+
+	while (list && list[n])
+		n++;
+	return n;
+}
+
+/* The value of LD_PRELOAD in an environment, "" if there is none. */
+static const char *preloads(char *const *env)
+{
+	for (; env && *env; env++)
+		if (!strncmp(*env, loader, strlen(loader)))
+			return *env + strlen(loader);
+	return "";
+}
+
+/* "LD_PRELOAD=ours:theirs"; what is needed for it, or written. */
+static size_t join_preloads(char *to, size_t size, char *const *env)
+{
+	const char *theirs = preloads(env);
+
+	return (size_t)snprintf(to, size, "%s%s%s%s", loader, preload_object(),
+				*theirs ? ":" : "", theirs) +
+	       1;
+}
+
+/* => to has room for all entries, ours and a NULL. */
+static void join_environment(char **to, char *const *env, char *list)
+{
+	char *const *hidden;
+
+	for (; env && *env; env++)
+		if (strncmp(*env, loader, strlen(loader)))
+			*to++ = *env;
+	for (hidden = preload_hidden(); *hidden; hidden++)
+		*to++ = *hidden;
+	*to++ = list;
+	*to = NULL;
+}
+
+static int exec_path(const char *path, char *const *argv, char *const *env)
+{
+	return (int)syscall(SYS_execve, path, argv, env);
+}
+
+static int exec_file(const char *file, char *const *argv, char *const *env)
+{
+	int (*real)(const char *, char *const *, char *const *);
+
+	real = (int (*)(const char *, char *const *, char *const *))dlsym(
+		RTLD_NEXT, "execvpe");
+	return real ? real(file, argv, env) : exec_path(file, argv, env);
+}
+
+static int run(int (*exec)(const char *, char *const *, char *const *),
+	       const char *path, char *const *argv, char *const *env)
+{
+	size_t bytes;
+	char **joined, *list;
+
+	if (!follows())
+		return exec(path, argv, env);
+	bytes = join_preloads(NULL, 0, env);
+	list = alloca(bytes);
+	join_preloads(list, bytes, env);
+	joined = alloca((count(env) + count(preload_hidden()) + 2) *
+			sizeof(*joined));
+	join_environment(joined, env, list);
+	return exec(path, argv, joined);
+}
+
+/* ------------------------------------------------------------------ */
+/* For the program							*/
+
+int execve(const char *path, char *const *argv, char *const *env)
+{
+	return run(exec_path, path, argv, env);
+}
+
+int execv(const char *path, char *const *argv)
+{
+	return run(exec_path, path, argv, environ);
+}
+
+int execvp(const char *file, char *const *argv)
+{
+	return run(exec_file, file, argv, environ);
+}
+
+int execvpe(const char *file, char *const *argv, char *const *env)
+{
+	return run(exec_file, file, argv, env);
+}
+
+int fexecve(int fd, char *const *argv, char *const *env)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return run(exec_path, path, argv, env);
+}
+
+/* The arguments after the first, up to the NULL, which is counted. */
+static unsigned count_arguments(va_list ap)
+{
+	unsigned n = 1;
+
+	while (va_arg(ap, char *))
+		n++;
+	return n;
+}
+
+static void take_arguments(char **argv, unsigned n, va_list *ap)
+{
+	unsigned i;
+
+	for (i = 0; i < n; i++)
+		argv[i] = va_arg(*ap, char *);
+}
+
+/* Makes argv of the arguments that follow `first`; leaves ap behind them. */
+#define ARGUMENTS(argv, ap, first)                           \
+	do {                                                 \
+		unsigned n_;                                 \
+		va_start(ap, first);                         \
+		n_ = count_arguments(ap);                    \
+		va_end(ap);                                  \
+		(argv) = alloca((n_ + 1) * sizeof(*(argv))); \
+		(argv)[0] = (char *)(uintptr_t)(first);      \
+		va_start(ap, first);                         \
+		take_arguments((argv) + 1, n_, &(ap));       \
+	} while (0)
+
+int execl(const char *path, const char *first, ...)
+{
+	char **argv;
+	va_list ap;
+
+	ARGUMENTS(argv, ap, first);
+	va_end(ap);
+	return run(exec_path, path, argv, environ);
+}
+
+int execlp(const char *file, const char *first, ...)
+{
+	char **argv;
+	va_list ap;
+
+	ARGUMENTS(argv, ap, first);
+	va_end(ap);
+	return run(exec_file, file, argv, environ);
+}
+
+int execle(const char *path, const char *first, ...)
+{
+	char **argv, **env;
+	va_list ap;
+
+	ARGUMENTS(argv, ap, first);
+	env = va_arg(ap, char **);
+	va_end(ap);
+	return run(exec_path, path, argv, env);
+}

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fd.c - libvvm's file descriptors among those of the program.
+ *
+ * Programs use numbers that they have not been given: shells redirect
+ * descriptors 3 to 9, servers close all that they may have inherited. Closing
+ * a userfaultfd would turn absent pages into zeros, so
+ *   (1) the numbers of ours are high, from 928 (or, where fewer descriptors
+ *	 are permitted, in the last quarter): what libvvm opens is moved there
+ *	 before it learns the number. Its calls come here by --wrap;
+ *   (2) close(), close_range() and closefrom() pass over them and dup2() and
+ *	 dup3() do not replace them.
+ * A fork child has a table of its own: libvvm closes there what it has from its
+ * parent and opens anew.
+ *
+ * Rejected: taking all low numbers while the space is opened (a fork child
+ * opens its part when other threads may be opening, too).
+ */
+#include "preload/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#ifdef HAVE_LIBURING
+#include <liburing.h>
+#endif
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* FD_SETSIZE, above which some programs never look, and room for ours. */
+enum { FDS = 1024, FDS_OWN = 96 };
+
+static _Atomic bool own[FDS]; /* (a) the library's */
+
+/* What libc's wrappers do; ours have their names. */
+static int close_any(int fd)
+{
+	return (int)syscall(SYS_close, fd);
+}
+
+static int first_own(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return 0;
+	if (limit.rlim_cur >= FDS)
+		return FDS - FDS_OWN;
+	return (int)limit.rlim_cur / 4 * 3;
+}
+
+/* The library's new descriptor: moves and notes it. Errors pass through. */
+static int adopt(int fd)
+{
+	int saved = errno, moved;
+
+	if (fd < 0)
+		return fd;
+	moved = fcntl(fd, F_DUPFD_CLOEXEC, first_own());
+	if (moved >= 0) {
+		close_any(fd);
+		fd = moved;
+	}
+	if (fd < FDS)
+		atomic_store(&own[fd], true);
+	errno = saved;
+	return fd;
+}
+
+static bool guarded(unsigned fd)
+{
+	return fd < FDS && atomic_load(&own[fd]);
+}
+
+/* ------------------------------------------------------------------ */
+/* For the library							*/
+
+int __real_open(const char *path, int flags, mode_t mode);
+int __real_memfd_create(const char *name, unsigned flags);
+int __real_eventfd(unsigned count, int flags);
+int __real_epoll_create1(int flags);
+int __real_pipe2(int fd[2], int flags);
+int __real_ioctl(int fd, unsigned long request, void *arg);
+long __real_syscall(long number, ...);
+
+int __wrap_open(const char *path, int flags, mode_t mode);
+int __wrap_memfd_create(const char *name, unsigned flags);
+int __wrap_eventfd(unsigned count, int flags);
+int __wrap_epoll_create1(int flags);
+int __wrap_pipe2(int fd[2], int flags);
+int __wrap_ioctl(int fd, unsigned long request, void *arg);
+long __wrap_syscall(long number, long a, long b, long c, long d, long e,
+		    long f);
+int __wrap_close(int fd);
+
+int __wrap_open(const char *path, int flags, mode_t mode)
+{
+	return adopt(__real_open(path, flags, mode));
+}
+
+int __wrap_memfd_create(const char *name, unsigned flags)
+{
+	return adopt(__real_memfd_create(name, flags));
+}
+
+int __wrap_eventfd(unsigned count, int flags)
+{
+	return adopt(__real_eventfd(count, flags));
+}
+
+int __wrap_epoll_create1(int flags)
+{
+	return adopt(__real_epoll_create1(flags));
+}
+
+int __wrap_pipe2(int fd[2], int flags)
+{
+	int rc = __real_pipe2(fd, flags);
+
+	if (rc == 0) {
+		fd[0] = adopt(fd[0]);
+		fd[1] = adopt(fd[1]);
+	}
+	return rc;
+}
+
+/* USERFAULTFD_IOC_NEW of /dev/userfaultfd, which older headers lack. */
+int __wrap_ioctl(int fd, unsigned long request, void *arg)
+{
+	int rc = __real_ioctl(fd, request, arg);
+
+	return request == _IO(0xAA, 0x00) ? adopt(rc) : rc;
+}
+
+long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+	long rc = __real_syscall(number, a, b, c, d, e, f);
+
+	return number == SYS_userfaultfd ? adopt((int)rc) : rc;
+}
+
+#ifdef HAVE_LIBURING
+int __real_io_uring_queue_init_params(unsigned entries, struct io_uring *ring,
+				      struct io_uring_params *params);
+int __wrap_io_uring_queue_init_params(unsigned entries, struct io_uring *ring,
+				      struct io_uring_params *params);
+
+/* The ring is mapped already; only io_uring_enter() needs the number. */
+int __wrap_io_uring_queue_init_params(unsigned entries, struct io_uring *ring,
+				      struct io_uring_params *params)
+{
+	int rc = __real_io_uring_queue_init_params(entries, ring, params);
+
+	if (rc == 0) {
+		ring->ring_fd = adopt(ring->ring_fd);
+		ring->enter_ring_fd = ring->ring_fd;
+	}
+	return rc;
+}
+#endif
+
+int __wrap_close(int fd)
+{
+	if (fd >= 0 && fd < FDS)
+		atomic_store(&own[fd], false);
+	return close_any(fd);
+}
+
+/* ------------------------------------------------------------------ */
+/* For the program							*/
+
+static int refused(int error)
+{
+	errno = error;
+	return -1;
+}
+
+int close(int fd)
+{
+	return guarded((unsigned)fd) ? refused(EBADF) : close_any(fd);
+}
+
+int dup2(int old, int new)
+{
+	if (guarded((unsigned)new))
+		return refused(EBUSY);
+	return (int)syscall(SYS_dup2, old, new);
+}
+
+int dup3(int old, int new, int flags)
+{
+	if (guarded((unsigned)new))
+		return refused(EBUSY);
+	return (int)syscall(SYS_dup3, old, new, flags);
+}
+
+static int close_some(unsigned first, unsigned last, int flags)
+{
+	return first > last ? 0
+			    : (int)syscall(SYS_close_range, first, last, flags);
+}
+
+int close_range(unsigned first, unsigned last, int flags)
+{
+	unsigned fd;
+
+	/* CLOSE_RANGE_UNSHARE: the thread goes on with a table of its own, in
+	 * which it needs ours as well. */
+	for (fd = first; fd < FDS && fd <= last; fd++) {
+		if (!guarded(fd))
+			continue;
+		if (fd > first && close_some(first, fd - 1, flags))
+			return -1;
+		first = fd + 1;
+	}
+	return close_some(first, last, flags);
+}
+
+void closefrom(int low)
+{
+	close_range(low < 0 ? 0 : (unsigned)low, ~0u, 0);
+}

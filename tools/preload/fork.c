@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fork.c - children that are made by fork() and do not exec.
+ *
+ * Around fork() the heap's locks are held, so that the child gets a heap that
+ * nobody is just changing. The handlers are registered after libvvm's own:
+ * those of "prepare" run in the reverse order, heap before space.
+ *
+ * The child inherits the space (VVM_FORK=inherit, which vvmrun sets): it sees
+ * its memory as of the fork, and goes on with a budget and a swap file of its
+ * own. With VVM_FORK=die it does not. Then what it allocates is libc's; blocks
+ * of the heap it may free, which touches none; if it touches one it dies, and
+ * a SIGSEGV handler of ours says why. The program's own, if it has one, stays.
+ */
+#include "preload/fork.h"
+
+#include "preload/state.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+static void before(void)
+{
+	preload_enter();
+	vvm_heap_fork_prepare(preload.heap);
+}
+
+static void after_in_parent(void)
+{
+	vvm_heap_fork_parent(preload.heap);
+	preload_leave();
+}
+
+static void on_segv(int sig, siginfo_t *si, void *context)
+{
+	(void)context;
+	if (vvm_heap_owns(preload.heap, si->si_addr))
+		preload_say("process %d, a child made by fork(), touched "
+			    "memory that is paged in its parent; only a child "
+			    "that calls exec() at once can do without",
+			    (int)getpid());
+	/* Returning does the access again, which is then deadly. */
+	signal(sig, SIG_DFL);
+}
+
+/* Nothing of the heap may be touched any more. */
+static void lose(void)
+{
+	struct sigaction action = {.sa_sigaction = on_segv,
+				   .sa_flags = SA_SIGINFO | SA_RESETHAND};
+	struct sigaction old;
+
+	preload.paging = false;
+	sigaction(SIGSEGV, NULL, &old);
+	if (!(old.sa_flags & SA_SIGINFO) && old.sa_handler == SIG_DFL)
+		sigaction(SIGSEGV, &action, NULL);
+}
+
+static void after_in_child(void)
+{
+	vvm_heap_fork_child(preload.heap);
+	preload.pid = getpid();
+	preload.child = true;
+	if (!preload.inherits)
+		lose();
+	preload_leave();
+}
+
+int preload_fork_init(void)
+{
+	return -pthread_atfork(before, after_in_parent, after_in_child);
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * preload.c - libvvm-preload.so: the heap of an unmodified program in a space.
+ *
+ * vvmrun names this object in LD_PRELOAD. The dynamic loader then finds our
+ * malloc() before libc's, for the program and all its libraries; C++'s new
+ * and delete, strdup(), getline() and the like call it, too. A constructor
+ * opens a space with a heap, and from then on what the program allocates is
+ * paged.
+ *
+ * Terms. *Paged* memory is the heap's and, with --mmap, that of anonymous
+ * mappings (mmap.c). *Ours* is the code in this object: the functions
+ * that the program calls instead of libc's, and libvvm itself, which is linked
+ * in as a whole (not as libvvm.so: the program may use one of its own).
+ *
+ * What must never be paged is the memory that a fault needs to be resolved.
+ * A handler thread that touched an absent page would wait for itself. So libc's
+ * own allocator stays in use beside ours, under its second name __libc_malloc,
+ * for:
+ *   (1) libvvm: the linker's --wrap binds its calls to wrap.c.
+ *   (2) libc and liburing, called by libvvm or by us: while such a call lasts
+ *	 preload_depth is not 0 in its thread, and malloc() asks. It is never 0
+ *	 in libvvm's own threads (thread.c).
+ *   (3) the dynamic loader: its data are read by any thread that calls a
+ *	 function for the first time or uses thread-local variables, handler
+ *	 threads included. The return address tells who calls.
+ *   (4) whatever was allocated before the constructor ran;
+ *   (5) structures of libc that fork() touches in the child before our handlers
+ *	 have run, when the child has no paged memory yet: streams, the second
+ *	 level of thread-specific data, name service. They are known by who
+ *	 allocates them and, roughly, by their size (malloc.c).
+ * free(), realloc() and malloc_usable_size() tell by the address whose a block
+ * is, so it does not matter who frees what. Thread stacks and thread-local
+ * variables are mapped by libc itself, without our mmap(), and not paged.
+ *
+ * Faults are resolved by handler threads, so that a program may hand paged
+ * memory to any system call. In inline mode it may not. There only blocks of
+ * 128 KiB or more are paged: paths, structures and the buffers of stdio are
+ * not, and what is left is for programs that compute in large arrays.
+ *
+ * The space is never closed: other destructors and other threads use the heap
+ * until the very end, and the kernel takes all back. Only the file with the
+ * statistics has to be removed, by our destructor.
+ *
+ * Rejected: opening the space at the first malloc() (that may be in a signal
+ * handler, a vfork child, or the loader); -z initfirst, to be constructed
+ * before all other libraries (there is one such place, and it is libc's to
+ * give); a bump allocator for ourselves (it would never give back); binding
+ * to libc by dlsym(RTLD_NEXT) (it calls malloc).
+ */
+#include "preload/env.h"
+#include "preload/fork.h"
+#include "preload/state.h"
+#include "preload/thread.h"
+#include "preload/wishes.h"
+
+#include <dlfcn.h>
+#include <elf.h>
+#include <errno.h>
+#include <link.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+void *__libc_malloc(size_t bytes);
+
+/* Below this inline mode does not page: paths, stdio buffers, structs. */
+#define INLINE_MIN_BYTES ((size_t)128 << 10)
+
+/* As env(1) and nohup(1): the tool itself has failed. */
+enum { EXIT_VVMRUN = 125 };
+
+/* ------------------------------------------------------------------ */
+/* The dynamic loader, and libc						*/
+
+/* How long an object is that lies at base, from its headers. */
+static uintptr_t length_of(uintptr_t base)
+{
+	const ElfW(Ehdr) *header = (const ElfW(Ehdr) *)base;
+	const ElfW(Phdr) *p = (const ElfW(Phdr) *)(base + header->e_phoff);
+	uintptr_t bytes = 0;
+	unsigned i;
+
+	for (i = 0; i < header->e_phnum; i++)
+		if (p[i].p_type == PT_LOAD &&
+		    p[i].p_vaddr + p[i].p_memsz > bytes)
+			bytes = p[i].p_vaddr + p[i].p_memsz;
+	return bytes;
+}
+
+/* The kernel says where it put the loader, and the loader where libc is. */
+static void find_objects(void)
+{
+	Dl_info libc;
+
+	preload.loader = getauxval(AT_BASE);
+	if (preload.loader) /* else the loader was started as a program */
+		preload.loader_bytes = length_of(preload.loader);
+	if (!dladdr((void *)__libc_malloc, &libc))
+		return;
+	preload.libc = (uintptr_t)libc.dli_fbase;
+	preload.libc_bytes = length_of(preload.libc);
+}
+
+/* ------------------------------------------------------------------ */
+/* Opening								*/
+
+static int open_space(void)
+{
+	struct vvm_options options;
+	struct vvm *vm;
+	int error = vvm_options_init(&options);
+
+	if (error)
+		return error;
+	preload.inline_faults = options.faults == VVM_FAULTS_INLINE;
+	preload.inherits = options.fork == VVM_FORK_INHERIT;
+	preload.paged_min = preload.inline_faults ? INLINE_MIN_BYTES : 0;
+	error = vvm_open(&vm, &options);
+	if (error)
+		return error;
+	error = vvm_heap_open(vm, NULL, &preload.heap);
+	if (error) {
+		vvm_close(vm);
+		return error;
+	}
+	preload.vm = vm;
+	preload.paging = true;
+	return 0;
+}
+
+/* What cannot be paged must not run as if it were. */
+static void refuse(const struct wishes *w, const char *what, int error)
+{
+	preload_say("%s: %s: %s", program_invocation_short_name, what,
+		    vvm_strerror(error));
+	if (w->pid == preload.pid)
+		_exit(EXIT_VVMRUN);
+	preload_say("%s (process %d) runs without paging",
+		    program_invocation_short_name, (int)preload.pid);
+}
+
+static void start(const struct wishes *w)
+{
+	int error;
+
+	preload.follow = w->follow;
+	find_objects();
+	error = open_space();
+	if (!error)
+		error = preload_fork_init();
+	if (error) {
+		refuse(w, "cannot page its memory", error);
+		return;
+	}
+	preload.mmap_min = w->mmap_min;
+	preload_threads_init();
+	if (*w->report)
+		preload_report(w->report);
+}
+
+__attribute__((constructor)) static void preload_construct(void)
+{
+	struct wishes w;
+
+	preload_enter();
+	preload.pid = getpid();
+	if (wishes_parse(&w, getenv(WISHES_VARIABLE)))
+		start(&w);
+	else
+		refuse(&w, WISHES_VARIABLE, -EINVAL);
+	if (!preload.follow)
+		preload_hide();
+	preload_leave();
+}
+
+/* For those who look afterwards: the last figures; and no file is left. */
+__attribute__((destructor)) static void preload_destruct(void)
+{
+	struct vvm_stats last;
+	char path[64];
+
+	if (!preload.vm || getpid() != preload.pid)
+		return;
+	preload_enter();
+	if (!preload.child) /* who may not have used it, and should not now */
+		vvm_stats(preload.vm, &last, sizeof(last));
+	snprintf(path, sizeof(path), VVM_STAT_DIR "/" VVM_STAT_PREFIX "%d.0",
+		 (int)preload.pid);
+	unlink(path);
+	preload_leave();
+}

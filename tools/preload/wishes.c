@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * wishes.c - what vvmrun wants of the preload object, as the text of a variable
+ * of the environment: items with commas between,
+ *
+ *	pid=N		the process that is the program
+ *	follow		children get the settings, too
+ *	mmap=BYTES	from what size on anonymous mappings are paged
+ *	report=NAME	abstract socket to say hello to
+ *
+ * vvmrun formats it, the object parses it, in a process where nothing may be
+ * allocated yet: no malloc() here, nor anything of common/.
+ */
+#include "preload/wishes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void wishes_format(const struct wishes *w, char text[WISHES_BYTES])
+{
+	char mmap[32] = "", report[WISHES_REPORT_BYTES + 16] = "";
+
+	if (w->mmap_min)
+		snprintf(mmap, sizeof(mmap), ",mmap=%llu",
+			 (unsigned long long)w->mmap_min);
+	if (*w->report)
+		snprintf(report, sizeof(report), ",report=%s", w->report);
+	snprintf(text, WISHES_BYTES, "pid=%d%s%s%s", (int)w->pid,
+		 w->follow ? ",follow" : "", mmap, report);
+}
+
+/* Does the item "name=" begin there? Its value, or NULL. */
+static const char *value_of(const char *item, const char *name)
+{
+	size_t n = strlen(name);
+
+	return strncmp(item, name, n) ? NULL : item + n;
+}
+
+static bool parse_item(struct wishes *w, const char *item)
+{
+	const char *value;
+
+	if ((value = value_of(item, "pid=")))
+		w->pid = (pid_t)strtol(value, NULL, 10);
+	else if ((value = value_of(item, "mmap=")))
+		w->mmap_min = strtoull(value, NULL, 10);
+	else if ((value = value_of(item, "report=")))
+		snprintf(w->report, sizeof(w->report), "%s", value);
+	else if (!strcmp(item, "follow"))
+		w->follow = true;
+	else
+		return false;
+	return true;
+}
+
+bool wishes_parse(struct wishes *w, const char *text)
+{
+	char items[WISHES_BYTES], *item, *rest = items;
+
+	memset(w, 0, sizeof(*w));
+	if (!text)
+		return true;
+	if (snprintf(items, sizeof(items), "%s", text) >= (int)sizeof(items))
+		return false;
+	while ((item = strsep(&rest, ",")))
+		if (!parse_item(w, item))
+			return false;
+	return true;
+}
