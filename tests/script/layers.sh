@@ -141,7 +141,7 @@ check_papers()
 		lib/README.md | grep '^|')
 	[ "$shown" = "$(list lib)" ] ||
 		fail "the floors of lib/README.md: see layers.sh --list"
-	cat $(find lib -name '*.[ch]') | tr '\n\t' '  ' | sed 's/  *\* */ /g' |
+	find lib -name '*.[ch]' -exec cat {} + | tr '\n\t' '  ' | sed 's/  *\* */ /g' |
 		grep -o 'MEASURED\.md, "[^"]*"' | cut -d'"' -f2 | sort -u |
 		while read -r title; do
 			grep -qx "## $title" lib/MEASURED.md || echo "$title"
