@@ -171,7 +171,7 @@ enum vvm_io { VVM_IO_AUTO, VVM_IO_URING, VVM_IO_SYNC };
 
 /*
  * Settings of a space. Fill it with vvm_options_init() first, change what
- * you need. The README's table describes each field, its default and its
+ * you need. The table in vvm(7) describes each field, its default and its
  * VVM_* environment variable.
  */
 struct vvm_options {
