@@ -53,8 +53,5 @@ static inline struct list *list_pop(struct list *head)
 #define list_entry(node, type, member) container_of(node, type, member)
 #define list_for_each(pos, head)                                               \
 	for ((pos) = (head)->next; (pos) != (head); (pos) = (pos)->next)
-#define list_for_each_safe(pos, tmp, head)                                     \
-	for ((pos) = (head)->next, (tmp) = (pos)->next; (pos) != (head);       \
-	     (pos) = (tmp), (tmp) = (pos)->next)
 
 #endif

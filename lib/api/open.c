@@ -151,7 +151,7 @@ static int start(struct vvm *vm)
 	rc = handlers_start(vm);
 	if (rc < 0)
 		goto no_handlers;
-	if (vm->lanes)
+	if (space_is_inline(vm))
 		rc = trap_register(vm);
 	if (rc == 0)
 		rc = fork_register(vm);

@@ -337,7 +337,7 @@ int vvm_on_fault(struct vvm *vm, vvm_fault_callback callback, void *arg)
 	atomic_store(&vm->on_fault, callback);
 	if (callback)
 		return trap_register(vm);
-	if (!vm->lanes) /* inline mode needs the handler anyway */
+	if (!space_is_inline(vm)) /* inline mode needs the handler anyway */
 		trap_unregister(vm);
 	return 0;
 }

@@ -2,24 +2,24 @@
 /*
  * fault/demand.c - the faults that one handler has taken on.
  *
- *	   events ----> fault_begin --+-- resolved
- *	                 ^            +-- read --> ring --> fill_install
- *	                 |            +-- no frame: pending
- *	   frames free --+------------------------------'
+ *	   events ----> fault_run --+-- resolved
+ *	                 ^          +-- read --> ring --> fault_install
+ *	                 |          +-- no frame: pending
+ *	   frames free --+----------------------------'
  *
- * Pending. A fault that finds no free frame is kept in a fixed array and tried
+ * Pending. A fault that finds no free frame is tried
  * again when frames come free (space_give_frames() signals the starving), or
- * after DIRECT reclaim steps of our own. When the array is full we read no
+ * after DIRECT reclaim steps of our own. When too many are pending we read no
  * more events: they wait in the kernel. A fault that waited longer than
  * frame_wait_ms, not counting time in which the process was stopped (util/awake.h),
  * fails: its thread gets SIGBUS, everybody else goes on. The poison that
  * delivers the SIGBUS is removed UNFAIL_US later. A fault that finds no idle
- * fill is pending as well, but not impatient: those before it wait for the
+ * buffer is pending as well, but not impatient: those before it wait for the
  * disk for as long as it takes. Nor is any while the disk is stalled: whether
  * there will be frames is not known then.
  *
- * A demand fault uses a small fill, one page. What is to be read ahead of it is
- * for the handler to say (read_ahead).
+ * A fault reads one page. What is to be read ahead of it is left in `ahead`, for
+ * the handler to take away.
  *
  * Nothing here calls malloc, logs through stdio or touches guest memory (the
  * application may hold its malloc lock while it waits for us).
@@ -39,25 +39,23 @@
 #define DIRECT_ROOM	16    /* pages in DEMAND_WRITES write-backs */
 #define PENDING_POLL_US 500   /* between rounds while faults are pending */
 
-/* ---- fills ---- */
+/* ---- what a fault borrows ---- */
 
-static struct demand_fill *fill_take(struct demands *ds)
+static struct fault *fault_take(struct demands *ds)
 {
-	struct list *node = list_pop(&ds->idle);
-
-	return node ? list_entry(node, struct demand_fill, link) : NULL;
+	return list_entry(list_pop(&ds->idle), struct fault, link);
 }
 
-static void fill_give(struct demand_fill *df)
+static void buffer_give(struct fault *f)
 {
-	list_insert(&df->demands->idle, &df->link);
+	f->demands->buffer[f->demands->buffer_count++] = f->io.buf;
 }
 
-static void fill_start(struct demand_fill *df)
+/* The fault is over, and so is this object's use. */
+static void release(struct fault *f)
 {
-	struct vvm *vm = df->demands->vm;
-
-	vm->swap->ops->read(vm->swap, df->demands->ring, &df->fill.io);
+	buffer_give(f);
+	list_insert(f->demands->idle.next, &f->link); /* used next */
 }
 
 /* ---- faults ---- */
@@ -68,124 +66,157 @@ static uint64_t patience(const struct demands *ds, uint64_t awake_us)
 	return awake_us + ds->vm->conf.frame_wait_ms * 1000;
 }
 
-static void pend(struct demands *ds, const struct demand *d)
+/* A new fault has to wait. */
+static void pend(struct demands *ds, struct fault *f)
 {
-	struct demand *p = &ds->pending[ds->pending_count++];
-
-	*p = *d;
-	if (!p->since_us) {
-		p->since_us = os_now_us();
-		p->patience_us =
-			patience(ds, awake_look(&ds->awake, p->since_us));
-		p->fault.stat.flags = VVM_STAT_EVENT_STALLED;
-		PROBE2(stall, p->fault.host, p->fault.tid);
-		stat_add(ds->actor, VVM_STAT_stalls, 1);
-		stat_add(ds->actor, VVM_STAT_waiting_faults, 1);
-	}
+	list_insert(&ds->pending, &f->link);
+	ds->pending_count++;
+	f->since_us = os_now_us();
+	f->patience_us = patience(ds, awake_look(&ds->awake, f->since_us));
+	f->stat.flags |= VVM_STAT_EVENT_STALLED;
+	PROBE2(stall, f->host, f->stat.tid);
+	stat_add(ds->actor, VVM_STAT_stalls, 1);
+	stat_add(ds->actor, VVM_STAT_waiting_faults, 1);
 	atomic_fetch_add(&ds->vm->frames.wanted, 1);
 	atomic_store(&ds->port->starving, true);
 	space_kick_reclaim(ds->vm);
 }
 
-/* The fault is over: it does not wait any more, whatever came of it. */
-static void ended(struct demands *ds, const struct demand *d, bool good)
+/* It does not wait any more, whatever came of it. */
+static void ended(struct fault *f, bool good)
 {
-	const struct stat_fault *f = &d->fault.stat;
+	struct demands *ds = f->demands;
 
 	if (good)
-		stat_resolved(&ds->vm->stats, ds->actor, f, os_now_ns());
+		stat_resolved(&ds->vm->stats, ds->actor, &f->stat, os_now_ns());
 	else
-		stat_event(&ds->vm->stats, ds->actor, f, os_now_ns());
-	if (d->since_us)
+		stat_event(&ds->vm->stats, ds->actor, &f->stat, os_now_ns());
+	if (f->since_us)
 		stat_add(ds->actor, VVM_STAT_stall_us,
-			 (int64_t)(os_now_us() - d->since_us));
+			 (int64_t)(os_now_us() - f->since_us));
 }
 
-/* The demanded page has arrived. */
-static void filled(struct io *io, int result)
+/* The page has arrived. Not done: it was given up; the thread asks again. */
+static void filled(struct fault *f, int result)
 {
-	struct demand_fill *df = container_of(io, struct demand_fill, fill.io);
-	struct demands *ds = df->demands;
-	struct demand *d = &df->demand;
-	enum fault_result verdict = fill_install(&df->fill, ds->actor, result);
+	enum fault_result verdict = fault_install(f, result);
 
-	d->fault.stat.at.looked_ns = df->fill.start_ns;
-	d->fault.stat.at.read_ns = df->fill.done_ns;
-	if (verdict == FAULT_FAILED) {
-		fault_fail(ds->vm, d->fault.host, d->fault.tid);
-		d->fault.stat.flags |= VVM_STAT_EVENT_KIND;
-		d->fault.stat.flags ^=
-			VVM_STAT_EVENT_KIND ^ VVM_STAT_KIND_failed;
+	if (verdict == FAULT_FAILED)
+		fault_fail(f);
+	ended(f, verdict == FAULT_DONE);
+}
+
+static void read_done(struct io *io, int result)
+{
+	struct fault *f = container_of(io, struct fault, io);
+
+	filled(f, result);
+	release(f);
+}
+
+/* Leaves what is to be read ahead of the fault to the handler. */
+static void note_ahead(struct fault *f)
+{
+	struct demands *ds = f->demands;
+
+	if (ds->ahead_count < DEMAND_AHEAD &&
+	    fault_ahead(f, &ds->ahead[ds->ahead_count]))
+		ds->ahead_count++;
+}
+
+/* A claimed page, by a read unless it is on standby. */
+static void start_read(struct fault *f)
+{
+	struct backing *swap = f->vm->swap;
+
+	if (fault_from_standby(f)) {
+		filled(f, 0);
+		note_ahead(f);
+		release(f);
+		return;
 	}
-	/* Else not done: given up, and woken to ask again. */
-	ended(ds, d, verdict == FAULT_DONE);
-	fill_give(df);
+	note_ahead(f);
+	swap->ops->read(swap, f->demands->ring, &f->io);
 }
 
-/* A claimed demand page, by a read unless it is parked. */
-static void start_read(struct demands *ds, struct demand_fill *df)
+/* A handler does not wait: it goes on with the fault when it can. */
+static bool handler_wait(struct fault *f, enum fault_result result)
 {
-	struct fault fault = df->demand.fault;
-
-	df->fill.start_ns = os_now_ns();
-	if (fill_unpark(&df->fill))
-		filled(&df->fill.io, 0);
-	else
-		fill_start(df);
-	ds->read_ahead(ds, &fault);
-}
-
-/* One fault, new or pending. False: it has to wait. */
-static bool handle(struct demands *ds, struct demand *d)
-{
-	struct demand_fill *df = fill_take(ds);
-
-	if (!df)
-		return false;
-	d->fault.stat.at.begin_ns = os_now_ns();
-	switch (fault_begin(ds->vm, ds->actor, &d->fault, &df->fill)) {
+	switch (result) {
 	case FAULT_READ:
-		df->demand = *d;
-		start_read(ds, df);
-		return true;
-	case FAULT_DONE:
-		ended(ds, d, true);
-		if (d->fault.fresh)
-			streams_zeros(ds->vm, ds->actor, (uint64_t)d->fault.tid,
-				      d->fault.host, d->fault.advice);
-		break;
+		start_read(f);
+		return false;
 	case FAULT_NOFRAME:
 	case FAULT_RETRY:
-		fill_give(df);
+	case FAULT_NOMEM:
+		buffer_give(f);
 		return false;
+	case FAULT_DONE:
+		if (!f->told)
+			os_uffd_wake(f->uffd, f->host, PAGE_BYTES);
+		ended(f, true);
+		if (f->state == PAGE_FRESH)
+			streams_zeros(f->vm, f->actor, f->thread, f->host,
+				      f->advice);
+		break;
 	case FAULT_JOINED:
-		if (d->fault.trigger)
-			ds->read_ahead(ds, &d->fault);
-		ended(ds, d, false);
+		if (f->trigger)
+			note_ahead(f);
+		ended(f, false);
+		break;
+	case FAULT_FAILED:
+		fault_fail(f);
+		ended(f, false);
 		break;
 	case FAULT_GONE:
-	case FAULT_FAILED:
-		ended(ds, d, false);
+	case FAULT_REFUSED:
+		fault_lost(f);
+		fault_wake(f->vm, f->host);
+		ended(f, false);
 		break;
 	}
-	fill_give(df);
-	return true;
+	release(f);
+	return false;
+}
+
+static const struct fault_mode handler_mode = {
+	.counts = true,
+	.wait = handler_wait,
+};
+
+/* Looks at a fault, new or pending. False: it has to wait. */
+static bool handle(struct fault *f)
+{
+	struct demands *ds = f->demands;
+
+	if (!ds->buffer_count)
+		return false;
+	f->io.buf = ds->buffer[--ds->buffer_count];
+	f->stat.at.begin_ns = os_now_ns();
+	switch (fault_run(f)) {
+	case FAULT_NOFRAME:
+	case FAULT_RETRY:
+	case FAULT_NOMEM:
+		return false;
+	default:
+		return true;
+	}
 }
 
 static void take_on(struct demands *ds, const struct os_fault *event,
 		    uint64_t now_ns)
 {
-	struct demand d = {
-		.fault.host = page_floor(event->addr),
-		.fault.write = event->write || event->protect,
-		.fault.tid = event->tid,
-		.fault.stat.tid = event->tid,
-		.fault.stat.at.start_ns = now_ns,
-	};
+	struct fault *f = fault_take(ds);
 
-	PROBE3(fault_start, d.fault.host, d.fault.write, d.fault.tid);
-	if (!handle(ds, &d))
-		pend(ds, &d);
+	f->host = page_floor(event->addr);
+	f->write = event->write || event->protect;
+	f->thread = (uint64_t)event->tid;
+	f->stat = (struct stat_fault){.tid = event->tid, .at.start_ns = now_ns};
+	f->counted = false;
+	f->since_us = 0;
+	PROBE3(fault_start, f->host, f->write, f->stat.tid);
+	if (!handle(f))
+		pend(ds, f);
 }
 
 unsigned demands_read(struct demands *ds, const struct port *port)
@@ -226,44 +257,48 @@ static void unfail_due(struct demands *ds, uint64_t now_us)
 }
 
 /* The fault has waited too long: only this access fails. */
-static void give_up(struct demands *ds, struct demand *d, uint64_t now_us)
+static void give_up(struct fault *f, uint64_t now_us)
 {
 	static atomic_flag once = ATOMIC_FLAG_INIT;
+	struct demands *ds = f->demands;
 
 	log_warn_once(&once,
 		      "no free frame within frame_wait_ms: swap is full, "
 		      "failing, or all is pinned; the access gets SIGBUS");
-	fault_lost(ds->vm, ds->actor, &d->fault);
-	ended(ds, d, false);
-	PROBE2(error, d->fault.stat.page, -ETIMEDOUT);
+	fault_lost(f);
+	ended(f, false);
+	PROBE2(error, f->stat.page, -ETIMEDOUT);
 	stat_add(ds->actor, VVM_STAT_frame_timeouts, 1);
 	if (ds->unfail_count == DEMAND_UNFAILS)
 		unfail_due(ds, UINT64_MAX);
-	if (fault_fail(ds->vm, d->fault.host, d->fault.tid))
+	if (fault_fail(f))
 		ds->unfail[ds->unfail_count++] = (struct unfail){
-			.host = d->fault.host, .due_us = now_us + UNFAIL_US};
+			.host = f->host, .due_us = now_us + UNFAIL_US};
+	list_insert(ds->idle.next, &f->link);
 }
 
-/* Tries the pending faults again; true when any left the array. */
+/* Tries the pending faults again; true when any went away. */
 static bool retry_pending(struct demands *ds)
 {
 	uint64_t now_us = os_now_us(),
 		 awake_us = awake_look(&ds->awake, now_us);
-	unsigned i = 0, n = ds->pending_count, kept = 0;
+	unsigned i, n = ds->pending_count, kept = 0;
 
 	for (i = 0; i < n; i++) {
-		struct demand d = ds->pending[i];
+		struct fault *f = list_entry(list_pop(&ds->pending),
+					     struct fault, link);
 
-		if (handle(ds, &d))
+		if (handle(f))
 			continue;
-		if (list_empty(&ds->idle) ||
+		if (!ds->buffer_count ||
 		    backing_stalled(ds->vm->swap, now_us)) {
-			d.patience_us = patience(ds, awake_us);
-		} else if (awake_us >= d.patience_us) {
-			give_up(ds, &d, now_us);
+			f->patience_us = patience(ds, awake_us);
+		} else if (awake_us >= f->patience_us) {
+			give_up(f, now_us);
 			continue;
 		}
-		ds->pending[kept++] = d;
+		list_insert(&ds->pending, &f->link); /* the last */
+		kept++;
 	}
 	ds->pending_count = kept;
 	atomic_fetch_sub(&ds->vm->frames.wanted, n - kept);
@@ -315,32 +350,43 @@ int64_t demands_again_us(const struct demands *ds)
 
 /* ---- construction ---- */
 
-static int init_fills(struct demands *ds)
+static int init_buffers(struct demands *ds)
 {
 	unsigned i;
-	int rc = os_map_anon(pages_to_bytes(DEMAND_FILLS), &ds->buffers);
+	int rc = os_map_anon(pages_to_bytes(DEMAND_READS), &ds->buffers);
 
 	if (rc < 0)
 		return rc;
-	for (i = 0; i < DEMAND_FILLS; i++) {
-		struct demand_fill *df = &ds->fills[i];
-
-		df->demands = ds;
-		df->fill.io.done = filled;
-		df->fill.io.buf = (char *)ds->buffers + pages_to_bytes(i);
-		df->fill.index = &df->index;
-		df->fill.room = 1;
-		fill_give(df);
-	}
+	for (i = 0; i < DEMAND_READS; i++)
+		ds->buffer[i] = (char *)ds->buffers + pages_to_bytes(i);
+	ds->buffer_count = DEMAND_READS;
 	return 0;
+}
+
+static void init_faults(struct demands *ds)
+{
+	unsigned i;
+
+	list_init(&ds->idle);
+	list_init(&ds->pending);
+	for (i = 0; i < DEMAND_FAULTS; i++) {
+		struct fault *f = &ds->fault[i];
+
+		f->mode = &handler_mode;
+		f->vm = ds->vm;
+		f->actor = ds->actor;
+		f->demands = ds;
+		f->io.done = read_done;
+		list_insert(&ds->idle, &f->link);
+	}
 }
 
 int demands_init(struct demands *ds)
 {
 	int rc;
 
-	list_init(&ds->idle);
-	rc = init_fills(ds);
+	init_faults(ds);
+	rc = init_buffers(ds);
 	if (rc < 0)
 		return rc;
 	return evict_init(&ds->evictor, ds->vm, ds->actor, ds->ring,
@@ -352,5 +398,5 @@ void demands_fini(struct demands *ds)
 	evict_fini(&ds->evictor);
 	if (ds->buffers)
 		os_unmap((haddr_t)(uintptr_t)ds->buffers,
-			 pages_to_bytes(DEMAND_FILLS));
+			 pages_to_bytes(DEMAND_READS));
 }

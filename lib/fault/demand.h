@@ -6,32 +6,18 @@
 #ifndef VVM_DEMAND_H
 #define VVM_DEMAND_H
 
-#include "util/awake.h"
 #include "evict/evict.h"
 #include "fault/fault.h"
+#include "fill/ahead.h"
 #include "os/ring.h"
 
-#define DEMAND_FILLS   64  /* more demand reads than the disk can overlap */
+#define DEMAND_READS   64  /* more than the disk can overlap */
 #define DEMAND_PENDING 256 /* then events wait in the kernel */
+#define DEMAND_FAULTS  (DEMAND_READS + DEMAND_PENDING)
 #define DEMAND_UNFAILS 64
+#define DEMAND_AHEAD   64 /* as many as a reader takes */
 /* Operations of direct reclaim in a handler's ring. */
 #define DEMAND_WRITES 2
-
-struct demands;
-
-struct demand { /* an event, as long as it lives here */
-	struct fault fault;
-	uint64_t since_us;    /* pending since; 0: not pending */
-	uint64_t patience_us; /* demands.awake when it is over */
-};
-
-struct demand_fill {
-	struct fill fill;
-	struct demand demand;
-	struct demands *demands;
-	struct list link; /* idle */
-	uint16_t index;
-};
 
 struct unfail {
 	haddr_t host;
@@ -44,35 +30,39 @@ struct demands {
 	struct vvm_stat_actor *actor;
 	struct ring *ring;
 	struct evictor evictor;
-	/* Has read what the thread of a fault will want next. */
-	void (*read_ahead)(struct demands *ds, const struct fault *f);
 
-	struct demand_fill fills[DEMAND_FILLS];
-	struct list idle; /* fills */
-	void *buffers;
-
-	struct demand pending[DEMAND_PENDING];
+	struct fault fault[DEMAND_FAULTS];
+	struct list idle;    /* faults */
+	struct list pending; /* faults that wait for a frame, oldest first */
 	unsigned pending_count;
 	struct awake awake; /* looked at in each round with pending faults */
+
+	void *buffers; /* of the reads, a page each */
+	char *buffer[DEMAND_READS]; /* idle ones */
+	unsigned buffer_count;
+
+	struct ahead_job ahead[DEMAND_AHEAD]; /* the handler takes them away */
+	unsigned ahead_count;
 	struct unfail unfail[DEMAND_UNFAILS];
 	unsigned unfail_count;
 };
 
 /*
- * => vm, port, actor, ring (deep enough for FILLS + WRITES) and read_ahead are
- * set, all else is zero. -ENOMEM; demands_fini() either way.
+ * => vm, port, actor and ring (deep enough for READS + WRITES) are set, all
+ * else is zero. -ENOMEM; demands_fini() either way.
  */
 int demands_init(struct demands *ds);
 /* => nothing of ours in flight. */
 void demands_fini(struct demands *ds);
 /*
  * Reads and handles the events of a port. Returns their number; 0 also when too
- * many faults are pending to take on more.
+ * many faults are pending to take on more. What is to be read ahead of them is
+ * in `ahead` then, as far as there was room.
  */
 unsigned demands_read(struct demands *ds, const struct port *port);
 /*
  * Goes on with what had to wait: tries pending faults again, and reclaims
- * for them. True when any is not pending any more.
+ * for them. True when any is not pending any more. `ahead`: as above.
  */
 bool demands_go_on(struct demands *ds);
 /* In how many us to call demands_go_on() again; below 0: no need. */

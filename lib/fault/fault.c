@@ -2,17 +2,18 @@
 /*
  * fault/fault.c - what happens between "this page is needed" and "here it is".
  *
- * A fault is a short list of steps that share one context, struct step:
+ * A fault is one object, struct fault, and one loop, fault_run():
  *
- *	look up   region by host address, block by guest address, lock it
- *	decide    by the page's state, one of the functions below
- *	fill	  only SWAPPED pages: the caller reads fill->io, unlocked
- *	install   relock, put the bytes into the memfd, change the state
+ *	look	region by address, block, entry; both locked
+ *	decide	by the page's state, one of the functions below
+ *	wait	nothing locked; how is the mode's business
  *
- * Nobody waits in here: a handler turns each fault_result into something to
- * do later, an API thread waits in fault/inline.c. A decided fault is
- * either resolved under the block lock, by at most one userfaultfd call of
- * 1-3 us, or the page is FILLING and belongs to one struct fill.
+ * "Look again" is the point: nothing is assumed to have stayed as it was while
+ * nothing was locked. A decided fault is either resolved under the block lock,
+ * by at most one userfaultfd call of 1-3 us, or the page is FILLING and belongs
+ * to one read. A handler thread never waits: it returns from the loop, and runs
+ * the fault again later (fault/demand.c). Other threads sleep
+ * (fault/inline.c).
  *
  * The kernel call comes before the change of state, so that a failing call
  * leaves the table as it was and the fault can be tried again.
@@ -21,58 +22,75 @@
 
 #include <errno.h>
 
+#include "fill/fill.h"
+#include "fill/streams.h"
 #include "snapshot/snapshot.h"
 
-/* ---- the steps: all => space lock (read) and block lock held ---- */
+/* ---- decide: all => space lock (read) and block lock held ---- */
+
+/* The kernel is told next. Of a fault that has read, that was long ago. */
+static uint64_t looked(struct fault *f)
+{
+	uint64_t now_ns = os_now_ns();
+
+	if (!f->stat.at.read_ns)
+		f->stat.at.looked_ns = now_ns;
+	return now_ns;
+}
+
+/* The page is in use from now on. */
+static enum fault_result told(struct fault *f, uint64_t now_ns)
+{
+	f->block->filled_us = now_ns / 1000;
+	f->told = true;
+	return FAULT_DONE;
+}
 
 /*
  * FRESH: zeros, without I/O. A read leaves it CLEAN with no slot, unless it
  * is likely to be written next.
  */
-static enum fault_result fill_zero(struct step *s)
+static enum fault_result fill_zero(struct fault *f)
 {
-	uint64_t got = 0;
+	uint64_t got = 0, now_ns;
 	bool write;
 	int rc = 0;
 
-	if (!space_take_frames(s->vm, s->actor, 1, 0))
+	if (!space_take_frames(f->vm, f->actor, 1, 0))
 		return FAULT_NOFRAME;
-	s->looked_ns = os_now_ns();
-	write = s->write || fill_intends(s->region);
+	now_ns = looked(f);
+	write = f->write || fill_intends(f->region);
 	if (write)
-		rc = os_uffd_zero(s->uffd, s->host, PAGE_BYTES, &got);
+		rc = os_uffd_zero(f->uffd, f->host, PAGE_BYTES, &got);
 	if (!write || rc == -EEXIST)
-		fill_put(s->vm, s->uffd, s->host, NULL, 1, !write, &rc);
+		fill_put(f->vm, f->uffd, f->host, NULL, 1, !write, &rc);
 	if (rc < 0) {
-		space_give_frames(s->vm, s->actor, 1);
-		return fill_error(rc);
+		space_give_frames(f->vm, f->actor, 1);
+		return fault_error(rc);
 	}
-	space_move(s->vm, s->actor, s->block, s->index,
+	space_move(f->vm, f->actor, f->block, f->index,
 		   write ? PAGE_DIRTY : PAGE_CLEAN, 0);
-	fill_admit(s->vm, s->block, s->index, false);
-	s->block->filled_us = s->looked_ns / 1000;
-	if (!s->write)
-		fill_note_intent(s->actor, s->region, write, 1);
-	s->woke = true;
-	return FAULT_DONE;
+	fill_admit(f->vm, f->block, f->index, false);
+	if (!f->write)
+		fill_note_intent(f->actor, f->region, write, 1);
+	return told(f, now_ns);
 }
 
 /* SWAPPED: takes a frame and makes the page ours. */
-static enum fault_result claim(struct step *s)
+static enum fault_result claim(struct fault *f)
 {
-	if (!space_take_frames(s->vm, s->actor, 1, 0))
+	if (!space_take_frames(f->vm, f->actor, 1, 0))
 		return FAULT_NOFRAME;
-	fill_claim(s->fill, s->vm, s->actor, s->region, s->block, s->addr,
-		   s->write);
+	fault_claim(f);
 	return FAULT_READ;
 }
 
-/* FILLING: it is not to be parked, since somebody wants it now. */
-static enum fault_result join(struct step *s)
+/* FILLING: it is not to be put on standby, since somebody wants it now. */
+static enum fault_result join(struct fault *f)
 {
-	pte_t *e = &s->block->pte[s->index];
+	pte_t *e = &f->block->pte[f->index];
 
-	s->trigger = *e & PTE_PREFETCHED;
+	f->trigger = *e & PTE_PREFETCHED;
 	*e &= ~PTE_PREFETCHED;
 	return FAULT_JOINED;
 }
@@ -81,41 +99,39 @@ static enum fault_result join(struct step *s)
  * CLEAN, WRITING or FROZEN, and somebody writes: it is the only copy from now
  * on.
  */
-static enum fault_result make_dirty(struct step *s)
+static enum fault_result make_dirty(struct fault *f)
 {
-	pte_t e = s->block->pte[s->index];
+	pte_t e = f->block->pte[f->index];
+	uint64_t now_ns = looked(f);
 	int rc = 0;
 
-	s->looked_ns = os_now_ns();
 	if (pte_state(e) == PAGE_FROZEN)
-		rc = snapshot_copy(s->vm, s->host);
+		rc = snapshot_copy(f->vm, f->host);
 	if (rc == 0)
-		rc = os_uffd_wp(s->uffd, s->host, PAGE_BYTES, false);
+		rc = os_uffd_wp(f->uffd, f->host, PAGE_BYTES, false);
 	if (rc < 0)
-		return fill_error(rc);
+		return fault_error(rc);
 	if (pte_state(e) == PAGE_CLEAN &&
-	    (pte_age(e) == s->vm->clock.ops->new_age || (e & PTE_PREFETCHED)))
-		intent_written(&s->region->intent);
-	s->block->pte[s->index] &= ~PTE_PREFETCHED;
-	space_move(s->vm, s->actor, s->block, s->index, PAGE_DIRTY, 0);
-	s->block->filled_us = s->looked_ns / 1000;
-	s->woke = true;
-	return FAULT_DONE;
+	    (pte_age(e) == f->vm->clock.ops->new_age || (e & PTE_PREFETCHED)))
+		intent_written(&f->region->intent);
+	f->block->pte[f->index] &= ~PTE_PREFETCHED;
+	space_move(f->vm, f->actor, f->block, f->index, PAGE_DIRTY, 0);
+	return told(f, now_ns);
 }
 
-enum fault_result fault_decide(struct step *s)
+static enum fault_result decide(struct fault *f)
 {
-	switch (pte_state(s->block->pte[s->index])) {
+	switch (f->state) {
 	case PAGE_FRESH:
-		return fill_zero(s);
+		return fill_zero(f);
 	case PAGE_SWAPPED:
-		return claim(s);
+		return claim(f);
 	case PAGE_FILLING:
-		return join(s);
+		return join(f);
 	case PAGE_CLEAN:
 	case PAGE_WRITING:
 	case PAGE_FROZEN:
-		return s->write ? make_dirty(s) : FAULT_DONE;
+		return f->write ? make_dirty(f) : FAULT_DONE;
 	case PAGE_DIRTY:
 		return FAULT_DONE;
 	case PAGE_POISONED:
@@ -126,39 +142,43 @@ enum fault_result fault_decide(struct step *s)
 	}
 }
 
-bool fault_look_up(struct step *s, struct region *r, gaddr_t addr)
+enum fault_result fault_error(int error)
 {
-	s->region = r;
-	s->addr = page_floor(addr);
-	s->host = region_to_host(r, s->addr);
-	s->uffd = space_uffd(s->vm, r, s->host);
-	s->index = page_index(addr);
-	s->block = space_lock_block(s->vm, addr);
-	return s->block != NULL;
+	if (error == -ENOENT || error == -ESRCH)
+		return FAULT_GONE; /* unmapped under us */
+	return FAULT_RETRY;
 }
 
-/* ---- for handlers ---- */
+/* => space lock held. NULL: none. */
+static struct region *region_of(const struct fault *f)
+{
+	if (f->mode->guest)
+		return regions_at_guest(&f->vm->regions, f->stat.page);
+	return regions_at_host(&f->vm->regions, f->host);
+}
 
-static enum vvm_stat_kind kind_of(const struct step *s, enum page_state was,
+/* ---- count ---- */
+
+static enum vvm_stat_kind kind_of(const struct fault *f,
 				  enum fault_result result)
 {
 	if (result == FAULT_FAILED)
 		return VVM_STAT_KIND_failed;
 	if (result == FAULT_JOINED)
 		return VVM_STAT_KIND_joined;
-	if (was == PAGE_FRESH)
+	if (f->state == PAGE_FRESH)
 		return VVM_STAT_KIND_zero;
-	if (was == PAGE_SWAPPED) /* a parked page was read long ago */
-		return s->fill->parked ? VVM_STAT_KIND_joined
-				       : VVM_STAT_KIND_swapin;
-	if ((was == PAGE_CLEAN || was == PAGE_WRITING || was == PAGE_FROZEN) &&
-	    s->write)
+	if (f->state == PAGE_SWAPPED) /* on standby: it was read long ago */
+		return f->standby ? VVM_STAT_KIND_joined : VVM_STAT_KIND_swapin;
+	if ((f->state == PAGE_CLEAN || f->state == PAGE_WRITING ||
+	     f->state == PAGE_FROZEN) &&
+	    f->write)
 		return VVM_STAT_KIND_wp;
 	return VVM_STAT_KIND_spurious;
 }
 
-static unsigned count(struct vvm *vm, struct vvm_stat_actor *actor,
-		      struct region *r, enum vvm_stat_kind kind, bool write)
+/* r: NULL when there is none. => space lock held. */
+static void count(struct fault *f, struct region *r, enum vvm_stat_kind kind)
 {
 	static const enum vvm_stat_counter counter[] = {
 #define X(name, help) [VVM_STAT_KIND_##name] = VVM_STAT_faults_##name,
@@ -166,143 +186,39 @@ static unsigned count(struct vvm *vm, struct vvm_stat_actor *actor,
 #undef X
 	};
 
-	stat_add(actor, VVM_STAT_faults, 1);
-	stat_add(actor, counter[kind], 1);
-	stat_region_fault(&vm->stats, r ? r->stat : NULL, kind);
-	return kind | (write ? VVM_STAT_EVENT_WRITE : 0);
+	stat_add(f->actor, VVM_STAT_faults, 1);
+	stat_add(f->actor, counter[kind], 1);
+	stat_region_fault(&f->vm->stats, r ? r->stat : NULL, kind);
+	f->stat.flags |= kind | (f->write ? VVM_STAT_EVENT_WRITE : 0);
+	f->counted = true;
 }
 
-unsigned fault_count(struct step *s, enum page_state was,
-		     enum fault_result result)
+/* By the state that it met and what comes of it, once. => both locks held. */
+static void count_look(struct fault *f, enum fault_result result)
 {
-	stat_block_fault(s->block->stat, s->looked_ns / 1000);
-	return count(s->vm, s->actor, s->region, kind_of(s, was, result),
-		     s->write);
+	if (!f->mode->counts || f->counted || result == FAULT_NOFRAME ||
+	    result == FAULT_RETRY)
+		return;
+	stat_block_fault(f->block->stat, f->stat.at.looked_ns / 1000);
+	count(f, f->region, kind_of(f, result));
 }
 
-unsigned fault_count_failed(struct vvm *vm, struct vvm_stat_actor *actor,
-			    struct region *r, bool write)
+void fault_lost(struct fault *f)
 {
-	return count(vm, actor, r,
-		     r ? VVM_STAT_KIND_failed : VVM_STAT_KIND_spurious, write);
+	struct region *r = NULL;
+
+	if (!f->mode->counts || f->counted)
+		return;
+	rwlock_read(&f->vm->lock);
+	if (f->error != -VVM_EUNMAPPED)
+		r = region_of(f);
+	if (!f->mode->guest)
+		f->stat.page = r ? region_to_guest(r, f->host) : f->host;
+	count(f, r, r ? VVM_STAT_KIND_failed : VVM_STAT_KIND_spurious);
+	rwlock_end_read(&f->vm->lock);
 }
 
-void fault_lost(struct vvm *vm, struct vvm_stat_actor *actor, struct fault *f)
-{
-	struct region *r;
-
-	rwlock_read(&vm->lock);
-	r = regions_at_host(&vm->regions, f->host);
-	f->stat.page = r ? region_to_guest(r, f->host) : f->host;
-	f->stat.flags |= fault_count_failed(vm, actor, r, f->write);
-	rwlock_end_read(&vm->lock);
-}
-
-void fault_wake(struct vvm *vm, haddr_t host)
-{
-	unsigned i;
-
-	for (i = 0; i < vm->handler_count; i++)
-		os_uffd_wake(vm->port[i].uffd, host, PAGE_BYTES);
-}
-
-/* The unlocked end of fault_begin(): what the kernel has to be told. */
-static void tell_kernel(const struct step *s, enum fault_result result, int tid)
-{
-	if (result == FAULT_FAILED)
-		fault_fail(s->vm, s->host, tid);
-	else if (result == FAULT_GONE || (result == FAULT_DONE && !s->woke))
-		os_uffd_wake(s->uffd, s->host, PAGE_BYTES);
-}
-
-enum fault_result fault_begin(struct vvm *vm, struct vvm_stat_actor *actor,
-			      struct fault *f, struct fill *fill)
-{
-	struct step s = {
-		.vm = vm, .actor = actor, .write = f->write, .fill = fill};
-	enum fault_result result = FAULT_RETRY;
-	enum page_state was = PAGE_NONE;
-	bool counted = false;
-	struct region *r;
-
-	rwlock_read(&vm->lock);
-	r = regions_at_host(&vm->regions, f->host);
-	if (r && fault_look_up(&s, r, region_to_guest(r, f->host))) {
-		was = pte_state(s.block->pte[s.index]);
-		f->fresh = was == PAGE_FRESH;
-		f->advice = r->advice;
-		f->addr = s.addr;
-		f->stat.page = s.addr;
-		result = fault_decide(&s);
-		f->trigger = s.trigger;
-		counted = result != FAULT_NOFRAME && result != FAULT_RETRY;
-		if (counted)
-			f->stat.flags |= fault_count(&s, was, result);
-		f->stat.at.looked_ns = s.looked_ns;
-		lock_drop(&s.block->lock);
-	}
-	rwlock_end_read(&vm->lock);
-	if (!r) {
-		f->stat.page = f->host;
-		f->stat.flags |= fault_count_failed(vm, actor, NULL, f->write);
-		fault_wake(vm, f->host);
-		return FAULT_GONE;
-	}
-	if (counted)
-		tell_kernel(&s, result, f->tid);
-	return result;
-}
-
-/*
- * Poison marker, or a signal where the kernel has none. UFFDIO_POISON does not
- * replace a write-protect marker, so that goes first; the page is absent, and
- * its next fill protects it again or not as it needs. => block lock held.
- */
-static void poison(struct step *s, int tid)
-{
-	int rc = -EOPNOTSUPP;
-
-	if (s->vm->uffd_features & OS_UFFD_POISON) {
-		os_uffd_wp(s->uffd, s->host, PAGE_BYTES, false);
-		rc = os_uffd_poison(s->uffd, s->host, PAGE_BYTES);
-	}
-	if (rc < 0 && rc != -EEXIST && tid)
-		os_sigbus_thread(tid, s->host);
-}
-
-bool fault_fail(struct vvm *vm, haddr_t host, int tid)
-{
-	struct step s = {.vm = vm};
-	struct region *r;
-	bool undo = false;
-
-	rwlock_read(&vm->lock);
-	r = regions_at_host(&vm->regions, host);
-	if (r && fault_look_up(&s, r, region_to_guest(r, host))) {
-		enum page_state state = pte_state(s.block->pte[s.index]);
-
-		if (state == PAGE_FRESH || state == PAGE_SWAPPED) {
-			undo = true;
-			atomic_fetch_add(&vm->failing, 1);
-		}
-		if (undo || state == PAGE_POISONED)
-			poison(&s, tid);
-		lock_drop(&s.block->lock);
-	}
-	rwlock_end_read(&vm->lock);
-	fault_wake(vm, host);
-	return undo;
-}
-
-void fault_unfail(struct vvm *vm, haddr_t host)
-{
-	/* Unmapped meanwhile, it may be somebody else's memory by now. */
-	rwlock_read(&vm->lock);
-	if (regions_at_host(&vm->regions, host))
-		os_advise(host, PAGE_BYTES, OS_ADV_DONTNEED);
-	rwlock_end_read(&vm->lock);
-	atomic_fetch_sub(&vm->failing, 1);
-}
+/* ---- look ---- */
 
 int fault_refusal(pte_t perms, pte_t need)
 {
@@ -313,4 +229,74 @@ int fault_refusal(pte_t perms, pte_t need)
 	if ((need & PTE_EXEC) && !(perms & PTE_EXEC))
 		return -VVM_ENOEXEC;
 	return 0;
+}
+
+bool fault_find(struct fault *f, struct region *r, gaddr_t addr)
+{
+	f->region = r;
+	f->stat.page = page_floor(addr);
+	f->host = region_to_host(r, f->stat.page);
+	f->uffd = space_uffd(f->vm, r, f->host);
+	f->index = page_index(addr);
+	f->block = space_lock_block(f->vm, addr);
+	return f->block != NULL;
+}
+
+/* => space lock held; after DONE in a mode that holds the block lock as well. */
+static enum fault_result look_in(struct fault *f, struct region *r)
+{
+	gaddr_t addr = f->mode->guest ? f->stat.page
+				      : region_to_guest(r, f->host);
+	enum fault_result result;
+
+	f->error = fault_refusal((pte_t)r->prot * PTE_READ, f->need);
+	if (f->error)
+		return FAULT_REFUSED;
+	if (!fault_find(f, r, addr))
+		return FAULT_NOMEM;
+	f->ticket = waitq_ticket(&f->block->busy_done);
+	f->state = pte_state(f->block->pte[f->index]);
+	f->advice = r->advice;
+	f->trigger = f->told = false;
+	if (!f->stat.at.read_ns)
+		f->stat.at.looked_ns = 0;
+	result = decide(f);
+	count_look(f, result);
+	if (result != FAULT_DONE || !f->mode->holds)
+		lock_drop(&f->block->lock);
+	return result;
+}
+
+static enum fault_result look(struct fault *f)
+{
+	enum fault_result result = FAULT_GONE;
+	struct vvm *vm = f->vm;
+	struct region *r;
+
+	rwlock_read(&vm->lock);
+	r = region_of(f);
+	if (r)
+		result = look_in(f, r);
+	else
+		f->error = -VVM_EUNMAPPED;
+	if (result != FAULT_DONE || !f->mode->holds)
+		rwlock_end_read(&vm->lock);
+	return result;
+}
+
+enum fault_result fault_run(struct fault *f)
+{
+	enum fault_result result;
+
+	do {
+		result = look(f);
+	} while (f->mode->wait(f, result));
+	return result;
+}
+
+bool fault_ahead(struct fault *f, struct ahead_job *job)
+{
+	return f->mode->counts &&
+	       streams_read(f->vm, f->actor, f->thread, f->stat.page, f->host,
+			    f->advice, job);
 }

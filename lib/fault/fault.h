@@ -1,84 +1,141 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault/fault.h - the steps of a fault, shared by everybody who needs a page:
- * handler threads (asynchronously, fault/handler.c) and threads that wait for it
- * themselves (fault/inline.c).
+ * fault/fault.h - one fault, from the event that tells of it to the wake-up of
+ * the thread that had it, as one object.
  *
- *	check -> look up -> claim -> fill -> install -> wake
+ *	look up -> decide -> wait -> look again ... -> the page is usable
+ *
+ * Who takes faults fills in a struct fault, with a mode that says how to wait,
+ * and calls fault_run(): the handler threads (fault/demand.c), the threads that
+ * wait themselves (fault/inline.c). A new way of being told of a fault is a
+ * mode more.
  */
 #ifndef VVM_FAULT_H
 #define VVM_FAULT_H
 
-#include "fill/fill.h"
+#include "space/space.h"
+#include "util/awake.h"
 
-/* What is wanted, and what was found. */
+/* What a look at the page said. */
+enum fault_result {
+	FAULT_DONE,    /* the page is usable */
+	FAULT_JOINED,  /* on its way already: wait for whoever brings it */
+	FAULT_READ,    /* claimed: read it, then fault_install() */
+	FAULT_NOFRAME, /* nothing changed: look again when frames are free */
+	FAULT_RETRY,   /* nothing changed: the kernel was short of memory */
+	FAULT_NOMEM,   /* nothing changed: no memory for the page table */
+	FAULT_GONE,    /* no region any more */
+	FAULT_REFUSED, /* the region does not permit the access */
+	FAULT_FAILED,  /* the page is poisoned */
+};
+
+struct demands;
+struct fault;
+
+/* Who takes the fault. */
+struct fault_mode {
+	bool counts; /* it is one: counted, and its thread makes streams */
+	bool guest;  /* it is known by its guest address, not its host address */
+	bool holds;  /* DONE returns with the space lock and the block lock */
+	/*
+	 * Does what the look at the page asks for. True: look again. False:
+	 * it is over, or somebody runs it again later.
+	 */
+	bool (*wait)(struct fault *f, enum fault_result result);
+};
+
 struct fault {
-	haddr_t host; /* page aligned */
-	bool write;   /* the page shall be DIRTY afterwards */
-	int tid;      /* of the faulting thread, 0: not known */
-	bool fresh;   /* out: it was the first touch of the page */
-	bool trigger; /* out: JOINED, and the first to want a stream's trigger */
-	gaddr_t addr; /* out: guest address */
-	unsigned advice; /* out: of its region */
-	struct stat_fault stat; /* times in; page and flags out, if counted */
+	const struct fault_mode *mode;
+	struct vvm *vm;
+	struct vvm_stat_actor *actor;
+
+	/* Reported: where, what and by whom. */
+	haddr_t host;	 /* page aligned */
+	bool write;	 /* the page shall be DIRTY afterwards */
+	pte_t need;	 /* must be permitted; 0: the MMU has seen to it */
+	uint64_t thread; /* tells threads apart: whose stream */
+	struct stat_fault stat; /* guest address, thread, times, flags */
+
+	/* Found at the last look; region and block are valid under locks. */
+	struct region *region;
+	struct block *block;
+	unsigned index; /* in the block */
+	int uffd;
+	enum page_state state; /* of the page before the look */
+	unsigned advice;       /* of its region */
+	bool trigger; /* JOINED, and the first to want a stream's trigger */
+	bool told;    /* the kernel has been told, and the thread is awake */
+	bool counted;
+	int error; /* why not: 0, -VVM_E..., -ENOMEM */
+
+	/* The read of a SWAPPED page: fault/read.c. */
+	struct io io; /* buf and done are the mode's */
+	uint16_t io_index;
+	bool intended; /* a read that leaves the page DIRTY */
+	bool standby;  /* a copy may be on standby; after a look: it was */
+
+	/* While it waits: the mode's. */
+	struct list link;	/* fault/demand.c: idle or pending */
+	struct demands *demands;
+	uint64_t since_us;	/* pending since; 0: never */
+	uint64_t patience_us;	/* demands.awake when it is over */
+	struct awake awake;	/* fault/inline.c: since it waits */
+	uint32_t ticket;	/* of the block's busy_done, before the look */
 };
 
 /*
- * Runs the fault up to where I/O is needed. FAULT_READ: fill is set up for
- * the one page. => nothing locked; fill->io.buf and room set.
+ * Looks at the page, and has the mode wait, until it says that it is over.
+ * Returns the last look's result. => nothing locked; afterwards neither, but
+ * after DONE in a mode that holds.
  */
-enum fault_result fault_begin(struct vvm *vm, struct vvm_stat_actor *actor,
-			      struct fault *f, struct fill *fill);
+enum fault_result fault_run(struct fault *f);
+/* The block and index of a guest address. => space lock held. False: -ENOMEM. */
+bool fault_find(struct fault *f, struct region *r, gaddr_t addr);
 /*
- * Gives whoever waits on host SIGBUS, unless the page is (being) made usable
- * by now. The page's state is unchanged. For a page that is not POISONED the
- * caller undoes it with fault_unfail() when the thread has had time to see
- * it. True when there is something to undo. tid: of the faulting thread.
+ * Counts a fault that is given up, or that met no region or a refusal, unless
+ * it was counted before. => nothing locked.
  */
-bool fault_fail(struct vvm *vm, haddr_t host, int tid);
-void fault_unfail(struct vvm *vm, haddr_t host);
-/*
- * Counts a fault that is given up, because no frame came free.
- * => nothing locked.
- */
-void fault_lost(struct vvm *vm, struct vvm_stat_actor *actor, struct fault *f);
-/* Wakes threads that wait on a page of whatever region. */
-void fault_wake(struct vvm *vm, haddr_t host);
+void fault_lost(struct fault *f);
+/* What the thread will want next. False: nothing. => nothing locked. */
+struct ahead_job;
+bool fault_ahead(struct fault *f, struct ahead_job *job);
 
 /* Why perms do not allow `need`; 0 when they do. */
 int fault_refusal(pte_t perms, pte_t need);
 
-/* ---- the steps, for fault/inline.c ---- */
+/* ---- the read of one page: fault/read.c ---- */
 
-/* One page under its locks: what fault_look_up() found. */
-struct step {
-	struct vvm *vm;
-	struct vvm_stat_actor *actor;
-	struct region *region;
-	struct block *block;
-	unsigned index;
-	gaddr_t addr;
-	haddr_t host;
-	int uffd;
-	bool write;
-	struct fill *fill;
-	bool woke; /* the kernel has been told already */
-	uint64_t looked_ns; /* when the kernel was about to be told */
-	bool trigger; /* as in struct fault */
-};
-
-/* Fills s from the region and takes the block lock. => space lock held. */
-bool fault_look_up(struct step *s, struct region *r, gaddr_t addr);
-/* Does what the page's state demands. => space lock and block lock held. */
-enum fault_result fault_decide(struct step *s);
 /*
- * Counts a fault by the state that it met and what came of it, for its
- * region and block, too. Returns its flags for the ring. => both locks held.
+ * Makes the page FILLING, f's own. => both locks held, the page SWAPPED, a
+ * frame taken.
  */
-unsigned fault_count(struct step *s, enum page_state was,
-		     enum fault_result result);
-/* The same for one that met no region (NULL), or that failed. => space lock. */
-unsigned fault_count_failed(struct vvm *vm, struct vvm_stat_actor *actor,
-			    struct region *r, bool write);
+void fault_claim(struct fault *f);
+/*
+ * Fetches the content from where it is on standby: no read is needed then,
+ * only fault_install(). => nothing locked, io.buf set.
+ */
+bool fault_from_standby(struct fault *f);
+/*
+ * Installs what was read (or gives it up), wakes the waiters. FAULT_DONE,
+ * FAULT_FAILED, FAULT_GONE or FAULT_RETRY. => nothing locked.
+ */
+enum fault_result fault_install(struct fault *f, int result);
+/* Undoes the claim of a page that cannot be read now. => nothing locked. */
+void fault_abandon(struct fault *f);
+/* What an error of a userfaultfd call means to the one who waits. */
+enum fault_result fault_error(int error);
+
+/* ---- telling a thread that waits in the kernel: fault/fail.c ---- */
+
+/*
+ * Gives whoever waits on f's page SIGBUS, unless the page is (being) made
+ * usable by now. The page's state is unchanged. For a page that is not
+ * POISONED the caller undoes it with fault_unfail() when the thread has had
+ * time to see it. True when there is something to undo.
+ */
+bool fault_fail(struct fault *f);
+void fault_unfail(struct vvm *vm, haddr_t host);
+/* Wakes threads that wait on a page of whatever region. */
+void fault_wake(struct vvm *vm, haddr_t host);
 
 #endif

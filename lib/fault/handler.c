@@ -64,7 +64,6 @@
 #include "fill/reader.h"
 #include "os/ring.h"
 #include "fault/crew.h"
-#include "fill/streams.h"
 
 #define WILLNEED_SHARE	2  /* one WILLNEED reads at most 1/2 of the budget */
 #define SHARED_PAGES	64 /* the least of a job that a handler gets */
@@ -113,14 +112,15 @@ static void ask_two(struct handler *h, struct ahead_job *job,
 		ask(&vm->handlers[next], job, true, self);
 }
 
-static void read_ahead(struct demands *ds, const struct fault *f)
+/* Has read what our faults said, in their order. */
+static void read_ahead(struct handler *h)
 {
-	struct handler *h = container_of(ds, struct handler, demands);
-	struct ahead_job job;
+	struct demands *ds = &h->demands;
+	unsigned i;
 
-	if (streams_read(h->vm, h->actor, (uint64_t)f->tid, f->addr, f->host,
-			 f->advice, &job))
-		ask_two(h, &job, h);
+	for (i = 0; i < ds->ahead_count; i++)
+		ask_two(h, &ds->ahead[i], h);
+	ds->ahead_count = 0;
 }
 
 void handlers_willneed(struct vvm *vm, gaddr_t addr, gaddr_t end)
@@ -232,6 +232,7 @@ static void one_round(struct handler *h)
 	int n;
 
 	busy |= demands_go_on(&h->demands);
+	read_ahead(h);
 	timeout_us = reader_work(&h->reader);
 	timeout_us = busy ? 0 : timeout(h, serves, timeout_us);
 	wait_ns = os_now_ns();
@@ -296,7 +297,7 @@ static int init(struct handler *h, struct vvm *vm, unsigned number)
 	h->actor = stat_actor(&vm->stats, VVM_STAT_HANDLER);
 	if (!h->actor)
 		return -ENOMEM;
-	rc = ring_open(&h->ring, DEMAND_FILLS + READER_READS + DEMAND_WRITES,
+	rc = ring_open(&h->ring, DEMAND_READS + READER_READS + DEMAND_WRITES,
 		       (enum ring_engine)vm->conf.io);
 	if (rc < 0)
 		return rc;
@@ -311,7 +312,6 @@ static int init(struct handler *h, struct vvm *vm, unsigned number)
 	h->demands.port = h->port;
 	h->demands.actor = h->actor;
 	h->demands.ring = h->ring;
-	h->demands.read_ahead = read_ahead;
 	return demands_init(&h->demands);
 }
 

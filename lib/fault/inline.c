@@ -9,9 +9,6 @@
  *	JOINED	 sleep until the block's busy page is done, look again
  *	NOFRAME	 sleep until a frame is free, at most frame_wait_ms
  *
- * "Look again" is the point: nothing is assumed to have stayed as it was
- * while nothing was locked.
- *
  * Inline mode. The userfaultfd has the SIGBUS feature: an access to an absent
  * or write-protected page raises SIGBUS instead of an event, and the signal
  * handler (fault/trap.c) comes here. No other thread is woken: 5-7 us for a fault
@@ -55,29 +52,7 @@ struct lanes {
 	struct pollers pollers;
 };
 
-/* A thread on its way to one page. */
-struct visit {
-	struct step step;
-	struct fill fill;
-	struct lane *lane; /* NULL: an API thread, no readahead */
-	pte_t need;
-	int read_result;
-	struct awake awake;  /* since it waits */
-	uint32_t ticket;     /* of the block's busy_done */
-	enum page_state was; /* at the first look */
-	struct stat_fault stat;
-	uint16_t index;	 /* fill's */
-	unsigned advice; /* of the page's region */
-};
-
 /* ---- reading in place ---- */
-
-static void read_done(struct io *io, int result)
-{
-	struct visit *v = container_of(io, struct visit, fill.io);
-
-	v->read_result = result;
-}
 
 static uint64_t this_thread(void)
 {
@@ -85,25 +60,28 @@ static uint64_t this_thread(void)
 }
 
 /* Has read what the thread will want next. */
-static void read_ahead(struct visit *v)
+static void read_ahead(struct fault *f)
 {
-	struct step *s = &v->step;
 	struct ahead_job job;
 
-	if (v->lane && streams_read(s->vm, s->actor, this_thread(), s->addr,
-				    s->host, v->advice, &job))
-		handlers_read_ahead(s->vm, &job);
+	if (fault_ahead(f, &job))
+		handlers_read_ahead(f->vm, &job);
 }
 
-/* Reads into fill.io's buffer. */
-static void read_slot(struct visit *v)
+static void read_done(struct io *io, int result)
 {
-	struct vvm *vm = v->step.vm;
+	container_of(io, struct fault, io)->error = result;
+}
+
+/* Reads into io's buffer. The result is in f->error. */
+static void read_slot(struct fault *f)
+{
+	struct vvm *vm = f->vm;
 	struct ring *ring = NULL;
 
 	if (vm->lanes)
 		ring = pollers_enter(&vm->lanes->pollers);
-	vm->swap->ops->read(vm->swap, ring, &v->fill.io);
+	vm->swap->ops->read(vm->swap, ring, &f->io);
 	if (ring)
 		poller_wait(ring);
 	if (vm->lanes)
@@ -111,178 +89,137 @@ static void read_slot(struct visit *v)
 }
 
 /* Fetches or reads the claimed page and installs it. => nothing locked. */
-static int read_now(struct visit *v)
+static int read_now(struct fault *f)
 {
-	struct vvm *vm = v->step.vm;
+	struct vvm *vm = f->vm;
 	void *buffer = pool_take_dirty(&vm->bounce);
 
 	if (!buffer) {
-		fill_abandon(&v->fill, v->step.actor);
+		fault_abandon(f);
 		return -ENOMEM;
 	}
-	v->fill.io.buf = (char *)page_ceil((uintptr_t)buffer);
-	v->fill.io.done = read_done;
-	v->read_result = 0;
-	v->fill.start_ns = os_now_ns();
-	if (fill_unpark(&v->fill)) {
-		fill_install(&v->fill, v->step.actor, 0);
-		read_ahead(v);
+	f->io.buf = (char *)page_ceil((uintptr_t)buffer);
+	f->io.done = read_done;
+	if (fault_from_standby(f)) {
+		fault_install(f, 0);
+		read_ahead(f);
 	} else {
-		read_ahead(v);
-		read_slot(v);
-		fill_install(&v->fill, v->step.actor, v->read_result);
+		read_ahead(f);
+		read_slot(f);
+		fault_install(f, f->error);
 	}
 	pool_give(&vm->bounce, buffer);
-	v->stat.at.read_ns = v->fill.done_ns;
-	if (v->step.actor == vm->api)
+	if (f->actor == vm->api)
 		stat_add(vm->api, VVM_STAT_api_fills, 1);
 	return 0;
 }
 
 /* ---- waiting ---- */
 
-static bool in_time(struct visit *v)
+static bool in_time(struct fault *f)
 {
-	struct vvm *vm = v->step.vm;
+	struct vvm *vm = f->vm;
 	uint64_t now_us = os_now_us();
 
-	awake_look(&v->awake, now_us);
+	awake_look(&f->awake, now_us);
 	if (backing_stalled(vm->swap, now_us))
-		v->awake.us = 0; /* as in fault/demand.c */
-	return v->awake.us < vm->conf.frame_wait_ms * 1000;
+		f->awake.us = 0; /* as in fault/demand.c */
+	return f->awake.us < vm->conf.frame_wait_ms * 1000;
 }
 
-static int wait_frame(struct visit *v)
+static int wait_frame(struct fault *f)
 {
-	struct vvm *vm = v->step.vm;
+	struct vvm *vm = f->vm;
 	uint32_t ticket = waitq_ticket(&vm->frame_free);
 	uint64_t since_us = os_now_us();
 
-	if (!v->awake.seen_us) {
-		PROBE2(stall, v->step.host, v->stat.tid);
-		stat_add(v->step.actor, VVM_STAT_stalls, 1);
+	if (!f->awake.seen_us) {
+		PROBE2(stall, f->host, f->stat.tid);
+		stat_add(f->actor, VVM_STAT_stalls, 1);
 	}
-	v->stat.flags |= VVM_STAT_EVENT_STALLED;
-	if (!in_time(v)) {
-		PROBE2(error, v->step.addr, -ETIMEDOUT);
-		stat_add(v->step.actor, VVM_STAT_frame_timeouts, 1);
+	f->stat.flags |= VVM_STAT_EVENT_STALLED;
+	if (!in_time(f)) {
+		PROBE2(error, f->stat.page, -ETIMEDOUT);
+		stat_add(f->actor, VVM_STAT_frame_timeouts, 1);
 		return -VVM_ENOFRAME;
 	}
 	atomic_fetch_add(&vm->frames.wanted, 1);
-	stat_add(v->step.actor, VVM_STAT_waiting_faults, 1);
+	stat_add(f->actor, VVM_STAT_waiting_faults, 1);
 	space_kick_reclaim(vm);
 	if (!frames_free(&vm->frames))
 		waitq_wait(&vm->frame_free, ticket, FRAME_TRY_US);
-	stat_add(v->step.actor, VVM_STAT_waiting_faults, -1);
+	stat_add(f->actor, VVM_STAT_waiting_faults, -1);
 	atomic_fetch_sub(&vm->frames.wanted, 1);
-	stat_add(v->step.actor, VVM_STAT_stall_us,
+	stat_add(f->actor, VVM_STAT_stall_us,
 		 (int64_t)(os_now_us() - since_us));
 	return 0;
 }
 
 /* Waits for what the look said. 0: look again. */
-static int wait_result(struct visit *v, enum fault_result result)
+static int wait_result(struct fault *f, enum fault_result result)
 {
 	switch (result) {
 	case FAULT_READ:
-		return read_now(v);
+		return read_now(f);
 	case FAULT_JOINED:
-		if (v->step.trigger)
-			read_ahead(v);
+		if (f->trigger)
+			read_ahead(f);
 		/*
 		 * The block lives while its page is FILLING, and a freed one
 		 * stays readable in its pool, where nobody touches busy_done:
 		 * a stale wait times out.
 		 */
-		waitq_wait(&v->step.block->busy_done, v->ticket, FRAME_TRY_US);
+		waitq_wait(&f->block->busy_done, f->ticket, FRAME_TRY_US);
 		return 0;
 	case FAULT_NOFRAME:
-		return wait_frame(v);
+		return wait_frame(f);
 	case FAULT_FAILED:
 		return -VVM_EPOISON;
+	case FAULT_NOMEM:
+		return -ENOMEM;
 	default:
 		os_sleep_us(SHORTAGE_US);
-		return in_time(v) ? 0 : -ENOMEM;
+		return in_time(f) ? 0 : -ENOMEM;
 	}
 }
 
-/* ---- looking ---- */
-
-/* => space lock held; on FAULT_DONE the block lock is held as well. */
-static enum fault_result decide(struct visit *v)
+/* This thread has nothing better to do than to wait. */
+static bool thread_wait(struct fault *f, enum fault_result result)
 {
-	struct step *s = &v->step;
-	enum page_state state = pte_state(s->block->pte[s->index]);
-	enum fault_result result;
-
-	v->ticket = waitq_ticket(&s->block->busy_done);
-	v->advice = s->region->advice;
-	s->trigger = false;
-	if (v->was == PAGE_NONE)
-		v->was = state;
-	result = fault_decide(s);
-	if (result != FAULT_DONE)
-		lock_drop(&s->block->lock);
-	else if (state == PAGE_FRESH && s->actor == s->vm->api)
-		stat_add(s->actor, VVM_STAT_api_fills, 1);
-	return result;
+	if (f->error < 0 || result == FAULT_DONE)
+		return false;
+	f->error = wait_result(f, result);
+	if (result != FAULT_READ && f->mode->counts)
+		f->stat.at.begin_ns = os_now_ns();
+	return f->error == 0;
 }
 
-/* One look at the page. Both locks are held on FAULT_DONE only. */
-static enum fault_result look(struct visit *v, gaddr_t addr, int *refusal)
-{
-	enum fault_result result = FAULT_GONE;
-	struct vvm *vm = v->step.vm;
-	struct region *r;
+/* ---- API threads ---- */
 
-	*refusal = -VVM_EUNMAPPED;
-	rwlock_read(&vm->lock);
-	r = regions_at_guest(&vm->regions, addr);
-	if (r)
-		*refusal = fault_refusal((pte_t)r->prot * PTE_READ, v->need);
-	if (*refusal == 0 && fault_look_up(&v->step, r, addr))
-		result = decide(v);
-	else if (*refusal == 0)
-		*refusal = -ENOMEM;
-	if (result != FAULT_DONE)
-		rwlock_end_read(&vm->lock);
-	return result;
-}
-
-/* The loop that both kinds of caller share. 0: both locks are held. */
-static int make_usable(struct visit *v, gaddr_t addr)
-{
-	enum fault_result result;
-	int rc = 0;
-
-	v->step.fill = &v->fill;
-	v->fill.index = &v->index;
-	v->fill.room = 1;
-	while (rc == 0) {
-		result = look(v, addr, &rc);
-		if (rc < 0 || result == FAULT_DONE)
-			break;
-		rc = wait_result(v, result);
-		if (result != FAULT_READ && v->lane)
-			v->stat.at.begin_ns = os_now_ns();
-	}
-	return rc;
-}
+static const struct fault_mode api_mode = {
+	.guest = true,
+	.holds = true,
+	.wait = thread_wait,
+};
 
 int inline_page(struct vvm *vm, gaddr_t addr, pte_t need, bool write,
 		struct block **locked, struct region **region)
 {
-	struct visit v = {.step.vm = vm,
-			  .step.actor = vm->api,
-			  .step.write = write,
-			  .need = need};
-	int rc = make_usable(&v, addr);
+	struct fault f = {.mode = &api_mode,
+			  .vm = vm,
+			  .actor = vm->api,
+			  .stat.page = page_floor(addr),
+			  .need = need,
+			  .write = write};
 
-	if (rc == 0) {
-		*locked = v.step.block;
-		*region = v.step.region;
-	}
-	return rc;
+	fault_run(&f);
+	if (f.error < 0)
+		return f.error;
+	if (f.state == PAGE_FRESH)
+		stat_add(vm->api, VVM_STAT_api_fills, 1);
+	*locked = f.block;
+	*region = f.region;
+	return 0;
 }
 
 void inline_page_end(struct vvm *vm, struct block *b)
@@ -293,6 +230,12 @@ void inline_page_end(struct vvm *vm, struct block *b)
 
 /* ---- inline mode ---- */
 
+static const struct fault_mode inline_mode = {
+	.counts = true,
+	.guest = true,
+	.wait = thread_wait,
+};
+
 static struct lane *my_lane(struct vvm *vm)
 {
 	/* Fibonacci hashing: thread pointers differ in their middle bits. */
@@ -300,59 +243,29 @@ static struct lane *my_lane(struct vvm *vm)
 				(64 - LANE_BITS)];
 }
 
-/* Counts a fault that could not be resolved. => nothing locked. */
-static void count_failure(struct visit *v, gaddr_t addr, int error)
-{
-	struct vvm *vm = v->step.vm;
-	struct region *r = NULL;
-
-	rwlock_read(&vm->lock);
-	if (error != -VVM_EUNMAPPED)
-		r = regions_at_guest(&vm->regions, addr);
-	v->stat.flags |=
-		fault_count_failed(vm, v->lane->actor, r, v->step.write);
-	rwlock_end_read(&vm->lock);
-}
-
-static void count_times(struct visit *v, bool resolved)
-{
-	struct vvm *vm = v->step.vm;
-
-	v->stat.at.looked_ns =
-		v->stat.at.read_ns ? v->fill.start_ns : v->step.looked_ns;
-	if (resolved)
-		stat_resolved(&vm->stats, v->lane->actor, &v->stat,
-			      os_now_ns());
-	else
-		stat_event(&vm->stats, v->lane->actor, &v->stat, os_now_ns());
-}
-
 int inline_fault(struct vvm *vm, gaddr_t addr, bool write)
 {
-	struct lane *lane = my_lane(vm);
-	struct visit v = {.step.vm = vm,
-			  .step.actor = lane->actor,
-			  .step.write = write,
-			  .lane = lane,
-			  .stat.page = addr,
-			  .stat.tid = os_tid()};
-	int rc;
+	struct fault f = {.mode = &inline_mode,
+			  .vm = vm,
+			  .actor = my_lane(vm)->actor,
+			  .stat.page = page_floor(addr),
+			  .stat.tid = os_tid(),
+			  .thread = this_thread(),
+			  .write = write};
 
-	PROBE3(fault_start, addr, write, v.stat.tid);
-	v.stat.at.start_ns = v.stat.at.begin_ns = os_now_ns();
-	rc = make_usable(&v, addr);
-	if (rc == 0) {
-		v.stat.flags |= fault_count(&v.step, v.was, FAULT_DONE);
-		inline_page_end(vm, v.step.block);
-		if (v.was == PAGE_FRESH)
-			streams_zeros(vm, lane->actor, this_thread(),
-				      v.step.host, v.advice);
-	} else {
-		count_failure(&v, addr, rc);
+	PROBE3(fault_start, addr, write, f.stat.tid);
+	f.stat.at.start_ns = f.stat.at.begin_ns = os_now_ns();
+	fault_run(&f);
+	if (f.error == 0) {
+		if (f.state == PAGE_FRESH)
+			streams_zeros(vm, f.actor, f.thread, f.host, f.advice);
+		stat_resolved(&vm->stats, f.actor, &f.stat, os_now_ns());
+		return 0;
 	}
-	count_times(&v, rc == 0);
+	fault_lost(&f);
+	stat_event(&vm->stats, f.actor, &f.stat, os_now_ns());
 	/* To the callback one lack of memory is as good as another. */
-	return rc == -ENOMEM ? -VVM_ENOFRAME : rc;
+	return f.error == -ENOMEM ? -VVM_ENOFRAME : f.error;
 }
 
 int inline_init(struct vvm *vm)

@@ -151,7 +151,7 @@ static int resolve(struct vvm *vm, int sig, const struct vvm_fault *fault)
 
 	if (sig == SIGSEGV)
 		return refusal[fault->access];
-	if (vm->lanes)
+	if (space_is_inline(vm))
 		return inline_fault(vm, fault->addr,
 				    fault->access == VVM_ACCESS_WRITE);
 	return bus_error(vm, fault->addr);
@@ -208,7 +208,7 @@ static bool maybe_unmapped(const siginfo_t *si)
 		return false;
 	for (e = entries; e < entries + TRAP_SPACES; e++) {
 		struct vvm *vm = get_space(e);
-		bool busy = vm && vm->lanes && atomic_load(&vm->mapping.word);
+		bool busy = vm && space_is_inline(vm) && atomic_load(&vm->mapping.word);
 
 		put_space(e);
 		if (busy) {

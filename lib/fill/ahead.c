@@ -24,6 +24,7 @@
  */
 #include "fill/ahead.h"
 
+#include "fill/fill.h"
 #include "policy/prefetch.h"
 
 /* A stride of PREFETCH_DENSE pages leaves such gaps. */
@@ -147,15 +148,15 @@ static struct run measure(const struct ahead_job *job, const struct block *b,
 /* Claims the pages of the run, for which frames were taken. */
 static void claim_run(struct vvm *vm, struct vvm_stat_actor *actor,
 		      struct ahead_job *job, const struct run *run,
-		      struct fill *fill)
+		      struct readahead *ra)
 {
-	struct block *b = fill->block;
+	struct block *b = ra->block;
 	unsigned k;
 
-	fill->io.slot = run->low;
-	fill->io.pages = (uint32_t)(run->high - run->low + 1);
-	for (k = 0; k < fill->io.pages; k++)
-		fill->index[k] = IO_GAP;
+	ra->io.slot = run->low;
+	ra->io.pages = (uint32_t)(run->high - run->low + 1);
+	for (k = 0; k < ra->io.pages; k++)
+		ra->index[k] = IO_GAP;
 	for (k = 0; k < run->steps; k++) {
 		int i = job_index(job, k, 0, BLOCK_PAGES);
 		uint64_t slot = pte_slot(b->pte[i]);
@@ -163,7 +164,7 @@ static void claim_run(struct vvm *vm, struct vvm_stat_actor *actor,
 		if (pte_state(b->pte[i]) != PAGE_SWAPPED)
 			continue;
 		space_move(vm, actor, b, (unsigned)i, PAGE_FILLING, slot);
-		fill->index[slot - run->low] = (uint16_t)i;
+		ra->index[slot - run->low] = (uint16_t)i;
 		if (job->trigger)
 			b->pte[i] |= PTE_PREFETCHED;
 		job->trigger = false;
@@ -171,22 +172,19 @@ static void claim_run(struct vvm *vm, struct vvm_stat_actor *actor,
 	stat_add(actor, VVM_STAT_prefetch_pages, run->pages);
 }
 
-static void set_up(struct fill *fill, struct vvm *vm, struct region *r,
+static void set_up(struct readahead *ra, struct vvm *vm, struct region *r,
 		   struct block *b, const struct ahead_job *job)
 {
 	haddr_t host = region_to_host(r, job->addr);
 
-	fill->vm = vm;
-	fill->block = b;
-	fill->host = host - pages_to_bytes(page_index(job->addr));
-	fill->uffd = space_uffd(vm, r, host);
-	fill->has_demand = false;
-	fill->write = false;
-	fill->intended = fill_intends(r);
-	fill->parked = false;
-	fill->map = job->map;
-	fill->io.addr = b->base;
-	fill->io.order = fill->index;
+	ra->vm = vm;
+	ra->block = b;
+	ra->host = host - pages_to_bytes(page_index(job->addr));
+	ra->uffd = space_uffd(vm, r, host);
+	ra->intended = fill_intends(r);
+	ra->map = job->map;
+	ra->io.addr = b->base;
+	ra->io.order = ra->index;
 }
 
 /* => space lock and block lock held; job->addr is in r and b. */
@@ -194,9 +192,9 @@ static enum ahead_result claim_in_block(struct vvm *vm,
 					struct vvm_stat_actor *actor,
 					struct region *r, struct block *b,
 					struct ahead_job *job,
-					struct fill *fill)
+					struct readahead *ra)
 {
-	unsigned room = MIN(fill->room, (unsigned)IO_MAX_PAGES);
+	unsigned room = MIN(ra->room, (unsigned)IO_MAX_PAGES);
 	unsigned low, high, n, skip = 0;
 	struct run run;
 	int i;
@@ -215,9 +213,9 @@ static enum ahead_result claim_in_block(struct vvm *vm,
 		return AHEAD_DRY;
 	if (n < run.pages)
 		run = measure(job, b, low, high, room, n);
-	set_up(fill, vm, r, b, job);
-	claim_run(vm, actor, job, &run, fill);
-	fill_note_intent(actor, r, fill->intended, run.pages);
+	set_up(ra, vm, r, b, job);
+	claim_run(vm, actor, job, &run, ra);
+	fill_note_intent(actor, r, ra->intended, run.pages);
 	job_skip(job, run.steps);
 	job->most -= run.pages;
 	if (!job->most)
@@ -256,7 +254,7 @@ static gaddr_t beyond_hole(struct vvm *vm, const struct ahead_job *job)
 }
 
 enum ahead_result ahead_claim(struct vvm *vm, struct vvm_stat_actor *actor,
-			      struct ahead_job *job, struct fill *fill)
+			      struct ahead_job *job, struct readahead *ra)
 {
 	enum ahead_result result = AHEAD_NOTHING;
 	struct region *r;
@@ -271,7 +269,7 @@ enum ahead_result ahead_claim(struct vvm *vm, struct vvm_stat_actor *actor,
 	b = r ? pt_find(&vm->pt, job->addr) : NULL;
 	if (b) {
 		lock_take(&b->lock);
-		result = claim_in_block(vm, actor, r, b, job, fill);
+		result = claim_in_block(vm, actor, r, b, job, ra);
 		lock_drop(&b->lock);
 	} else {
 		job_skip_to(job, beyond_hole(vm, job));

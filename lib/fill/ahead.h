@@ -6,7 +6,7 @@
 #ifndef VVM_AHEAD_H
 #define VVM_AHEAD_H
 
-#include "fill/fill.h"
+#include "fill/readahead.h"
 
 /* Pages to be read ahead: count of them, stride apart. */
 struct ahead_job {
@@ -22,7 +22,7 @@ struct ahead_job {
 struct ahead_job ahead_split(struct ahead_job *job, uint64_t n);
 
 enum ahead_result {
-	AHEAD_CLAIMED, /* fill is to be read */
+	AHEAD_CLAIMED, /* ra is to be read */
 	AHEAD_NOTHING, /* none in this block, or no more at all */
 	AHEAD_DRY,     /* there is one, but no frame to spare */
 };
@@ -31,10 +31,10 @@ enum ahead_result {
  * Claims the next pages of the job that one read can bring: SWAPPED pages of
  * one block, whose slots are in a row or separated by gaps that are cheaper to
  * read than to leave out. Takes off the job what was claimed and what needs no
- * reading. => nothing locked; fill->io.buf, index and room set.
+ * reading. => nothing locked; ra->io.buf, index and room set.
  */
 enum ahead_result ahead_claim(struct vvm *vm, struct vvm_stat_actor *actor,
-			      struct ahead_job *job, struct fill *fill);
+			      struct ahead_job *job, struct readahead *ra);
 
 /*
  * Fills up to `count` pages from host on with zeros, DIRTY and mapped, as far

@@ -97,44 +97,44 @@ static void forget_jobs(struct reader *rd, struct reader_queue *q)
 
 /* ---- reads ---- */
 
-static void fill_give(struct reader_fill *rf)
+static void read_give(struct reader_read *rr)
 {
-	list_insert(rf->reader->idle.next, &rf->link); /* used next */
+	list_insert(rr->reader->idle.next, &rr->link); /* used next */
 }
 
-/* Is the read of this fill younger? */
+/* Is this read younger? */
 static bool started_after(const struct list *link, uint64_t ns)
 {
-	return list_entry(link, struct reader_fill, link)->fill.start_ns > ns;
+	return list_entry(link, struct reader_read, link)->ra.start_ns > ns;
 }
 
 static void arrived(struct io *io, int result)
 {
-	struct reader_fill *rf = container_of(io, struct reader_fill, fill.io);
-	struct list *head = &rf->reader->arrived, *next = head;
+	struct reader_read *rr = container_of(io, struct reader_read, ra.io);
+	struct list *head = &rr->reader->arrived, *next = head;
 
-	fill_arrived(&rf->fill, rf->reader->actor, result);
+	readahead_arrived(&rr->ra, rr->reader->actor, result);
 	/* Streams come by in the order of the reads, not of their ends. */
 	while (next->prev != head &&
-	       started_after(next->prev, rf->fill.start_ns))
+	       started_after(next->prev, rr->ra.start_ns))
 		next = next->prev;
-	list_insert(next, &rf->link);
+	list_insert(next, &rr->link);
 }
 
 /* Starts the next read of the first job of q. */
 static enum ahead_result read_next(struct reader *rd, struct reader_queue *q)
 {
-	struct reader_fill *rf =
-		list_entry(rd->idle.next, struct reader_fill, link);
+	struct reader_read *rr =
+		list_entry(rd->idle.next, struct reader_read, link);
 	enum ahead_result result;
 
-	result = ahead_claim(rd->vm, rd->actor, &q->job[0], &rf->fill);
+	result = ahead_claim(rd->vm, rd->actor, &q->job[0], &rr->ra);
 	if (result != AHEAD_CLAIMED)
 		return result;
-	list_remove(&rf->link);
+	list_remove(&rr->link);
 	rd->dry_us = 0;
-	rf->fill.start_ns = os_now_ns();
-	rd->vm->swap->ops->read(rd->vm->swap, rd->ring, &rf->fill.io);
+	rr->ra.start_ns = os_now_ns();
+	rd->vm->swap->ops->read(rd->vm->swap, rd->ring, &rr->ra.io);
 	return result;
 }
 
@@ -161,14 +161,14 @@ static int64_t start_reads(struct reader *rd)
 
 static void install_some(struct reader *rd)
 {
-	struct reader_fill *rf;
+	struct reader_read *rr;
 
 	if (list_empty(&rd->arrived))
 		return;
-	rf = list_entry(rd->arrived.next, struct reader_fill, link);
-	if (fill_install_some(&rf->fill, rd->actor, INSTALL_PAGES)) {
-		list_remove(&rf->link);
-		fill_give(rf);
+	rr = list_entry(rd->arrived.next, struct reader_read, link);
+	if (readahead_install(&rr->ra, rd->actor, INSTALL_PAGES)) {
+		list_remove(&rr->link);
+		read_give(rr);
 	}
 }
 
@@ -189,20 +189,20 @@ void reader_drain(struct reader *rd)
 
 /* ---- construction ---- */
 
-static void init_fills(struct reader *rd)
+static void init_reads(struct reader *rd)
 {
 	unsigned i;
 
 	for (i = 0; i < rd->reads; i++) {
-		struct reader_fill *rf = &rd->fills[i];
+		struct reader_read *rr = &rd->read[i];
 
-		rf->reader = rd;
-		rf->fill.room = rd->room;
-		rf->fill.index = rd->indices + (size_t)i * rd->room;
-		rf->fill.io.done = arrived;
-		rf->fill.io.buf = rd->buffer.start +
+		rr->reader = rd;
+		rr->ra.room = rd->room;
+		rr->ra.index = rd->indices + (size_t)i * rd->room;
+		rr->ra.io.done = arrived;
+		rr->ra.io.buf = rd->buffer.start +
 				  pages_to_bytes((uint64_t)i * rd->room);
-		list_insert(&rd->idle, &rf->link);
+		list_insert(&rd->idle, &rr->link);
 	}
 }
 
@@ -233,7 +233,7 @@ int reader_init(struct reader *rd, struct vvm *vm, struct vvm_stat_actor *actor,
 	rc = buffer_init(&rd->buffer,
 			 pages_to_bytes((uint64_t)rd->reads * rd->room), true);
 	if (rc == 0)
-		init_fills(rd);
+		init_reads(rd);
 	return rc;
 }
 

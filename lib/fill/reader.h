@@ -14,8 +14,8 @@
 #define READER_WILLNEED 16
 #define READER_READS	16 /* in flight at most */
 
-struct reader_fill {
-	struct fill fill;
+struct reader_read {
+	struct readahead ra;
 	struct reader *reader;
 	struct list link; /* idle or arrived */
 };
@@ -32,11 +32,11 @@ struct reader {
 	struct vvm *vm;		      /* (i) */
 	struct vvm_stat_actor *actor; /* (i) */
 	struct ring *ring;	      /* (i) */
-	struct reader_fill fills[READER_READS];
-	struct list idle;    /* (o) fills */
+	struct reader_read read[READER_READS];
+	struct list idle;    /* (o) reads */
 	struct list arrived; /* (o) read, and to be installed */
-	unsigned reads, room; /* (i) fills, and pages of each */
-	struct buffer buffer; /* (i) of all fills */
+	unsigned reads, room; /* (i) reads, and pages of each */
+	struct buffer buffer; /* (i) of all reads */
 	uint16_t *indices; /* (i) */
 	uint64_t dry_us;   /* (o) no frame to spare since; 0: there are */
 	struct lock lock;  /* rank LOCK_MISC */

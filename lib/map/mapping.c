@@ -124,7 +124,6 @@ static struct region *new_region(struct vvm *vm, gaddr_t addr, uint64_t bytes,
 	r->advice = VVM_ADV_NORMAL;
 	r->stripe_shift = region_stripe_shift(bytes, vm->handler_count);
 	r->mapping_id = ++vm->mappings;
-	r->backing = vm->swap;
 	if (name)
 		strncpy(r->name, name, sizeof(r->name) - 1);
 	return r;
@@ -182,7 +181,6 @@ int mapping_inherit(struct vvm *vm)
 
 	for (r = regions_next_guest(&vm->regions, 0); r && rc == 0;
 	     r = regions_next_guest(&vm->regions, r->end)) {
-		r->backing = vm->swap;
 		rc = os_reserve(r->end - r->start, PAGE_BYTES, 0, r->host, &at);
 		if (rc < 0)
 			break;

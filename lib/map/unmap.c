@@ -165,7 +165,7 @@ static int dismantle(struct vvm *vm, struct region *r)
 	struct region *next;
 	int rc;
 
-	if (vm->lanes)
+	if (space_is_inline(vm))
 		trap_unmapped();
 	for (; r; r = next) {
 		next = r->next;

@@ -11,8 +11,8 @@
  * os_map_anon are "map"; os_unmap and os_unmap_keep "unmap"; os_pagemap_open
  * and _present "pagemap"; os_uffd_probe and _open "uffd_open"; os_set_direct
  * "open". Not injected: what only tears down or cannot sensibly fail
- * (os_close, os_uffd_unregister, os_file_info, os_free_space, os_allocated,
- * the eventfd and futex operations).
+ * (os_close, os_file_info, os_free_space, os_allocated, the eventfd and futex
+ * operations).
  *
  * (1) Each point's plan is one atomic word, so that a use sees either the
  *     old plan or the new: error in bits 0-14, "for ever" in bit 15, the use

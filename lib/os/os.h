@@ -171,7 +171,6 @@ int os_uffd_probe(unsigned *features, enum os_uffd_method *method);
 int os_uffd_open(unsigned want, int *fd, enum os_uffd_method *method);
 /* Registers MISSING | WP. */
 int os_uffd_register(int fd, haddr_t at, uint64_t bytes);
-int os_uffd_unregister(int fd, haddr_t at, uint64_t bytes);
 
 enum os_uffd_mode { OS_UFFD_PROTECTED = 1, OS_UFFD_NOWAKE = 2 };
 /*
@@ -236,8 +235,6 @@ int os_free_space(int fd, uint64_t *bytes);
 
 /* ---- processes, threads, time ---- */
 
-/* True in a fork child of the process that called os_fork_watch(). */
-bool os_is_forked(void);
 /*
  * Forks (fork(2), not vfork or a bare clone) between this process and the
  * one that called os_fork_watch(); 0 there. Who remembers it can tell what

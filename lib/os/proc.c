@@ -91,11 +91,6 @@ unsigned os_fork_count(void)
 	return atomic_load_explicit(&forks, memory_order_relaxed);
 }
 
-bool os_is_forked(void)
-{
-	return os_fork_count() != 0;
-}
-
 int os_fork_handlers(void (*prepare)(void), void (*parent)(void),
 		     void (*child)(void))
 {

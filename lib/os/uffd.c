@@ -227,13 +227,6 @@ int os_uffd_register(int fd, haddr_t at, uint64_t bytes)
 	return error ? error : uffd_ioctl(fd, UFFDIO_REGISTER, &arg);
 }
 
-int os_uffd_unregister(int fd, haddr_t at, uint64_t bytes)
-{
-	struct uffdio_range arg = {.start = at, .len = bytes};
-
-	return uffd_ioctl(fd, UFFDIO_UNREGISTER, &arg);
-}
-
 int os_uffd_wake(int fd, haddr_t at, uint64_t bytes)
 {
 	struct uffdio_range arg = {.start = at, .len = bytes};

@@ -24,16 +24,6 @@ const struct policy_ops *policy_at(unsigned index)
 	return index < ARRAY_SIZE(policies) ? policies[index] : NULL;
 }
 
-const struct policy_ops *policy_find(const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(policies); i++)
-		if (!strcmp(policies[i]->name, name))
-			return policies[i];
-	return NULL;
-}
-
 void policy_turn(const struct policy_ops *ops, struct policy_space *space)
 {
 	if (ops->turn)

@@ -110,8 +110,6 @@ POLICIES(X)
  * the last.
  */
 const struct policy_ops *policy_at(unsigned index);
-/* By its word there; NULL: no such policy. */
-const struct policy_ops *policy_find(const char *name);
 
 /* The calls of a step, for all policies. => (c), (b), (c) as above. */
 void policy_turn(const struct policy_ops *ops, struct policy_space *space);

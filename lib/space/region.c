@@ -162,33 +162,6 @@ bool regions_cover(const struct regions *rs, gaddr_t start, gaddr_t end)
 	return true;
 }
 
-static gaddr_t align_up(gaddr_t addr, uint64_t align)
-{
-	uint64_t over = addr % align;
-
-	return over ? addr + (align - over) : addr;
-}
-
-gaddr_t regions_find_gap(const struct regions *rs, gaddr_t from, uint64_t bytes,
-			 uint64_t align)
-{
-	size_t i = guest_index(rs, from);
-	gaddr_t at;
-
-	ASSERT(align > 0 && align <= GUEST_END && align % PAGE_BYTES == 0);
-	if (bytes > GUEST_END || from > GUEST_END)
-		return GUEST_END;
-	at = align_up(from, align);
-	while (at <= GUEST_END - bytes) {
-		while (i < rs->count && rs->by_guest[i]->end <= at)
-			i++;
-		if (i == rs->count || rs->by_guest[i]->start >= at + bytes)
-			return at;
-		at = align_up(rs->by_guest[i]->end, align);
-	}
-	return GUEST_END;
-}
-
 /* ---- changing the index ---- */
 
 static int grow_array(struct region ***array, size_t capacity)
@@ -292,7 +265,7 @@ static bool mergeable(const struct region *a, const struct region *b)
 {
 	return a->end == b->start && region_host_end(a) == b->host &&
 	       a->prot == b->prot && a->advice == b->advice &&
-	       a->mapping_id == b->mapping_id && a->backing == b->backing &&
+	       a->mapping_id == b->mapping_id &&
 	       a->stripe_shift == b->stripe_shift;
 }
 

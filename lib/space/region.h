@@ -2,8 +2,8 @@
 /*
  * space/region.h - the regions of a space (its "virtual VMAs") and their index.
  *
- * A region is a page-aligned guest range with one host range, permissions,
- * advice and backing. The index is two sorted arrays of pointers, by guest
+ * A region is a page-aligned guest range with one host range, permissions
+ * and advice. The index is two sorted arrays of pointers, by guest
  * and by host address: a look-up is a binary search in one cache-friendly
  * array; insertion moves 8 bytes for each later region, 4 us at 10,000,
  * and vm.max_map_count keeps the number under 65,530 anyway.
@@ -19,8 +19,6 @@
 #include "policy/intent.h"
 #include "stat/stat.h"
 
-struct backing;
-
 struct region {
 	gaddr_t start, end;   /* (s) guest range, page aligned */
 	haddr_t host;	      /* (s) host address of start */
@@ -28,7 +26,6 @@ struct region {
 	unsigned advice;      /* (s) VVM_ADV_NORMAL, RANDOM or SEQUENTIAL */
 	unsigned stripe_shift; /* (i) log2 bytes of a stripe */
 	uint64_t mapping_id;  /* (i) the vvm_map() call that it came from */
-	struct backing *backing; /* (i) */
 	char name[32];	      /* (i) */
 	struct intent intent; /* (a) */
 	struct vvm_stat_region *stat; /* (s) what readers see; or NULL */
@@ -53,12 +50,6 @@ struct region *regions_next_guest(const struct regions *rs, gaddr_t addr);
 bool regions_free_range(const struct regions *rs, gaddr_t start, gaddr_t end);
 /* True when [start, end) is covered without a hole. */
 bool regions_cover(const struct regions *rs, gaddr_t start, gaddr_t end);
-/*
- * First gap of `bytes` at or above `from` and below GUEST_END whose start is
- * congruent to 0 modulo align; GUEST_END when there is none.
- */
-gaddr_t regions_find_gap(const struct regions *rs, gaddr_t from, uint64_t bytes,
-			 uint64_t align);
 /* Takes ownership of r. -EEXIST on overlap (guest or host), -ENOMEM. */
 int regions_insert(struct regions *rs, struct region *r);
 /* Takes r out of the index; the caller owns it again. */
@@ -72,7 +63,7 @@ void regions_publish(struct regions *rs, struct region *r);
 int regions_split(struct regions *rs, gaddr_t addr);
 /*
  * Merges neighbours around [start, end) that differ in nothing: contiguous
- * in guest and host, same prot, advice, mapping, backing and stripe.
+ * in guest and host, same prot, advice, mapping and stripe.
  */
 void regions_merge(struct regions *rs, gaddr_t start, gaddr_t end);
 

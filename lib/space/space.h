@@ -159,6 +159,12 @@ int space_unprotect(int uffd, haddr_t host, uint64_t bytes);
 void space_wait_busy(struct block *b, unsigned first, unsigned last,
 		     bool writes);
 
+/* Does the faulting thread resolve its own faults? */
+static inline bool space_is_inline(const struct vvm *vm)
+{
+	return vm->lanes != NULL;
+}
+
 /* Is this process a fork child of the one that opened vm? */
 static inline bool space_forked(const struct vvm *vm)
 {

@@ -413,16 +413,6 @@ bool rwlock_held_write(const struct rwlock *l)
 #endif
 }
 
-bool rwlock_held_any(const struct rwlock *l)
-{
-#ifdef VVM_DEBUG
-	return order_holds(l, l->rank);
-#else
-	return atomic_load_explicit(&l->word, memory_order_relaxed) &
-	       (WRITER | READERS_MASK);
-#endif
-}
-
 /* ---- wait queue ---- */
 
 void waitq_init(struct waitq *q)

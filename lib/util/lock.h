@@ -97,7 +97,6 @@ void rwlock_adopt(struct rwlock *l);
 void rwlock_end_write(struct rwlock *l);
 /* For assertions, as lock_held(). */
 bool rwlock_held_write(const struct rwlock *l);
-bool rwlock_held_any(const struct rwlock *l);
 
 /*
  * Wait queue: an event counter. The waiter takes a ticket while it holds the

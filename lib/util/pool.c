@@ -13,7 +13,6 @@
  * (2) Memory beyond `cut` is as the kernel gave it: zero. Objects in the
  *     free list are dirty and are zeroed when taken again, unless the
  *     taker does not care.
- * (3) held_bytes is the number of chunks times chunk_bytes.
  *
  * The pool lock is held over the mmap of a new chunk. That is no I/O and
  * waits for nobody who could wait for us: a thread that sleeps in a page
@@ -59,7 +58,6 @@ void pool_init(struct pool *p, size_t object_bytes)
 	p->free = NULL;
 	p->chunks = NULL;
 	p->used_objects = 0;
-	p->held_bytes = 0;
 }
 
 /* => nobody else uses the pool or its objects any more. */
@@ -74,7 +72,6 @@ void pool_fini(struct pool *p)
 	p->chunks = NULL;
 	p->free = NULL;
 	p->used_objects = 0;
-	p->held_bytes = 0;
 }
 
 /* Takes from the free list, or NULL. The object is dirty. */
@@ -112,7 +109,6 @@ static int add_chunk(struct pool *p)
 	c->next = p->chunks;
 	c->cut = CACHE_LINE;
 	p->chunks = c;
-	p->held_bytes += p->chunk_bytes;
 	return 0;
 }
 

@@ -19,7 +19,6 @@ struct pool {
 	void *free;	       /* (lock) singly linked through the objects */
 	void *chunks;	       /* (lock) linked through each chunk's head */
 	uint64_t used_objects; /* (lock) */
-	uint64_t held_bytes;   /* (lock) memory mapped by the pool */
 };
 
 void pool_init(struct pool *p, size_t object_bytes);

@@ -13,12 +13,10 @@
 
 #ifdef HAVE_SDT
 #include <sys/sdt.h>
-#define PROBE1(name, a)		 DTRACE_PROBE1(libvvm, name, a)
 #define PROBE2(name, a, b)	 DTRACE_PROBE2(libvvm, name, a, b)
 #define PROBE3(name, a, b, c)	 DTRACE_PROBE3(libvvm, name, a, b, c)
 #define PROBE4(name, a, b, c, d) DTRACE_PROBE4(libvvm, name, a, b, c, d)
 #else
-#define PROBE1(name, a)		 ((void)(a))
 #define PROBE2(name, a, b)	 ((void)(a), (void)(b))
 #define PROBE3(name, a, b, c)	 ((void)(a), (void)(b), (void)(c))
 #define PROBE4(name, a, b, c, d) ((void)(a), (void)(b), (void)(c), (void)(d))

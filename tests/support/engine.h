@@ -40,7 +40,9 @@ static struct ring *ring;
 static struct evictor evictor;
 static char engine_buf[ENGINE_ROOM * PAGE_BYTES] __attribute__((aligned(4096)));
 static uint16_t engine_index[ENGINE_ROOM];
-static struct fill fill;
+static struct fault fault; /* the last one begun, ... */
+static struct readahead ra; /* ... and what was last claimed ahead */
+static struct io *engine_io; /* of the later of both */
 static int64_t engine_seen[VVM_STAT_COUNTER_COUNT];
 
 /* ---- the space ---- */
@@ -71,18 +73,15 @@ static inline void engine_remember(void)
 static inline void engine_start(const struct conf *c, unsigned count,
 				unsigned room)
 {
-	static struct fill none;
-
 	os_inject_clear();
 	ck_assert_int_eq(space_new(&vm, c), 0);
 	actor = stat_actor(&vm->stats, VVM_STAT_HANDLER);
 	ck_assert_ptr_nonnull(actor);
 	ck_assert_int_eq(ring_open(&ring, 8, RING_SYNC), 0);
 	ck_assert_int_eq(evict_init(&evictor, vm, actor, ring, count, room), 0);
-	fill = none;
-	fill.io.buf = engine_buf;
-	fill.index = engine_index;
-	fill.room = ENGINE_ROOM;
+	ra = (struct readahead){.io.buf = engine_buf,
+				.index = engine_index,
+				.room = ENGINE_ROOM};
 	engine_remember();
 }
 
@@ -267,11 +266,52 @@ static inline const char *frame_of(gaddr_t addr)
 
 /* ---- steps ---- */
 
+/* As a handler would, but that the test goes on with what must wait. */
+static inline bool engine_wait(struct fault *f, enum fault_result result)
+{
+	if (result == FAULT_FAILED)
+		fault_fail(f);
+	if (result == FAULT_GONE) {
+		fault_lost(f);
+		fault_wake(vm, f->host);
+	}
+	if (result == FAULT_DONE && !f->told)
+		os_uffd_wake(f->uffd, f->host, PAGE_BYTES);
+	return false;
+}
+
+static inline struct fault engine_new_fault(haddr_t host, bool write)
+{
+	static const struct fault_mode mode = {.counts = true,
+					       .wait = engine_wait};
+
+	return (struct fault){.mode = &mode,
+			      .vm = vm,
+			      .actor = actor,
+			      .host = host,
+			      .write = write,
+			      .io.buf = engine_buf};
+}
+
 static inline enum fault_result engine_begin(gaddr_t addr, bool write)
 {
-	struct fault f = {.host = host_of(addr), .write = write};
+	fault = engine_new_fault(host_of(addr), write);
+	engine_io = &fault.io;
+	return fault_run(&fault);
+}
 
-	return fault_begin(vm, actor, &f, &fill);
+static ENGINE_UNUSED bool engine_fail(haddr_t host, int tid)
+{
+	struct fault f = engine_new_fault(host, false);
+
+	f.stat.tid = tid;
+	return fault_fail(&f);
+}
+
+static inline enum ahead_result engine_claim_ahead(struct ahead_job *job)
+{
+	engine_io = &ra.io;
+	return ahead_claim(vm, actor, job, &ra);
 }
 
 /* Claims what comes first in [from, to); *next: where to go on. */
@@ -280,7 +320,7 @@ static ENGINE_UNUSED bool engine_ahead(gaddr_t from, gaddr_t to, gaddr_t *next)
 	struct ahead_job job = {.addr = from, .stride = 1,
 				.count = bytes_to_pages(to - from),
 				.most = ENGINE_ROOM};
-	enum ahead_result result = ahead_claim(vm, actor, &job, &fill);
+	enum ahead_result result = engine_claim_ahead(&job);
 
 	*next = job.count ? job.addr : to;
 	return result == AHEAD_CLAIMED;
@@ -294,9 +334,20 @@ static inline void engine_read_done(struct io *io, int result)
 
 static inline void engine_read(void)
 {
-	memset(fill.io.bad, 0, sizeof(fill.io.bad));
-	fill.io.done = engine_read_done;
-	vm->swap->ops->read(vm->swap, NULL, &fill.io);
+	memset(engine_io->bad, 0, sizeof(engine_io->bad));
+	engine_io->done = engine_read_done;
+	vm->swap->ops->read(vm->swap, NULL, engine_io);
+}
+
+/* Installs what was claimed last. */
+static inline enum fault_result engine_install(int result)
+{
+	if (engine_io == &fault.io)
+		return fault_install(&fault, result);
+	readahead_arrived(&ra, actor, result);
+	while (!readahead_install(&ra, actor, ra.io.pages))
+		;
+	return FAULT_DONE;
 }
 
 /* A whole fault. */
@@ -307,7 +358,7 @@ static inline enum fault_result engine_fault(gaddr_t addr, bool write)
 	if (result != FAULT_READ)
 		return result;
 	engine_read();
-	return fill_install(&fill, actor, 0);
+	return engine_install(0);
 }
 
 /* Makes n pages DIRTY, stamped with version 1. */

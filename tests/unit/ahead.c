@@ -32,7 +32,7 @@ static void want(unsigned first, int64_t stride, uint64_t count)
 
 static enum ahead_result claim(void)
 {
-	return ahead_claim(vm, actor, &job, &fill);
+	return engine_claim_ahead(&job);
 }
 
 /* The next read covers `slots` slots; `pages` of them are wanted. */
@@ -42,24 +42,23 @@ static void expect_read(unsigned slots, unsigned pages)
 	unsigned i, wanted = 0;
 
 	ck_assert_int_eq(claim(), AHEAD_CLAIMED);
-	ck_assert_uint_eq(fill.io.pages, slots);
+	ck_assert_uint_eq(engine_io->pages, slots);
 	for (i = 0; i < slots; i++) {
-		gaddr_t page = io_page_addr(&fill.io, i);
+		gaddr_t page = io_page_addr(engine_io, i);
 
-		if (io_page_gap(&fill.io, i))
+		if (io_page_gap(engine_io, i))
 			continue;
 		wanted++;
 		expect_state(page, PAGE_FILLING);
-		ck_assert_uint_eq(pte_slot(entry(page)), fill.io.slot + i);
-		ck_assert_uint_eq(fill_host(&fill, fill.index[i]),
+		ck_assert_uint_eq(pte_slot(entry(page)), engine_io->slot + i);
+		ck_assert_uint_eq(ra.host + pages_to_bytes(ra.index[i]),
 				  host_of(page));
 	}
 	ck_assert_uint_eq(wanted, pages);
 	ck_assert_uint_eq(vm->frames.used, used + pages);
-	ck_assert(!fill.has_demand && !fill.write && !fill.parked);
 	space_check(vm);
 	engine_read();
-	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
+	ck_assert_int_eq(engine_install(0), FAULT_DONE);
 	space_check(vm);
 }
 
@@ -232,17 +231,17 @@ END_TEST
 START_TEST(a_run_ends_with_the_room)
 {
 	engine_out(at(10), 20);
-	fill.room = 7;
+	ra.room = 7;
 	want(10, 1, 20);
 	expect_read(7, 7);
-	fill.room = 5;
+	ra.room = 5;
 	expect_read(5, 5);
 	want(22, 3, 3);
 	expect_read(4, 2); /* 22, 25; 28 is the 7th slot */
 	ck_assert_uint_eq(job.addr, at(28));
-	fill.room = 1;
+	ra.room = 1;
 	expect_read(1, 1);
-	fill.room = ENGINE_ROOM;
+	ra.room = ENGINE_ROOM;
 }
 END_TEST
 

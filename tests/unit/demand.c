@@ -8,19 +8,14 @@
 
 #include "map/access.h"
 #include "fault/demand.h"
+#include "fill/streams.h"
 #include "swap/impl.h"
 
-#define FAULTS	(DEMAND_FILLS + 1)
+#define FAULTS	(DEMAND_READS + 1)
 #define WAIT_MS 2
 
 static struct demands demands;
 static gaddr_t addr;
-
-static void read_nothing_ahead(struct demands *ds, const struct fault *f)
-{
-	(void)ds;
-	(void)f;
-}
 
 static void setup(void)
 {
@@ -31,13 +26,14 @@ static void setup(void)
 	demands.port = &vm->port[0];
 	demands.actor = actor;
 	demands.ring = ring;
-	demands.read_ahead = read_nothing_ahead;
+	ck_assert_int_eq(streams_init(vm), 0);
 	ck_assert_int_eq(demands_init(&demands), 0);
 }
 
 static void teardown(void)
 {
 	demands_fini(&demands);
+	streams_fini(vm);
 	engine_close();
 }
 
@@ -63,13 +59,13 @@ START_TEST(a_slow_disk_is_no_want_of_frames)
 	static struct app app[FAULTS];
 	unsigned i;
 
-	engine_out(addr, DEMAND_FILLS);
-	engine_out(page_of(addr, DEMAND_FILLS), 1);
+	engine_out(addr, DEMAND_READS);
+	engine_out(page_of(addr, DEMAND_READS), 1);
 	engine_remember();
 	for (i = 0; i < FAULTS; i++)
 		app_start(&app[i], page_of(addr, i), false, 0);
 	read_events(FAULTS);
-	ck_assert_uint_eq(ring_inflight(ring), DEMAND_FILLS);
+	ck_assert_uint_eq(ring_inflight(ring), DEMAND_READS);
 	ck_assert_uint_eq(demands.pending_count, 1);
 	for (i = 0; i < 3 * WAIT_MS; i++) {
 		os_sleep_us(1000);

@@ -515,7 +515,7 @@ START_TEST(filling_pages_stay)
 		      C(swapped_pages) = 1);
 	expect_step(ALL, EVICT_EMPTY); /* a block of FILLING pages only */
 	engine_read();
-	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
+	ck_assert_int_eq(engine_install(0), FAULT_DONE);
 	ck_assert_uint_eq(vm->clock.blocks, 1);
 }
 END_TEST
@@ -571,7 +571,7 @@ START_TEST(readahead_that_was_used_stays)
 	engine_out(at(10), 3);
 	ck_assert(engine_ahead(at(0), at(99), &next));
 	engine_read();
-	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
+	ck_assert_int_eq(engine_install(0), FAULT_DONE);
 	ck_assert(stamped(ptr_of(at(11)), at(11), 1));
 	engine_remember();
 	expect_step(ALL, EVICT_FREED);
@@ -756,7 +756,7 @@ START_TEST(a_run_ends_at_a_filling_page)
 			 0);
 	ck_assert_mem_eq(kept, arriving, PAGE_BYTES);
 	engine_read();
-	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
+	ck_assert_int_eq(engine_install(0), FAULT_DONE);
 	expect_content(11, 1);
 }
 END_TEST

@@ -56,7 +56,7 @@ static void bring_to(enum page_state state)
 	default:
 		engine_out(at(3), 1);
 		ck_assert_int_eq(engine_begin(at(3), false), FAULT_READ);
-		ck_assert_int_eq(fill_install(&fill, actor, -EIO),
+		ck_assert_int_eq(engine_install(-EIO),
 				 FAULT_FAILED);
 	}
 	expect_state(at(3), state);
@@ -68,7 +68,7 @@ static void tidy(void)
 {
 	if (pte_state(entry(at(3))) == PAGE_FILLING) {
 		engine_read();
-		ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
+		ck_assert_int_eq(engine_install(0), FAULT_DONE);
 	}
 	engine_complete();
 	space_check(vm);
@@ -111,9 +111,10 @@ static const struct {
 	 {C(faults_failed) = 1}},
 };
 
-/* FILLING has its own `fill`: a fault that joins must not touch it. */
 START_TEST(state)
 {
+	struct fault other; /* FILLING is of the first one */
+	enum fault_result result;
 	int64_t moved[VVM_STAT_COUNTER_COUNT];
 	int64_t slots;
 
@@ -121,8 +122,13 @@ START_TEST(state)
 	moved[VVM_STAT_faults] = 1;
 	bring_to(cases[_i].before);
 	slots = (int64_t)slots_used();
-	ck_assert_int_eq(engine_begin(at(3), cases[_i].write),
-			 cases[_i].result);
+	if (cases[_i].before == PAGE_FILLING) {
+		other = engine_new_fault(host_of(at(3)), cases[_i].write);
+		result = fault_run(&other);
+	} else {
+		result = engine_begin(at(3), cases[_i].write);
+	}
+	ck_assert_int_eq(result, cases[_i].result);
 	expect_state(at(3), cases[_i].after);
 	engine_compare(moved, __LINE__);
 	ck_assert_int_eq((int64_t)slots_used() - slots, cases[_i].slots);
@@ -235,7 +241,7 @@ START_TEST(a_write_ends_prefetched)
 	engine_out(at(3), 1);
 	ck_assert(engine_ahead(at(0), at(9), &next));
 	engine_read();
-	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
+	ck_assert_int_eq(engine_install(0), FAULT_DONE);
 	ck_assert(entry(at(3)) & PTE_PREFETCHED);
 	ck_assert_int_eq(engine_fault(at(3), true), FAULT_DONE);
 	ck_assert(!(entry(at(3)) & PTE_PREFETCHED));
@@ -280,11 +286,11 @@ END_TEST
 
 START_TEST(no_region)
 {
-	struct fault f = {.host = host_of(addr) - PAGE_BYTES};
+	struct fault f = engine_new_fault(host_of(addr) - PAGE_BYTES, false);
 
 	if (regions_at_host(&vm->regions, f.host))
 		return;
-	ck_assert_int_eq(fault_begin(vm, actor, &f, &fill), FAULT_GONE);
+	ck_assert_int_eq(fault_run(&f), FAULT_GONE);
 	engine_expect(C(faults) = 1, C(faults_spurious) = 1);
 	ck_assert_uint_eq(vm->pt.block_count, 0);
 	space_check(vm);
@@ -295,7 +301,7 @@ START_TEST(no_memory_for_the_table)
 {
 	os_inject_clear();
 	os_inject(OS_map, 1, false, ENOMEM);
-	ck_assert_int_eq(engine_begin(at(3), true), FAULT_RETRY);
+	ck_assert_int_eq(engine_begin(at(3), true), FAULT_NOMEM);
 	engine_expect_nothing();
 	space_check(vm);
 	ck_assert_int_eq(engine_fault(at(3), true), FAULT_DONE);
@@ -368,7 +374,7 @@ START_TEST(poisoned_is_sigbus)
 	expect_signal(SIGBUS, false);
 	expect_signal(SIGBUS, true);
 	expect_state(at(3), PAGE_POISONED);
-	ck_assert(!fault_fail(vm, host_of(at(3)), 0)); /* it is, already */
+	ck_assert(!engine_fail(host_of(at(3)), 0)); /* it is, already */
 	ck_assert_uint_eq(vm->failing, 0);
 	ck_assert_int_eq(mapping_dontneed(vm, at(3), at(4)), 0);
 	expect_state(at(3), PAGE_FRESH);
@@ -384,7 +390,7 @@ START_TEST(fail_and_unfail)
 	if (!poison_permitted())
 		return;
 	bring_to(_i & 2 ? PAGE_SWAPPED : PAGE_FRESH);
-	ck_assert(fault_fail(vm, host_of(at(3)), 0));
+	ck_assert(engine_fail(host_of(at(3)), 0));
 	ck_assert_uint_eq(vm->failing, 1);
 	expect_state(at(3), _i & 2 ? PAGE_SWAPPED : PAGE_FRESH);
 	expect_signal(SIGBUS, write);
@@ -406,7 +412,7 @@ START_TEST(fail_wakes)
 	bring_to(PAGE_SWAPPED);
 	app_start(&app, at(3), false, 0);
 	f = app_event();
-	ck_assert(fault_fail(vm, host_of(at(3)), f.tid));
+	ck_assert(engine_fail(host_of(at(3)), f.tid));
 	app_join(&app);
 	ck_assert_int_eq(app.signal, SIGBUS);
 	fault_unfail(vm, host_of(at(3)));
@@ -422,7 +428,7 @@ START_TEST(fail_spares)
 						 PAGE_DIRTY, PAGE_WRITING};
 
 	bring_to(spared[_i]);
-	ck_assert(!fault_fail(vm, host_of(at(3)), os_tid()));
+	ck_assert(!engine_fail(host_of(at(3)), os_tid()));
 	expect_state(at(3), spared[_i]);
 	ck_assert_uint_eq(vm->failing, 0);
 	tidy();
@@ -438,13 +444,13 @@ START_TEST(filled_while_it_fails)
 	gaddr_t next;
 
 	engine_out(at(2), 3);
-	ck_assert(fault_fail(vm, host_of(at(3)), 0));
+	ck_assert(engine_fail(host_of(at(3)), 0));
 	if (ahead)
 		ck_assert(engine_ahead(at(2), at(5), &next));
 	else
 		ck_assert_int_eq(engine_begin(at(3), write), FAULT_READ);
 	engine_read();
-	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
+	ck_assert_int_eq(engine_install(0), FAULT_DONE);
 	space_check(vm);
 	expect_state(at(3), write && !ahead ? PAGE_DIRTY : PAGE_CLEAN);
 	ck_assert(stamped(frame_of(at(3)), at(3), 1));
@@ -471,7 +477,7 @@ START_TEST(unfail_spares_strangers)
 	char *stranger;
 
 	bring_to(PAGE_SWAPPED);
-	ck_assert(fault_fail(vm, host, 0));
+	ck_assert(engine_fail(host, 0));
 	ck_assert_int_eq(mapping_unmap(vm, addr, at(BLOCK_PAGES)), 0);
 	stranger = mmap((void *)(uintptr_t)host, PAGE_BYTES,
 			PROT_READ | PROT_WRITE,
@@ -492,7 +498,7 @@ START_TEST(fail_without_a_region)
 	haddr_t host = host_of(addr) - PAGE_BYTES;
 
 	if (!regions_at_host(&vm->regions, host))
-		ck_assert(!fault_fail(vm, host, 0));
+		ck_assert(!engine_fail(host, 0));
 	ck_assert_uint_eq(vm->failing, 0);
 }
 END_TEST

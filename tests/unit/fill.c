@@ -8,6 +8,7 @@
  */
 #include "support/test.h"
 #include "support/engine.h"
+#include "fill/fill.h"
 
 #define RW (VVM_READ | VVM_WRITE)
 
@@ -49,7 +50,7 @@ static void expect_range(unsigned first, unsigned n, enum page_state state)
 static void finish(void)
 {
 	engine_read();
-	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
+	ck_assert_int_eq(engine_install(0), FAULT_DONE);
 	space_check(vm);
 }
 
@@ -63,15 +64,16 @@ START_TEST(claim_takes_one_page)
 	claim(11, true);
 	expect_state(at(11), PAGE_FILLING);
 	ck_assert_uint_eq(vm->frames.used, 1);
-	ck_assert_uint_eq(fill.io.slot, slot + 1);
-	ck_assert_uint_eq(fill.io.pages, 1);
-	ck_assert_uint_eq(io_page_addr(&fill.io, 0), at(11));
-	ck_assert_uint_eq(fill_host(&fill, 11), host_of(at(11)));
-	ck_assert(!fill.parked);
-	ck_assert_uint_eq(fill.demand, 11);
-	ck_assert(fill.has_demand && fill.write);
-	ck_assert_uint_eq(fill.advice, VVM_ADV_NORMAL);
-	ck_assert_int_eq(fill.uffd, vm->port[0].uffd);
+	ck_assert_uint_eq(engine_io->slot, slot + 1);
+	ck_assert_uint_eq(engine_io->pages, 1);
+	ck_assert_uint_eq(io_page_addr(engine_io, 0), at(11));
+	ck_assert_uint_eq(fault.host, host_of(at(11)));
+	ck_assert(!fault.standby);
+	ck_assert_uint_eq(fault.index, 11);
+	ck_assert_uint_eq(fault.stat.page, at(11));
+	ck_assert(fault.write && !fault.intended);
+	ck_assert_uint_eq(fault.advice, VVM_ADV_NORMAL);
+	ck_assert_int_eq(fault.uffd, vm->port[0].uffd);
 	expect_state(at(10), PAGE_SWAPPED);
 	expect_state(at(12), PAGE_SWAPPED);
 	engine_expect(C(faults) = 1, C(faults_swapin) = 1,
@@ -125,7 +127,7 @@ START_TEST(installed_for_reading_is_protected)
 	ahead(11, 12);
 	finish();
 	ahead(12, 13);
-	fill.map = true;
+	ra.map = true;
 	finish();
 	for (i = 10; i < 13; i++) {
 		app_start(&app, at(i), true, 77);
@@ -171,7 +173,7 @@ START_TEST(installed_for_the_write_to_come)
 	ahead(11, 14);
 	finish();
 	ahead(14, 17);
-	fill.map = true;
+	ra.map = true;
 	finish();
 	expect_range(10, 7, PAGE_DIRTY);
 	engine_expect(C(faults) = 1, C(faults_swapin) = 1, C(swapin_pages) = 7,
@@ -227,7 +229,7 @@ START_TEST(readahead_of_a_proved_stream_is_mapped_and_new)
 
 	engine_out(at(10), 9);
 	ahead(10, 19);
-	fill.map = true;
+	ra.map = true;
 	finish();
 	for (i = 10; i < 19; i++) {
 		expect_state(at(i), PAGE_CLEAN);
@@ -246,14 +248,14 @@ START_TEST(installed_in_parts)
 	ahead(10, 19);
 	engine_read();
 	engine_remember();
-	fill_arrived(&fill, actor, 0);
-	ck_assert(!fill_install_some(&fill, actor, 4));
+	readahead_arrived(&ra, actor, 0);
+	ck_assert(!readahead_install(&ra, actor, 4));
 	expect_range(10, 4, PAGE_CLEAN);
 	expect_range(14, 5, PAGE_FILLING);
 	space_check(vm);
-	ck_assert(!fill_install_some(&fill, actor, 4));
+	ck_assert(!readahead_install(&ra, actor, 4));
 	expect_range(14, 4, PAGE_CLEAN);
-	ck_assert(fill_install_some(&fill, actor, 4));
+	ck_assert(readahead_install(&ra, actor, 4));
 	expect_range(10, 9, PAGE_CLEAN);
 	engine_expect(C(swapin_pages) = 9, C(swapin_reads) = 1);
 	expect_content(10, 1);
@@ -269,7 +271,7 @@ START_TEST(abandoned)
 	claim(10, false);
 	app_start(&app, at(10), false, 0);
 	ck_assert_uint_eq(page_floor(app_event().addr), host_of(at(10)));
-	fill_abandon(&fill, actor);
+	fault_abandon(&fault);
 	space_check(vm);
 	expect_state(at(10), PAGE_SWAPPED);
 	ck_assert_uint_eq(vm->frames.used, 0);
@@ -288,7 +290,7 @@ static void ahead_with_trigger(unsigned first, unsigned end)
 				.count = end - first, .most = end - first,
 				.trigger = true};
 
-	ck_assert_int_eq(ahead_claim(vm, actor, &job, &fill), AHEAD_CLAIMED);
+	ck_assert_int_eq(engine_claim_ahead(&job), AHEAD_CLAIMED);
 	ck_assert(!job.trigger);
 	expect_state(at(first), PAGE_FILLING);
 }
@@ -308,14 +310,14 @@ START_TEST(a_trigger_is_parked)
 		      C(resident_pages) = -1, C(swapped_pages) = 1);
 	engine_remember();
 	claim(10, false);
-	ck_assert(fill.parked);
+	ck_assert(fault.standby);
 	engine_expect(C(faults) = 1, C(faults_joined) = 1,
 		      C(resident_pages) = 1, C(swapped_pages) = -1);
 	memset(engine_buf, 0xee, PAGE_BYTES);
-	memset(fill.io.bad, 0xff, sizeof(fill.io.bad)); /* of an earlier use */
-	ck_assert(fill_unpark(&fill));
+	memset(engine_io->bad, 0xff, sizeof(engine_io->bad)); /* of an earlier use */
+	ck_assert(fault_from_standby(&fault));
 	engine_remember();
-	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
+	ck_assert_int_eq(engine_install(0), FAULT_DONE);
 	space_check(vm);
 	expect_content(10, 1);
 	engine_expect(C(prefetch_hit_pages) = 1);
@@ -324,7 +326,7 @@ START_TEST(a_trigger_is_parked)
 	ck_assert_int_eq(evict_step(&evictor, 99), EVICT_FREED);
 	expect_state(at(10), PAGE_SWAPPED);
 	claim(10, true);
-	ck_assert(!fill_unpark(&fill));
+	ck_assert(!fault_from_standby(&fault));
 	finish();
 	expect_content(10, 1);
 }
@@ -332,14 +334,14 @@ END_TEST
 
 START_TEST(a_trigger_that_is_wanted_is_installed)
 {
-	struct fault f = {.host = host_of(at(10))};
+	struct fault f = engine_new_fault(host_of(at(10)), false);
 	struct fault again = f;
 
 	engine_out(at(10), 5);
 	ahead_with_trigger(10, 15);
-	ck_assert_int_eq(fault_begin(vm, actor, &f, &fill), FAULT_JOINED);
+	ck_assert_int_eq(fault_run(&f), FAULT_JOINED);
 	ck_assert(f.trigger);
-	ck_assert_int_eq(fault_begin(vm, actor, &again, &fill), FAULT_JOINED);
+	ck_assert_int_eq(fault_run(&again), FAULT_JOINED);
 	ck_assert(!again.trigger); /* once is enough */
 	finish();
 	expect_range(10, 5, PAGE_CLEAN);
@@ -367,7 +369,7 @@ START_TEST(a_parked_copy_is_not_believed_for_long)
 	}
 	expect_state(at(10), PAGE_SWAPPED);
 	claim(10, false);
-	ck_assert(!fill_unpark(&fill));
+	ck_assert(!fault_from_standby(&fault));
 	finish();
 	expect_content(10, how == 0 ? 2 : 1);
 }
@@ -399,12 +401,12 @@ START_TEST(an_unwanted_copy_makes_room)
 	}
 	ck_assert(entry(at(0)) & PTE_PREFETCHED);
 	claim(0, false);
-	ck_assert(!fill.parked && !fill_unpark(&fill));
+	ck_assert(!fault.standby && !fault_from_standby(&fault));
 	finish();
 	expect_content(0, 1);
 	claim(1, false);
-	ck_assert(fill_unpark(&fill));
-	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
+	ck_assert(fault_from_standby(&fault));
+	ck_assert_int_eq(engine_install(0), FAULT_DONE);
 	expect_content(1, 1);
 }
 END_TEST
@@ -414,13 +416,13 @@ START_TEST(a_bad_trigger_is_not_parked)
 	engine_out(at(10), 3);
 	ahead_with_trigger(10, 13);
 	engine_read();
-	fill.io.bad[0] = 1;
-	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
+	engine_io->bad[0] = 1;
+	ck_assert_int_eq(engine_install(0), FAULT_DONE);
 	space_check(vm);
 	expect_state(at(10), PAGE_SWAPPED);
 	expect_range(11, 2, PAGE_CLEAN);
 	claim(10, false);
-	ck_assert(!fill.parked);
+	ck_assert(!fault.standby);
 	finish();
 	expect_content(10, 1);
 }
@@ -433,7 +435,7 @@ START_TEST(install_wakes_the_waiters)
 
 	engine_out(at(10), 4);
 	ahead(10, 14);
-	fill.map = _i;
+	ra.map = _i;
 	app_start(&app, at(12), false, 0);
 	ck_assert_uint_eq(page_floor(app_event().addr), host_of(at(12)));
 	finish();
@@ -447,7 +449,7 @@ END_TEST
 
 static void set_bad(unsigned i)
 {
-	fill.io.bad[i / 64] |= (uint64_t)1 << i % 64;
+	engine_io->bad[i / 64] |= (uint64_t)1 << i % 64;
 }
 
 START_TEST(a_bad_demanded_page_is_poisoned)
@@ -457,7 +459,7 @@ START_TEST(a_bad_demanded_page_is_poisoned)
 	engine_read();
 	set_bad(0);
 	engine_remember();
-	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_FAILED);
+	ck_assert_int_eq(engine_install(0), FAULT_FAILED);
 	space_check(vm);
 	expect_state(at(10), PAGE_SWAPPED);
 	expect_state(at(11), PAGE_POISONED);
@@ -474,13 +476,13 @@ START_TEST(bad_readahead_goes_back)
 	uint64_t slot = engine_out(at(10), 6);
 
 	ahead(10, 16);
-	fill.map = _i;
+	ra.map = _i;
 	engine_read();
 	set_bad(0);
 	set_bad(3);
 	set_bad(5);
 	engine_remember();
-	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
+	ck_assert_int_eq(engine_install(0), FAULT_DONE);
 	space_check(vm);
 	expect_state(at(10), PAGE_SWAPPED);
 	expect_range(11, 2, PAGE_CLEAN);
@@ -501,7 +503,7 @@ START_TEST(a_failed_demand_is_poisoned)
 	engine_out(at(10), 1);
 	claim(10, false);
 	engine_remember();
-	ck_assert_int_eq(fill_install(&fill, actor, -EIO), FAULT_FAILED);
+	ck_assert_int_eq(engine_install(-EIO), FAULT_FAILED);
 	space_check(vm);
 	expect_state(at(10), PAGE_POISONED);
 	ck_assert_uint_eq(vm->frames.used, 0);
@@ -520,7 +522,7 @@ START_TEST(a_failed_readahead_is_as_if_it_had_not_been)
 	ahead(10, 15);
 	app_start(&app, at(12), false, 0);
 	app_event();
-	ck_assert_int_eq(fill_install(&fill, actor, -EIO), FAULT_DONE);
+	ck_assert_int_eq(engine_install(-EIO), FAULT_DONE);
 	space_check(vm);
 	expect_range(10, 5, PAGE_SWAPPED);
 	engine_expect(C(swapin_pages) = 5, C(swapin_reads) = 1,
@@ -552,7 +554,7 @@ START_TEST(copy_refused)
 	engine_read();
 	engine_remember();
 	os_inject(OS_uffd_copy, 1, false, refusals[_i].error);
-	ck_assert_int_eq(fill_install(&fill, actor, 0), refusals[_i].result);
+	ck_assert_int_eq(engine_install(0), refusals[_i].result);
 	space_check(vm);
 	expect_state(at(10), PAGE_SWAPPED);
 	ck_assert_uint_eq(pte_slot(entry(at(10))), slot);
@@ -566,7 +568,7 @@ END_TEST
 /* What is in the memfd against all expectation is overwritten. */
 static void expect_overwritten(bool write)
 {
-	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
+	ck_assert_int_eq(engine_install(0), FAULT_DONE);
 	space_check(vm);
 	expect_state(at(10), write ? PAGE_DIRTY : PAGE_CLEAN);
 	expect_content(10, 1);
@@ -609,11 +611,11 @@ START_TEST(readahead_refused)
 
 	engine_out(at(10), 4);
 	ahead(10, 14);
-	fill.map = map;
+	ra.map = map;
 	engine_read();
 	engine_remember();
 	os_inject(map ? OS_uffd_copy : install_points[_i], 1, false, ENOMEM);
-	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
+	ck_assert_int_eq(engine_install(0), FAULT_DONE);
 	os_inject_clear();
 	space_check(vm);
 	expect_range(10, 4, PAGE_SWAPPED);
@@ -635,10 +637,10 @@ START_TEST(readahead_for_writing_is_unprotected)
 {
 	engine_out(at(10), 4);
 	ahead(10, 14);
-	fill.intended = true;
+	ra.intended = true;
 	engine_read();
 	os_inject(OS_uffd_wp, 2, false, ENOMEM);
-	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
+	ck_assert_int_eq(engine_install(0), FAULT_DONE);
 	os_inject_clear();
 	space_check(vm);
 	expect_range(10, 4, PAGE_DIRTY);
@@ -653,11 +655,11 @@ START_TEST(readahead_refused_in_part)
 {
 	engine_out(at(10), 4);
 	ahead(10, 14);
-	fill.map = true;
+	ra.map = true;
 	engine_read();
 	ck_assert_int_eq(os_pwrite(vm->memfd, "x", 1, host_of(at(12))), 0);
 	os_inject(OS_frame_write, 1, false, ENOMEM);
-	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
+	ck_assert_int_eq(engine_install(0), FAULT_DONE);
 	os_inject_clear();
 	space_check(vm);
 	expect_range(10, 2, PAGE_CLEAN);
@@ -681,7 +683,7 @@ START_TEST(overwriting_refused)
 	engine_read();
 	ck_assert_int_eq(os_pwrite(vm->memfd, "junk", 4, host_of(at(10))), 0);
 	os_inject(install_points[_i], 1, false, ENOMEM);
-	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_RETRY);
+	ck_assert_int_eq(engine_install(0), FAULT_RETRY);
 	os_inject_clear();
 	expect_state(at(10), PAGE_SWAPPED);
 	ck_assert_uint_eq(vm->frames.used, 0);

@@ -43,7 +43,7 @@ static void populate(void)
 		ck_assert_int_eq(engine_fault(at(from + 8), false), FAULT_DONE);
 		ck_assert_int_eq(engine_fault(at(from + 20), false), FAULT_DONE);
 		ck_assert_int_eq(engine_begin(at(from + 11), false), FAULT_READ);
-		ck_assert_int_eq(fill_install(&fill, actor, -EIO),
+		ck_assert_int_eq(engine_install(-EIO),
 				 FAULT_FAILED); /* POISONED */
 	}
 	ck_assert_int_eq(mapping_protect(vm, at(500), at(1000), VVM_READ), 0);
@@ -490,7 +490,7 @@ START_TEST(unmap_waits_for_a_fill)
 	while (has_region(at(9)))
 		os_yield();
 	ck_assert_uint_eq(pt_find(&vm->pt, at(9))->filling, 1);
-	result = fill_install(&fill, actor, 0);
+	result = engine_install(0);
 	ck_assert(result == FAULT_DONE || result == FAULT_GONE);
 	join(thread);
 	space_check(vm);
@@ -525,7 +525,7 @@ START_TEST(dontneed_waits_for_a_fill)
 	ck_assert_int_eq(engine_begin(at(9), false), FAULT_READ);
 	engine_read();
 	run_beside(&thread, do_dontneed);
-	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
+	ck_assert_int_eq(engine_install(0), FAULT_DONE);
 	join(thread);
 	space_check(vm);
 	expect_state(at(9), PAGE_FRESH);

@@ -280,18 +280,6 @@ START_TEST(test_register_errors)
 {
 	ck_assert_int_eq(os_uffd_register(uffd, view + 1, PAGE_BYTES), -EINVAL);
 	ck_assert_int_eq(os_uffd_register(-1, view, PAGE_BYTES), -EBADF);
-	ck_assert_int_eq(os_uffd_unregister(-1, view, PAGE_BYTES), -EBADF);
-}
-END_TEST
-
-START_TEST(test_unregistered_is_native)
-{
-	struct os_fault fault;
-
-	ck_assert_int_eq(os_uffd_unregister(uffd, view, VIEW_BYTES), 0);
-	ck_assert_int_eq(byte(5), 0); /* would hang if it raised an event */
-	ck_assert_int_eq(os_uffd_read(uffd, &fault, 1), 0);
-	ck_assert_int_eq(fill(6, 0), -ENOENT);
 }
 END_TEST
 
@@ -693,7 +681,6 @@ static void add_range_tests(Suite *suite)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_open_flags);
 	tcase_add_test(tc, test_register_errors);
-	tcase_add_test(tc, test_unregistered_is_native);
 	tcase_add_test(tc, test_copy);
 	tcase_add_test(tc, test_copy_over_present_page);
 	tcase_add_test(tc, test_copy_over_unmapped_frame);

@@ -6,6 +6,7 @@
 #include "policy/policy.h"
 #include "support/test.h"
 
+#include <limits.h>
 #include <string.h>
 
 enum { PAGE = 7 };
@@ -16,9 +17,9 @@ static struct policy_space space;
 static struct policy_block block;
 static struct policy_page page;
 
-static void use(const char *name)
+static void use(const struct policy_ops *policy)
 {
-	ops = policy_find(name);
+	ops = policy;
 	ck_assert_ptr_nonnull(ops);
 	memset(&space, 0, sizeof(space));
 	memset(&block, 0, sizeof(block));
@@ -26,12 +27,12 @@ static void use(const char *name)
 
 static void setup_clock(void)
 {
-	use("clock");
+	use(&policy_clock);
 }
 
 static void setup_heat(void)
 {
-	use("heat");
+	use(&policy_heat);
 }
 
 static void bring(bool prefetched)
@@ -81,16 +82,15 @@ static unsigned passes(unsigned used, bool prefetched)
 
 /* ---- all policies ---- */
 
-START_TEST(found_by_name)
+/* The places are those of the words of the setting. */
+START_TEST(found_by_place)
 {
-	unsigned i;
-
-	for (i = 0; policy_at(i); i++)
-		ck_assert_ptr_eq(policy_find(policy_at(i)->name), policy_at(i));
-	ck_assert_uint_ge(i, 2);
-	ck_assert_ptr_eq(policy_find("clock"), &policy_clock);
-	ck_assert_ptr_null(policy_find("fifo"));
-	ck_assert_ptr_null(policy_find(""));
+	ck_assert_ptr_eq(policy_at(0), &policy_heat);
+	ck_assert_str_eq(policy_at(0)->name, "heat");
+	ck_assert_ptr_eq(policy_at(1), &policy_clock);
+	ck_assert_str_eq(policy_at(1)->name, "clock");
+	ck_assert_ptr_null(policy_at(2));
+	ck_assert_ptr_null(policy_at(UINT_MAX));
 }
 END_TEST
 
@@ -101,7 +101,7 @@ START_TEST(pressure_makes_every_page_a_victim)
 	ops = policy_at((unsigned)_i);
 	for (bits = 0; bits < 8; bits++) {
 		for (pressure = POLICY_AGE_MAX + 1; pressure < 8; pressure++) {
-			use(ops->name);
+			use(ops);
 			bring(bits & 1);
 			for (turn = 0; bits & 4 && turn < 50; turn++)
 				pass(true, 0, 0); /* hot */
@@ -116,7 +116,7 @@ START_TEST(used_pages_stay_without_pressure)
 {
 	unsigned turn;
 
-	use(policy_at((unsigned)_i)->name);
+	use(policy_at((unsigned)_i));
 	bring(false);
 	for (turn = 0; turn < 100; turn++)
 		ck_assert(!pass(true, 0, 8) || turn == 0);
@@ -127,7 +127,7 @@ START_TEST(an_unused_page_becomes_a_victim)
 {
 	unsigned turn;
 
-	use(policy_at((unsigned)_i)->name);
+	use(policy_at((unsigned)_i));
 	bring(false);
 	for (turn = 0; turn < 100; turn++)
 		pass(true, 0, 0);
@@ -206,7 +206,7 @@ START_TEST(heat_cools_the_same_late_or_at_once)
 	bring(false);
 	turns(30);
 	at_once = heat_now();
-	use("heat");
+	use(&policy_heat);
 	bring(false);
 	for (n = 0; n < 30; n++) {
 		turns(1);
@@ -229,7 +229,7 @@ START_TEST(heat_of_a_use)
 	pass(true, 0, 0);
 	ck_assert_uint_gt(heat_now(), 2 * fault);
 
-	use("heat");
+	use(&policy_heat);
 	bring(true);
 	ck_assert_uint_eq(heat_now(), fault);
 	pass(true, 0, 0);
@@ -412,7 +412,7 @@ int main(void)
 	Suite *suite = suite_create("policy");
 	TCase *tc = test_case(suite, "all", 5);
 
-	tcase_add_test(tc, found_by_name);
+	tcase_add_test(tc, found_by_place);
 	tcase_add_loop_test(tc, pressure_makes_every_page_a_victim, 0, 2);
 	tcase_add_loop_test(tc, used_pages_stay_without_pressure, 0, 2);
 	tcase_add_loop_test(tc, an_unused_page_becomes_a_victim, 0, 2);

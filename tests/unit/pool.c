@@ -29,7 +29,6 @@ START_TEST(test_init_rounds_up)
 {
 	pool_init(&pool, 1);
 	ck_assert_uint_eq(pool.object_bytes, CACHE_LINE);
-	ck_assert_uint_eq(pool.held_bytes, 0);
 	pool_fini(&pool);
 	pool_init(&pool, CACHE_LINE);
 	ck_assert_uint_eq(pool.object_bytes, CACHE_LINE);
@@ -105,26 +104,26 @@ END_TEST
 START_TEST(test_accounting)
 {
 	void *objects[64];
-	uint64_t held;
+	uint64_t chunks;
 	unsigned i;
 
+	os_inject_clear(); /* counts from now on */
 	pool_init(&pool, LEAF_BYTES);
 	for (i = 0; i < ARRAY_SIZE(objects); i++) {
 		objects[i] = pool_take(&pool);
 		ck_assert_uint_eq(pool.used_objects, i + 1);
-		ck_assert_uint_ge(pool.held_bytes, (i + 1) * LEAF_BYTES);
-		ck_assert_uint_eq(pool.held_bytes % pool.chunk_bytes, 0);
+		chunks = os_inject_uses(OS_map);
+		ck_assert_uint_ge(chunks * pool.chunk_bytes,
+				  (i + 1) * LEAF_BYTES);
 	}
-	held = pool.held_bytes;
+	ck_assert_uint_lt(chunks, ARRAY_SIZE(objects) / 8);
 	for (i = 0; i < ARRAY_SIZE(objects); i++)
 		pool_give(&pool, objects[i]);
 	ck_assert_uint_eq(pool.used_objects, 0);
-	ck_assert_uint_eq(pool.held_bytes, held);
 	for (i = 0; i < ARRAY_SIZE(objects); i++)
 		pool_take(&pool);
-	ck_assert_uint_eq(pool.held_bytes, held); /* nothing new was mapped */
+	ck_assert_uint_eq(os_inject_uses(OS_map), chunks); /* none is new */
 	pool_fini(&pool);
-	ck_assert_uint_eq(pool.held_bytes, 0);
 	ck_assert_uint_eq(pool.used_objects, 0);
 }
 END_TEST
@@ -137,7 +136,6 @@ START_TEST(test_no_memory)
 	os_inject(OS_map, 1, true, ENOMEM);
 	ck_assert_ptr_null(pool_take(&pool));
 	ck_assert_uint_eq(pool.used_objects, 0);
-	ck_assert_uint_eq(pool.held_bytes, 0);
 	os_inject(OS_map, 1, false, 0);
 	object = pool_take(&pool);
 	ck_assert_ptr_nonnull(object);
@@ -182,6 +180,7 @@ START_TEST(test_threads)
 	void *failures;
 	uintptr_t i;
 
+	os_inject_clear();
 	pool_init(&pool, 200);
 	for (i = 0; i < THREADS; i++)
 		pthread_create(&threads[i], NULL, churn,
@@ -191,7 +190,7 @@ START_TEST(test_threads)
 		ck_assert_ptr_null(failures);
 	}
 	ck_assert_uint_eq(pool.used_objects, 0);
-	ck_assert_uint_eq(pool.held_bytes, pool.chunk_bytes);
+	ck_assert_uint_eq(os_inject_uses(OS_map), 1);
 	pool_fini(&pool);
 }
 END_TEST

@@ -138,7 +138,6 @@ START_TEST(streams_go_first)
 	ck_assert(reader_ask(&reader, &need, false));
 	ask(10, 1, 64);
 	ask(100, 1, 64);
-	fill.room = 0; /* not used here */
 	frames_resize(&vm->frames, 129, 0, 0);
 	work();
 	ck_assert_uint_eq(clean_pages(10, 164), 128);
@@ -167,23 +166,23 @@ END_TEST
 START_TEST(installs_in_the_order_of_the_reads)
 {
 	static const unsigned ends[] = {2, 0, 3, 1};
-	struct reader_fill *rf;
+	struct reader_read *rr;
 	unsigned i;
 
 	for (i = 0; i < ARRAY_SIZE(ends); i++) {
-		rf = &reader.fills[i];
-		list_remove(&rf->link);
-		rf->fill.vm = vm;
-		rf->fill.start_ns = i + 1;
+		rr = &reader.read[i];
+		list_remove(&rr->link);
+		rr->ra.vm = vm;
+		rr->ra.start_ns = i + 1;
 	}
 	for (i = 0; i < ARRAY_SIZE(ends); i++) {
-		rf = &reader.fills[ends[i]];
-		rf->fill.io.done(&rf->fill.io, 0);
+		rr = &reader.read[ends[i]];
+		rr->ra.io.done(&rr->ra.io, 0);
 	}
 	for (i = 0; i < ARRAY_SIZE(ends); i++) {
-		rf = &reader.fills[i];
-		ck_assert_ptr_eq(list_pop(&reader.arrived), &rf->link);
-		list_insert(&reader.idle, &rf->link);
+		rr = &reader.read[i];
+		ck_assert_ptr_eq(list_pop(&reader.arrived), &rr->link);
+		list_insert(&reader.idle, &rr->link);
 	}
 	ck_assert(list_empty(&reader.arrived));
 }
@@ -283,21 +282,19 @@ END_TEST
 /* Faults and reads as a handler does; returns true when it cost a read. */
 static bool step(uint64_t thread, gaddr_t page)
 {
-	struct fault f = {.host = host_of(page)};
-	enum fault_result result;
 	struct ahead_job job;
 	bool read = false;
 
 	if (pte_state(entry(page)) == PAGE_CLEAN)
 		return false;
-	result = fault_begin(vm, actor, &f, &fill);
-	ck_assert_int_eq(result, FAULT_READ);
-	if (!fill_unpark(&fill)) {
+	ck_assert_int_eq(engine_begin(page, false), FAULT_READ);
+	if (!fault_from_standby(&fault)) {
 		engine_read();
 		read = true;
 	}
-	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
-	if (streams_read(vm, actor, thread, f.addr, f.host, f.advice, &job))
+	ck_assert_int_eq(engine_install(0), FAULT_DONE);
+	fault.thread = thread;
+	if (fault_ahead(&fault, &job))
 		ck_assert(reader_ask(&reader, &job, true));
 	ck_assert_int_lt(work(), 0);
 	return read;

@@ -363,7 +363,7 @@ START_TEST(wait_for_a_fill_and_a_write)
 	lock_drop(&b->lock);
 	ck_assert_int_eq(pthread_create(&thread, NULL, wait_busy, b), 0);
 	engine_read();
-	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
+	ck_assert_int_eq(engine_install(0), FAULT_DONE);
 	pthread_join(thread, NULL);
 	/* nothing busy in 0..1, and none that counts in 0..3: no wait */
 	ck_assert_int_eq(engine_begin(page_of(addr, 3), false), FAULT_READ);
@@ -374,7 +374,7 @@ START_TEST(wait_for_a_fill_and_a_write)
 	lock_drop(&b->lock);
 	ck_assert_int_eq(pthread_create(&thread, NULL, wait_busy, b), 0);
 	engine_read();
-	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
+	ck_assert_int_eq(engine_install(0), FAULT_DONE);
 	lock_take(&b->lock);
 	b->writing = 0;
 	waitq_wake(&b->busy_done);
@@ -517,7 +517,7 @@ START_TEST(space_check_aborts_on)
 	good_space();
 	if (_i == TOO_MANY_FRAMES) {
 		engine_read();
-		ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
+		ck_assert_int_eq(engine_install(0), FAULT_DONE);
 		space_check(vm);
 	}
 	status = engine_child(break_and_check, _i);
@@ -533,7 +533,7 @@ START_TEST(space_check_passes_what_is_good)
 	engine_complete();
 	space_check(vm);
 	engine_read();
-	ck_assert_int_eq(fill_install(&fill, actor, 0), FAULT_DONE);
+	ck_assert_int_eq(engine_install(0), FAULT_DONE);
 	space_check(vm);
 	engine_close();
 }

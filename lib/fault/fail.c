@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fault/fail.c - telling a thread that waits in the kernel that its access
+ * fails: a poison marker makes the access SIGBUS. So a page that is not
+ * POISONED itself is failed for a moment only, and then freed of the marker.
+ */
+#include "fault/fault.h"
+
+#include <errno.h>
+
+void fault_wake(struct vvm *vm, haddr_t host)
+{
+	unsigned i;
+
+	for (i = 0; i < vm->handler_count; i++)
+		os_uffd_wake(vm->port[i].uffd, host, PAGE_BYTES);
+}
+
+/*
+ * Poison marker, or a signal where the kernel has none. UFFDIO_POISON does not
+ * replace a write-protect marker, so that goes first; the page is absent, and
+ * its next fill protects it again or not as it needs. => block lock held.
+ */
+static void mark(struct fault *f)
+{
+	int rc = -EOPNOTSUPP;
+
+	if (f->vm->uffd_features & OS_UFFD_POISON) {
+		os_uffd_wp(f->uffd, f->host, PAGE_BYTES, false);
+		rc = os_uffd_poison(f->uffd, f->host, PAGE_BYTES);
+	}
+	if (rc < 0 && rc != -EEXIST && f->stat.tid)
+		os_sigbus_thread(f->stat.tid, f->host);
+}
+
+bool fault_fail(struct fault *f)
+{
+	struct vvm *vm = f->vm;
+	struct region *r;
+	bool undo = false;
+
+	rwlock_read(&vm->lock);
+	r = regions_at_host(&vm->regions, f->host);
+	if (r && fault_find(f, r, region_to_guest(r, f->host))) {
+		enum page_state state = pte_state(f->block->pte[f->index]);
+
+		if (state == PAGE_FRESH || state == PAGE_SWAPPED) {
+			undo = true;
+			atomic_fetch_add(&vm->failing, 1);
+		}
+		if (undo || state == PAGE_POISONED)
+			mark(f);
+		lock_drop(&f->block->lock);
+	}
+	rwlock_end_read(&vm->lock);
+	fault_wake(vm, f->host);
+	return undo;
+}
+
+void fault_unfail(struct vvm *vm, haddr_t host)
+{
+	/* Unmapped meanwhile, it may be somebody else's memory by now. */
+	rwlock_read(&vm->lock);
+	if (regions_at_host(&vm->regions, host))
+		os_advise(host, PAGE_BYTES, OS_ADV_DONTNEED);
+	rwlock_end_read(&vm->lock);
+	atomic_fetch_sub(&vm->failing, 1);
+}
