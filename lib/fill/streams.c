@@ -15,8 +15,8 @@
  * a quarter slower (MEASURED.md, "Readahead").
  *
  * A stream that is given windows of MAP_MIN pages has walked through as many
- * before; its readahead is mapped at once (fill/fill.c). Then nobody sees each
- * page's use. So the pages from one fault of a stream to the next count as
+ * before; its readahead is mapped at once (fill/readahead.c). Then nobody sees
+ * each page's use. So the pages from one fault of a stream to the next count as
  * hits, and what a forgotten stream had ahead counts as waste.
  *
  * Rejected: streams of each handler (a stream starts anew in each stripe, and
