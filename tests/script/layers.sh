@@ -149,7 +149,7 @@ check_papers()
 	# shellcheck disable=SC2016 # backquotes of the page
 	grep -o '`[a-z_]*()`' lib/README.md | tr -d '`()' | sort -u |
 		while read -r name; do
-			grep -rqw "$name" --include='*.[ch]' lib tools ||
+			grep -rqw "$name" --include='*.[ch]' lib tools tests ||
 				echo "$name"
 		done | grep . && fail "lib/README.md names no such function"
 	grep -o '[a-z_]*/[a-z_/]*\.[ch]\>' lib/README.md | sort -u |
