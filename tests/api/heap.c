@@ -399,7 +399,8 @@ static int free_twice(void *arg)
 	child_expect(vvm_heap_open(mine, NULL, &h), 0);
 	p = vvm_malloc(h, 10);
 	vvm_free(h, p);
-	freopen("/dev/null", "w", stderr);
+	if (!freopen("/dev/null", "w", stderr))
+		return 1;
 	vvm_free(h, p);
 	return 0;
 }
