@@ -2,7 +2,7 @@
 /*
  * base.h - what every module shares: sizes, address types, assertions.
  *
- * Assertions come in three levels (STYLE 9):
+ * Assertions come in three levels:
  *   ASSERT(x)        cheap, always compiled: a broken promise of our own
  *                    code; prints where and aborts.
  *   DEBUG_ASSERT(x)  compiled with --enable-debug (VVM_DEBUG).

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * api/impl.h - what the public functions share; for vvm*.c only.
- */
+/* api/impl.h - what the public functions share; for lib/api only. */
 #ifndef VVM_VVM_IMPL_H
 #define VVM_VVM_IMPL_H
 
@@ -10,8 +8,8 @@
 #include "space/space.h"
 
 /*
- * 0 when the space may be used by this process, else -EINVAL or -ECHILD. Wakes
- * up a space that a fork child has inherited.
+ * 0 when the space may be used by this process, else -EINVAL or -ECHILD. Rouses
+ * a space that a fork child has inherited.
  */
 static inline int usable(struct vvm *vm)
 {

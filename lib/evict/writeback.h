@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * evict/writeback.h - dirty pages on their way to the backing. A writer is bound to
- * one actor thread and its ring, as the evictor that it is part of.
+ * evict/writeback.h - dirty pages on their way to the backing. A writer is
+ * bound to one actor thread and its ring, as the evictor that it is part of.
  */
 #ifndef VVM_WRITEBACK_H
 #define VVM_WRITEBACK_H

@@ -25,7 +25,7 @@
 #include "fault/fault.h"
 #include "fault/inline.h"
 
-/* vvm_pin() leaves so many frames unpinned, below twice that half of them. */
+/* vvm_pin() leaves this many frames unpinned, or half of a smaller budget. */
 #define PIN_RESERVE 8
 /* Loads and stores go through the stack in pieces of this size. */
 #define COPY_BYTES 1024

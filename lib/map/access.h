@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * map/access.h - what API threads do to pages without a plain access: touch, pin,
- * checked loads and stores, looking. Errors as the public functions.
- * => nothing locked.
+ * map/access.h - what API threads do to pages without a plain access: touch,
+ * pin, checked loads and stores, looking. Errors as the public functions. =>
+ * nothing locked.
  */
 #ifndef VVM_ACCESS_H
 #define VVM_ACCESS_H

@@ -13,8 +13,9 @@
  * (1) Nothing here allocates with malloc except where noted, and nothing takes
  *     a lock. Nothing that is used after vvm_open() is a cancellation point:
  *     these calls are made in SIGBUS handlers and in the middle of changes to
- *     a space, where no thread may end. So it is syscall(2) for what is one in
- *     the C library: reads, writes, fallocate(2), polls, sleeps.
+ *     a space, where no thread may end. Where the C library's function is a
+ *     cancellation point (reads, writes, fallocate(2), polls, sleeps) it is
+ *     syscall(2) that makes the call.
  * (2) Buffers on the stack stay under 4 KiB: these functions are called on
  *     handler stacks and on the application's signal stacks. os_open() with
  *     OS_OPEN_TMP is the exception (a path), and runs at open time only.
@@ -247,9 +248,10 @@ unsigned os_fork_count(void);
 int os_fork_watch(void);
 
 /*
- * Has glibc's fork() call these: before in the parent, last of all that were
- * registered later, and after in the parent and the child, first. Not
- * async-signal-safe; for a constructor.
+ * Makes glibc's fork() call these. prepare() runs in the parent before the
+ * fork, after the handlers of all that were registered later; parent() and
+ * child() run after it, before the handlers of those. Not async-signal-safe;
+ * for a constructor.
  */
 int os_fork_handlers(void (*prepare)(void), void (*parent)(void),
 		     void (*child)(void));
@@ -308,7 +310,8 @@ void os_yield(void);
 int os_sigbus_thread(int tid, haddr_t addr);
 /*
  * Installs a handler that runs on the alternate stack, if there is one, with
- * all signals blocked but the synchronous ones. *old (never NULL) is what was there.
+ * all signals blocked but the synchronous ones. *old (never NULL) is what was
+ * there.
  */
 int os_signal(int sig, void (*handler)(int, siginfo_t *, void *),
 	      struct sigaction *old);
@@ -333,8 +336,8 @@ int os_create(const char *path, int *fd);
  */
 int os_open_own(const char *path, int *fd);
 /*
- * Claims a file for as long as the descriptor, and what fork made of it, is
- * open; exec and death end it. -EBUSY: it is claimed already.
+ * Claims a file until this descriptor and its copies in fork children are
+ * closed; exec and death close them. -EBUSY: it is claimed already.
  */
 int os_claim_file(int fd);
 /* Has anybody claimed it? Needs no right to write. */

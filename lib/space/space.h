@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * space/space.h - struct vvm: one address space with all its state, and the small
- * steps that every actor (fault, evict, mapping, access) is made of.
+ * space/space.h - struct vvm: one address space with all its state, and the
+ * small steps that every actor (fault, evict, mapping, access) is made of.
  *
  * The theory of the whole engine is at the head of space/space.c.
  */
@@ -24,9 +24,9 @@
 /*
  * Below this many frames a page that a fault has just filled is not aged, hence
  * not evicted, for SPACE_GRACE_US: the thread that waited for it has to run and
- * use it first, or many threads on few frames would only steal from each
- * other. A wake-up takes 25-60 us here; 500 leaves room for a busy machine.
- * At larger budgets the hand takes longer than that to come round.
+ * use it first. Otherwise many threads on few frames would only steal from each
+ * other. A wake-up takes 25-60 us; 500 leaves room for a busy machine. At
+ * larger budgets the hand takes longer than that to come round.
  */
 #define SPACE_GRACE_PAGES 512
 #define SPACE_GRACE_US	  500

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * live/failures.c - what the user sees when the disk is full, when it fails,
- * when it lies, and when the kernel refuses: DESIGN section 4, line by line.
+ * when it lies, and when the kernel refuses: the table "Failures" of
+ * lib/README.md, line by line.
  * Faults are injected at os/os.h's points; the full swap, the corrupted and the
  * truncated swap file are real.
  */

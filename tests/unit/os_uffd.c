@@ -421,7 +421,7 @@ START_TEST(test_protected_page)
 }
 END_TEST
 
-/* The protection outlives the mapping: DESIGN 3 is built on it. */
+/* The protection outlives the mapping: space (2) is built on it. */
 START_TEST(test_protection_survives_dontneed)
 {
 	struct toucher t;
