@@ -65,10 +65,10 @@
 #include "os/ring.h"
 #include "fault/crew.h"
 
-#define WILLNEED_SHARE	2  /* one WILLNEED reads at most 1/2 of the budget */
-#define SHARED_PAGES	64 /* the least of a job that a handler gets */
-#define READ_SHARE	8  /* buffers of all readers: 1/8 of the budget */
-#define GUEST_SPINS	10u
+#define WILLNEED_SHARE 2  /* one WILLNEED reads at most 1/2 of the budget */
+#define SHARED_PAGES   64 /* the least of a job that a handler gets */
+#define READ_SHARE     8  /* buffers of all readers: 1/8 of the budget */
+#define GUEST_SPINS    10u
 
 struct handler {
 	struct vvm *vm;

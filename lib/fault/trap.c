@@ -132,8 +132,7 @@ static int bus_error(struct vvm *vm, gaddr_t addr)
 	b = pt_find(&vm->pt, addr);
 	if (b) {
 		lock_take(&b->lock);
-		poisoned = pte_state(b->pte[page_index(addr)]) ==
-			   PAGE_POISONED;
+		poisoned = pte_state(b->pte[page_index(addr)]) == PAGE_POISONED;
 		lock_drop(&b->lock);
 	}
 	rwlock_end_read(&vm->lock);
@@ -208,7 +207,8 @@ static bool maybe_unmapped(const siginfo_t *si)
 		return false;
 	for (e = entries; e < entries + TRAP_SPACES; e++) {
 		struct vvm *vm = get_space(e);
-		bool busy = vm && space_is_inline(vm) && atomic_load(&vm->mapping.word);
+		bool busy = vm && space_is_inline(vm) &&
+			    atomic_load(&vm->mapping.word);
 
 		put_space(e);
 		if (busy) {

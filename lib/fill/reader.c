@@ -115,8 +115,7 @@ static void arrived(struct io *io, int result)
 
 	readahead_arrived(&rr->ra, rr->reader->actor, result);
 	/* Streams come by in the order of the reads, not of their ends. */
-	while (next->prev != head &&
-	       started_after(next->prev, rr->ra.start_ns))
+	while (next->prev != head && started_after(next->prev, rr->ra.start_ns))
 		next = next->prev;
 	list_insert(next, &rr->link);
 }
@@ -201,7 +200,7 @@ static void init_reads(struct reader *rd)
 		rr->ra.index = rd->indices + (size_t)i * rd->room;
 		rr->ra.io.done = arrived;
 		rr->ra.io.buf = rd->buffer.start +
-				  pages_to_bytes((uint64_t)i * rd->room);
+				pages_to_bytes((uint64_t)i * rd->room);
 		list_insert(&rd->idle, &rr->link);
 	}
 }

@@ -28,7 +28,8 @@
 
 #define THREADS 16
 
-#define PATIENCE_MS wait_scaled(10000) /* no page may fail for want of a frame */
+#define PATIENCE_MS \
+	wait_scaled(10000) /* no page may fail for want of a frame */
 
 static struct vvm *open_inline(uint64_t budget, uint64_t swap_limit_bytes,
 			       uint64_t wait_ms, const char *path)
@@ -767,8 +768,8 @@ static LIVE_BARE void *thrash(void *arg)
 	uint64_t random = (uint64_t)(uintptr_t)arg;
 
 	while (!atomic_load(&stop))
-		*(volatile char *)(base + live_below(&random, 200) *
-						  LIVE_PAGE) += 1;
+		*(volatile char *)(base +
+				   live_below(&random, 200) * LIVE_PAGE) += 1;
 	return NULL;
 }
 
@@ -839,10 +840,10 @@ static void *stress(void *arg)
 			continue;
 		w = (void *)(base + page * LIVE_PAGE);
 		for (uint64_t i = 1; i < 512; i += 73)
-			live_check(w[i] ==
-				   (versions[page] ? live_stamp(page * 512 + i,
-								versions[page])
-						   : 0));
+			live_check(w[i] == (versions[page]
+						    ? live_stamp(page * 512 + i,
+								 versions[page])
+						    : 0));
 		versions[page]++;
 		for (uint64_t i = 1; i < 512; i += 73)
 			w[i] = live_stamp(page * 512 + i, versions[page]);

@@ -12,10 +12,10 @@
 #include "support/live.h"
 #include "support/test.h"
 
-#define BUDGET	  1024			/* pages */
-#define WARM	  ((uint64_t)1 << 11)	/* pages */
+#define BUDGET	  1024		      /* pages */
+#define WARM	  ((uint64_t)1 << 11) /* pages */
 #define PAGES	  ((uint64_t)1 << 16)
-#define PAGE_COST 32 /* bytes, the promise */
+#define PAGE_COST 32			/* bytes, the promise */
 #define SLACK	  ((uint64_t)256 << 10) /* of the C library, for all else */
 
 static uint64_t rss_anon(void)

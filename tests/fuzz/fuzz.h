@@ -16,9 +16,10 @@
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 /* What the harness itself relies on. */
-#define MUST(x)                                                                \
-	((x) ? (void)0                                                         \
-	     : (fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #x), abort()))
+#define MUST(x)                                                         \
+	((x) ? (void)0                                                  \
+	     : (fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #x), \
+		abort()))
 
 /* What a target defines: how many inputs, unless FUZZ_RUNS says so. */
 extern const long fuzz_runs;

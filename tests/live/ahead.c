@@ -81,10 +81,12 @@ static void walk_all(const int64_t *strides, uint64_t pages, bool write,
 		     bool one_at_random)
 {
 	for (int i = 0; i < THREADS; i++) {
-		walk[i] = (struct walk){
-			.first = (uint64_t)i * SHARE, .pages = pages,
-			.stride = strides[i], .write = write, .random = (uint64_t)i,
-			.at_random = one_at_random && i == 0};
+		walk[i] = (struct walk){.first = (uint64_t)i * SHARE,
+					.pages = pages,
+					.stride = strides[i],
+					.write = write,
+					.random = (uint64_t)i,
+					.at_random = one_at_random && i == 0};
 		live_equal(pthread_create(&walk[i].thread, NULL, lap, &walk[i]),
 			   0);
 	}
@@ -156,9 +158,9 @@ START_TEST(a_stream_of_many_threads)
 	open_space(512);
 	atomic_store(&next_page, 0);
 	for (int i = 0; i < THREADS; i++)
-		live_equal(pthread_create(&walk[i].thread, NULL, take_turns,
-					  NULL),
-			   0);
+		live_equal(
+			pthread_create(&walk[i].thread, NULL, take_turns, NULL),
+			0);
 	for (int i = 0; i < THREADS; i++)
 		live_equal(pthread_join(walk[i].thread, NULL), 0);
 	close_space(512);
@@ -176,8 +178,8 @@ START_TEST(what_is_ahead_goes_away)
 
 		for (uint64_t n = 0; n < 100; n++)
 			visit(&w, w.first + n);
-		live_ok(vvm_advise(vm, live_addr(page_at(hole)),
-				   50 * LIVE_PAGE, VVM_ADV_DONTNEED));
+		live_ok(vvm_advise(vm, live_addr(page_at(hole)), 50 * LIVE_PAGE,
+				   VVM_ADV_DONTNEED));
 		live_ok(vvm_unmap(vm, live_addr(page_at(hole + 50)),
 				  50 * LIVE_PAGE));
 		for (uint64_t n = 0; n < 50; n++)

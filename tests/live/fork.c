@@ -221,8 +221,8 @@ START_TEST(a_child_lets_go_of_frames_that_it_does_not_need)
 	live_equal(live_count_memfds(), 2); /* frames, and copies */
 	write_all(1);
 	for (uint64_t i = 0; i < PAGES; i++)
-		n += was_dirty[i] = live_flags(vm, base + i * LIVE_PAGE) &
-				    VVM_PAGE_DIRTY;
+		n += was_dirty[i] =
+			live_flags(vm, base + i * LIVE_PAGE) & VVM_PAGE_DIRTY;
 	live_check(n > 0 && n < PAGES);
 	live_child_ok(write_the_dirty, was_dirty);
 	live_equal(wrong(1), 0);
@@ -912,7 +912,8 @@ START_TEST(a_fork_that_waits_for_a_faulting_thread_gets_on)
 	live_equal(live_verify(base, 0, 2), -1);
 	live_fill(base, 0, 1);
 	live_equal(wrong(1), 0);
-	live_ended_ok(live_fork(read_then_write, NULL)); /* the next one works */
+	live_ended_ok(
+		live_fork(read_then_write, NULL)); /* the next one works */
 	wait_released();
 }
 END_TEST

@@ -183,9 +183,8 @@ static void stress(uint64_t budget, uint32_t pages, long ms)
 	st = live_stats(vm);
 	printf("live_stress%s: budget %llu, %u pages: %llu operations, %lld "
 	       "faults, at most %llu frames (%llu samples)\n",
-	       live_inline() ? " (inline)" : "",
-	       (unsigned long long)budget, pages,
-	       (unsigned long long)run.operations, (long long)st.faults,
+	       live_inline() ? " (inline)" : "", (unsigned long long)budget,
+	       pages, (unsigned long long)run.operations, (long long)st.faults,
 	       (unsigned long long)max, (unsigned long long)sampler.samples);
 	fflush(stdout);
 	live_check(max >= 1 && max <= budget);

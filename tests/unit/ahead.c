@@ -26,8 +26,10 @@ static gaddr_t at(unsigned i)
 
 static void want(unsigned first, int64_t stride, uint64_t count)
 {
-	job = (struct ahead_job){.addr = at(first), .stride = stride,
-				 .count = count, .most = count};
+	job = (struct ahead_job){.addr = at(first),
+				 .stride = stride,
+				 .count = count,
+				 .most = count};
 }
 
 static enum ahead_result claim(void)
@@ -157,7 +159,9 @@ END_TEST
 START_TEST(a_gap_may_be_bad)
 {
 	/* A write of another page into the slot of page 11. */
-	struct io io = {.done = engine_read_done, .addr = at(300), .pages = 1,
+	struct io io = {.done = engine_read_done,
+			.addr = at(300),
+			.pages = 1,
 			.buf = engine_buf,
 			.slot = engine_out(at(10), 7) + 1};
 
@@ -315,14 +319,18 @@ END_TEST
 
 START_TEST(jobs_outside_of_everything)
 {
-	job = (struct ahead_job){.addr = GUEST_END - PAGE_BYTES, .stride = 1,
-				 .count = 9, .most = 9};
-	expect_end();
-	job = (struct ahead_job){.addr = PAGE_BYTES, .stride = -1, .count = 9,
+	job = (struct ahead_job){.addr = GUEST_END - PAGE_BYTES,
+				 .stride = 1,
+				 .count = 9,
 				 .most = 9};
 	expect_end();
-	job = (struct ahead_job){.addr = UINT64_MAX - PAGE_BYTES, .stride = 64,
-				 .count = 9, .most = 9};
+	job = (struct ahead_job){
+		.addr = PAGE_BYTES, .stride = -1, .count = 9, .most = 9};
+	expect_end();
+	job = (struct ahead_job){.addr = UINT64_MAX - PAGE_BYTES,
+				 .stride = 64,
+				 .count = 9,
+				 .most = 9};
 	expect_end();
 }
 END_TEST
@@ -428,9 +436,9 @@ END_TEST
 START_TEST(zeros_over_blocks_to_the_end_of_the_region)
 {
 	addr = engine_map(2 * BLOCK_PAGES + 7, RW);
-	ck_assert_uint_eq(ahead_zeros(vm, actor,
-				      host_of(at(2 * BLOCK_PAGES - 10)), 99),
-			  17);
+	ck_assert_uint_eq(
+		ahead_zeros(vm, actor, host_of(at(2 * BLOCK_PAGES - 10)), 99),
+		17);
 	space_check(vm);
 }
 END_TEST

@@ -121,7 +121,8 @@ START_TEST(a_stalled_disk_is_no_want_of_frames)
 	app_start(&app[1], page_of(addr, 1), false, 0);
 	read_events(1);
 	ck_assert_int_eq(pthread_create(&thread, NULL, touch, NULL), 0);
-	for (i = 0; i < 40 * WAIT_MS; i++) { /* fault/inline.c looks every 10 ms */
+	for (i = 0; i < 40 * WAIT_MS;
+	     i++) { /* fault/inline.c looks every 10 ms */
 		os_sleep_us(1000);
 		ck_assert(!demands_go_on(&demands));
 	}

@@ -149,7 +149,7 @@ START_TEST(the_first_steps_only_age)
 	ck_assert(!is_mapped(at(10)) && !is_mapped(at(11)));
 	engine_expect(C(reclaim_steps) = 1, C(reclaim_scanned_pages) = 2,
 		      C(reclaim_referenced_pages) = 2);
-	clock_found(&vm->clock, true); /* no pressure */
+	clock_found(&vm->clock, true);		       /* no pressure */
 	ck_assert(stamped(ptr_of(at(11)), at(11), 1)); /* used again */
 	expect_step(ALL, EVICT_FREED);
 	expect_state(at(10), PAGE_SWAPPED);
@@ -467,9 +467,8 @@ END_TEST
 START_TEST(a_page_pinned_in_flight_stays)
 {
 	dirty(10, 2);
-	ck_assert_int_eq(mapping_protect(vm, addr, addr + BLOCK_BYTES,
-					 VVM_READ),
-			 0);
+	ck_assert_int_eq(
+		mapping_protect(vm, addr, addr + BLOCK_BYTES, VVM_READ), 0);
 	expect_step(ALL, EVICT_FREED);
 	ck_assert_int_eq(access_pin(vm, at(11), at(12)), 0);
 	engine_complete();
@@ -754,9 +753,8 @@ START_TEST(a_run_ends_at_a_filling_page)
 	expect_step(ALL, EVICT_FREED);
 	expect_state(at(10), PAGE_SWAPPED);
 	expect_state(at(12), PAGE_SWAPPED);
-	ck_assert_int_eq(os_frame_read(vm->memfd, kept, PAGE_BYTES,
-				       host_of(at(11))),
-			 0);
+	ck_assert_int_eq(
+		os_frame_read(vm->memfd, kept, PAGE_BYTES, host_of(at(11))), 0);
 	ck_assert_mem_eq(kept, arriving, PAGE_BYTES);
 	engine_read();
 	ck_assert_int_eq(engine_install(0), FAULT_DONE);
@@ -835,9 +833,8 @@ END_TEST
 START_TEST(a_pagemap_that_fails_spares_pinned_pages)
 {
 	dirty(10, 2);
-	ck_assert_int_eq(mapping_protect(vm, addr, addr + BLOCK_BYTES,
-					 VVM_READ),
-			 0);
+	ck_assert_int_eq(
+		mapping_protect(vm, addr, addr + BLOCK_BYTES, VVM_READ), 0);
 	expect_step(ALL, EVICT_FREED);
 	ck_assert_int_eq(access_pin(vm, at(11), at(12)), 0);
 	os_inject(OS_pagemap, 1, false, EIO);
@@ -855,7 +852,7 @@ static const struct {
 	uint64_t nth;
 	unsigned written;
 } prepare[] = {
-	{OS_uffd_wp, 1, 0},	{OS_uffd_wp, 2, 2},    {OS_uffd_wp, 3, 5},
+	{OS_uffd_wp, 1, 0},    {OS_uffd_wp, 2, 2},    {OS_uffd_wp, 3, 5},
 	{OS_frame_read, 1, 0}, {OS_frame_read, 2, 2}, {OS_frame_read, 3, 5},
 };
 

@@ -18,7 +18,7 @@
 #include "support/engine_fault.h"
 #include "support/test.h"
 
-#define RW     (VVM_READ | VVM_WRITE)
+#define RW (VVM_READ | VVM_WRITE)
 
 static gaddr_t at(unsigned i)
 {
@@ -56,8 +56,7 @@ static void bring_to(enum page_state state)
 	default:
 		engine_out(at(3), 1);
 		ck_assert_int_eq(engine_begin(at(3), false), FAULT_READ);
-		ck_assert_int_eq(engine_install(-EIO),
-				 FAULT_FAILED);
+		ck_assert_int_eq(engine_install(-EIO), FAULT_FAILED);
 	}
 	expect_state(at(3), state);
 	engine_remember();
@@ -79,35 +78,82 @@ static const struct {
 	bool write;
 	enum fault_result result;
 	enum page_state after;
-	int64_t slots;	/* given back, so minus */
+	int64_t slots; /* given back, so minus */
 	int64_t moved[VVM_STAT_COUNTER_COUNT];
 } cases[] = {
-	{PAGE_FRESH, false, FAULT_DONE, PAGE_CLEAN, 0,
+	{PAGE_FRESH,
+	 false,
+	 FAULT_DONE,
+	 PAGE_CLEAN,
+	 0,
 	 {C(faults_zero) = 1, C(resident_pages) = 1}},
-	{PAGE_FRESH, true, FAULT_DONE, PAGE_DIRTY, 0,
+	{PAGE_FRESH,
+	 true,
+	 FAULT_DONE,
+	 PAGE_DIRTY,
+	 0,
 	 {C(faults_zero) = 1, C(resident_pages) = 1, C(dirty_pages) = 1}},
-	{PAGE_SWAPPED, false, FAULT_READ, PAGE_FILLING, 0,
+	{PAGE_SWAPPED,
+	 false,
+	 FAULT_READ,
+	 PAGE_FILLING,
+	 0,
 	 {C(faults_swapin) = 1, C(resident_pages) = 1, C(swapped_pages) = -1}},
-	{PAGE_SWAPPED, true, FAULT_READ, PAGE_FILLING, 0,
+	{PAGE_SWAPPED,
+	 true,
+	 FAULT_READ,
+	 PAGE_FILLING,
+	 0,
 	 {C(faults_swapin) = 1, C(resident_pages) = 1, C(swapped_pages) = -1}},
-	{PAGE_FILLING, false, FAULT_JOINED, PAGE_FILLING, 0,
+	{PAGE_FILLING,
+	 false,
+	 FAULT_JOINED,
+	 PAGE_FILLING,
+	 0,
 	 {C(faults_joined) = 1}},
-	{PAGE_FILLING, true, FAULT_JOINED, PAGE_FILLING, 0,
+	{PAGE_FILLING,
+	 true,
+	 FAULT_JOINED,
+	 PAGE_FILLING,
+	 0,
 	 {C(faults_joined) = 1}},
-	{PAGE_CLEAN, false, FAULT_DONE, PAGE_CLEAN, 0,
+	{PAGE_CLEAN,
+	 false,
+	 FAULT_DONE,
+	 PAGE_CLEAN,
+	 0,
 	 {C(faults_spurious) = 1}},
-	{PAGE_CLEAN, true, FAULT_DONE, PAGE_DIRTY, -1,
+	{PAGE_CLEAN,
+	 true,
+	 FAULT_DONE,
+	 PAGE_DIRTY,
+	 -1,
 	 {C(faults_wp) = 1, C(dirty_pages) = 1}},
-	{PAGE_DIRTY, false, FAULT_DONE, PAGE_DIRTY, 0,
+	{PAGE_DIRTY,
+	 false,
+	 FAULT_DONE,
+	 PAGE_DIRTY,
+	 0,
 	 {C(faults_spurious) = 1}},
-	{PAGE_DIRTY, true, FAULT_DONE, PAGE_DIRTY, 0,
-	 {C(faults_spurious) = 1}},
-	{PAGE_WRITING, false, FAULT_DONE, PAGE_WRITING, 0,
+	{PAGE_DIRTY, true, FAULT_DONE, PAGE_DIRTY, 0, {C(faults_spurious) = 1}},
+	{PAGE_WRITING,
+	 false,
+	 FAULT_DONE,
+	 PAGE_WRITING,
+	 0,
 	 {C(faults_spurious) = 1}},
 	{PAGE_WRITING, true, FAULT_DONE, PAGE_DIRTY, 0, {C(faults_wp) = 1}},
-	{PAGE_POISONED, false, FAULT_FAILED, PAGE_POISONED, 0,
+	{PAGE_POISONED,
+	 false,
+	 FAULT_FAILED,
+	 PAGE_POISONED,
+	 0,
 	 {C(faults_failed) = 1}},
-	{PAGE_POISONED, true, FAULT_FAILED, PAGE_POISONED, 0,
+	{PAGE_POISONED,
+	 true,
+	 FAULT_FAILED,
+	 PAGE_POISONED,
+	 0,
 	 {C(faults_failed) = 1}},
 };
 
@@ -313,8 +359,10 @@ static const struct {
 	bool write;
 	enum os_point point;
 } kernel[] = {
-	{PAGE_FRESH, false, OS_uffd_copy}, {PAGE_FRESH, true, OS_uffd_zero},
-	{PAGE_CLEAN, true, OS_uffd_wp},	   {PAGE_WRITING, true, OS_uffd_wp},
+	{PAGE_FRESH, false, OS_uffd_copy},
+	{PAGE_FRESH, true, OS_uffd_zero},
+	{PAGE_CLEAN, true, OS_uffd_wp},
+	{PAGE_WRITING, true, OS_uffd_wp},
 };
 
 START_TEST(the_kernel_refuses)
@@ -479,10 +527,9 @@ START_TEST(unfail_spares_strangers)
 	bring_to(PAGE_SWAPPED);
 	ck_assert(engine_fail(host, 0));
 	ck_assert_int_eq(mapping_unmap(vm, addr, at(BLOCK_PAGES)), 0);
-	stranger = mmap((void *)(uintptr_t)host, PAGE_BYTES,
-			PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
-			0);
+	stranger = mmap(
+		(void *)(uintptr_t)host, PAGE_BYTES, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	ck_assert_uint_eq((uintptr_t)stranger, host);
 	memset(stranger, 'x', PAGE_BYTES);
 	fault_unfail(vm, host);
@@ -512,8 +559,7 @@ START_TEST(refusals)
 	ck_assert_int_eq(fault_refusal(PTE_READ, PTE_WRITE), -VVM_ENOWRITE);
 	ck_assert_int_eq(fault_refusal(PTE_READ | PTE_WRITE, PTE_EXEC),
 			 -VVM_ENOEXEC);
-	ck_assert_int_eq(fault_refusal(0, PTE_READ | PTE_WRITE),
-			 -VVM_ENOWRITE);
+	ck_assert_int_eq(fault_refusal(0, PTE_READ | PTE_WRITE), -VVM_ENOWRITE);
 }
 END_TEST
 

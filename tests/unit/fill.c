@@ -234,7 +234,8 @@ START_TEST(readahead_of_a_proved_stream_is_mapped_and_new)
 	for (i = 10; i < 19; i++) {
 		expect_state(at(i), PAGE_CLEAN);
 		ck_assert(!(entry(at(i)) & PTE_PREFETCHED));
-		ck_assert_uint_eq(pte_age(entry(at(i))), vm->clock.ops->new_age);
+		ck_assert_uint_eq(pte_age(entry(at(i))),
+				  vm->clock.ops->new_age);
 		ck_assert(is_mapped(at(i)));
 		expect_content(i, 1);
 	}
@@ -286,8 +287,10 @@ END_TEST
 /* Readahead of [first, end) whose first page is a trigger. */
 static void ahead_with_trigger(unsigned first, unsigned end)
 {
-	struct ahead_job job = {.addr = at(first), .stride = 1,
-				.count = end - first, .most = end - first,
+	struct ahead_job job = {.addr = at(first),
+				.stride = 1,
+				.count = end - first,
+				.most = end - first,
 				.trigger = true};
 
 	ck_assert_int_eq(engine_claim_ahead(&job), AHEAD_CLAIMED);
@@ -314,7 +317,8 @@ START_TEST(a_trigger_is_parked)
 	engine_expect(C(faults) = 1, C(faults_joined) = 1,
 		      C(resident_pages) = 1, C(swapped_pages) = -1);
 	memset(engine_buf, 0xee, PAGE_BYTES);
-	memset(engine_io->bad, 0xff, sizeof(engine_io->bad)); /* of an earlier use */
+	memset(engine_io->bad, 0xff,
+	       sizeof(engine_io->bad)); /* of an earlier use */
 	ck_assert(fault_from_standby(&fault));
 	engine_remember();
 	ck_assert_int_eq(engine_install(0), FAULT_DONE);
@@ -587,9 +591,9 @@ START_TEST(a_frame_that_is_there_already)
 	if (injected)
 		os_inject(OS_uffd_copy, 1, false, EEXIST);
 	else
-		ck_assert_int_eq(os_pwrite(vm->memfd, junk, PAGE_BYTES,
-					   host_of(at(10))),
-				 0);
+		ck_assert_int_eq(
+			os_pwrite(vm->memfd, junk, PAGE_BYTES, host_of(at(10))),
+			0);
 	expect_overwritten(write);
 	app_start(&app, at(10), true, 5);
 	if (!write) { /* protected all the same */
@@ -709,9 +713,9 @@ START_TEST(put_many_and_some_are_there)
 			 0);
 	ck_assert_int_eq(os_pwrite(vm->memfd, "x", 1, host + 5 * PAGE_BYTES),
 			 0);
-	ck_assert_uint_eq(fill_put(vm, vm->port[0].uffd, host, engine_buf, 8,
-				   false, &rc),
-			  8);
+	ck_assert_uint_eq(
+		fill_put(vm, vm->port[0].uffd, host, engine_buf, 8, false, &rc),
+		8);
 	ck_assert_int_eq(rc, 0);
 	for (i = 0; i < 8; i++)
 		ck_assert(stamped(frame_of(at(i)), at(i), 3));

@@ -45,13 +45,13 @@ static const char *capture_end(void)
 }
 
 /* Formats with both and compares text and length. */
-#define same_as_printf(...)                                             \
-	do {                                                            \
-		char ours[256], theirs[256];                            \
+#define same_as_printf(...)                                              \
+	do {                                                             \
+		char ours[256], theirs[256];                             \
 		size_t n = format_text(ours, sizeof(ours), __VA_ARGS__); \
-		snprintf(theirs, sizeof(theirs), __VA_ARGS__);          \
-		ck_assert_str_eq(ours, theirs);                         \
-		ck_assert_uint_eq(n, strlen(theirs));                   \
+		snprintf(theirs, sizeof(theirs), __VA_ARGS__);           \
+		ck_assert_str_eq(ours, theirs);                          \
+		ck_assert_uint_eq(n, strlen(theirs));                    \
 	} while (0)
 
 START_TEST(test_format_each_conversion)

@@ -50,8 +50,10 @@ static void populate(void)
 		engine_dirty(at(from), 8);
 		engine_out(at(from + 8), 4);
 		ck_assert_int_eq(engine_fault(at(from + 8), false), FAULT_DONE);
-		ck_assert_int_eq(engine_fault(at(from + 20), false), FAULT_DONE);
-		ck_assert_int_eq(engine_begin(at(from + 11), false), FAULT_READ);
+		ck_assert_int_eq(engine_fault(at(from + 20), false),
+				 FAULT_DONE);
+		ck_assert_int_eq(engine_begin(at(from + 11), false),
+				 FAULT_READ);
 		ck_assert_int_eq(engine_install(-EIO),
 				 FAULT_FAILED); /* POISONED */
 	}
@@ -360,9 +362,9 @@ START_TEST(protect_and_back_is_one_region_again)
 
 	ck_assert_int_eq(engine_fault(page_of(one, 3), true), FAULT_DONE);
 	look(&before);
-	ck_assert_int_eq(mapping_protect(vm, page_of(one, 2), page_of(one, 9),
-					 VVM_READ),
-			 0);
+	ck_assert_int_eq(
+		mapping_protect(vm, page_of(one, 2), page_of(one, 9), VVM_READ),
+		0);
 	space_check(vm);
 	ck_assert_uint_eq(vm->regions.count, before.regions + 2);
 	ck_assert_uint_eq(entry(page_of(one, 3)) & PTE_PERMS, PTE_READ);
@@ -386,9 +388,8 @@ START_TEST(advice_splits_and_joins)
 	ck_assert_uint_eq(regions_at_guest(&vm->regions, at(LAST))->advice,
 			  VVM_ADV_NORMAL);
 	space_check(vm);
-	ck_assert_int_eq(mapping_set_advice(vm, at(0), at(PAGES),
-					    VVM_ADV_NORMAL),
-			 0);
+	ck_assert_int_eq(
+		mapping_set_advice(vm, at(0), at(PAGES), VVM_ADV_NORMAL), 0);
 	expect_unchanged();
 }
 END_TEST
@@ -439,9 +440,9 @@ START_TEST(a_hundred_cycles_leave_nothing)
 	for (i = 0; i < 100; i++) {
 		ck_assert_int_eq(i % 2 ? do_map() : do_map_at(), 0);
 		ck_assert_int_eq(engine_fault(mapped_at, true), FAULT_DONE);
-		ck_assert_int_eq(mapping_unmap(vm, mapped_at,
-					       mapped_at + BLOCK_BYTES),
-				 0);
+		ck_assert_int_eq(
+			mapping_unmap(vm, mapped_at, mapped_at + BLOCK_BYTES),
+			0);
 	}
 	ck_assert_uint_eq(vm->frames.used, used);
 	ck_assert_uint_eq(slots_used(), slots);

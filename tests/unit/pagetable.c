@@ -150,8 +150,7 @@ START_TEST(moves_are_published)
 	}
 	ck_assert_uint_eq(b->stat->page[PAGE_CLEAN] & VVM_STAT_PAGE_SLOT,
 			  VVM_STAT_PAGE_SLOT);
-	ck_assert_uint_eq(VVM_STAT_BLOCK_MAPPED(b->stat->pages),
-			  PAGE_POISONED);
+	ck_assert_uint_eq(VVM_STAT_BLOCK_MAPPED(b->stat->pages), PAGE_POISONED);
 	ck_assert_uint_eq(VVM_STAT_BLOCK_RESIDENT(b->stat->pages), 3);
 	ck_assert_uint_eq(VVM_STAT_BLOCK_DIRTY(b->stat->pages), 2);
 	ck_assert_uint_eq(VVM_STAT_BLOCK_SWAPPED(b->stat->pages), 1);
@@ -463,7 +462,8 @@ static void *wait_for_busy(void *arg)
 {
 	struct waitq *q = arg;
 
-	return (void *)(intptr_t)waitq_wait(q, waitq_ticket(q), (int64_t)wait_scaled(5000000));
+	return (void *)(intptr_t)waitq_wait(q, waitq_ticket(q),
+					    (int64_t)wait_scaled(5000000));
 }
 
 static void start_waiter(pthread_t *thread, struct waitq *q)

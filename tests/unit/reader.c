@@ -81,8 +81,10 @@ static int64_t work(void)
 
 static struct ahead_job job_of(unsigned first, int64_t stride, uint64_t count)
 {
-	return (struct ahead_job){.addr = at(first), .stride = stride,
-				  .count = count, .most = count};
+	return (struct ahead_job){.addr = at(first),
+				  .stride = stride,
+				  .count = count,
+				  .most = count};
 }
 
 static void ask(unsigned first, int64_t stride, uint64_t count)

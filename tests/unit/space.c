@@ -76,8 +76,8 @@ static void expect_order(const char *order)
 	for (i = 0; i < strlen(order); i++) {
 		struct block *b = clock_advance(&vm->clock);
 
-		seen[i] = b ? (char)('A' + (b->base - base) / BLOCK_BYTES)
-			    : '-';
+		seen[i] =
+			b ? (char)('A' + (b->base - base) / BLOCK_BYTES) : '-';
 	}
 	ck_assert_str_eq(seen, order);
 }
@@ -217,7 +217,8 @@ START_TEST(few_frames_wake_the_reclaimer_once)
 	ck_assert(space_take_frames(vm, actor, 1, 0)); /* it is awake now */
 	ck_assert(!signalled(vm->reclaim_event));
 	vm->reclaim_asleep = true;
-	ck_assert(!space_take_frames(vm, actor, 9, 0)); /* refused counts, too */
+	ck_assert(
+		!space_take_frames(vm, actor, 9, 0)); /* refused counts, too */
 	ck_assert(!vm->reclaim_asleep && signalled(vm->reclaim_event));
 	space_give_frames(vm, actor, 92);
 	space_kick_reclaim(vm);

@@ -343,8 +343,7 @@ START_TEST(events_fill_a_ring)
 {
 	struct stat_fault f = {.at = {1000, 1100, 1300, 0},
 			       .page = 0x12345000,
-			       .flags = VVM_STAT_KIND_wp |
-					VVM_STAT_EVENT_WRITE,
+			       .flags = VVM_STAT_KIND_wp | VVM_STAT_EVENT_WRITE,
 			       .tid = 4711};
 	struct vvm_stat_actor *a;
 	struct vvm_stat_event *e;
@@ -364,8 +363,8 @@ START_TEST(events_fill_a_ring)
 	ck_assert_uint_eq(e->seq,
 			  vvm_stat_event_seq(VVM_STAT_EVENTS, e->time_ns,
 					     e->page, e->took));
-	ck_assert_uint_ne(e->seq, vvm_stat_event_seq(0, e->time_ns, e->page,
-						     e->took));
+	ck_assert_uint_ne(e->seq,
+			  vvm_stat_event_seq(0, e->time_ns, e->page, e->took));
 	/* the application's threads take no faults */
 	stat_event(&st, stat_actor(&st, VVM_STAT_API), &f, 2000);
 	ck_assert_uint_eq(st.segment->actor[0].events, 0);
@@ -393,9 +392,8 @@ START_TEST(stages_add_up)
 	ck_assert_uint_eq(a->stage[VVM_STAT_STAGE_install][8], 2); /* 400 */
 	stat_resolved(&st, a, &spurious, UINT64_MAX);
 	ck_assert_uint_eq(a->latency[VVM_STAT_BUCKETS - 1], 1);
-	ck_assert_uint_eq(a->stage[VVM_STAT_STAGE_lookup]
-				  [VVM_STAT_STAGE_BUCKETS - 1],
-			  1);
+	ck_assert_uint_eq(
+		a->stage[VVM_STAT_STAGE_lookup][VVM_STAT_STAGE_BUCKETS - 1], 1);
 	ck_assert_uint_eq(a->events, 3);
 }
 END_TEST
@@ -588,8 +586,10 @@ static _Noreturn void exec_self(void)
 	if (stat_open(&st, true))
 		_exit(1);
 	snprintf(fd, sizeof(fd), "%d", getpid());
-	execl("/bin/sh", "sh", "-c", "test -e " VVM_STAT_DIR "/"
-	      VVM_STAT_PREFIX "$0.0 && kill -STOP $0 && exit 7", fd, NULL);
+	execl("/bin/sh", "sh", "-c",
+	      "test -e " VVM_STAT_DIR "/" VVM_STAT_PREFIX
+	      "$0.0 && kill -STOP $0 && exit 7",
+	      fd, NULL);
 	_exit(1);
 }
 

@@ -140,7 +140,8 @@ START_TEST(man_page_names_every_column)
 	unsigned i;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "%s/tools/vvmstat/vvmstat.1", top ? top : "..");
+	snprintf(path, sizeof(path), "%s/tools/vvmstat/vvmstat.1",
+		 top ? top : "..");
 	f = fopen(path, "r");
 	ck_assert_ptr_nonnull(f);
 	page[fread(page, 1, sizeof(page) - 1, f)] = '\0';
