@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "fill/streams.h"
+#include "policy/prefetch.h"
 #include "map/access.h"
 #include "support/engine.h"
 #include "support/engine_app.h"
@@ -88,6 +89,36 @@ START_TEST(a_slow_disk_is_no_want_of_frames)
 	}
 	ck_assert_int_eq(stat_sum(&vm->stats, VVM_STAT_frame_timeouts), 0);
 	ck_assert_uint_eq(vm->frames.wanted, 0);
+}
+END_TEST
+
+static void *walk(void *arg)
+{
+	unsigned i, *pages = arg;
+
+	for (i = 0; i < *pages; i++)
+		(void)*(volatile char *)ptr_of(page_of(addr, i));
+	return NULL;
+}
+
+/* What a stream will want is left to the handler: after three faults. */
+START_TEST(what_to_read_ahead_is_noted)
+{
+	unsigned i, pages = 3;
+	pthread_t thread;
+
+	engine_out(addr, DEMAND_READS);
+	ck_assert_int_eq(pthread_create(&thread, NULL, walk, &pages), 0);
+	for (i = 0; i < pages; i++) {
+		ck_assert_uint_eq(demands.ahead_count, 0);
+		read_events(1);
+		engine_complete();
+	}
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_uint_eq(demands.ahead_count, 1);
+	ck_assert_uint_eq(demands.ahead[0].addr, page_of(addr, pages));
+	ck_assert_int_eq(demands.ahead[0].stride, 1);
+	ck_assert_uint_ge(demands.ahead[0].count, PREFETCH_MIN);
 }
 END_TEST
 
@@ -180,6 +211,7 @@ static void add_tests(Suite *s)
 	TCase *tc = test_case(s, "waiting");
 
 	tcase_add_test(tc, a_slow_disk_is_no_want_of_frames);
+	tcase_add_test(tc, what_to_read_ahead_is_noted);
 	tcase_add_test(tc, a_stalled_disk_is_no_want_of_frames);
 	tcase_add_test(tc, a_want_of_frames_is);
 }

@@ -343,6 +343,27 @@ START_TEST(no_region)
 }
 END_TEST
 
+/* It was counted by what it met; its event tells how it ended. */
+START_TEST(counted_then_lost)
+{
+	struct fault f;
+
+	bring_to(PAGE_FILLING);
+	f = engine_new_fault(host_of(at(3)), true);
+	ck_assert_int_eq(fault_run(&f), FAULT_JOINED);
+	engine_expect(C(faults) = 1, C(faults_joined) = 1);
+	fault_count_lost(&f); /* gone, and woken */
+	ck_assert_uint_eq(f.stat.flags & VVM_STAT_EVENT_KIND,
+			  VVM_STAT_KIND_joined);
+	f.error = -VVM_ENOFRAME;
+	fault_count_lost(&f);
+	ck_assert_uint_eq(f.stat.flags,
+			  VVM_STAT_KIND_failed | VVM_STAT_EVENT_WRITE);
+	engine_expect_nothing();
+	tidy();
+}
+END_TEST
+
 START_TEST(no_memory_for_the_table)
 {
 	os_inject_clear();
@@ -577,6 +598,7 @@ static void add_tests(Suite *s)
 	tcase_add_loop_test(tc, no_frame, 0, 4);
 	tcase_add_loop_test(tc, no_frame_needed, 0, 3);
 	tcase_add_test(tc, no_region);
+	tcase_add_test(tc, counted_then_lost);
 	tcase_add_test(tc, no_memory_for_the_table);
 	tcase_add_loop_test(tc, the_kernel_refuses, 0, (int)ARRAY_SIZE(kernel));
 	tcase_add_loop_test(tc, zeros_over_a_frame, 0, 2);
