@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault/demand.h - the faults that one handler has taken on, from their events until
- * they are resolved or have failed: fault/demand.c. Owned by the handler's thread.
+ * fault/demand.h - the faults that one handler has taken on, from their events
+ * until they are resolved or have failed: fault/demand.c. Owned by the
+ * handler's thread.
  */
 #ifndef VVM_DEMAND_H
 #define VVM_DEMAND_H

@@ -89,7 +89,9 @@ struct fault {
  * after DONE in a mode that holds.
  */
 enum fault_result fault_run(struct fault *f);
-/* The block and index of a guest address. => space lock held. False: -ENOMEM. */
+/*
+ * The block and index of a guest address. False: -ENOMEM. => space lock held.
+ */
 bool fault_find(struct fault *f, struct region *r, gaddr_t addr);
 /*
  * Counts a fault that is given up, or that met no region or a refusal, unless
