@@ -171,8 +171,8 @@ enum vvm_io { VVM_IO_AUTO, VVM_IO_URING, VVM_IO_SYNC };
 
 /*
  * Settings of a space. Fill it with vvm_options_init() first, change what
- * you need. The table in vvm(7) describes each field, its default and its
- * VVM_* environment variable.
+ * you need. vvm(7) describes each field, its default, its range and its VVM_*
+ * environment variable.
  */
 struct vvm_options {
 	size_t struct_bytes;	   /* sizeof, set by vvm_options_init() */
@@ -182,7 +182,7 @@ struct vvm_options {
 	uint64_t swap_limit_bytes; /* 0: what the file system has free */
 	int swap_reserve;	   /* allocate the limit at open */
 	int swap_direct;	   /* O_DIRECT if possible */
-	enum vvm_io io;
+	enum vvm_io io;		   /* AUTO: io_uring where permitted */
 	enum vvm_faults faults;
 	enum vvm_fork fork;
 	unsigned handlers;	   /* 0: one for two CPUs, at most 4 */
@@ -192,7 +192,7 @@ struct vvm_options {
 	unsigned pollers; /* inline: reads that are waited for by polling */
 	unsigned readahead_max_pages;
 	const char *policy; /* NULL: VVM_POLICY, or the default */
-	int stat_segment;
+	int stat_segment;   /* publish statistics for vvmstat */
 };
 
 /*

@@ -299,7 +299,7 @@ struct vvm_stat_block {
 	uint64_t base;	 /* guest address of page 0, + 1; 0: a free item */
 	uint64_t pages;	 /* see above */
 	uint64_t faults; /* that met the block since it has a base */
-	uint64_t last_us; /* when the last of them ended */
+	uint64_t last_us; /* when the last of them was taken on */
 	uint64_t reserved[4];
 	uint8_t page[VVM_STAT_BLOCK_PAGES];
 } __attribute__((aligned(64)));

@@ -21,68 +21,67 @@
 
 /* ---- options ---- */
 
-static void options_from_conf(struct vvm_options *o, const struct conf *c)
+/* Each row is a field of struct vvm_options, of the type in settings.h. */
+#define PUBLIC_SIZE(f)	 uint64_t
+#define PUBLIC_UINT(f)	 unsigned
+#define PUBLIC_UINT64(f) uint64_t
+#define PUBLIC_PATH(f)	 const char *
+#define PUBLIC_ENUM(f)	 enum vvm_##f
+#define PUBLIC_WORD(f)	 const char *
+#define PUBLIC_BOOL(f)	 int
+#define X(type, field, ...)                                                  \
+	_Static_assert(__builtin_types_compatible_p(                         \
+			       __typeof__(((struct vvm_options *)0)->field), \
+			       PUBLIC_##type(field)),                        \
+		       "vvm.h: " #field);
+SETTINGS_OPTIONS(X)
+#undef X
+
+/* What is text there points to the text that was read. */
+static void options_from_conf(struct vvm_options *o, const struct conf *c,
+			      const char *const text[CONF_ROWS])
 {
 	memset(o, 0, sizeof(*o));
 	o->struct_bytes = sizeof(*o);
-	o->resident_bytes = c->resident_bytes;
-	o->swap_limit_bytes = c->swap_limit_bytes;
-	o->swap_reserve = c->swap_reserve;
-	o->swap_direct = c->swap_direct;
-	o->io = (enum vvm_io)c->io;
-	o->faults = (enum vvm_faults)c->faults;
-	o->fork = (enum vvm_fork)c->fork;
-	o->handlers = (unsigned)c->handlers;
-	o->low_pct = (unsigned)c->low_pct;
-	o->high_pct = (unsigned)c->high_pct;
-	o->frame_wait_ms = c->frame_wait_ms;
-	o->spin_us = (unsigned)c->spin_us;
-	o->pollers = (unsigned)c->pollers;
-	o->readahead_max_pages = (unsigned)c->readahead_max_pages;
-	o->stat_segment = c->stat_segment;
+#define X(type, field, ...) \
+	o->field = _Generic(o->field, const char *: text[CONF_ROW_##field],   \
+			    default: c->field);
+	SETTINGS_OPTIONS(X)
+#undef X
 }
 
 static int options_to_conf(struct conf *c, const struct vvm_options *o)
 {
-	c->resident_bytes = o->resident_bytes;
-	c->swap_limit_bytes = o->swap_limit_bytes;
-	c->swap_reserve = o->swap_reserve;
-	c->swap_direct = o->swap_direct;
-	c->io = (int)o->io;
-	c->faults = (int)o->faults;
-	c->fork = (int)o->fork;
-	c->handlers = o->handlers;
-	c->low_pct = o->low_pct;
-	c->high_pct = o->high_pct;
-	c->frame_wait_ms = o->frame_wait_ms;
-	c->spin_us = o->spin_us;
-	c->pollers = o->pollers;
-	c->readahead_max_pages = o->readahead_max_pages;
-	c->stat_segment = o->stat_segment;
-	if (o->swap_path && conf_set(c, "swap_path", o->swap_path) < 0)
-		return -EINVAL;
-	if (o->policy && conf_set(c, "policy", o->policy) < 0)
-		return -EINVAL;
-	return 0;
+	int rc = 0;
+
+#define IN_VALUE(f)	    c->f = o->f
+#define IN_TEXT(f)	    rc |= o->f ? conf_set(c, #f, o->f) : 0
+#define IN_SIZE		    IN_VALUE
+#define IN_UINT		    IN_VALUE
+#define IN_UINT64	    IN_VALUE
+#define IN_PATH		    IN_TEXT
+#define IN_ENUM		    IN_VALUE
+#define IN_WORD		    IN_TEXT
+#define IN_BOOL		    IN_VALUE
+#define X(type, field, ...) IN_##type(field);
+	SETTINGS_OPTIONS(X)
+#undef X
+	return rc ? -EINVAL : 0;
 }
 
-static int read_environment(struct conf *c)
+static int read_environment(struct conf *c, const char *text[CONF_ROWS])
 {
-	const char *bad = NULL;
-	int rc;
+	const char *bad;
+	int rc = conf_read(c, text, &bad);
 
-	conf_defaults(c);
-	rc = conf_environment(c, &bad);
-	if (rc < 0) {
-		log_error("environment variable %s has no valid value",
-			  bad ? bad : "VVM_*");
-		conf_defaults(c);
-	}
-	return rc < 0 ? -EINVAL : 0;
+	if (rc < 0)
+		log_error("environment variable %s has no valid value", bad);
+	return rc;
 }
 
 int vvm_options_init(struct vvm_options *options)
 {
+	const char *text[CONF_ROWS];
 	struct conf *c;
 	int rc;
 
@@ -91,10 +90,8 @@ int vvm_options_init(struct vvm_options *options)
 	c = malloc(sizeof(*c));
 	if (!c)
 		return -ENOMEM;
-	rc = read_environment(c);
-	options_from_conf(options, c);
-	options->swap_path = conf_text("swap_path", rc == 0);
-	options->policy = conf_text("policy", rc == 0);
+	rc = read_environment(c, text);
+	options_from_conf(options, c, text);
 	free(c);
 	return rc;
 }
@@ -111,7 +108,7 @@ static int check_machine(const struct conf *c)
 	}
 #if !defined(__x86_64__)
 	/* Elsewhere a signal does not say whether the access was a write. */
-	if (c->faults == CONF_FAULTS_INLINE) {
+	if (c->faults == VVM_FAULTS_INLINE) {
 		log_error("faults=inline is for x86-64 only");
 		return -ENOTSUP;
 	}
@@ -121,7 +118,8 @@ static int check_machine(const struct conf *c)
 
 static int configure(struct conf *c, const struct vvm_options *options)
 {
-	int rc = read_environment(c);
+	const char *text[CONF_ROWS];
+	int rc = read_environment(c, text);
 
 	if (rc == 0 && options) {
 		if (options->struct_bytes != sizeof(*options))

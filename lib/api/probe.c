@@ -56,7 +56,7 @@ static unsigned probe_others(void)
 			flags |= VVM_PROBE_PAGEMAP_SCAN;
 		os_close(fd);
 	}
-	if (ring_open(&ring, 1, RING_URING) == 0) {
+	if (ring_open(&ring, 1, VVM_IO_URING) == 0) {
 		flags |= VVM_PROBE_IO_URING;
 		ring_close(ring);
 	}

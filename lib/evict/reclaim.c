@@ -224,7 +224,7 @@ int reclaim_start(struct vvm *vm)
 	r->vm = vm;
 	r->watch = (struct ring_watch){.fd = vm->reclaim_event,
 				       .ready = event_ready};
-	rc = ring_open(&r->ring, WRITEBACKS, (enum ring_engine)vm->conf.io);
+	rc = ring_open(&r->ring, WRITEBACKS, vm->conf.io);
 	if (rc == 0)
 		rc = ring_watch(r->ring, &r->watch);
 	if (rc == 0 && vm->snapshots) {
@@ -275,8 +275,8 @@ int reclaim_resize(struct vvm *vm, uint64_t budget_pages, uint64_t timeout_ms)
 {
 	uint64_t old = atomic_load(&vm->frames.budget);
 	struct awake awake = {.seen_us = os_now_us()};
-	unsigned low = (unsigned)vm->conf.low_pct;
-	unsigned high = (unsigned)vm->conf.high_pct;
+	unsigned low = vm->conf.low_pct;
+	unsigned high = vm->conf.high_pct;
 	int rc = 0;
 
 	if (atomic_load(&vm->frames.pinned) >= budget_pages)

@@ -54,7 +54,7 @@ struct handler {
 	struct vvm_stat_actor *actor;
 	struct ring *ring;
 	struct crew crew;
-	struct ring_watch uffd_watch[SPACE_HANDLERS_MAX]; /* the host's */
+	struct ring_watch uffd_watch[SETTING_HANDLERS_MAX]; /* the host's */
 	struct ring_watch event_watch;
 	struct demands demands;
 	struct reader reader;
@@ -276,7 +276,7 @@ static int init(struct handler *h, struct vvm *vm, unsigned number)
 	if (!h->actor)
 		return -ENOMEM;
 	rc = ring_open(&h->ring, DEMAND_READS + READER_READS + DEMAND_WRITES,
-		       (enum ring_engine)vm->conf.io);
+		       vm->conf.io);
 	if (rc < 0)
 		return rc;
 	rc = reader_init(&h->reader, vm, h->actor, h->ring,
@@ -321,7 +321,7 @@ int handlers_start(struct vvm *vm)
 	}
 	if (rc == 0) {
 		stat_set(&vm->stats, io_uring,
-			 ring_engine(vm->handlers[0].ring) == RING_URING);
+			 ring_engine(vm->handlers[0].ring) == VVM_IO_URING);
 		return 0;
 	}
 	atomic_store(&vm->stopping, true);

@@ -2,8 +2,8 @@
 /*
  * fault/inline.c - faults resolved by the thread that needs the page.
  *
- * The steps are those of fault/fault.c. Here a thread goes through them by
- * itself and waits where a handler would go on to the next event:
+ * The loop is that of fault/fault.c; here is how a thread waits in it, where a
+ * handler would go on to the next event:
  *
  *	READ	 read the slot, install, look again
  *	JOINED	 sleep until the block's busy page is done, look again
@@ -31,7 +31,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "util/awake.h"
 #include "fault/fault.h"
 #include "fault/handler.h"
 #include "fault/poller.h"
@@ -177,10 +176,15 @@ static int wait_result(struct fault *f, enum fault_result result)
 		return -VVM_EPOISON;
 	case FAULT_NOMEM:
 		return -ENOMEM;
-	default:
+	case FAULT_RETRY:
+	case FAULT_GONE: /* the next look finds no region */
 		os_sleep_us(SHORTAGE_US);
 		return in_time(f) ? 0 : -ENOMEM;
+	case FAULT_DONE:
+	case FAULT_REFUSED:
+		break; /* thread_wait() has seen to them */
 	}
+	return 0;
 }
 
 /* This thread has nothing better to do than to wait. */
@@ -262,7 +266,7 @@ int inline_fault(struct vvm *vm, gaddr_t addr, bool write)
 		stat_resolved(&vm->stats, f.actor, &f.stat, os_now_ns());
 		return 0;
 	}
-	fault_lost(&f);
+	fault_count_lost(&f);
 	stat_event(&vm->stats, f.actor, &f.stat, os_now_ns());
 	/* To the callback one lack of memory is as good as another. */
 	return f.error == -ENOMEM ? -VVM_ENOFRAME : f.error;
@@ -273,7 +277,7 @@ int inline_init(struct vvm *vm)
 	struct lanes *lanes;
 	unsigned i;
 
-	if (vm->conf.faults != CONF_FAULTS_INLINE)
+	if (vm->conf.faults != VVM_FAULTS_INLINE)
 		return 0;
 	lanes = calloc(1, sizeof(*lanes));
 	if (!lanes)
@@ -286,8 +290,7 @@ int inline_init(struct vvm *vm)
 		if (!lane->actor)
 			return -ENOMEM;
 	}
-	pollers_open(&lanes->pollers, (unsigned)vm->conf.pollers,
-		     (enum ring_engine)vm->conf.io);
+	pollers_open(&lanes->pollers, vm->conf.pollers, vm->conf.io);
 	return 0;
 }
 

@@ -28,12 +28,12 @@
 #define POLL_US	 200
 #define ERROR_US 1000
 
-void pollers_open(struct pollers *p, unsigned count, enum ring_engine engine)
+void pollers_open(struct pollers *p, unsigned count, enum vvm_io engine)
 {
 	unsigned i;
 
-	count = MIN(MIN(count, os_cpus() - 1), POLLERS_MAX);
-	if (engine == RING_SYNC)
+	count = MIN(MIN(count, os_cpus() - 1), SETTING_POLLERS_MAX);
+	if (engine == VVM_IO_SYNC)
 		count = 0;
 	for (i = 0; i < count; i++)
 		if (ring_open_shared(&p->ring[i], 1) < 0)

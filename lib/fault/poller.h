@@ -9,11 +9,10 @@
 #define VVM_POLLER_H
 
 #include "os/ring.h"
-
-#define POLLERS_MAX 32
+#include "settings.h"
 
 struct pollers {
-	struct ring *ring[POLLERS_MAX];
+	struct ring *ring[SETTING_POLLERS_MAX];
 	unsigned count;		  /* (i) of the rings */
 	_Atomic unsigned reading; /* threads between enter and leave */
 	_Atomic uint32_t free;	  /* bit i: ring[i] is nobody's */
@@ -23,7 +22,7 @@ struct pollers {
  * Opens `count` rings, or fewer: none without io_uring or a second CPU, else
  * what limits of memory and descriptors permit. p is zeroed before.
  */
-void pollers_open(struct pollers *p, unsigned count, enum ring_engine engine);
+void pollers_open(struct pollers *p, unsigned count, enum vvm_io engine);
 void pollers_close(struct pollers *p);
 /* In a fork child: the rings, and what is in flight, are the parent's. */
 void pollers_abandon(struct pollers *p);

@@ -92,7 +92,7 @@ static void rouse(struct vvm *vm);
 
 static void *starter(void *arg)
 {
-	int fds[SPACE_HANDLERS_MAX + 1];
+	int fds[SETTING_HANDLERS_MAX + 1];
 	struct vvm *vm = arg;
 	uint64_t ready = 0, invalid;
 	unsigned count = rousers(vm, fds);
@@ -224,7 +224,7 @@ static void choose_directory(struct conf *conf)
 	else if (type == OS_FILE_REG)
 		slash[slash == conf->swap_path] = '\0';
 	else
-		conf_set(conf, "swap_path", conf_text("swap_path", false));
+		conf_set(conf, "swap_path", conf_default("swap_path"));
 }
 
 static int open_own_swap(struct vvm *vm)

@@ -389,7 +389,7 @@ int fork_init(struct vvm *vm)
 {
 	int rc;
 
-	if (vm->conf.fork != CONF_FORK_INHERIT)
+	if (vm->conf.fork != VVM_FORK_INHERIT)
 		return 0;
 	vm->fork = calloc(1, sizeof(*vm->fork));
 	if (!vm->fork)

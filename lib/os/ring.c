@@ -60,15 +60,14 @@ static bool want_sync_instead(int error)
 	       error == -ENOMEM;
 }
 
-static int open_engine(struct ring **out, unsigned depth,
-		       enum ring_engine engine)
+static int open_engine(struct ring **out, unsigned depth, enum vvm_io engine)
 {
 	int err;
 
-	if (engine == RING_SYNC)
+	if (engine == VVM_IO_SYNC)
 		return ring_sync_open(out, depth);
 	err = ring_uring_open(out, depth, false);
-	if (engine == RING_AUTO && want_sync_instead(err))
+	if (engine == VVM_IO_AUTO && want_sync_instead(err))
 		return ring_sync_open(out, depth);
 	return err;
 }
@@ -81,7 +80,7 @@ static void init(struct ring *r, unsigned depth)
 	list_init(&r->waiting);
 }
 
-int ring_open(struct ring **out, unsigned depth, enum ring_engine engine)
+int ring_open(struct ring **out, unsigned depth, enum vvm_io engine)
 {
 	int err;
 
@@ -112,7 +111,7 @@ void ring_abandon(struct ring *r)
 	r->ops->close(r);
 }
 
-enum ring_engine ring_engine(const struct ring *r)
+enum vvm_io ring_engine(const struct ring *r)
 {
 	return r->ops->engine;
 }

@@ -15,6 +15,7 @@
 #define VVM_RING_H
 
 #include "list.h"
+#include "vvm.h"
 
 struct ring;
 
@@ -49,24 +50,23 @@ struct ring_watch {
 	bool unwatchable;
 };
 
-enum ring_engine { RING_AUTO, RING_URING, RING_SYNC };
-
 /*
  * depth: operations in flight before further ones queue in the ring's own
- * list. RING_AUTO falls back to RING_SYNC on EPERM, ENOSYS, EACCES, ENOMEM
- * (memlock). Errors: -ENOMEM, -EMFILE, and with RING_URING what io_uring says.
+ * list. VVM_IO_AUTO falls back to VVM_IO_SYNC on EPERM, ENOSYS, EACCES,
+ * ENOMEM (memlock). Errors: -ENOMEM, -EMFILE, and with VVM_IO_URING what
+ * io_uring says.
  */
-int ring_open(struct ring **out, unsigned depth, enum ring_engine engine);
+int ring_open(struct ring **out, unsigned depth, enum vvm_io engine);
 /* => no operation in flight; watches may be. */
 void ring_close(struct ring *r);
 /*
  * A ring on io_uring that any thread may use, one after the other, each until
- * nothing is in flight; without watches. Errors: those of RING_URING.
+ * nothing is in flight; without watches. Errors: those of VVM_IO_URING.
  */
 int ring_open_shared(struct ring **out, unsigned depth);
 /* ring_close() in a fork child, where what is in flight is the parent's. */
 void ring_abandon(struct ring *r);
-enum ring_engine ring_engine(const struct ring *r);
+enum vvm_io ring_engine(const struct ring *r);
 /* Starts op (submitted at the latest by the next ring_run()). Cannot fail. */
 void ring_start(struct ring *r, struct ring_op *op);
 /*

@@ -10,7 +10,7 @@
 
 /* An engine. All are called by the ring's owner, except open and close. */
 struct ring_ops {
-	enum ring_engine engine;
+	enum vvm_io engine;
 	void (*close)(struct ring *r);
 	/* op is prepared and counted; the engine brings it to ring_op_done. */
 	void (*start)(struct ring *r, struct ring_op *op);

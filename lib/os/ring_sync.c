@@ -110,7 +110,7 @@ static int sync_run(struct ring *r, int64_t timeout_us)
 }
 
 static const struct ring_ops sync_ops = {
-	.engine = RING_SYNC,
+	.engine = VVM_IO_SYNC,
 	.close = sync_close,
 	.start = sync_start,
 	.run = sync_run,

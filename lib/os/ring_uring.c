@@ -297,7 +297,7 @@ static void uring_close(struct ring *r)
 }
 
 static const struct ring_ops uring_ops = {
-	.engine = RING_URING,
+	.engine = VVM_IO_URING,
 	.close = uring_close,
 	.start = uring_start,
 	.run = uring_run,

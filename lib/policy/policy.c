@@ -5,7 +5,7 @@
  * A policy is chosen when a space is opened and stays. To add one: a file
  * policy/<name>.c of its own with its struct policy_ops, a line in POLICIES
  * (policy/policy.h), and its word at the same place of the settings table
- * (util/conf.h, POLICY).
+ * (settings.h, POLICY).
  *
  * These files are a library of their own (libvvmpolicy), which needs nothing
  * else of ours, for the simulator of vvmbench.

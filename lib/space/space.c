@@ -104,7 +104,7 @@ static int open_uffds(struct vvm *vm)
 	if (!(vm->uffd_features & OS_UFFD_SHMEM) ||
 	    !(vm->uffd_features & OS_UFFD_WP_SHMEM))
 		return -ENOSYS;
-	if (vm->conf.faults == CONF_FAULTS_INLINE)
+	if (vm->conf.faults == VVM_FAULTS_INLINE)
 		want |= OS_UFFD_SIGBUS;
 	if (want & OS_UFFD_SIGBUS & ~vm->uffd_features)
 		return -ENOSYS;
@@ -143,10 +143,10 @@ static int open_memfd(struct vvm *vm)
  */
 static unsigned handler_threads(const struct conf *conf)
 {
-	if (conf->faults == CONF_FAULTS_INLINE)
+	if (conf->faults == VVM_FAULTS_INLINE)
 		return MAX(1u, MIN(os_cpus() / 2, 2u));
 	if (conf->handlers)
-		return (unsigned)conf->handlers;
+		return conf->handlers;
 	return MAX(1u, MIN(os_cpus() / 2, 4u));
 }
 
@@ -160,8 +160,7 @@ void space_reset(struct vvm *vm)
 	waitq_init(&vm->frame_free);
 	waitq_init(&vm->roused);
 	pause_init(&vm->pause, vm->pause.overdue);
-	frames_init(&vm->frames, budget, (unsigned)vm->conf.low_pct,
-		    (unsigned)vm->conf.high_pct);
+	frames_init(&vm->frames, budget, vm->conf.low_pct, vm->conf.high_pct);
 	atomic_init(&vm->reclaim_asleep, false);
 	atomic_init(&vm->failing, 0);
 }
@@ -177,7 +176,7 @@ static struct vvm *space_alloc(const struct conf *conf)
 	vm->forks = os_fork_count();
 	vm->memfd = vm->pagemap_fd = vm->reclaim_event = -1;
 	vm->handler_count = handler_threads(conf);
-	for (i = 0; i < SPACE_HANDLERS_MAX; i++)
+	for (i = 0; i < SETTING_HANDLERS_MAX; i++)
 		vm->port[i].uffd = vm->port[i].event = -1;
 	atomic_init(&vm->frames.budget, conf->resident_bytes >> PAGE_SHIFT);
 	space_reset(vm);
@@ -244,7 +243,7 @@ int space_new(struct vvm **out, const struct conf *conf)
 		space_free(vm);
 		return rc;
 	}
-	vm->clock.ops = policy_at((unsigned)conf->policy);
+	vm->clock.ops = policy_at(conf->policy);
 	ASSERT(vm->clock.ops); /* conf_check() saw to it */
 	vm->api = stat_actor(&vm->stats, VVM_STAT_API);
 	space_publish(vm);
@@ -439,7 +438,7 @@ void space_publish(struct vvm *vm)
 	stat_set(&vm->stats, handlers, vm->handler_count);
 	stat_set(&vm->stats, direct_io, bs.direct);
 	stat_set(&vm->stats, inline_faults,
-		 vm->conf.faults == CONF_FAULTS_INLINE);
+		 vm->conf.faults == VVM_FAULTS_INLINE);
 	stat_set(&vm->stats, low_pages, atomic_load(&vm->frames.low));
 	stat_set(&vm->stats, high_pages, atomic_load(&vm->frames.high));
 }

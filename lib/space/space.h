@@ -21,8 +21,6 @@
 #include "stat/stat.h"
 #include "vvm.h"
 
-#define SPACE_HANDLERS_MAX 32
-
 /*
  * Below this many frames a page that a fault has just filled is not aged, hence
  * not evicted, for SPACE_GRACE_US: the thread that waited for it has to run and
@@ -74,7 +72,7 @@ struct vvm {
 	struct vvm_stat_actor *api; /* (i) counters of API threads */
 
 	unsigned handler_count; /* (i) */
-	struct port port[SPACE_HANDLERS_MAX]; /* (i) */
+	struct port port[SETTING_HANDLERS_MAX]; /* (i) */
 	struct handler *handlers; /* (i) */
 	_Atomic uint32_t serving; /* bit i: handler i reads events (fault/crew.c) */
 	struct reclaimer *reclaimer; /* (i) */

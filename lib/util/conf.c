@@ -2,7 +2,7 @@
 /*
  * util/conf.c - the settings of a space: defaults, environment, text to value.
  *
- * CONF_SETTINGS in util/conf.h is the only list of settings there is. Here it is
+ * SETTINGS of settings.h is the only list of settings there is. Here it is
  * expanded once, into an array of `struct setting`: where the field lies in
  * struct conf, and which parser reads its text. Everything else is a loop
  * over that array, defaults included: they are text too and pass through
@@ -10,7 +10,6 @@
  *
  * Terms
  *   field   the name in struct conf, "resident_bytes"
- *   suffix  the name in the environment behind "VVM_", "RESIDENT"
  *   value   what is stored; text is what the user wrote
  *
  * Where values come from, later ones winning: the table's defaults, the
@@ -21,10 +20,8 @@
  * Rules
  *  (1) Text is wholly a value or it is refused: no white space, no sign, no
  *      trailing junk, no silent clamping to what the type can hold.
- *  (2) A refused text changes nothing, neither its own field nor, for
- *      conf_environment(), any other.
- *  (3) Numbers are read without strtod() and friends: "1.5G" must mean the
- *      same in every locale.
+ *  (2) A refused text sets nothing: not its field, and of an environment in
+ *      which one is refused, none.
  *
  * Rejected: one hand-written `if` per variable (the usual way). It is the
  * place where documentation, parser and struct drift apart.
@@ -33,134 +30,27 @@
 #include "util/conf.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include "parse.h"
 #include "util/log.h"
 #include "os/os.h"
 
-#define ENV_PREFIX "VVM_"
-
 struct setting {
 	const char *field;
-	const char *variable; /* with ENV_PREFIX */
+	const char *variable;
 	const char *initial;
-	const char *words; /* of an ENUM: "auto|uring|sync" */
+	const char *words; /* of an ENUM or a WORD: "auto|uring|sync" */
+	struct {
+		uint64_t least, most;
+		const char *why;
+	} range;
 	size_t offset;
 	size_t size;
 	int (*parse)(const struct setting *s, const char *text, void *value);
 };
-
-/* ------------------------------------------------------------------ */
-/* Numbers								*/
-
-/* A digit's value in the base, or -1. */
-static int digit(char ch, unsigned base)
-{
-	int v = -1;
-
-	if (ch >= '0' && ch <= '9')
-		v = ch - '0';
-	else if ((ch | 32) >= 'a' && (ch | 32) <= 'f')
-		v = (ch | 32) - 'a' + 10;
-	return v < (int)base ? v : -1;
-}
-
-/*
- * Reads digits at *text and moves *text behind them. "0x" in front makes
- * them hexadecimal. -EINVAL: there is none; -ERANGE.
- */
-static int take_digits(const char **text, uint64_t *value)
-{
-	unsigned base = 10;
-	const char *p = *text;
-	uint64_t v = 0;
-
-	if (p[0] == '0' && (p[1] | 32) == 'x') {
-		base = 16;
-		p += 2;
-	}
-	if (digit(*p, base) < 0)
-		return -EINVAL;
-	for (; digit(*p, base) >= 0; p++)
-		if (__builtin_mul_overflow(v, base, &v) ||
-		    __builtin_add_overflow(v, digit(*p, base), &v))
-			return -ERANGE;
-	*text = p;
-	*value = v;
-	return 0;
-}
-
-/* The part behind the point, in billionths; further digits are ignored. */
-static int take_fraction(const char **text, uint64_t *billionths)
-{
-	const char *p = *text;
-	uint64_t scale = 1000000000;
-
-	*billionths = 0;
-	if (*p != '.')
-		return 0;
-	if (digit(*++p, 10) < 0)
-		return -EINVAL;
-	for (; digit(*p, 10) >= 0; p++) {
-		scale /= 10;
-		*billionths += (uint64_t)digit(*p, 10) * scale;
-	}
-	*text = p;
-	return 0;
-}
-
-/* "", "k", "KB", "kiB", "b" ...: the unit in bytes, or 0. */
-static uint64_t unit_bytes(const char *text)
-{
-	static const char units[] = "kmgt";
-	const char *found;
-	uint64_t unit = 1;
-
-	if (!*text || !strcasecmp(text, "b"))
-		return 1;
-	found = strchr(units, text[0] | 32);
-	if (!found)
-		return 0;
-	unit <<= 10 * (found - units + 1);
-	text++;
-	if (*text && strcasecmp(text, "b") && strcasecmp(text, "ib"))
-		return 0;
-	return unit;
-}
-
-/* (whole + billionths / 10^9) * unit / divisor, rounded down. */
-static int scale(uint64_t whole, uint64_t billionths, uint64_t unit,
-		 unsigned divisor, uint64_t *out)
-{
-	unsigned __int128 v = (unsigned __int128)whole * unit;
-
-	v += (unsigned __int128)billionths * unit / 1000000000;
-	v /= divisor;
-	if (v > UINT64_MAX)
-		return -ERANGE;
-	*out = (uint64_t)v;
-	return 0;
-}
-
-int conf_parse_size(const char *text, uint64_t *bytes)
-{
-	uint64_t whole, billionths = 0, unit;
-	bool hex = text[0] == '0' && (text[1] | 32) == 'x';
-	int error = take_digits(&text, &whole);
-
-	if (!error && !hex)
-		error = take_fraction(&text, &billionths);
-	if (error)
-		return error;
-	if (!strcmp(text, "%"))
-		return scale(whole, billionths, os_ram_bytes(), 100, bytes);
-	unit = unit_bytes(text);
-	/* Nobody means a fraction of a byte: a unit was forgotten. */
-	if (unit == 0 || (unit == 1 && billionths))
-		return -EINVAL;
-	return scale(whole, billionths, unit, 1, bytes);
-}
 
 /* ------------------------------------------------------------------ */
 /* One parser for each type of the table				*/
@@ -168,21 +58,26 @@ int conf_parse_size(const char *text, uint64_t *bytes)
 static int parse_SIZE(const struct setting *s, const char *text, void *value)
 {
 	(void)s;
-	return conf_parse_size(text, value);
+	return parse_size(text, os_ram_bytes(), value);
 }
 
 static int parse_UINT(const struct setting *s, const char *text, void *value)
 {
 	uint64_t v;
-	int error = take_digits(&text, &v);
+	int error = parse_number(text, &v);
 
 	(void)s;
-	if (error)
-		return error;
-	if (*text)
-		return -EINVAL;
-	*(uint64_t *)value = v;
-	return 0;
+	if (!error && v > UINT_MAX)
+		error = -ERANGE;
+	if (!error)
+		*(unsigned *)value = (unsigned)v;
+	return error;
+}
+
+static int parse_UINT64(const struct setting *s, const char *text, void *value)
+{
+	(void)s;
+	return parse_number(text, value);
 }
 
 static int parse_PATH(const struct setting *s, const char *text, void *value)
@@ -203,17 +98,18 @@ static size_t word_length(const char *p)
 	return strcspn(p, "|");
 }
 
-static int parse_ENUM(const struct setting *s, const char *text, void *value)
+/* The enums of vvm.h are as wide as an unsigned, and begin with 0. */
+static int parse_WORD(const struct setting *s, const char *text, void *value)
 {
 	const char *word = s->words;
 	size_t length = strlen(text);
-	int i = 0;
+	unsigned i = 0;
 
 	for (;; i++) {
 		size_t n = word_length(word);
 
 		if (n == length && !strncasecmp(word, text, n)) {
-			*(int *)value = i;
+			memcpy(value, &i, sizeof(i));
 			return 0;
 		}
 		if (!word[n])
@@ -221,6 +117,8 @@ static int parse_ENUM(const struct setting *s, const char *text, void *value)
 		word += n + 1;
 	}
 }
+
+#define parse_ENUM parse_WORD
 
 static int parse_BOOL(const struct setting *s, const char *text, void *value)
 {
@@ -241,16 +139,17 @@ static int parse_BOOL(const struct setting *s, const char *text, void *value)
 /* ------------------------------------------------------------------ */
 /* The table								*/
 
-static const struct setting settings[] = {
-#define X(type, name, env, def, unit, desc)        \
-	{.field = #name,                           \
-	 .variable = ENV_PREFIX #env,              \
-	 .initial = def,                           \
-	 .words = unit,                            \
-	 .offset = offsetof(struct conf, name),    \
-	 .size = sizeof(((struct conf *)0)->name), \
+static const struct setting settings[CONF_ROWS] = {
+#define X(type, name, env, def, unit, limits, what) \
+	{.field = #name,                            \
+	 .variable = "VVM_" #env,                   \
+	 .initial = def,                            \
+	 .words = unit,                             \
+	 .range = {limits},                         \
+	 .offset = offsetof(struct conf, name),     \
+	 .size = sizeof(((struct conf *)0)->name),  \
 	 .parse = parse_##type},
-	CONF_SETTINGS(X)
+	SETTINGS(X)
 #undef X
 };
 
@@ -262,84 +161,72 @@ static int setting_parse(const struct setting *s, struct conf *c,
 
 void conf_defaults(struct conf *c)
 {
-	size_t i;
+	unsigned i;
 
 	memset(c, 0, sizeof(*c));
-	for (i = 0; i < ARRAY_SIZE(settings); i++)
-		ASSERT(setting_parse(&settings[i], c, settings[i].initial) == 0);
+	for (i = 0; i < CONF_ROWS; i++)
+		ASSERT(setting_parse(&settings[i], c, settings[i].initial) ==
+		       0);
 }
 
-/* By field or by the part of the variable after VVM_; NULL: none. */
-static const struct setting *find(const char *name)
+/* NULL: there is none. */
+static const struct setting *find(const char *field)
 {
 	const struct setting *s;
 
-	for (s = settings; s < settings + ARRAY_SIZE(settings); s++)
-		if (!strcmp(name, s->field) ||
-		    !strcmp(name, s->variable + strlen(ENV_PREFIX)))
+	for (s = settings; s < settings + CONF_ROWS; s++)
+		if (!strcmp(field, s->field))
 			return s;
 	return NULL;
 }
 
-int conf_set(struct conf *c, const char *name, const char *text)
+int conf_set(struct conf *c, const char *field, const char *text)
 {
-	const struct setting *s = find(name);
+	const struct setting *s = find(field);
 
 	return s ? setting_parse(s, c, text) : -ENOENT;
 }
 
-const char *conf_text(const char *field, bool environment)
+const char *conf_default(const char *field)
 {
 	const struct setting *s = find(field);
-	const char *text = NULL;
 
 	ASSERT(s);
-	if (environment)
-		text = secure_getenv(s->variable);
-	return text ? text : s->initial;
+	return s->initial;
 }
 
-int conf_environment(struct conf *c, const char **bad)
+/* The environment; text[] is what it says, up to a row that is refused. */
+static const struct setting *read_all(struct conf *c, const char **text)
 {
-	struct conf next = *c;
 	const struct setting *s;
 
-	for (s = settings; s < settings + ARRAY_SIZE(settings); s++) {
-		const char *text = secure_getenv(s->variable);
-
-		if (!text || setting_parse(s, &next, text) == 0)
-			continue;
-		if (bad)
-			*bad = s->variable;
-		return -EINVAL;
+	memset(c, 0, sizeof(*c));
+	for (s = settings; s < settings + CONF_ROWS; s++, text++) {
+		*text = secure_getenv(s->variable);
+		if (!*text)
+			*text = s->initial;
+		if (setting_parse(s, c, *text) < 0)
+			return s;
 	}
-	*c = next;
-	return 0;
+	return NULL;
+}
+
+int conf_read(struct conf *c, const char *text[CONF_ROWS], const char **bad)
+{
+	const struct setting *refused = read_all(c, text);
+	unsigned i;
+
+	if (!refused)
+		return 0;
+	*bad = refused->variable;
+	conf_defaults(c);
+	for (i = 0; i < CONF_ROWS; i++)
+		text[i] = settings[i].initial;
+	return -EINVAL;
 }
 
 /* ------------------------------------------------------------------ */
-/* Bounds								*/
-
-/*
- * X(field, smallest, largest, "what is wrong outside"). For sizes in which 0
- * has a meaning of its own see check_together().
- *
- * handlers: VVM_STAT_ACTORS blocks of counters must do for them, the
- * reclaimers and the application. readahead: 4 MiB of a stream ahead, twice
- * over, are as much as a disk can have in flight. frame_wait_ms: a day is "for
- * ever" to a user and keeps the microseconds far from overflow. 2^47: the
- * host's address space.
- */
-#define BOUNDS(X)                                                         \
-	X(resident_bytes, PAGE_BYTES, (uint64_t)1 << 47,                  \
-	  "the budget is at least a page (4 KiB) and below 128 TiB")      \
-	X(swap_limit_bytes, 0, (uint64_t)1 << 50, "the limit is 1 PiB")   \
-	X(handlers, 0, 32, "at most 32 handler threads")                  \
-	X(high_pct, 0, 50, "at most half of the budget can be kept free") \
-	X(frame_wait_ms, 0, 86400000, "at most a day")                    \
-	X(spin_us, 0, 1000000, "at most a second")                        \
-	X(pollers, 0, 32, "at most 32 reads are polled for")              \
-	X(readahead_max_pages, 0, 1024, "at most 1024 pages (4 MiB)")
+/* Ranges								*/
 
 static int refuse(const char *field, const char *why)
 {
@@ -347,43 +234,49 @@ static int refuse(const char *field, const char *why)
 	return -EINVAL;
 }
 
-static int check_bounds(const struct conf *c)
+/* 0 for what is no number: text, and bool. */
+static uint64_t number(const struct setting *s, const struct conf *c)
 {
-#define X(field, smallest, largest, why) \
-	{#field, c->field, smallest, largest, why},
-	const struct {
-		const char *field;
-		uint64_t value, smallest, largest;
-		const char *why;
-	} bounds[] = {BOUNDS(X)};
-#undef X
-	size_t i;
+	const char *field = (const char *)c + s->offset;
+	uint64_t wide = 0;
+	unsigned narrow = 0;
 
-	for (i = 0; i < ARRAY_SIZE(bounds); i++)
-		if (bounds[i].value < bounds[i].smallest ||
-		    bounds[i].value > bounds[i].largest)
-			return refuse(bounds[i].field, bounds[i].why);
+	if (s->size == sizeof(wide))
+		memcpy(&wide, field, sizeof(wide));
+	else if (s->size == sizeof(narrow))
+		memcpy(&narrow, field, sizeof(narrow));
+	return wide + narrow;
+}
+
+static int check_ranges(const struct conf *c)
+{
+	const struct setting *s;
+
+	for (s = settings; s < settings + CONF_ROWS; s++)
+		if (number(s, c) < s->range.least ||
+		    number(s, c) > s->range.most)
+			return refuse(s->field, s->range.why);
 	return 0;
 }
 
-/* A program may have put any int into an ENUM field. */
+static unsigned count_words(const char *p)
+{
+	unsigned words = 1;
+
+	for (; *p; p++)
+		words += *p == '|';
+	return words;
+}
+
+/* A program may have put any number into the field of an enum. */
 static int check_words(const struct conf *c)
 {
 	const struct setting *s;
 
-	for (s = settings; s < settings + ARRAY_SIZE(settings); s++) {
-		const char *p;
-		unsigned words = 1;
-		int value;
-
-		if (s->parse != parse_ENUM)
-			continue;
-		memcpy(&value, (const char *)c + s->offset, sizeof(value));
-		for (p = s->words; *p; p++)
-			words += *p == '|';
-		if ((unsigned)value >= words)
+	for (s = settings; s < settings + CONF_ROWS; s++)
+		if (s->parse == parse_WORD &&
+		    number(s, c) >= count_words(s->words))
 			return refuse(s->field, s->words);
-	}
 	return 0;
 }
 
@@ -403,7 +296,7 @@ static int check_together(const struct conf *c)
 
 int conf_check(struct conf *c)
 {
-	int error = check_bounds(c);
+	int error = check_ranges(c);
 
 	if (!error)
 		error = check_words(c);

@@ -74,7 +74,7 @@ static void set_up(void)
 	if (done)
 		return;
 	done = true;
-	tool_init("vvmstat");
+	tool_init("vvmstat", TOOL_USAGE);
 #ifndef VVM_LIBFUZZER /* which has -close_fd_mask, and words of its own */
 	MUST(freopen("/dev/null", "w", stdout));
 	MUST(freopen("/dev/null", "w", stderr));
@@ -89,7 +89,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	set_up();
 	n = make_arguments(data, size, text, arg);
-	optind = 0; /* begin anew, glibc's way */
 	inside = true;
 	if (setjmp(out) == 0)
 		cli_parse(&options, n, arg);

@@ -2,9 +2,7 @@
 # SPDX-License-Identifier: MIT
 # What the reader is told does not rot: the commands and examples of README.md
 # and of the man pages work, and what they and the other pages name is there.
-#
-#	readme.sh           check; runs in the build directory
-#	readme.sh --table   print the settings table, for pasting
+# Runs in the build directory.
 #
 # Conventions. In README.md the ```c block is demo.c. The "$ " lines of a
 # ```console block are one script; so are those of a literal block of a man page
@@ -28,41 +26,6 @@ fail()
 	echo "FAIL: $*"
 	bad=1
 }
-
-table()
-{
-	cat >"$tmp/table.c" <<-'END'
-	#include <stdio.h>
-	#include "util/conf.h"
-
-	static void row(const char *env, const char *field, const char *def,
-			const char *unit, const char *desc)
-	{
-		printf("| `VVM_%s` | `%s` | `%s` | ", env, field, def);
-		for (; *unit; unit++)
-			printf(*unit == '|' ? ", " : "%c", *unit);
-		printf(" | %s |\n", desc);
-	}
-
-	int main(void)
-	{
-		printf("| variable | field | default | unit or values | what |\n");
-		printf("|---|---|---|---|---|\n");
-	#define X(type, field, env, def, unit, desc) \
-		row(#env, #field, def, unit, desc);
-		CONF_SETTINGS(X)
-		return 0;
-	}
-	END
-	# shellcheck disable=SC2086 # CC may hold options
-	$CC -w -iquote "$top_srcdir/lib" -o "$tmp/table" "$tmp/table.c" &&
-		"$tmp/table"
-}
-
-if [ "${1:-}" = --table ]; then
-	table
-	exit
-fi
 
 # Each "./bootstrap WORD" and `make WORD` of the papers exists; they are not run
 # here, because they run this. So does each test that they name.

@@ -52,7 +52,7 @@ static inline void engine_conf(struct conf *c, uint64_t budget_pages)
 	conf_defaults(c);
 	c->resident_bytes = pages_to_bytes(budget_pages);
 	c->stat_segment = false;
-	c->io = CONF_IO_SYNC;
+	c->io = VVM_IO_SYNC;
 	c->handlers = 1;
 	c->low_pct = c->high_pct = 0;
 	c->log_level = 0;
@@ -77,7 +77,7 @@ static inline void engine_start(const struct conf *c, unsigned count,
 	ck_assert_int_eq(space_new(&vm, c), 0);
 	actor = stat_actor(&vm->stats, VVM_STAT_HANDLER);
 	ck_assert_ptr_nonnull(actor);
-	ck_assert_int_eq(ring_open(&ring, 8, RING_SYNC), 0);
+	ck_assert_int_eq(ring_open(&ring, 8, VVM_IO_SYNC), 0);
 	ck_assert_int_eq(evict_init(&evictor, vm, actor, ring, count, room), 0);
 	ra = (struct readahead){.io.buf = engine_buf,
 				.index = engine_index,
@@ -272,7 +272,7 @@ static inline bool engine_wait(struct fault *f, enum fault_result result)
 	if (result == FAULT_FAILED)
 		fault_fail(f);
 	if (result == FAULT_GONE) {
-		fault_lost(f);
+		fault_count_lost(f);
 		fault_wake(vm, f->host);
 	}
 	if (result == FAULT_DONE && !f->told)

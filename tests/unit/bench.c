@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * unit/bench.c - tests of the pure parts of vvmbench: access patterns,
- * allocation workload, histogram, page stamps, option tables, the sort of lines, medians. A
- * benchmark whose generator is skewed or whose percentile is off by one
- * bucket still prints plausible figures; hence exact tests where there is an
- * exact answer, and five standard deviations where there is not.
+ * allocation workload, histogram, page stamps, option tables, the sort of
+ * lines, medians. A benchmark whose generator is skewed or whose percentile is
+ * off by one bucket still prints plausible figures; hence exact tests where
+ * there is an exact answer, and five standard deviations where there is not.
  */
 #include "vvmbench/heap/heap.h"
 #include "vvmbench/heap/objects.h"
@@ -486,26 +486,34 @@ static const struct opt opts[] = {
 		    "h"),
 	OPTION_TEXT('o', "text", offsetof(struct fields, text), "T", "h"),
 	OPTION_FLAG('f', "flag", offsetof(struct fields, flag), "h"),
-	{.name = NULL},
+	{.kind = OPT_END},
 };
 
-static const struct opt_command command = {"test", "", "Tests.\n", opts};
+static const struct opt_command command = {
+	.name = "test", .args = "", .summary = "Tests.\n", .opts = opts};
 
-/* Parses words separated by blanks; returns the index of the first operand. */
-static int parse(const char *line, struct fields *f, char **first)
+/* Parses words separated by blanks; returns how many operands there are. */
+static int parse_as(const struct opt_command *cmd, const char *line, void *f,
+		    char **first)
 {
 	static char text[256];
-	char *argv[20] = {"test"};
-	int argc = 1, index;
+	static char *argv[20]; /* a rest points into it */
+	int argc = 1, n;
 
+	argv[0] = "test";
 	snprintf(text, sizeof(text), "%s", line);
 	for (argv[argc] = strtok(text, " "); argv[argc];
 	     argv[argc] = strtok(NULL, " "))
 		argc++;
+	n = opt_parse(cmd, f, argc, argv);
+	*first = n ? argv[1] : NULL;
+	return n;
+}
+
+static int parse(const char *line, struct fields *f, char **first)
+{
 	memset(f, 0, sizeof(*f));
-	index = opt_parse(&command, f, argc, argv);
-	*first = argv[index];
-	return argc - index;
+	return parse_as(&command, line, f, first);
 }
 
 START_TEST(opt_sets_fields)
@@ -550,6 +558,100 @@ START_TEST(opt_refuses)
 	char *first;
 
 	parse(bad_lines[_i], &f, &first);
+}
+END_TEST
+
+struct taken {
+	char log[64];
+	char **rest;
+	bool flag;
+};
+
+static void take(void *fields, const struct opt *o, const char *option,
+		 const char *text)
+{
+	struct taken *t = fields;
+	size_t n = strlen(t->log);
+
+	snprintf(t->log + n, sizeof(t->log) - n, "%s:%d:%s ", option, o->value,
+		 text ? text : "none");
+}
+
+static const struct opt take_opts[] = {
+	OPTION_HEADING("Heading"),
+	OPTION_TAKE('t', NULL, take, 1, "T", "h"),
+	OPTION_TAKE('u', "use", take, 2, NULL, "two\nlines"),
+	{.name = "maybe",
+	 .kind = OPT_TAKE,
+	 .take = take,
+	 .arg = "X",
+	 .optional = true,
+	 .help = "h"},
+	{.letter = 'e',
+	 .kind = OPT_REST,
+	 .offset = offsetof(struct taken, rest),
+	 .arg = "REST",
+	 .help = "h"},
+	OPTION_FLAG('f', NULL, offsetof(struct taken, flag), "h"),
+	{.kind = OPT_END},
+};
+
+START_TEST(opt_takes_each)
+{
+	static const struct opt_command cmd = {
+		.args = "", .summary = "", .opts = take_opts};
+	struct taken t = {0};
+	char *first;
+
+	ck_assert_int_eq(parse_as(&cmd,
+				  "-t a x --use --maybe -tb --maybe=c y "
+				  "-fe z -f",
+				  &t, &first),
+			 2);
+	ck_assert_str_eq(t.log, "-t:1:a --use:2:none --maybe:0:none -t:1:b "
+				"--maybe:0:c ");
+	ck_assert_str_eq(first, "x");
+	ck_assert(t.flag);
+	ck_assert_str_eq(t.rest[0], "z");
+	ck_assert_str_eq(t.rest[1], "-f");
+	ck_assert_ptr_null(t.rest[2]);
+}
+END_TEST
+
+/* What follows the first operand, or "--", is not for us. */
+START_TEST(opt_leaves_operands)
+{
+	struct opt_command cmd = {.args = "",
+				  .summary = "",
+				  .opts = take_opts,
+				  .operands = OPT_LAST};
+	struct taken t = {0};
+	char *first;
+
+	ck_assert_int_eq(parse_as(&cmd, "-u run -f -t", &t, &first), 3);
+	ck_assert_str_eq(first, "run");
+	ck_assert(!t.flag);
+	ck_assert_int_eq(parse_as(&cmd, "-u -- -f", &t, &first), 1);
+	ck_assert_str_eq(first, "-f");
+	cmd.operands = OPT_AFTER_DASHES;
+	ck_assert_int_eq(parse_as(&cmd, "-u -- -t -- -f", &t, &first), 3);
+	ck_assert_str_eq(first, "-t");
+	ck_assert(!t.flag);
+}
+END_TEST
+
+static const char *const no_dashes[] = {"", "--", "run", "run -- it", "-t --"};
+
+START_TEST(opt_wants_dashes)
+{
+	static const struct opt_command cmd = {.args = "",
+					       .summary = "",
+					       .opts = take_opts,
+					       .operands = OPT_AFTER_DASHES};
+	struct taken t = {0};
+	char *first;
+
+	parse_as(&cmd, no_dashes[_i], &t, &first);
 }
 END_TEST
 
@@ -760,7 +862,7 @@ START_TEST(heap_work_sees_a_broken_allocator)
 {
 	static char memory[1 << 18];
 	struct heap_engine e = {broken_malloc, broken_malloc, broken_realloc,
-				broken_free, memory, NULL};
+				broken_free,   memory,	      NULL};
 	struct heap_figures f;
 	int ready = 0;
 
@@ -818,6 +920,10 @@ static void add_rest(Suite *suite)
 	tcase_add_test(options, opt_without_any);
 	tcase_add_loop_exit_test(options, opt_refuses, TOOL_USAGE, 0,
 				 COUNT(bad_lines));
+	tcase_add_test(options, opt_takes_each);
+	tcase_add_test(options, opt_leaves_operands);
+	tcase_add_loop_exit_test(options, opt_wants_dashes, TOOL_USAGE, 0,
+				 COUNT(no_dashes));
 	tcase_add_exit_test(options, opt_helps, TOOL_OK);
 	tcase_add_loop_test(lines, lines_compare, 0, COUNT(ordered));
 	tcase_add_test(lines, lines_are_sorted);

@@ -8,6 +8,7 @@
  * with the reason, where they are not permitted.
  */
 #include "common/line.h"
+#include "common/memcg.h"
 #include "vvmbench/compare.h"
 #include "vvmbench/contender.h"
 #include "vvmbench/table.h"
@@ -344,44 +345,32 @@ static const char *make_file(const char *name, const char *text)
 	return path;
 }
 
-/* cgroup_find() on texts; %s in them is the directory. */
-static int find(const char *mountinfo, const char *self,
-		struct cgroup_place *place, struct why *why)
+/* Below the directory; parents first. */
+static void make_below(const char *name)
 {
-	char a[512], b[512];
-	FILE *m, *s;
-	int error;
+	char path[128];
 
-	snprintf(a, sizeof(a), mountinfo, dir, dir);
-	snprintf(b, sizeof(b), "%s", self);
-	m = fmemopen(a, strlen(a), "r");
-	s = fmemopen(b, strlen(b), "r");
-	error = cgroup_find(place, m, s, why);
-	fclose(m);
-	fclose(s);
-	return error;
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	ck_assert_int_eq(mkdir(path, 0700), 0);
 }
 
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+/* cgroup_find() with the directory for a root. */
+static int find(const char *self, struct cgroup_place *place, struct why *why)
+{
+	return cgroup_find(place, dir, make_file("self", self), why);
+}
 
 static const struct {
-	const char *mountinfo, *self, *path;
+	const char *self, *path; /* path: below the directory */
 } v1[] = {
-	{"30 25 0:26 / /c/cpu rw - cgroup cgroup rw,cpu\n"
-	 "34 25 0:30 / /c/memory rw,nosuid shared:9 - cgroup cgroup "
-	 "rw,memory\n",
-	 "5:cpu:/x\n4:memory:/a b/c\n0::/\n", "/c/memory/a b/c"},
-	{"34 25 0:30 / /c/memory rw - cgroup cgroup rw,hugetlb,memory\n",
-	 "4:hugetlb,memory:/\n", "/c/memory"},
-	/* containers: own part only, own namespace, another's part */
-	{"34 25 0:30 /docker/1 /c/memory rw - cgroup cgroup rw,memory\n",
-	 "4:memory:/docker/1\n", "/c/memory"},
-	{"34 25 0:30 /docker/1 /c/memory rw - cgroup cgroup rw,memory\n",
-	 "4:memory:/docker/1/x\n", "/c/memory/x"},
-	{"34 25 0:30 /docker/1 /c/memory rw - cgroup cgroup rw,memory\n",
-	 "4:memory:/docker/12\n", "/c/memory"},
-	{"34 25 0:30 / /c/memory rw - cgroup cgroup rw,memory\n",
-	 "4:memory:/../x\n", "/c/memory"},
+	{"5:cpu:/x\n4:memory:/a b/c\n0::/\n", "/memory/a b/c"},
+	{"4:hugetlb,memory:/\n", "/memory"},
+	{"4:hugetlb,memory:/x\n", "/memory/x"},
+	/* in a container: a path of the host, another namespace's */
+	{"4:memory:/docker/1\n", "/memory"},
+	{"4:memory:/../x\n", "/memory"},
+	{"4:memoryx:/x\n", "/memory"},
+	{"", "/memory"},
 };
 
 START_TEST(cgroup_of_version_1)
@@ -389,33 +378,37 @@ START_TEST(cgroup_of_version_1)
 	struct cgroup_place place;
 	struct why why = {""};
 
-	ck_assert_int_eq(find(v1[_i].mountinfo, v1[_i].self, &place, &why), 0);
+	make_dir();
+	make_below("memory");
+	make_below("memory/x");
+	make_below("memory/a b");
+	make_below("memory/a b/c");
+	ck_assert_int_eq(find(v1[_i].self, &place, &why), 0);
 	ck_assert_int_eq(place.version, 1);
-	ck_assert_str_eq(place.path, v1[_i].path);
+	ck_assert_str_eq(place.path + strlen(dir), v1[_i].path);
+	remove_dir();
 }
 END_TEST
-
-static const char unified[] = "30 25 0:26 / %s rw - cgroup2 cgroup2 rw\n";
 
 /* The nearest ancestor that gives memory to its children. */
 START_TEST(cgroup_of_version_2)
 {
 	struct cgroup_place place;
 	struct why why = {""};
-	char path[100];
 
 	make_dir();
 	make_file("cgroup.controllers", "cpu memory pids\n");
 	make_file("cgroup.subtree_control", "memory\n");
-	snprintf(path, sizeof(path), "%s/a", dir);
-	ck_assert_int_eq(mkdir(path, 0700), 0);
-	ck_assert_int_eq(find(unified, "0::/a/b\n", &place, &why), 0);
+	make_below("a");
+	make_below("a/b");
+	make_below("memory"); /* of version 1, with other controllers */
+	ck_assert_int_eq(find("4:cpu:/x\n0::/a/b\n", &place, &why), 0);
 	ck_assert_int_eq(place.version, 2);
 	ck_assert_str_eq(place.path, dir);
 	make_file("a/cgroup.subtree_control", "pids memory\n");
-	ck_assert_int_eq(find(unified, "0::/a/b\n", &place, &why), 0);
-	ck_assert_str_eq(place.path, path);
-	ck_assert_int_eq(find(unified, "0::/\n", &place, &why), 0);
+	ck_assert_int_eq(find("0::/a/b\n", &place, &why), 0);
+	ck_assert_str_eq(place.path + strlen(dir), "/a");
+	ck_assert_int_eq(find("0::/\n", &place, &why), 0);
 	ck_assert_str_eq(place.path, dir);
 	remove_dir();
 }
@@ -427,14 +420,13 @@ START_TEST(cgroup_is_nowhere)
 	struct why why = {""};
 
 	make_dir();
-	ck_assert_int_eq(find("1 2 0:3 / / rw - ext4 d rw\n", "", &place, &why),
-			 -1);
+	ck_assert_int_eq(find("", &place, &why), -1);
 	ck_assert_str_ne(why.text, "");
 	make_file("cgroup.controllers", "memoryx\n"); /* and no memory */
-	ck_assert_int_eq(find(unified, "0::/\n", &place, &why), -1);
+	ck_assert_int_eq(find("0::/\n", &place, &why), -1);
 	make_file("cgroup.controllers", "memory\n");
 	make_file("cgroup.subtree_control", "\n"); /* not for children */
-	ck_assert_int_eq(find(unified, "0::/\n", &place, &why), -1);
+	ck_assert_int_eq(find("0::/\n", &place, &why), -1);
 	ck_assert_int_eq(place.version, 0);
 	remove_dir();
 }
@@ -630,6 +622,39 @@ START_TEST(journal_survives_its_writer)
 }
 END_TEST
 
+/* What cannot be undone now can be later; the rest is undone at once. */
+START_TEST(journal_keeps_what_fails)
+{
+	char a[128], b[128], path[128];
+	struct journal j;
+
+	make_dir();
+	open_journal(&j);
+	strcpy(a, make_file("a", "3\n"));
+	strcpy(b, make_file("b", "N\n"));
+	ck_assert_int_eq(journal_set(&j, a, "0"), 0);
+	make_below("vvmbench-1");
+	make_file("vvmbench-1/x", ""); /* so that it cannot be removed */
+	snprintf(path, sizeof(path), "%s/vvmbench-1", dir);
+	ck_assert_int_eq(journal_note_group(&j, path), 0);
+	ck_assert_int_eq(journal_set(&j, b, "Y"), 0);
+	ck_assert_int_eq(write(j.fd, "value", 5), 5); /* and cut there */
+	journal_close(&j);
+	check_line(a, "3");
+	check_line(b, "N");
+	ck_assert_int_eq(access(path, F_OK), 0);
+	ck_assert_int_eq(access(j.path, F_OK), 0);
+	strcat(path, "/x");
+	ck_assert_int_eq(unlink(path), 0);
+	open_journal(&j);
+	ck_assert_int_eq(journal_mark(&j), 0);
+	*strrchr(path, '/') = '\0';
+	ck_assert_int_eq(access(path, F_OK), -1);
+	journal_close(&j);
+	remove_dir();
+}
+END_TEST
+
 START_TEST(journal_refuses_newlines)
 {
 	struct journal j;
@@ -669,14 +694,10 @@ static bool group_is_there(pid_t pid)
 {
 	struct cgroup_place place;
 	struct why why;
-	FILE *m = fopen("/proc/self/mountinfo", "re");
-	FILE *s = fopen("/proc/self/cgroup", "re");
 	struct cgroup g;
 	char name[32];
 
-	ck_assert_int_eq(cgroup_find(&place, m, s, &why), 0);
-	fclose(m);
-	fclose(s);
+	ck_assert_int_eq(cgroup_find(&place, MEMCG_ROOT, MEMCG_SELF, &why), 0);
 	snprintf(name, sizeof(name), "vvmbench-%d", (int)pid);
 	cgroup_name(&g, &place, name);
 	return access(g.path, F_OK) == 0;
@@ -687,8 +708,8 @@ static bool file_is_there(pid_t pid)
 	struct plan p = plan;
 	char path[512];
 
-	snprintf(path, sizeof(path), "%s/vvmbench-%d.swap",
-		 plan_directory(&p), (int)pid);
+	snprintf(path, sizeof(path), "%s/vvmbench-%d.swap", plan_directory(&p),
+		 (int)pid);
 	return access(path, F_OK) == 0;
 }
 
@@ -842,6 +863,7 @@ static void add_files(Suite *suite)
 	tcase_add_test(tc, journal_leaves_what_is_not_ours);
 	tcase_add_test(tc, journal_removes_its_file);
 	tcase_add_test(tc, journal_survives_its_writer);
+	tcase_add_test(tc, journal_keeps_what_fails);
 	tcase_add_test(tc, journal_refuses_newlines);
 }
 

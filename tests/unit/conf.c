@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * unit/conf.c - every setting of the table: its default, each way to set
- * it, what it refuses; sizes; bounds. The walks expand CONF_SETTINGS, so a
- * new setting is tested without a line here.
+ * it, what it refuses; bounds. The walks expand SETTINGS, so a new setting
+ * is tested without a line here.
  */
 #include "support/test.h"
 
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
+#include "policy/policy.h"
 #include "util/conf.h"
 #include "util/log.h"
 #include "os/os.h"
@@ -24,25 +25,25 @@
 #define BAD_ENUM     "auto|uring" /* a word may not span the separator */
 #define BAD_BOOL     "2"
 
-enum { TYPE_SIZE, TYPE_UINT, TYPE_PATH, TYPE_ENUM, TYPE_BOOL };
+enum { TYPE_SIZE, TYPE_UINT, TYPE_UINT64, TYPE_PATH, TYPE_ENUM, TYPE_BOOL };
+#define TYPE_WORD TYPE_ENUM
 
 struct row {
 	int type;
-	const char *field, *suffix, *variable, *initial, *values;
+	const char *field, *variable, *initial, *values;
 	size_t offset, size;
 };
 
 static const struct row rows[] = {
-#define X(type, name, env, def, unit, desc) \
-	{TYPE_##type,                       \
-	 #name,                             \
-	 #env,                              \
-	 "VVM_" #env,                       \
-	 def,                               \
-	 unit,                              \
-	 offsetof(struct conf, name),       \
+#define X(type, name, env, def, unit, range, desc) \
+	{TYPE_##type,                              \
+	 #name,                                    \
+	 "VVM_" #env,                              \
+	 def,                                      \
+	 unit,                                     \
+	 offsetof(struct conf, name),              \
 	 sizeof(((struct conf *)0)->name)},
-	CONF_SETTINGS(X)
+	SETTINGS(X)
 #undef X
 };
 
@@ -55,8 +56,8 @@ static const void *value_of(const struct conf *c, const struct row *r)
 
 static const char *bad_text(const struct row *r)
 {
-	static const char *const bad[] = {BAD_SIZE, BAD_UINT, BAD_PATH,
-					  BAD_ENUM, BAD_BOOL};
+	static const char *const bad[] = {BAD_SIZE, BAD_UINT, BAD_UINT,
+					  BAD_PATH, BAD_ENUM, BAD_BOOL};
 
 	return bad[r->type];
 }
@@ -75,6 +76,7 @@ static const char *good_text(const struct row *r)
 	case TYPE_SIZE:
 		return GOOD_SIZE;
 	case TYPE_UINT:
+	case TYPE_UINT64:
 		return GOOD_UINT;
 	case TYPE_PATH:
 		return GOOD_PATH;
@@ -98,6 +100,9 @@ static void assert_value(const struct conf *c, const struct row *r,
 		ck_assert_uint_eq(*(const uint64_t *)v, 12288);
 		break;
 	case TYPE_UINT:
+		ck_assert_uint_eq(*(const unsigned *)v, 7);
+		break;
+	case TYPE_UINT64:
 		ck_assert_uint_eq(*(const uint64_t *)v, 7);
 		break;
 	case TYPE_PATH:
@@ -134,8 +139,8 @@ START_TEST(defaults_are_the_tables)
 	ck_assert_str_eq(c.swap_path, "/var/tmp");
 	ck_assert_uint_eq(c.swap_limit_bytes, 0);
 	ck_assert(!c.swap_reserve && c.swap_direct && c.stat_segment);
-	ck_assert_int_eq(c.io, CONF_IO_AUTO);
-	ck_assert_int_eq(c.faults, CONF_FAULTS_THREAD);
+	ck_assert_int_eq(c.io, VVM_IO_AUTO);
+	ck_assert_int_eq(c.faults, VVM_FAULTS_THREAD);
 	ck_assert_uint_eq(c.low_pct, 2);
 	ck_assert_uint_eq(c.high_pct, 4);
 	ck_assert_int_eq(c.log_level, LOG_WARN);
@@ -153,16 +158,14 @@ START_TEST(default_text_is_the_default)
 }
 END_TEST
 
-START_TEST(set_by_field_and_by_suffix)
+START_TEST(set_changes_its_field)
 {
 	const struct row *r = &rows[_i];
 	const char *text = good_text(r);
-	struct conf a = conf, b = conf;
+	struct conf a = conf;
 
 	ck_assert_int_eq(conf_set(&a, r->field, text), 0);
-	ck_assert_int_eq(conf_set(&b, r->suffix, text), 0);
 	assert_value(&a, r, text);
-	assert_value(&b, r, text);
 	/* and nothing but this field changed */
 	memcpy((char *)&a + r->offset, value_of(&conf, r), r->size);
 	ck_assert_int_eq(memcmp(&a, &conf, sizeof(a)), 0);
@@ -182,39 +185,54 @@ END_TEST
 START_TEST(environment_sets_each)
 {
 	const struct row *r = &rows[_i];
-	const char *bad = "untouched", *text = good_text(r);
-	struct conf c = conf;
+	const char *texts[CONF_ROWS], *bad = "untouched", *text = good_text(r);
+	struct conf c;
+	int i;
 
 	setenv(r->variable, text, 1);
-	ck_assert_int_eq(conf_environment(&c, &bad), 0);
+	memset(&c, 0xff, sizeof(c));
+	ck_assert_int_eq(conf_read(&c, texts, &bad), 0);
 	ck_assert_str_eq(bad, "untouched");
 	assert_value(&c, r, text);
+	for (i = 0; i < CONF_ROWS; i++)
+		ck_assert_str_eq(texts[i], i == _i ? text : rows[i].initial);
+	/* and the rest are defaults */
+	memcpy((char *)&c + r->offset, value_of(&conf, r), r->size);
+	ck_assert_int_eq(memcmp(&c, &conf, sizeof(c)), 0);
 }
 END_TEST
 
 START_TEST(environment_names_the_bad_variable)
 {
 	const struct row *r = &rows[_i];
-	const char *bad = NULL;
-	struct conf c = conf;
+	const char *texts[CONF_ROWS], *bad = NULL;
+	struct conf c;
+	int i;
 
 	/* a good one beside it must not take effect */
 	setenv(_i == 0 ? "VVM_SPIN_US" : "VVM_RESIDENT", "1000", 1);
 	setenv(r->variable, bad_text(r), 1);
-	ck_assert_int_eq(conf_environment(&c, &bad), -EINVAL);
+	ck_assert_int_eq(conf_read(&c, texts, &bad), -EINVAL);
 	ck_assert_str_eq(bad, r->variable);
 	ck_assert_int_eq(memcmp(&c, &conf, sizeof(c)), 0);
-	ck_assert_int_eq(conf_environment(&c, NULL), -EINVAL);
+	for (i = 0; i < CONF_ROWS; i++)
+		ck_assert_str_eq(texts[i], rows[i].initial);
 }
 END_TEST
 
 START_TEST(environment_reports_range_as_invalid)
 {
-	const char *bad = NULL;
+	const char *texts[CONF_ROWS], *bad = NULL;
 
 	setenv("VVM_RESIDENT", "99999999999T", 1);
-	ck_assert_int_eq(conf_environment(&conf, &bad), -EINVAL);
+	ck_assert_int_eq(conf_read(&conf, texts, &bad), -EINVAL);
 	ck_assert_str_eq(bad, "VVM_RESIDENT");
+}
+END_TEST
+
+START_TEST(default_is_the_text_of_the_table)
+{
+	ck_assert_str_eq(conf_default(rows[_i].field), rows[_i].initial);
 }
 END_TEST
 
@@ -229,19 +247,50 @@ END_TEST
 START_TEST(enum_every_word)
 {
 	ck_assert_int_eq(conf_set(&conf, "io", "auto"), 0);
-	ck_assert_int_eq(conf.io, CONF_IO_AUTO);
+	ck_assert_int_eq(conf.io, VVM_IO_AUTO);
 	ck_assert_int_eq(conf_set(&conf, "io", "uring"), 0);
-	ck_assert_int_eq(conf.io, CONF_IO_URING);
-	ck_assert_int_eq(conf_set(&conf, "IO", "Sync"), 0);
-	ck_assert_int_eq(conf.io, CONF_IO_SYNC);
+	ck_assert_int_eq(conf.io, VVM_IO_URING);
+	ck_assert_int_eq(conf_set(&conf, "io", "Sync"), 0);
+	ck_assert_int_eq(conf.io, VVM_IO_SYNC);
 	ck_assert_int_eq(conf_set(&conf, "faults", "inline"), 0);
-	ck_assert_int_eq(conf.faults, CONF_FAULTS_INLINE);
-	ck_assert_int_eq(conf_set(&conf, "log_level", "debug"), 0);
-	ck_assert_int_eq(conf.log_level, LOG_DEBUG);
+	ck_assert_int_eq(conf.faults, VVM_FAULTS_INLINE);
 	ck_assert_int_eq(conf_set(&conf, "io", "syn"), -EINVAL);
 	ck_assert_int_eq(conf_set(&conf, "io", "synch"), -EINVAL);
 	ck_assert_int_eq(conf_set(&conf, "io", ""), -EINVAL);
 	ck_assert_int_eq(conf_set(&conf, "io", "|"), -EINVAL);
+}
+END_TEST
+
+START_TEST(words_of_the_log_are_its_levels)
+{
+	static const char *const words[] = {[LOG_NONE] = "none",
+					    [LOG_ERROR] = "error",
+					    [LOG_WARN] = "warn",
+					    [LOG_INFO] = "info",
+					    [LOG_DEBUG] = "debug"};
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(words); i++) {
+		ck_assert_int_eq(conf_set(&conf, "log_level", words[i]), 0);
+		ck_assert_uint_eq(conf.log_level, i);
+	}
+	conf.log_level = i;
+	ck_assert_int_eq(conf_check(&conf), -EINVAL);
+}
+END_TEST
+
+START_TEST(words_of_the_policy_are_the_policies)
+{
+	unsigned i;
+
+	for (i = 0; policy_at(i); i++) {
+		ck_assert_int_eq(conf_set(&conf, "policy", policy_at(i)->name),
+				 0);
+		ck_assert_uint_eq(conf.policy, i);
+		ck_assert_int_eq(conf_check(&conf), 0);
+	}
+	conf.policy = i;
+	ck_assert_int_eq(conf_check(&conf), -EINVAL);
 }
 END_TEST
 
@@ -266,10 +315,15 @@ START_TEST(uint_forms)
 {
 	ck_assert_int_eq(conf_set(&conf, "spin_us", "0x20"), 0);
 	ck_assert_uint_eq(conf.spin_us, 32);
-	ck_assert_int_eq(conf_set(&conf, "spin_us", "18446744073709551615"), 0);
-	ck_assert_uint_eq(conf.spin_us, UINT64_MAX);
-	ck_assert_int_eq(conf_set(&conf, "spin_us", "18446744073709551616"),
-			 -ERANGE);
+	ck_assert_int_eq(conf_set(&conf, "spin_us", "4294967295"), 0);
+	ck_assert_uint_eq(conf.spin_us, UINT32_MAX);
+	ck_assert_int_eq(conf_set(&conf, "spin_us", "4294967296"), -ERANGE);
+	ck_assert_uint_eq(conf.spin_us, UINT32_MAX);
+	ck_assert_int_eq(conf_set(&conf, "frame_wait_ms", "4294967296"), 0);
+	ck_assert_uint_eq(conf.frame_wait_ms, 4294967296);
+	ck_assert_int_eq(
+		conf_set(&conf, "frame_wait_ms", "18446744073709551616"),
+		-ERANGE);
 	ck_assert_int_eq(conf_set(&conf, "spin_us", "5k"), -EINVAL);
 	ck_assert_int_eq(conf_set(&conf, "spin_us", "1.5"), -EINVAL);
 	ck_assert_int_eq(conf_set(&conf, "spin_us", " 5"), -EINVAL);
@@ -292,100 +346,13 @@ START_TEST(path_too_long)
 }
 END_TEST
 
-/* ---- sizes ---- */
-
-START_TEST(size_accepts)
-{
-	static const struct {
-		const char *text;
-		uint64_t bytes;
-	} good[] = {
-		{"0", 0},
-		{"1", 1},
-		{"512b", 512},
-		{"4k", 4096},
-		{"4K", 4096},
-		{"4kb", 4096},
-		{"4KiB", 4096},
-		{"256M", 256 << 20},
-		{"1.5G", 3ull << 29},
-		{"0.5k", 512},
-		{"1.0009765625k", 1024}, /* 1024.99...: rounded down */
-		{"2T", 2ull << 40},
-		{"2tib", 2ull << 40},
-		{"0x1000", 4096},
-		{"0X10k", 16384},
-		{"0x1B", 27}, /* a digit, not a unit */
-		{"18446744073709551615", UINT64_MAX},
-		{"16777215T", 16777215ull << 40},
-	};
-	size_t i;
-	uint64_t bytes;
-
-	for (i = 0; i < ARRAY_SIZE(good); i++) {
-		ck_assert_msg(conf_parse_size(good[i].text, &bytes) == 0, "%s",
-			      good[i].text);
-		ck_assert_msg(bytes == good[i].bytes, "%s is %llu",
-			      good[i].text, (unsigned long long)bytes);
-	}
-}
-END_TEST
-
-START_TEST(size_refuses)
-{
-	static const char *const bad[] = {
-		"",	 "k",	"-1",	 "+1",	 " 1",	"1 ",	"1 k",
-		"1kk",	 "1x",	"1.k",	 ".5k",	 "1.5", "1.5b", "1..5k",
-		"0x",	 "0xg", "0x1.8", "1e3",	 "1%%", "%",	"1ib",
-		"1kibb", "1bk", "1,5G",	 "12%k", "nan", "inf",
-	};
-	uint64_t bytes = 42;
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(bad); i++) {
-		ck_assert_msg(conf_parse_size(bad[i], &bytes) == -EINVAL, "%s",
-			      bad[i]);
-		ck_assert_uint_eq(bytes, 42);
-	}
-}
-END_TEST
-
-START_TEST(size_overflows)
-{
-	static const char *const big[] = {
-		"18446744073709551616",
-		"0x10000000000000000",
-		"16777216T",
-		"18014398509481984k",
-		"99999999999999999999999999G",
-		"18446744073709551615T",
-	};
-	uint64_t bytes = 42;
-	size_t i;
-
-	for (i = 0; i < ARRAY_SIZE(big); i++) {
-		ck_assert_msg(conf_parse_size(big[i], &bytes) == -ERANGE, "%s",
-			      big[i]);
-		ck_assert_uint_eq(bytes, 42);
-	}
-}
-END_TEST
-
 START_TEST(size_percent_of_ram)
 {
-	uint64_t ram = os_ram_bytes(), bytes;
+	uint64_t ram = os_ram_bytes();
 
 	ck_assert_uint_gt(ram, 16 << 20);
-	ck_assert_int_eq(conf_parse_size("100%", &bytes), 0);
-	ck_assert_uint_eq(bytes, ram);
-	ck_assert_int_eq(conf_parse_size("25%", &bytes), 0);
-	ck_assert_uint_eq(bytes, ram / 4);
-	ck_assert_int_eq(conf_parse_size("12.5%", &bytes), 0);
-	ck_assert_uint_eq(bytes, ram / 8);
-	ck_assert_int_eq(conf_parse_size("0%", &bytes), 0);
-	ck_assert_uint_eq(bytes, 0);
-	ck_assert_int_eq(conf_parse_size("18446744073709551615%", &bytes),
-			 -ERANGE);
+	ck_assert_int_eq(conf_set(&conf, "resident_bytes", "25%"), 0);
+	ck_assert_uint_eq(conf.resident_bytes, ram / 4);
 }
 END_TEST
 
@@ -405,6 +372,7 @@ static const struct {
 	{"low_pct", "4", "5"},
 	{"frame_wait_ms", "86400000", "86400001"},
 	{"spin_us", "1000000", "1000001"},
+	{"pollers", "32", "33"},
 	{"readahead_max_pages", "1024", "1025"},
 	{"swap_reserve", "no", "yes"}, /* without a limit */
 };
@@ -470,9 +438,10 @@ int main(void)
 	tcase_add_checked_fixture(walk, setup, NULL);
 	tcase_add_test(walk, defaults_are_the_tables);
 	tcase_add_loop_test(walk, default_text_is_the_default, 0, n);
-	tcase_add_loop_test(walk, set_by_field_and_by_suffix, 0, n);
+	tcase_add_loop_test(walk, set_changes_its_field, 0, n);
 	tcase_add_loop_test(walk, set_refuses_bad_text_and_keeps_the_value, 0,
 			    n);
+	tcase_add_loop_test(walk, default_is_the_text_of_the_table, 0, n);
 	tcase_add_loop_test(walk, environment_sets_each, 0, n);
 	tcase_add_loop_test(walk, environment_names_the_bad_variable, 0, n);
 	tcase_add_test(walk, environment_reports_range_as_invalid);
@@ -480,12 +449,11 @@ int main(void)
 
 	tcase_add_checked_fixture(values, setup, NULL);
 	tcase_add_test(values, enum_every_word);
+	tcase_add_test(values, words_of_the_log_are_its_levels);
+	tcase_add_test(values, words_of_the_policy_are_the_policies);
 	tcase_add_test(values, bool_every_word);
 	tcase_add_test(values, uint_forms);
 	tcase_add_test(values, path_too_long);
-	tcase_add_test(values, size_accepts);
-	tcase_add_test(values, size_refuses);
-	tcase_add_test(values, size_overflows);
 	tcase_add_test(values, size_percent_of_ram);
 
 	tcase_add_checked_fixture(check, setup, NULL);

@@ -70,7 +70,7 @@ static void setup(void)
 			0);
 	}
 	memset(&pollers, 0, sizeof(pollers));
-	pollers_open(&pollers, 2, RING_AUTO);
+	pollers_open(&pollers, 2, VVM_IO_AUTO);
 }
 
 static void teardown(void)
@@ -86,13 +86,14 @@ START_TEST(there_are_as_many_as_may_be)
 	struct pollers p = {0};
 
 	ck_assert_uint_le(pollers.count, MIN(2u, cpus - 1));
-	pollers_open(&p, 2, RING_SYNC);
+	pollers_open(&p, 2, VVM_IO_SYNC);
 	ck_assert_uint_eq(p.count, 0);
 	ck_assert_ptr_null(pollers_enter(&p));
 	pollers_leave(&p, NULL);
 	pollers_close(&p);
-	pollers_open(&p, 1000, RING_AUTO);
-	ck_assert_uint_le(p.count, MIN((unsigned)POLLERS_MAX, cpus - 1));
+	pollers_open(&p, 1000, VVM_IO_AUTO);
+	ck_assert_uint_le(p.count,
+			  MIN((unsigned)SETTING_POLLERS_MAX, cpus - 1));
 	ck_assert(pollers.count == 0 || p.count > 0);
 	pollers_close(&p);
 	ck_assert_uint_eq(p.count, 0);
@@ -102,7 +103,7 @@ END_TEST
 /* Who comes when `count` are reading sleeps, whether those poll or sleep. */
 START_TEST(only_the_first_readers_poll)
 {
-	struct ring *ring[POLLERS_MAX + 1];
+	struct ring *ring[SETTING_POLLERS_MAX + 1];
 	unsigned i, n = pollers.count;
 
 	for (i = 0; i < n; i++)

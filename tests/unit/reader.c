@@ -485,7 +485,7 @@ START_TEST(under_eviction)
 	pthread_t thread;
 	struct ring *mine;
 
-	ck_assert_int_eq(ring_open(&mine, 8, RING_SYNC), 0);
+	ck_assert_int_eq(ring_open(&mine, 8, VVM_IO_SYNC), 0);
 	evictor.writer.ring = mine;
 	atomic_store(&stop, false);
 	ck_assert_int_eq(pthread_create(&thread, NULL, read_all, NULL), 0);

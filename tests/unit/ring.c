@@ -18,7 +18,7 @@
 
 #define PAGES 64
 
-static const enum ring_engine engines[] = {RING_URING, RING_SYNC};
+static const enum vvm_io engines[] = {VVM_IO_URING, VVM_IO_SYNC};
 
 static struct ring *ring;
 static int file;
@@ -510,7 +510,7 @@ START_TEST(open_without_memory_is_enomem)
 {
 	os_inject(OS_map, 1, true, ENOMEM);
 	ck_assert_int_eq(ring_open(&ring, 4, engines[_i]), -ENOMEM);
-	ck_assert_int_eq(ring_open(&ring, 4, RING_AUTO), -ENOMEM);
+	ck_assert_int_eq(ring_open(&ring, 4, VVM_IO_AUTO), -ENOMEM);
 	os_inject_clear();
 }
 END_TEST
@@ -523,14 +523,15 @@ START_TEST(auto_takes_the_twin_where_io_uring_is_refused)
 	for (i = 0; i < ARRAY_SIZE(refusals); i++) {
 		os_inject_clear();
 		os_inject(OS_ring_setup, 1, true, refusals[i]);
-		ck_assert_int_eq(ring_open(&ring, 4, RING_AUTO), 0);
-		ck_assert_int_eq(ring_engine(ring), RING_SYNC);
+		ck_assert_int_eq(ring_open(&ring, 4, VVM_IO_AUTO), 0);
+		ck_assert_int_eq(ring_engine(ring), VVM_IO_SYNC);
 		ring_close(ring);
-		ck_assert_int_eq(ring_open(&ring, 4, RING_URING), -refusals[i]);
+		ck_assert_int_eq(ring_open(&ring, 4, VVM_IO_URING),
+				 -refusals[i]);
 	}
 	os_inject_clear();
 	os_inject(OS_ring_setup, 1, true, EMFILE);
-	ck_assert_int_eq(ring_open(&ring, 4, RING_AUTO), -EMFILE);
+	ck_assert_int_eq(ring_open(&ring, 4, VVM_IO_AUTO), -EMFILE);
 	os_inject_clear();
 }
 END_TEST
@@ -555,7 +556,7 @@ END_TEST
 
 static bool uring_works(void)
 {
-	if (ring_open(&ring, 1, RING_URING))
+	if (ring_open(&ring, 1, VVM_IO_URING))
 		return false;
 	ring_close(ring);
 	return true;

@@ -80,9 +80,9 @@ static void open_way(int way)
 {
 	ring = NULL;
 	if (way == 1)
-		ck_assert_int_eq(ring_open(&ring, 4, RING_SYNC), 0);
+		ck_assert_int_eq(ring_open(&ring, 4, VVM_IO_SYNC), 0);
 	if (way == 2)
-		ck_assert_int_eq(ring_open(&ring, 4, RING_URING), 0);
+		ck_assert_int_eq(ring_open(&ring, 4, VVM_IO_URING), 0);
 }
 
 static void close_all(void)
@@ -884,7 +884,7 @@ int main(void)
 	int status, ways = 2;
 
 	log_set_level(LOG_NONE);
-	if (ring_open(&ring, 1, RING_URING) == 0) {
+	if (ring_open(&ring, 1, VVM_IO_URING) == 0) {
 		ring_close(ring);
 		ways = 3;
 	}

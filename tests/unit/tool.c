@@ -4,6 +4,7 @@
  * them, refused ones with the exit status that tool.h says, and JSON.
  */
 #include "support/test.h"
+#include "common/json.h"
 #include "common/tool.h"
 
 #include <math.h>
@@ -20,7 +21,7 @@ static const struct {
 	{"4K", 4096},	  {"4KiB", 4096},	  {"4kb", 4096},
 	{"12B", 12},	  {"256M", 256ull << 20}, {"1.5G", 3ull << 29},
 	{"0.5k", 512},	  {"2T", 2ull << 40},	  {"1P", 1ull << 50},
-	{"0x1000", 4096}, {"0XfF", 255},
+	{"0x1000", 4096}, {"0XfF", 255},	  {"1.3k", 1331},
 };
 
 START_TEST(size_understands)
@@ -32,7 +33,7 @@ END_TEST
 
 static const char *const bad_sizes[] = {
 	"",	    "M",    "12X", "-1",  "+1",
-	"1.2.3",    "1e3",  ".5M", "0x",  "0x1k",
+	"1.2.3",    "1e3",  ".5M", "0x",  "0x1q",
 	"0x-1",	    "1 M",  " 1",  "1MM", "0.3",
 	"8388608T", "1kBx", "nan", "inf", "0x10000000000000000",
 };
@@ -108,7 +109,7 @@ END_TEST
 
 START_TEST(die_has_status)
 {
-	tool_init("/usr/bin/vvmtest");
+	tool_init("/usr/bin/vvmtest", TOOL_USAGE);
 	tool_die(TOOL_TARGET, "gone");
 }
 END_TEST

@@ -150,7 +150,7 @@ START_TEST(list_in_dev_shm)
 	char pid[32];
 
 	ck_assert_int_eq(run("-l"), 0);
-	snprintf(pid, sizeof(pid), "%7d check_vvmstat", getpid());
+	snprintf(pid, sizeof(pid), "%7d vvmstat", getpid());
 	assert_contains(out, pid);
 }
 END_TEST

@@ -485,8 +485,8 @@ static const char *const bad_metrics[] = {
 	"# TYPE a gauge\nb 1\n# EOF\n",
 	"# TYPE a gauge\na one\n# EOF\n",
 	"# TYPE a histogram\na_bucket{le=\"1\"} 1\na_sum 1\n# EOF\n",
-	"# TYPE a histogram\na_bucket{le=\"1\"} 2\na_bucket{le=\"+Inf\"} 1\n"
-	"# EOF\n",
+	("# TYPE a histogram\na_bucket{le=\"1\"} 2\na_bucket{le=\"+Inf\"} 1\n"
+	 "# EOF\n"), /* clang asks whether a comma is missing */
 	"# TYPE a histogram\na_bucket{le=\"+Inf\"} 1\na_count 2\n# EOF\n",
 };
 

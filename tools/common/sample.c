@@ -42,10 +42,8 @@ static const struct {
 #undef X
 };
 
-static const struct {
-	const char *name, *help;
-} stages[] = {
-#define X(name, help) {#name, help},
+static const char *const stages[] = {
+#define X(name, help) #name,
 	VVM_STAT_STAGES(X)
 #undef X
 };
@@ -77,12 +75,7 @@ const char *sample_value_help(unsigned value)
 
 const char *sample_stage_name(unsigned stage)
 {
-	return stages[stage].name;
-}
-
-const char *sample_stage_help(unsigned stage)
-{
-	return stages[stage].help;
+	return stages[stage];
 }
 
 /* a + b and a - b, wrapping (1). */

@@ -40,7 +40,6 @@ int sample_counter_is_gauge(unsigned counter);
 const char *sample_value_name(unsigned value);
 const char *sample_value_help(unsigned value);
 const char *sample_stage_name(unsigned stage);
-const char *sample_stage_help(unsigned stage);
 
 /* How many of our counters and values the library has, too. */
 size_t sample_counters(const struct sample *s);

@@ -16,8 +16,8 @@
  *
  * All signals but the last group come through a signalfd, in the one loop of
  * the program, together with the keys in one epoll descriptor: term_fd().
- * (SIGBUS is also how a cut segment shows; segment.c sets its own handler
- * while it looks, and puts ours back.)
+ * (SIGBUS also shows that a mapped file was cut; who reads such files sets a
+ * handler of its own meanwhile, and puts ours back.)
  *
  * Keys. An arrow is a sequence that begins with ESC; a lone ESC is the key.
  * A terminal sends a sequence in one piece, so what is not there when ESC

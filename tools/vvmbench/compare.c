@@ -72,10 +72,11 @@ static const struct opt opts[] = {
 	PLAN_OPTIONS(FIELD),
 	OPTION_FLAG(0, "csv", offsetof(struct comparison, csv),
 		    "print a line of comma-separated values for each engine"),
-	{.name = NULL},
+	{.kind = OPT_END},
 };
 
-static const struct opt_command command = {"compare", "", summary, opts};
+static const struct opt_command command = {
+	.name = "compare", .args = "", .summary = summary, .opts = opts};
 
 static void read_options(struct comparison *c, int argc, char **argv)
 {
@@ -84,7 +85,7 @@ static void read_options(struct comparison *c, int argc, char **argv)
 
 	plan_defaults(&c->plan);
 	c->rounds = 5;
-	if (opt_parse(&command, c, argc, argv) < argc)
+	if (opt_parse(&command, c, argc, argv) > 0)
 		opt_usage(&command, "takes options only");
 	plan_finish(&c->plan, &command);
 	if (c->csv && c->plan.json)
@@ -106,20 +107,6 @@ struct turn {
 	int out; /* struct figures go here */
 };
 
-static bool run_phases(struct engine *e, struct work_result *r,
-		       struct cgroup *group)
-{
-	struct work work;
-
-	work_init(&work, e, e->plan);
-	if (group)
-		cage_fence(group, e->plan);
-	if (work_fill(&work, r))
-		work_measure(&work, r);
-	work_fini(&work);
-	return r->measured && !bench_interrupted();
-}
-
 /* A cage_body. */
 static int take_turn(void *arg, struct cgroup *group)
 {
@@ -133,7 +120,7 @@ static int take_turn(void *arg, struct cgroup *group)
 		tool_die(TOOL_FAILED, "out of memory");
 	turn->plan.group = group;
 	engine_open(&engine, &turn->plan);
-	if (run_phases(&engine, r, group)) {
+	if (work_run(&engine, r, group) && !bench_interrupted()) {
 		figures_of(&f, &turn->plan, r);
 		status = write(turn->out, &f, sizeof(f)) == sizeof(f)
 				 ? TOOL_OK

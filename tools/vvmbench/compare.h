@@ -3,7 +3,7 @@
 #ifndef VVM_BENCH_COMPARE_H
 #define VVM_BENCH_COMPARE_H
 
-/* A sub-command: argv[0] is its name. Returns an exit status of tool.h. */
+/* A sub-command; argv[0] is its name. Returns an exit status: common/tool.h. */
 int bench_compare(int argc, char **argv);
 
 #endif

@@ -75,6 +75,7 @@ int contenders_parse(const char *list, int ids[CONTENDER_COUNT], char **bad)
 void contender_plan(const struct contender *c, struct plan *plan)
 {
 	plan->engine = c->engine;
+	plan->no_sweep = true; /* every access has been verified */
 	plan->faults = c->faults;
 	if (c->advice >= 0)
 		plan->advice = c->advice;

@@ -16,6 +16,8 @@
  */
 #include "vvmbench/faults.h"
 
+#include "common/json.h"
+
 #include "common/option.h"
 #include "vvmbench/workload/clock.h"
 #include "vvmbench/workload/hist.h"
@@ -77,10 +79,11 @@ static const struct opt opts[] = {
 	OPTION_FLAG(0, "in-order", FIELD(in_order),
 		    "touch page after page, not scrambled"),
 	OPTION_FLAG(0, "json", FIELD(json), "print one JSON object"),
-	{.name = NULL},
+	{.kind = OPT_END},
 };
 
-static const struct opt_command command = {"faults", "", summary, opts};
+static const struct opt_command command = {
+	.name = "faults", .args = "", .summary = summary, .opts = opts};
 
 /* ------------------------------------------------------------------ */
 /* Touching								*/
@@ -288,7 +291,7 @@ int bench_faults(int argc, char **argv)
 
 	bench_space_options(&defaults);
 	plan.faults = (int)defaults.faults;
-	if (opt_parse(&command, &plan, argc, argv) < argc)
+	if (opt_parse(&command, &plan, argc, argv) > 0)
 		opt_usage(&command, "takes options only");
 	if (!run)
 		tool_die(TOOL_FAILED, "out of memory");

@@ -9,6 +9,7 @@
  */
 #include "vvmbench/figures.h"
 
+#include "common/json.h"
 #include "common/tool.h"
 #include "vvmbench/machine/cgroup.h"
 

@@ -16,6 +16,8 @@
  */
 #include "vvmbench/hit.h"
 
+#include "common/json.h"
+
 #include "common/option.h"
 #include "vvmbench/workload/clock.h"
 #include "vvmbench/workload/median.h"
@@ -61,10 +63,11 @@ static const struct opt opts[] = {
 	OPTION_WORD(0, "faults", FIELD(faults), "HOW", bench_fault_words,
 		    "who resolves faults"),
 	OPTION_FLAG(0, "json", FIELD(json), "print one JSON object"),
-	{.name = NULL},
+	{.kind = OPT_END},
 };
 
-static const struct opt_command command = {"hit", "", summary, opts};
+static const struct opt_command command = {
+	.name = "hit", .args = "", .summary = summary, .opts = opts};
 
 static char *plain_memory(uint64_t size, int advice)
 {
@@ -181,7 +184,7 @@ int bench_hit(int argc, char **argv)
 
 	bench_space_options(&defaults);
 	plan.faults = (int)defaults.faults;
-	if (opt_parse(&command, &plan, argc, argv) < argc)
+	if (opt_parse(&command, &plan, argc, argv) > 0)
 		opt_usage(&command, "takes options only");
 	if (!run)
 		tool_die(TOOL_FAILED, "out of memory");

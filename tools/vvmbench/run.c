@@ -17,6 +17,8 @@
  */
 #include "vvmbench/run.h"
 
+#include "common/json.h"
+
 #include "vvmbench/figures.h"
 #include "vvmbench/machine/cage.h"
 #include "vvmbench/machine/why.h"
@@ -53,10 +55,11 @@ static const struct opt opts[] = {
 		    "do not verify all pages once more at the end"),
 	OPTION_TEXT(0, "trace", FIELD(trace_path), "FILE",
 		    "record every access, for vvmbench sim"),
-	{.name = NULL},
+	{.kind = OPT_END},
 };
 
-static const struct opt_command command = {"run", "", summary, opts};
+static const struct opt_command command = {
+	.name = "run", .args = "", .summary = summary, .opts = opts};
 
 /* ------------------------------------------------------------------ */
 /* The plan								*/
@@ -66,7 +69,7 @@ static struct plan read_plan(int argc, char **argv)
 	struct plan plan;
 
 	plan_defaults(&plan);
-	if (opt_parse(&command, &plan, argc, argv) < argc)
+	if (opt_parse(&command, &plan, argc, argv) > 0)
 		opt_usage(&command, "takes options only");
 	plan_finish(&plan, &command);
 	if (plan.budget_check && plan.engine != ENGINE_vvm)
@@ -216,21 +219,6 @@ static int verdict(const struct plan *plan, const struct work_result *r,
 	return status;
 }
 
-/* All phases. False: interrupted before there was anything to report. */
-static bool run_phases(struct engine *e, struct work_result *r,
-		       struct cgroup *group)
-{
-	struct work work;
-
-	work_init(&work, e, e->plan);
-	if (group)
-		cage_fence(group, e->plan);
-	if (work_fill(&work, r) && work_measure(&work, r) && !e->plan->no_sweep)
-		work_sweep(&work, r);
-	work_fini(&work);
-	return r->measured;
-}
-
 static int run(struct engine *e, struct work_result *r, struct cgroup *group)
 {
 	uint64_t watched_bytes = 0;
@@ -239,7 +227,7 @@ static int run(struct engine *e, struct work_result *r, struct cgroup *group)
 
 	if (e->plan->budget_check)
 		watch_start(&watch);
-	done = run_phases(e, r, group);
+	done = work_run(e, r, group);
 	if (e->plan->budget_check)
 		watched_bytes = watch_stop(&watch);
 	if (!done) {

@@ -12,6 +12,7 @@
  */
 #include "vvmbench/table.h"
 
+#include "common/json.h"
 #include "common/tool.h"
 #include "vvmbench/workload/median.h"
 #include "vvmbench/workload/plan.h"

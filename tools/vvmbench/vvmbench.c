@@ -11,6 +11,7 @@
  * threads and phases.
  */
 #include "common/tool.h"
+#include "settings.h"
 #include "vvmbench/compare.h"
 #include "vvmbench/faults.h"
 #include "vvmbench/heap/heap.h"
@@ -41,6 +42,16 @@ static const struct command commands[] = {
 
 enum { COMMANDS = sizeof(commands) / sizeof(commands[0]) };
 
+static void print_settings(FILE *out)
+{
+	fputs("\nSettings of libvvm come from the environment, see vvm(7):\n\n",
+	      out);
+#define X(type, field, variable, initial, values, range, what) \
+	fprintf(out, "  %-23s %s\n", "VVM_" #variable "=" initial, what);
+	SETTINGS(X)
+#undef X
+}
+
 static void usage(FILE *out)
 {
 	unsigned i;
@@ -49,6 +60,7 @@ static void usage(FILE *out)
 	for (i = 0; i < COMMANDS; i++)
 		fprintf(out, "  %-8s %s\n", commands[i].name,
 			commands[i].summary);
+	print_settings(out);
 	fputs("\n'vvmbench COMMAND --help' explains one; "
 	      "'vvmbench --version' says which.\n"
 	      "Exit status: 0 all well, 1 wrong usage, 3 interrupted before "
@@ -70,7 +82,7 @@ int main(int argc, char **argv)
 {
 	const struct command *command;
 
-	tool_init(argv[0]);
+	tool_init(argv[0], TOOL_USAGE);
 	if (argc < 2) {
 		usage(stderr);
 		return TOOL_USAGE;

@@ -19,164 +19,129 @@
 #include "vvmrun/wait.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
-#include <stdarg.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <vvm.h>
 
+#include "common/option.h"
 #include "common/tool.h"
-
-enum {
-	OPT_FAULTS = 256,
-	OPT_STAT,
-	OPT_MMAP,
-	OPT_FOLLOW,
-	OPT_HELP,
-	OPT_VERSION
-};
 
 /* libc's malloc maps blocks from this size on; so do many other allocators. */
 #define MMAP_MIN_BYTES ((uint64_t)128 << 10)
 
-static const char help[] =
-	"usage: vvmrun [options] [--] PROGRAM [ARGUMENT...]\n"
-	"\n"
-	"Runs a program with its heap in paged memory: at most SIZE of it is in\n"
-	"RAM, the rest in a swap file that only this process uses.\n"
-	"\n"
-	"  -m, --resident SIZE   the budget ($VVM_RESIDENT, 256M)\n"
-	"  -s, --swap PATH       directory, file or block device to page to\n"
-	"                        ($VVM_SWAP, /var/tmp)\n"
-	"      --faults HOW      who resolves faults: thread (the default), or\n"
-	"                        inline: faster, for blocks of 128K or more only\n"
-	"      --mmap[=MIN]      page anonymous mappings, too, from MIN bytes on\n"
-	"                        (128K)\n"
-	"      --follow          the program's children are paged as well, each\n"
-	"                        with a budget of its own\n"
-	"      --stat[=SECONDS]  rows of vvmstat(1) on standard error (every 1)\n"
-	"  -v, --verbose         at the end, on standard error: time, faults,\n"
-	"                        swapping, memory\n"
-	"  -o, --output FILE     the same into a file\n"
-	"      --help            this text\n"
-	"      --version         which one it is\n"
-	"\n"
-	"All settings of libvvm can be given in the environment: see vvmrun(1).\n"
-	"Exit status: the program's; 125 vvmrun failed, 126 the program cannot be\n"
-	"run paged, 127 it was not found.\n";
-
-static const struct option long_options[] = {
-	{"resident", required_argument, NULL, 'm'},
-	{"swap", required_argument, NULL, 's'},
-	{"faults", required_argument, NULL, OPT_FAULTS},
-	{"mmap", optional_argument, NULL, OPT_MMAP},
-	{"follow", no_argument, NULL, OPT_FOLLOW},
-	{"stat", optional_argument, NULL, OPT_STAT},
-	{"verbose", no_argument, NULL, 'v'},
-	{"output", required_argument, NULL, 'o'},
-	{"help", no_argument, NULL, OPT_HELP},
-	{"version", no_argument, NULL, OPT_VERSION},
-	{NULL, 0, NULL, 0},
-};
-
 /* ------------------------------------------------------------------ */
 /* The command line							*/
 
+enum setting { SET_RESIDENT, SET_SWAP, SET_FAULTS };
+
 /* Sets the variable of a setting, and has libvvm look at it. */
-static void set(const char *option, const char *variable, const char *value)
+static void take_setting(void *run, const struct opt *o, const char *option,
+			 const char *value)
 {
+	static const char *const variables[] = {
+		[SET_RESIDENT] = "VVM_RESIDENT",
+		[SET_SWAP] = "VVM_SWAP",
+		[SET_FAULTS] = "VVM_FAULTS",
+	};
 	struct vvm_options ignored;
 
-	if (setenv(variable, value, 1))
+	(void)run;
+	if (setenv(variables[o->value], value, 1))
 		tool_die(RUN_FAILED, "%s", strerror(errno));
 	if (vvm_options_init(&ignored))
-		tool_die(RUN_FAILED, "%s: '%s' will not do; see vvmrun(1)",
-			 option, value);
+		tool_usage("%s: '%s' will not do; see vvmrun(1)", option,
+			   value);
 }
 
-/* tool_size(), with our exit status. */
-static uint64_t size(const char *option, const char *text)
+static void take_mmap(void *run, const struct opt *o, const char *option,
+		      const char *value)
 {
-	uint64_t bytes;
+	struct run *r = run;
 
-	if (!tool_parse_size(text, &bytes))
-		tool_die(RUN_FAILED, "%s: '%s' is not a size (try 128K)",
-			 option, text);
-	return bytes;
+	(void)o;
+	r->wishes.mmap_min = value ? tool_size(option, value) : MMAP_MIN_BYTES;
+	if (!r->wishes.mmap_min)
+		r->wishes.mmap_min = 1; /* 0 means all, not none */
 }
 
-static double seconds(const char *option, const char *text)
+static void take_stat(void *run, const struct opt *o, const char *option,
+		      const char *value)
 {
-	char *end;
-	double value = strtod(text, &end);
+	struct run *r = run;
 
-	if (end == text || *end || !(value >= 0.01 && value <= 1e6))
-		tool_die(RUN_FAILED, "%s: '%s' is not from 0.01 to 1e6 seconds",
-			 option, text);
-	return value;
+	(void)o;
+	r->stat_s = value ? tool_real(option, value, 0.01, 1e6) : 1;
 }
 
-_Noreturn static void say(const char *text)
+_Noreturn static void take_version(void *run, const struct opt *o,
+				   const char *option, const char *value)
 {
-	fputs(text, stdout);
+	(void)run;
+	(void)o;
+	(void)option;
+	(void)value;
+	printf("vvmrun %s\n", vvm_version());
 	exit(TOOL_OK);
 }
 
-static void set_option(struct run *r, int option, const char *value)
-{
-	switch (option) {
-	case 'm':
-		set("--resident", "VVM_RESIDENT", value);
-		break;
-	case 's':
-		set("--swap", "VVM_SWAP", value);
-		break;
-	case OPT_FAULTS:
-		set("--faults", "VVM_FAULTS", value);
-		break;
-	case OPT_MMAP:
-		r->wishes.mmap_min =
-			value ? size("--mmap", value) : MMAP_MIN_BYTES;
-		r->wishes.mmap_min +=
-			!r->wishes.mmap_min; /* 0 means all, not none */
-		break;
-	case OPT_FOLLOW:
-		r->wishes.follow = true;
-		break;
-	case OPT_STAT:
-		r->stat_s = value ? seconds("--stat", value) : 1;
-		break;
-	case 'o':
-		r->output = value;
-		/* fall through */
-	case 'v':
-		r->verbose = true;
-		break;
-	}
-}
+#define FIELD(f) offsetof(struct run, f)
+
+static const struct opt options[] = {
+	OPTION_TAKE('m', "resident", take_setting, SET_RESIDENT, "SIZE",
+		    "the budget ($VVM_RESIDENT, 256M)"),
+	OPTION_TAKE('s', "swap", take_setting, SET_SWAP, "PATH",
+		    "directory, file or block device to page to\n"
+		    "($VVM_SWAP, /var/tmp)"),
+	OPTION_TAKE(0, "faults", take_setting, SET_FAULTS, "HOW",
+		    "who resolves faults: thread (the default), or\n"
+		    "inline: faster, for blocks of 128K or more only"),
+	{.name = "mmap",
+	 .kind = OPT_TAKE,
+	 .take = take_mmap,
+	 .arg = "MIN",
+	 .optional = true,
+	 .help = "page anonymous mappings, too, from MIN bytes on\n(128K)"},
+	OPTION_FLAG(0, "follow", FIELD(wishes.follow),
+		    "the program's children are paged as well, each\n"
+		    "with a budget of its own"),
+	{.name = "stat",
+	 .kind = OPT_TAKE,
+	 .take = take_stat,
+	 .arg = "SECONDS",
+	 .optional = true,
+	 .help = "rows of vvmstat(1) on standard error (every 1)"},
+	OPTION_FLAG('v', "verbose", FIELD(verbose),
+		    "at the end, on standard error: time, faults,\n"
+		    "swapping, memory"),
+	OPTION_TEXT('o', "output", FIELD(output), "FILE",
+		    "the same into a file"),
+	OPTION_TAKE(0, "version", take_version, 0, NULL, "which one it is"),
+	{.kind = OPT_END},
+};
+
+static const struct opt_command command = {
+	.args = "[--] PROGRAM [ARGUMENT...]",
+	.summary = "Runs a program with its heap in paged memory: at most SIZE "
+		   "of it is in\nRAM, the rest in a swap file that only this "
+		   "process uses.\n",
+	.opts = options,
+	.end = "All settings of libvvm can be given in the environment: see "
+	       "vvmrun(1).\n"
+	       "Exit status: the program's; 125 vvmrun failed, 126 the program "
+	       "cannot be\nrun paged, 127 it was not found.\n",
+	.operands = OPT_LAST,
+};
 
 static void parse(struct run *r, int argc, char **argv)
 {
-	int option;
-
-	/* '+': options after the program's name are the program's. */
-	while ((option = getopt_long(argc, argv, "+m:s:vo:", long_options,
-				     NULL)) != -1) {
-		if (option == OPT_HELP)
-			say(help);
-		if (option == OPT_VERSION) {
-			printf("vvmrun %s\n", vvm_version());
-			exit(TOOL_OK);
-		}
-		if (option == '?')
-			tool_die(RUN_FAILED, "try 'vvmrun --help'");
-		set_option(r, option, optarg);
-	}
-	r->argv = argv + optind;
-	if (!r->argv[0])
-		tool_die(RUN_FAILED, "no program given: try 'vvmrun --help'");
+	if (opt_parse(&command, r, argc, argv) == 0)
+		tool_usage("no program given: try 'vvmrun --help'");
+	r->argv = argv + 1;
+	if (r->output)
+		r->verbose = true;
 }
 
 /* ------------------------------------------------------------------ */
@@ -237,7 +202,7 @@ int main(int argc, char **argv)
 {
 	struct run run = {0};
 
-	tool_init(argv[0]);
+	tool_init(argv[0], RUN_FAILED);
 	parse(&run, argc, argv);
 	check_machine();
 	run_find_program(&run);

@@ -10,111 +10,14 @@
 #define _GNU_SOURCE 1
 #include "vvmstat/cli.h"
 
-#include <getopt.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <vvm.h>
+#include "common/option.h"
 #include "common/tool.h"
-
-/* One more than there may be. */
-#define OPERANDS_MAX 3
-
-/* Long options without a letter. */
-enum {
-	OPT_JSON = 256,
-	OPT_CSV,
-	OPT_OPENMETRICS,
-	OPT_HEAT,
-	OPT_REGION,
-	OPT_PNG,
-	OPT_TRACE,
-	OPT_DOCTOR,
-	OPT_SWAP,
-	OPT_DIR,
-	OPT_HELP
-};
-
-static const char help[] =
-	"usage: vvmstat [options] [-p PID] [interval [count]]\n"
-	"       vvmstat [options] [interval [count]] -e PROGRAM [ARGS...]\n"
-	"       vvmstat -T | -H | -r | -m | --heat [-p PID] [interval [count]]\n"
-	"       vvmstat -l | -s | --openmetrics [-p PID]\n"
-	"       vvmstat --trace[=FILTER] [-p PID] [seconds [faults]]\n"
-	"       vvmstat --doctor [--swap PATH]\n"
-	"\n"
-	"Shows what libvvm does in a process: one row each interval (seconds),\n"
-	"the first since the process opened its space.\n"
-	"\n"
-	"Which process:\n"
-	"  -p PID        this one; default: the only one that there is\n"
-	"  -e PROGRAM ARGS...  start this one under vvmrun(1)\n"
-	"  -f FILE       a copy of a segment; several: one row for each\n"
-	"      --dir DIR    look for segments there instead of " VVM_STAT_DIR
-	"\n"
-	"What:\n"
-	"  -l            list the processes that use libvvm\n"
-	"  -s            everything that was counted, one number on a line\n"
-	"  -T            full screen, like top; ? shows the keys\n"
-	"  -H            where the time of faults goes: histograms by stage\n"
-	"  -r            regions: size, resident, dirty, swapped, faults\n"
-	"      --heat    the addresses that fault most\n"
-	"  -m            a map of all pages, one cell to so many\n"
-	"      --region NAME  only that region; also an address in it\n"
-	"      --png FILE     the map as a picture\n"
-	"      --trace[=FILTER]  single faults, as they happen\n"
-	"      --doctor  say whether libvvm can run here, and what to do if not\n"
-	"      --swap PATH  the swap path that --doctor examines\n"
-	"How:\n"
-	"  -w            wide: more columns, more digits\n"
-	"  -y            without the first row\n"
-	"  -n            the header only once\n"
-	"  -t            append the time to each row\n"
-	"  -z            leave out rows in which nothing happened\n"
-	"  -S UNIT       sizes in k (1000), K (1024), m (10^6) or M (2^20)\n"
-	"For programs:\n"
-	"      --json    one JSON object for each row, process or check\n"
-	"      --csv     the same as comma-separated values\n"
-	"  -o JSON       the same as one document in the shape of sysstat's\n"
-	"      --openmetrics  all counters as text for Prometheus\n"
-	"\n"
-	"      --help    this text\n"
-	"  -V, --version\n"
-	"\n"
-	"Exit status: 0 ok, 1 usage, 2 no such process or it does not use\n"
-	"libvvm, 3 the process ended, 4 --doctor: libvvm cannot run here.\n"
-	"The columns are explained in vvmstat(1).\n";
-
-static const struct option longs[] = {
-	{"json", no_argument, NULL, OPT_JSON},
-	{"csv", no_argument, NULL, OPT_CSV},
-	{"openmetrics", no_argument, NULL, OPT_OPENMETRICS},
-	{"heat", no_argument, NULL, OPT_HEAT},
-	{"region", required_argument, NULL, OPT_REGION},
-	{"png", required_argument, NULL, OPT_PNG},
-	{"trace", optional_argument, NULL, OPT_TRACE},
-	{"doctor", no_argument, NULL, OPT_DOCTOR},
-	{"swap", required_argument, NULL, OPT_SWAP},
-	{"dir", required_argument, NULL, OPT_DIR},
-	{"help", no_argument, NULL, OPT_HELP},
-	{"version", no_argument, NULL, 'V'},
-	{NULL, 0, NULL, 0},
-};
-
-_Noreturn static void usage(void)
-{
-	fputs("Try 'vvmstat --help'.\n", stderr);
-	exit(TOOL_USAGE);
-}
-
-/* Options that print something and end. */
-_Noreturn static void say_and_exit(int option)
-{
-	if (option == OPT_HELP)
-		fputs(help, stdout);
-	else
-		printf("vvmstat (libvvm) %s\n", vvm_version());
-	exit(TOOL_OK);
-}
+#include "screen/picture.h"
 
 static double unit_bytes(const char *text)
 {
@@ -127,20 +30,20 @@ static double unit_bytes(const char *text)
 	for (i = 0; i < sizeof(units) / sizeof(*units); i++)
 		if (text[0] == units[i].letter && !text[1])
 			return units[i].bytes;
-	tool_die(TOOL_USAGE, "-S: '%s' is none of k, K, m, M", text);
+	tool_usage("-S: '%s' is none of k, K, m, M", text);
 }
 
 static void take_action(struct options *o, enum action action)
 {
 	if (o->action != ACTION_ROWS && o->action != action)
-		tool_die(TOOL_USAGE, "one view at a time, please");
+		tool_usage("one view at a time, please");
 	o->action = action;
 }
 
 static void take_form(struct options *o, enum output_form form)
 {
 	if (o->view.output.form != OUTPUT_TEXT && o->view.output.form != form)
-		tool_die(TOOL_USAGE, "one of --json, --csv and -o JSON");
+		tool_usage("one of --json, --csv and -o JSON");
 	o->view.output.form = form;
 }
 
@@ -149,118 +52,157 @@ static void take_filter(struct options *o, const char *text)
 	const char *bad;
 
 	if (text && !trace_parse(&o->filter, text, &bad))
-		tool_die(TOOL_USAGE, "--trace: cannot make sense of '%s'", bad);
+		tool_usage("--trace: cannot make sense of '%s'", bad);
 }
 
-/* What is shown; false: another option. */
-static bool take_view_option(struct options *o, int option)
+/* ------------------------------------------------------------------ */
+/* The table								*/
+
+static void take_view(void *options, const struct opt *o, const char *option,
+		      const char *text)
 {
-	switch (option) {
-	case 'l':
-		take_action(o, ACTION_LIST);
-		return true;
-	case 'T':
-		take_action(o, ACTION_TOP);
-		return true;
-	case 'H':
-		take_action(o, ACTION_HISTOGRAMS);
-		return true;
-	case 'r':
-		take_action(o, ACTION_REGIONS);
-		return true;
-	case 'm':
-		take_action(o, ACTION_MAP);
-		return true;
-	case OPT_HEAT:
-		take_action(o, ACTION_HEAT);
-		return true;
-	case 's':
-		take_action(o, ACTION_TOTALS);
-		return true;
-	case OPT_OPENMETRICS:
-		take_action(o, ACTION_OPENMETRICS);
-		return true;
-	case OPT_TRACE:
-		take_action(o, ACTION_TRACE);
-		return true;
-	case OPT_DOCTOR:
-		take_action(o, ACTION_DOCTOR);
-		return true;
-	default:
-		return false;
-	}
+	(void)option;
+	(void)text;
+	take_action(options, (enum action)o->value);
 }
 
-/* How it is shown; false: another option. */
-static bool take_form_option(struct options *o, int option, const char *arg)
+static void take_trace(void *options, const struct opt *o, const char *option,
+		       const char *text)
 {
-	switch (option) {
-	case OPT_JSON:
-		take_form(o, OUTPUT_JSON);
-		return true;
-	case OPT_CSV:
-		take_form(o, OUTPUT_CSV);
-		return true;
-	case 'o':
-		if (strcasecmp(arg, "JSON"))
-			tool_die(TOOL_USAGE, "-o: '%s' is not JSON", arg);
-		take_form(o, OUTPUT_SYSSTAT);
-		return true;
-	case 'S':
-		o->view.unit_bytes = unit_bytes(arg);
-		return true;
-	default:
-		return false;
-	}
+	take_view(options, o, option, text);
+	take_filter(options, text);
 }
 
-/* A switch, or NULL. */
-static bool *switch_of(struct options *o, int option)
+static void take_output(void *options, const struct opt *o, const char *option,
+			const char *text)
 {
-	switch (option) {
-	case 'w':
-		return &o->view.wide;
-	case 'y':
-		return &o->skip_first;
-	case 'n':
-		return &o->view.once;
-	case 't':
-		return &o->view.timestamp;
-	case 'z':
-		return &o->view.skip_idle;
-	default:
-		return NULL;
-	}
+	if (text && strcasecmp(text, "JSON"))
+		tool_usage("%s: '%s' is not JSON", option, text);
+	take_form(options, (enum output_form)o->value);
 }
 
-static void take_option(struct options *o, int option, const char *arg)
+static void take_unit(void *options, const struct opt *o, const char *option,
+		      const char *text)
 {
-	bool *on = switch_of(o, option);
+	struct options *to = options;
 
-	if (option == OPT_TRACE)
-		take_filter(o, arg);
-	if (on)
-		*on = true;
-	else if (take_view_option(o, option) ||
-		 take_form_option(o, option, arg))
-		return;
-	else if (option == 'p')
-		o->pid = (int)tool_number("-p", arg, 1, 1 << 30);
-	else if (option == 'f' && o->files < COPIES_MAX)
-		o->file[o->files++] = arg;
-	else if (option == OPT_REGION)
-		o->view.region = arg;
-	else if (option == OPT_PNG)
-		o->view.png_path = arg;
-	else if (option == OPT_SWAP)
-		o->swap_path = arg;
-	else if (option == OPT_DIR)
-		o->dir = arg;
-	else if (option == OPT_HELP || option == 'V')
-		say_and_exit(option);
-	else
-		usage();
+	(void)o;
+	(void)option;
+	to->view.unit_bytes = unit_bytes(text);
 }
+
+static void take_copy(void *options, const struct opt *o, const char *option,
+		      const char *text)
+{
+	struct options *to = options;
+
+	(void)o;
+	if (to->files == COPIES_MAX)
+		tool_usage("%s: at most %d copies", option, COPIES_MAX);
+	to->file[to->files++] = text;
+}
+
+_Noreturn static void take_version(void *options, const struct opt *o,
+				   const char *option, const char *text)
+{
+	(void)options;
+	(void)o;
+	(void)option;
+	(void)text;
+	printf("vvmstat (libvvm) %s\n", vvm_version());
+	exit(TOOL_OK);
+}
+
+#define FIELD(f) offsetof(struct options, f)
+#define VIEW(letter, name, action, help) \
+	OPTION_TAKE(letter, name, take_view, ACTION_##action, NULL, help)
+
+static const struct opt table[] = {
+	OPTION_HEADING("Which process:"),
+	OPTION_RANGE('p', NULL, FIELD(pid), NUMBER, "PID", 1, 1 << 30,
+		     "this one; default: the only one that there is"),
+	{.letter = 'e',
+	 .kind = OPT_REST,
+	 .offset = FIELD(program),
+	 .arg = "PROGRAM ARGS...",
+	 .help = "start this one under vvmrun(1)"},
+	OPTION_TAKE('f', NULL, take_copy, 0, "FILE",
+		    "a copy of a segment; several: one row for each"),
+	OPTION_TEXT(0, "dir", FIELD(dir), "DIR",
+		    "look for segments there instead of " VVM_STAT_DIR),
+	OPTION_HEADING("What:"),
+	VIEW('l', NULL, LIST, "list the processes that use libvvm"),
+	VIEW('s', NULL, TOTALS,
+	     "everything that was counted, one number on a line"),
+	VIEW('T', NULL, TOP, "full screen, like top; ? shows the keys"),
+	VIEW('H', NULL, HISTOGRAMS,
+	     "where the time of faults goes: histograms by stage"),
+	VIEW('r', NULL, REGIONS,
+	     "regions: size, resident, dirty, swapped, faults"),
+	VIEW(0, "heat", HEAT, "the addresses that fault most"),
+	VIEW('m', NULL, MAP, "a map of all pages, one cell to so many"),
+	OPTION_TEXT(0, "region", FIELD(view.region), "NAME",
+		    "only that region; also an address in it"),
+	OPTION_TEXT(0, "png", FIELD(view.png_path), "FILE",
+		    "the map as a picture"),
+	{.name = "trace",
+	 .kind = OPT_TAKE,
+	 .take = take_trace,
+	 .value = ACTION_TRACE,
+	 .arg = "FILTER",
+	 .optional = true,
+	 .help = "single faults, as they happen"},
+	VIEW(0, "doctor", DOCTOR,
+	     "say whether libvvm can run here, and what to\ndo if not"),
+	OPTION_TEXT(0, "swap", FIELD(swap_path), "PATH",
+		    "the swap path that --doctor examines"),
+	OPTION_HEADING("How:"),
+	OPTION_FLAG('w', NULL, FIELD(view.wide),
+		    "wide: more columns, more digits"),
+	OPTION_FLAG('y', NULL, FIELD(skip_first), "without the first row"),
+	OPTION_FLAG('n', NULL, FIELD(view.once), "the header only once"),
+	OPTION_FLAG('t', NULL, FIELD(view.timestamp),
+		    "append the time to each row"),
+	OPTION_FLAG('z', NULL, FIELD(view.skip_idle),
+		    "leave out rows in which nothing happened"),
+	OPTION_TAKE('S', NULL, take_unit, 0, "UNIT",
+		    "sizes in k (1000), K (1024), m (10^6) or M (2^20)"),
+	OPTION_HEADING("For programs:"),
+	OPTION_TAKE(0, "json", take_output, OUTPUT_JSON, NULL,
+		    "one JSON object for each row, process or check"),
+	OPTION_TAKE(0, "csv", take_output, OUTPUT_CSV, NULL,
+		    "the same as comma-separated values"),
+	OPTION_TAKE('o', NULL, take_output, OUTPUT_SYSSTAT, "JSON",
+		    "the same as one document in the shape of\nsysstat's"),
+	VIEW(0, "openmetrics", OPENMETRICS,
+	     "all counters as text for Prometheus"),
+	OPTION_HEADING(""),
+	OPTION_TAKE('V', "version", take_version, 0, NULL, "which one it is"),
+	{.kind = OPT_END},
+};
+
+static const struct opt_command command = {
+	.args = "[-p PID] [interval [count]]\n"
+		"       vvmstat [options] [interval [count]] -e PROGRAM "
+		"[ARGS...]\n"
+		"       vvmstat -T | -H | -r | -m | --heat [-p PID] "
+		"[interval [count]]\n"
+		"       vvmstat -l | -s | --openmetrics [-p PID]\n"
+		"       vvmstat --trace[=FILTER] [-p PID] [seconds [faults]]\n"
+		"       vvmstat --doctor [--swap PATH]",
+	.summary = "Shows what libvvm does in a process: one row each interval "
+		   "(seconds),\n"
+		   "the first since the process opened its space.\n",
+	.opts = table,
+	.end = "Exit status: 0 ok, 1 usage, 2 no such process or it does not "
+	       "use\n"
+	       "libvvm, 3 the process ended, 4 --doctor: libvvm cannot run "
+	       "here.\n"
+	       "The columns are explained in vvmstat(1).\n",
+};
+
+/* ------------------------------------------------------------------ */
+/* What goes together							*/
 
 /* Does the view repeat? */
 static bool repeats(enum action action)
@@ -273,9 +215,8 @@ static bool repeats(enum action action)
 static void take_operands(struct options *o, int n, char **arg)
 {
 	if (n > 2 || (n > 0 && !repeats(o->action))) {
-		tool_warn("unexpected argument '%s'",
+		opt_usage(&command, "unexpected argument '%s'",
 			  arg[repeats(o->action) ? 2 : 0]);
-		usage();
 	}
 	o->count = n > 0 || o->program || o->action == ACTION_TRACE ? UINT64_MAX
 								    : 1;
@@ -328,46 +269,33 @@ static void check_views(const struct options *o)
 
 	for (i = 0; i < sizeof(rules) / sizeof(*rules); i++)
 		if (rules[i].given && !(rules[i].views & ON(o->action)))
-			tool_die(TOOL_USAGE, "this view does not know %s",
-				 rules[i].option);
+			tool_usage("this view does not know %s",
+				   rules[i].option);
 }
 
 static void check(const struct options *o)
 {
 	check_views(o);
 	if (o->files && (o->pid || o->program || o->interval_s > 0))
-		tool_die(TOOL_USAGE, "-f shows the past: no -p, -e, interval");
+		tool_usage("-f shows the past: no -p, -e, interval");
 	if (o->program && o->pid)
-		tool_die(TOOL_USAGE, "-e or -p");
+		tool_usage("-e or -p");
 	if (o->interval_s == 0 && o->skip_first && o->files < 2)
-		tool_die(TOOL_USAGE, "-y needs an interval");
+		tool_usage("-y needs an interval");
 	if (o->view.output.form != OUTPUT_TEXT && o->view.png_path)
-		tool_die(TOOL_USAGE, "--png is a form of its own");
+		tool_usage("--png is a form of its own");
+	if (o->view.png_path && !picture_can_save())
+		tool_usage("--png: this build has no libpng");
 }
 
 void cli_parse(struct options *o, int argc, char **argv)
 {
-	char *operand[OPERANDS_MAX];
-	int option, n = 0;
+	int n;
 
 	memset(o, 0, sizeof(*o));
 	o->dir = VVM_STAT_DIR;
 	view_environment(&o->view);
-	/* "-": operands come as option 1, so that -e may end the list. */
-	while (!o->program &&
-	       (option = getopt_long(argc, argv, "-p:e:f:lsTHrmwyntzo:S:V",
-				     longs, NULL)) != -1) {
-		if (option == 1 && n < OPERANDS_MAX) {
-			operand[n++] = optarg;
-		} else if (option == 'e') {
-			o->program = argv + optind - 1;
-			o->program[0] = optarg;
-		} else if (option != 1) {
-			take_option(o, option, optarg);
-		}
-	}
-	for (; !o->program && optind < argc && n < OPERANDS_MAX; optind++)
-		operand[n++] = argv[optind];
-	take_operands(o, n, operand);
+	n = opt_parse(&command, o, argc, argv);
+	take_operands(o, n, argv + 1);
 	check(o);
 }

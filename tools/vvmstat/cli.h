@@ -32,7 +32,7 @@ struct options {
 	bool skip_first;
 	const char *dir;
 	const char *swap_path;
-	int pid;		      /* 0: not given */
+	uint64_t pid;		      /* 0: not given */
 	const char *file[COPIES_MAX]; /* of -f */
 	unsigned files;
 	char **program;	   /* of -e, with its arguments; or NULL */

@@ -32,6 +32,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 #include <vvm.h>
+#include "common/line.h"
 #include "common/tool.h"
 #include "vvmstat/doctor_memory.h"
 #include "vvmstat/doctor_swap.h"
@@ -49,29 +50,13 @@
 	"in a container, its seccomp profile must allow it: docker run " \
 	"--security-opt seccomp=unconfined"
 
-/* ------------------------------------------------------------------ */
-/* Small files of /proc and /sys					*/
-
-/* The first line of a file; false and "" if it cannot be read. */
-static bool read_line(const char *path, char *buf, size_t size)
-{
-	FILE *f = fopen(path, "re");
-	bool got = f && fgets(buf, (int)size, f);
-
-	if (f)
-		fclose(f);
-	if (!got)
-		buf[0] = '\0';
-	buf[strcspn(buf, "\n")] = '\0';
-	return got;
-}
-
 /* A number from a file, or -1. */
 static long long read_number(const char *path)
 {
 	char text[64];
 
-	return read_line(path, text, sizeof(text)) ? atoll(text) : -1;
+	return line_read(path, text, sizeof(text)) == 0 && *text ? atoll(text)
+								 : -1;
 }
 
 /* ------------------------------------------------------------------ */
@@ -232,17 +217,10 @@ static void check_userfaultfd(struct doctor *d)
 /* Is a seccomp filter in the way? Only interesting if something failed. */
 static void check_seccomp(struct doctor *d, const struct vvm_probe *probe)
 {
-	char line[256];
-	int mode = 0;
-	FILE *f = fopen("/proc/self/status", "re");
+	int mode = (int)line_value("/proc/self/status", "Seccomp");
 	bool missing = !(probe->flags & VVM_PROBE_PERMITTED) ||
 		       !(probe->flags & VVM_PROBE_IO_URING);
 
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "Seccomp: %d", &mode) == 1)
-			break;
-	if (f)
-		fclose(f);
 	if (mode == 0)
 		doctor_report(d, DOCTOR_OK, "seccomp", NULL, "no filter");
 	else if (!missing)
@@ -346,7 +324,7 @@ static void check_thp(struct doctor *d)
 {
 	char text[128], mode[32] = "not built in";
 
-	read_line("/sys/kernel/mm/transparent_hugepage/shmem_enabled", text,
+	line_read("/sys/kernel/mm/transparent_hugepage/shmem_enabled", text,
 		  sizeof(text));
 	if (strchr(text, '[')) /* always [never] deny ... */
 		sscanf(strchr(text, '['), "[%31[a-z_]", mode);

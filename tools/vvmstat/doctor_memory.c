@@ -8,106 +8,57 @@
  * later, by the OOM killer, and nothing then points at the reason.
  *
  * A process may be several cgroups deep, and each level may have a limit: we
- * walk from its own up to the root and take the smallest. In a container the
- * path of /proc/self/cgroup may be one of the host that is not mounted here;
- * the levels that cannot be read are passed over, and the root of the mount
- * is then the container's own.
+ * walk from its own up to the top of what is mounted and take the smallest.
  */
 #define _GNU_SOURCE 1
 #include "vvmstat/doctor_memory.h"
 
+#include <ctype.h>
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <vvm.h>
+#include "common/line.h"
+#include "common/memcg.h"
 #include "common/tool.h"
 
 /* A limit in a file: "max" and v1's huge number are none. */
 static uint64_t limit_in(const char *directory, const char *file)
 {
-	char path[PATH_MAX + 64];
-	unsigned long long limit;
-	FILE *f;
-	int got;
+	char path[PATH_MAX + 64], line[32];
 
 	snprintf(path, sizeof(path), "%s/%s", directory, file);
-	f = fopen(path, "re");
-	if (!f)
+	if (line_read(path, line, sizeof(line)) || !isdigit(*line))
 		return UINT64_MAX;
-	got = fscanf(f, "%llu", &limit);
-	fclose(f);
-	return got == 1 ? limit : UINT64_MAX;
+	return strtoull(line, NULL, 10);
 }
 
-/* The smallest limit of a cgroup and those above it. */
-static uint64_t limit_above(const char *mount, const char *group,
-			    const char *file)
-{
-	char path[PATH_MAX];
-	uint64_t least = UINT64_MAX, here;
-	char *slash;
-
-	snprintf(path, sizeof(path), "%s%s", mount, group);
-	for (;;) {
-		here = limit_in(path, file);
-		if (here < least)
-			least = here;
-		slash = strrchr(path, '/');
-		if (!slash || strlen(path) <= strlen(mount))
-			return least;
-		*slash = '\0';
-	}
-}
-
-/* Of version 2 ("0::/path") or 1 ("4:memory:/path"); UINT64_MAX: none. */
+/* The smallest limit of our cgroup and those above it; UINT64_MAX: none. */
 static uint64_t cgroup_limit(void)
 {
-	FILE *f = fopen("/proc/self/cgroup", "re");
 	uint64_t least = UINT64_MAX, here;
-	char line[PATH_MAX];
+	struct memcg m;
 
-	while (f && fgets(line, sizeof(line), f)) {
-		char *group = strchr(line, '/');
-
-		if (!group)
-			continue;
-		group[strcspn(group, "\n")] = '\0';
-		if (!strncmp(line, "0::", 3))
-			here = limit_above("/sys/fs/cgroup", group,
-					   "memory.max");
-		else if (strstr(line, ":memory:"))
-			here = limit_above("/sys/fs/cgroup/memory", group,
-					   "memory.limit_in_bytes");
-		else
-			continue;
+	if (!memcg_find(&m, MEMCG_ROOT, MEMCG_SELF))
+		return least;
+	for (;;) {
+		here = limit_in(m.path, m.version == 1 ? "memory.limit_in_bytes"
+						       : "memory.max");
 		if (here < least)
 			least = here;
+		if (strlen(m.path) <= strlen(m.top))
+			return least;
+		*strrchr(m.path, '/') = '\0';
 	}
-	if (f)
-		fclose(f);
-	return least;
-}
-
-static uint64_t available_bytes(void)
-{
-	FILE *f = fopen("/proc/meminfo", "re");
-	unsigned long long kib = 0;
-	char line[256];
-
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "MemAvailable: %llu", &kib) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return (uint64_t)kib << 10;
 }
 
 void doctor_memory(struct doctor *d)
 {
 	struct vvm_options options;
-	uint64_t limit = cgroup_limit(), available = available_bytes();
+	uint64_t limit = cgroup_limit(),
+		 available = line_value("/proc/meminfo", "MemAvailable") << 10;
 	char budget[8], most[8];
 
 	if (vvm_options_init(&options))

@@ -107,24 +107,24 @@ void map_letters(const struct map *m, unsigned line, char *text)
 #define MARGIN		8
 #define LEFT		(MARGIN + 13 * 8) /* twelve digits and a space */
 #define TEXT_LINE	16
-#define WHITE		(PNG_COLOURS - 1)
+#define WHITE		(PICTURE_COLOURS - 1)
 
-static void picture_legend(struct png *p, unsigned y, const struct map *m)
+static void picture_legend(struct picture *p, unsigned y, const struct map *m)
 {
 	unsigned x = LEFT, i;
 	char text[64], bytes[32];
 
 	for (i = LAYOUT_FRESH; i < LAYOUT_STATES; i++) {
-		png_rectangle(p, x, y, 10, 10, (uint8_t)i);
+		picture_rectangle(p, x, y, 10, 10, (uint8_t)i);
 		view_bytes(bytes, sizeof(bytes), 5,
 			   (double)m->pages[i] * VVM_STAT_PAGE_BYTES);
 		snprintf(text, sizeof(text), "%s %s", layout_state_name(i),
 			 bytes);
-		x = png_text(p, x + 14, y, WHITE, text) + 12;
+		x = picture_text(p, x + 14, y, WHITE, text) + 12;
 	}
 }
 
-static void picture_line(struct png *p, unsigned y, const struct map *m,
+static void picture_line(struct picture *p, unsigned y, const struct map *m,
 			 unsigned line)
 {
 	const struct map_line *l = &m->line[line];
@@ -137,11 +137,11 @@ static void picture_line(struct png *p, unsigned y, const struct map *m,
 	    0) {
 		snprintf(text, sizeof(text), "%012llx",
 			 (unsigned long long)l->from);
-		png_text(p, MARGIN, y, WHITE, text);
+		picture_text(p, MARGIN, y, WHITE, text);
 	}
 	for (i = 0; i < l->cells; i++)
-		png_rectangle(p, LEFT + i * CELL, y, CELL, CELL,
-			      m->state[line * m->columns + i]);
+		picture_rectangle(p, LEFT + i * CELL, y, CELL, CELL,
+				  m->state[line * m->columns + i]);
 }
 
 /* A gap above each extent but the first, so that labels do not overlap. */
@@ -152,10 +152,10 @@ static unsigned line_y(const struct map *m, unsigned line, unsigned y)
 	return line > 0 ? y + CELL : y;
 }
 
-int map_picture(struct png *p, const struct layout *l, const char *wanted,
+int map_picture(struct picture *p, const struct layout *l, const char *wanted,
 		const char *title)
 {
-	static uint32_t palette[PNG_COLOURS] = {[WHITE] = 0xd8d8d8};
+	static uint32_t palette[PICTURE_COLOURS] = {[WHITE] = 0xd8d8d8};
 	unsigned i, y = MARGIN + 2 * TEXT_LINE;
 	struct map m;
 	int error = map_make(&m, l, wanted, PICTURE_COLUMNS, PICTURE_LINES);
@@ -164,11 +164,11 @@ int map_picture(struct png *p, const struct layout *l, const char *wanted,
 		return error;
 	for (i = 0; i < LAYOUT_STATES; i++)
 		palette[i] = looks[i].rgb;
-	error = png_new(p, PICTURE_WIDTH,
-			y + m.lines * CELL + m.extents * TEXT_LINE + MARGIN,
-			palette);
+	error = picture_new(p, PICTURE_WIDTH,
+			    y + m.lines * CELL + m.extents * TEXT_LINE + MARGIN,
+			    palette);
 	if (!error) {
-		png_text(p, MARGIN, MARGIN, WHITE, title);
+		picture_text(p, MARGIN, MARGIN, WHITE, title);
 		picture_legend(p, MARGIN + TEXT_LINE, &m);
 		for (i = 0; i < m.lines; i++) {
 			y = line_y(&m, i, y);

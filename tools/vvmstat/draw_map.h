@@ -4,7 +4,7 @@
 #define VVM_DRAW_MAP_H
 
 #include "screen/canvas.h"
-#include "screen/png.h"
+#include "screen/picture.h"
 #include "vvmstat/map.h"
 
 /* Columns of a line that are no cells: the address. */
@@ -16,7 +16,7 @@ void map_letters(const struct map *m, unsigned line, char *text);
 /* Draws it as wide and high as the area, with a legend below. */
 void draw_map(const struct area *a, const struct layout *l, const char *wanted);
 /* The same as a picture; the caller frees it. 0, -ENOENT, -ENOMEM. */
-int map_picture(struct png *p, const struct layout *l, const char *wanted,
+int map_picture(struct picture *p, const struct layout *l, const char *wanted,
 		const char *title);
 
 #endif

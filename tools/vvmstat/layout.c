@@ -3,7 +3,7 @@
  * layout.c - copies regions and pages out of the segments of a process.
  *
  * The segment's tables are in no order, change while they are read, and may
- * be hostile (segment.c). What comes out of here is sorted, disjoint and
+ * be hostile (common/segment.c). What comes out of here is sorted, disjoint and
  * plausible:
  *
  *  (1) regions are whole pages below 2^57, not empty, and do not overlap;

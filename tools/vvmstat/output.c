@@ -26,6 +26,7 @@
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
+#include "common/json.h"
 #include "common/tool.h"
 
 /* ------------------------------------------------------------------ */

@@ -255,7 +255,7 @@ static void save_picture(const struct view *v, const struct target *t,
 			 const struct moment *now)
 {
 	char title[160], at[32];
-	struct png picture;
+	struct picture picture;
 	struct tm tm = {0};
 	time_t seconds = (time_t)(now->sample.unix_us / 1000000);
 	int error;
@@ -265,8 +265,8 @@ static void save_picture(const struct view *v, const struct target *t,
 	snprintf(title, sizeof(title), "%d %s %s", t->pid, t->command, at);
 	error = map_picture(&picture, &now->layout, v->region, title);
 	if (error == 0) {
-		error = png_save(&picture, v->png_path);
-		png_free(&picture);
+		error = picture_save(&picture, v->png_path);
+		picture_free(&picture);
 	} else if (error == -ENOENT) {
 		tool_die(TOOL_TARGET, "no such region, or nothing of it was "
 				      "touched");

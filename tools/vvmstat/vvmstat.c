@@ -6,9 +6,10 @@
  * It reads the statistics segment that every open space publishes and never
  * talks to the process: attaching costs the process nothing and works when
  * it hangs. This file chooses the process and loops over intervals; the
- * command line is in cli.c, how a segment is read without trusting it is in
- * segment.c, how a process is followed in target.c, what the numbers become
- * in sample.c and column.c, what is printed in the files view_....c.
+ * command line is in cli.c. How a segment is read without trusting it is in
+ * common/segment.c, how a process is followed in common/target.c, what the
+ * numbers become in common/sample.c and column.c, and what is printed of them in
+ * view_rows.c, view_list.c, view_tables.c and view_trace.c.
  *
  * Time. Rows are due at fixed moments (start + n * interval), so that they
  * do not drift by the time that printing takes; rates use the time that
@@ -413,7 +414,7 @@ int main(int argc, char **argv)
 {
 	struct options o;
 
-	tool_init(argv[0]);
+	tool_init(argv[0], TOOL_USAGE);
 	cli_parse(&o, argc, argv);
 	switch (o.action) {
 	case ACTION_LIST:

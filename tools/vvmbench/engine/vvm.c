@@ -9,6 +9,8 @@
  * sees the program's own files.
  */
 #include "vvmbench/engine/memory.h"
+
+#include "common/json.h"
 #include "vvmbench/workload/space.h"
 
 static void vvm_engine_open(struct engine *e)

@@ -27,6 +27,7 @@
 #include "vvmbench/engine/work.h"
 
 #include "common/tool.h"
+#include "vvmbench/machine/cage.h"
 #include "vvmbench/workload/progress.h"
 
 #include <errno.h>
@@ -218,7 +219,7 @@ static void close_trace(struct work *w)
 			 strerror(error));
 }
 
-void work_init(struct work *w, struct engine *e, const struct plan *plan)
+static void init(struct work *w, struct engine *e, const struct plan *plan)
 {
 	unsigned i;
 
@@ -238,7 +239,7 @@ void work_init(struct work *w, struct engine *e, const struct plan *plan)
 		open_trace(w);
 }
 
-void work_fini(struct work *w)
+static void fini(struct work *w)
 {
 	if (w->trace)
 		close_trace(w);
@@ -326,7 +327,7 @@ static void meter_stop(const struct meter *m, struct engine *e,
 	subtract(&r->counts, &m->before);
 }
 
-bool work_fill(struct work *w, struct work_result *r)
+static bool fill(struct work *w, struct work_result *r)
 {
 	struct meter meter;
 
@@ -342,7 +343,7 @@ bool work_fill(struct work *w, struct work_result *r)
 }
 
 /* The measured phase proper, while the workers run. */
-static void measure(struct work *w, struct work_result *r)
+static void meter_phase(struct work *w, struct work_result *r)
 {
 	struct meter meter;
 
@@ -352,7 +353,8 @@ static void measure(struct work *w, struct work_result *r)
 	meter_stop(&meter, w->engine, r);
 }
 
-bool work_measure(struct work *w, struct work_result *r)
+/* Warms up and measures. False: interrupted before measuring began. */
+static bool measure(struct work *w, struct work_result *r)
 {
 	if (w->plan->pattern == PATTERN_fill)
 		return r->measured;
@@ -360,22 +362,35 @@ bool work_measure(struct work *w, struct work_result *r)
 	start_workers(w, drive_body);
 	r->measured = wait_seconds(w->plan, w->plan->warm_s, "warming up");
 	if (r->measured)
-		measure(w, r);
+		meter_phase(w, r);
 	atomic_store(&w->phase, PHASE_SWEEP);
 	join_workers(w);
 	add_up(w, r, PHASE_MEASURE);
 	return r->measured;
 }
 
-bool work_sweep(struct work *w, struct work_result *r)
+/* Every page once more, unless that is interrupted. */
+static void sweep(struct work *w, struct work_result *r)
 {
 	if (!w->engine->ops->sweep || bench_interrupted())
-		return false;
+		return;
 	atomic_store(&w->swept_increments, 0);
 	r->sweep_us = over_all_pages(w, sweep_body, "sweep");
 	r->swept = !bench_interrupted();
 	if (r->swept)
 		r->lost_increments =
 			r->increments - atomic_load(&w->swept_increments);
-	return r->swept;
+}
+
+bool work_run(struct engine *e, struct work_result *r, struct cgroup *group)
+{
+	struct work work;
+
+	init(&work, e, e->plan);
+	if (group)
+		cage_fence(group, e->plan);
+	if (fill(&work, r) && measure(&work, r) && !e->plan->no_sweep)
+		sweep(&work, r);
+	fini(&work);
+	return r->measured;
 }

@@ -60,17 +60,13 @@ struct work_result {
 	struct hist hist;
 };
 
-void work_init(struct work *w, struct engine *e, const struct plan *plan);
-void work_fini(struct work *w);
 /*
- * The phases, in this order; the pattern fill has no measuring, its figures
- * are those of work_fill(). Each returns false when it was interrupted (for
- * work_measure(): before measuring began) and the rest makes no sense; a page
- * that fails verification ends the process with TOOL_FAILED.
+ * The phases that the plan wants, with the group (NULL: none) limited to the
+ * budget when all but the region is there. The pattern fill has no measuring,
+ * its figures are those of the first phase. False: interrupted before there was
+ * a result; a page that fails verification ends the process with TOOL_FAILED.
  */
-bool work_fill(struct work *w, struct work_result *r);
-bool work_measure(struct work *w, struct work_result *r);
-bool work_sweep(struct work *w, struct work_result *r);
+bool work_run(struct engine *e, struct work_result *r, struct cgroup *group);
 
 /* Has the user had enough? */
 bool work_stopping(void);

@@ -11,6 +11,7 @@
  */
 #include "vvmbench/heap/heap.h"
 
+#include "common/json.h"
 #include "common/option.h"
 #include "common/tool.h"
 #include "vvmbench/heap/objects.h"
@@ -109,10 +110,11 @@ static const struct opt opts[] = {
 	OPTION_FLAG(0, "hardened", FIELD(hardened),
 		    "libvvm's heap finds more errors, at a price"),
 	OPTION_FLAG(0, "json", SHARED(json), "print one JSON object"),
-	{.name = NULL},
+	{.kind = OPT_END},
 };
 
-static const struct opt_command command = {"heap", "", summary, opts};
+static const struct opt_command command = {
+	.name = "heap", .args = "", .summary = summary, .opts = opts};
 
 /* ------------------------------------------------------------------ */
 /* Options								*/
@@ -190,7 +192,7 @@ static void read_options(struct heap_bench *b, int argc, char **argv)
 	b->plan.live_bytes = UNSET;
 	b->plan.rounds = 5;
 	b->plan.lookups = 1;
-	if (opt_parse(&command, &b->plan, argc, argv) < argc)
+	if (opt_parse(&command, &b->plan, argc, argv) > 0)
 		opt_usage(&command, "takes options only");
 	settle(&b->plan);
 	choose(&b->plan);

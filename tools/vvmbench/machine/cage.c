@@ -29,6 +29,7 @@
  */
 #include "vvmbench/machine/cage.h"
 
+#include "common/memcg.h"
 #include "common/tool.h"
 #include "vvmbench/machine/why.h"
 #include "vvmbench/workload/progress.h"
@@ -107,23 +108,6 @@ static bool stop_writing(const void *cage)
 /* ------------------------------------------------------------------ */
 /* What is permitted							*/
 
-static int find_place(struct cage *c)
-{
-	FILE *mountinfo = fopen("/proc/self/mountinfo", "re");
-	FILE *self = fopen("/proc/self/cgroup", "re");
-	int error;
-
-	if (mountinfo && self)
-		error = cgroup_find(&c->place, mountinfo, self, &c->no_group);
-	else
-		error = why_not(&c->no_group, "/proc says nothing of cgroups");
-	if (mountinfo)
-		fclose(mountinfo);
-	if (self)
-		fclose(self);
-	return error;
-}
-
 /* Notes and makes a group of our own. */
 static int make_group(struct cage *c, struct cgroup *g, struct why *why)
 {
@@ -143,7 +127,7 @@ static void try_group(struct cage *c)
 	off_t mark = journal_mark(&c->journal);
 	struct cgroup g;
 
-	if (find_place(c) == 0)
+	if (cgroup_find(&c->place, MEMCG_ROOT, MEMCG_SELF, &c->no_group) == 0)
 		make_group(c, &g, &c->no_group);
 	journal_undo(&c->journal, mark);
 }

@@ -2,10 +2,6 @@
 /*
  * cgroup.c - memory cgroups, of either version.
  *
- * Version 1 has a hierarchy of its own for memory; version 2 one for all
- * controllers. A machine may have both mounted, but the memory controller is
- * in one of them, which is the one to use: /proc/self/mountinfo says.
- *
  * Where is a new group made? In version 1 below the group that this process
  * is in, so that limits on it hold for us as well. In version 2 a group with
  * processes cannot hand controllers to its children, so the new group becomes
@@ -34,12 +30,13 @@
 #include "vvmbench/machine/cgroup.h"
 
 #include "common/line.h"
+#include "common/memcg.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -67,134 +64,30 @@ static const char oom_control[] = "memory.oom_control";
 /* ------------------------------------------------------------------ */
 /* Finding the place							*/
 
-/* Is a word in a list with commas (or, for files of version 2, blanks)? */
-static bool has_word(const char *list, const char *word)
-{
-	size_t n = strlen(word);
-
-	while (*list) {
-		size_t len = strcspn(list, ", \n");
-
-		if (len == n && !strncmp(list, word, n))
-			return true;
-		list += len;
-		list += strspn(list, ", \n");
-	}
-	return false;
-}
-
-static bool gives_memory(const char *path, const char *file)
-{
-	char name[PATH_MAX + 32], line[256];
-
-	snprintf(name, sizeof(name), "%s/%s", path, file);
-	return line_read(name, line, sizeof(line)) == 0 &&
-	       has_word(line, "memory");
-}
-
-/* One line of mountinfo. */
-struct mount {
-	char root[PATH_MAX], path[PATH_MAX], type[32], options[512];
-};
-
-static bool parse_mount(const char *line, struct mount *m)
-{
-	const char *dash = strstr(line, " - ");
-
-	return dash &&
-	       sscanf(line, "%*d %*d %*s %4095s %4095s", m->root, m->path) ==
-		       2 &&
-	       sscanf(dash + 3, "%31s %*s %511s", m->type, m->options) == 2;
-}
-
-static int memory_version(const struct mount *m)
-{
-	if (!strcmp(m->type, "cgroup") && has_word(m->options, "memory"))
-		return 1;
-	if (!strcmp(m->type, "cgroup2") &&
-	    gives_memory(m->path, "cgroup.controllers"))
-		return 2;
-	return 0;
-}
-
-static int find_mount(FILE *mountinfo, struct mount *found)
-{
-	static const size_t most = 3 * PATH_MAX;
-	char *line = malloc(most);
-	int version = 0;
-
-	while (line && !version && fgets(line, (int)most, mountinfo))
-		if (parse_mount(line, found))
-			version = memory_version(found);
-	free(line);
-	return version;
-}
-
-/* The group of this process, as /proc/self/cgroup has it; "/" by default. */
-static void own_group(FILE *self, int version, char path[PATH_MAX])
-{
-	char line[PATH_MAX + 128];
-
-	strcpy(path, "/");
-	while (fgets(line, sizeof(line), self)) {
-		char *list = strchr(line, ':');
-		char *at = list ? strchr(list + 1, ':') : NULL;
-
-		if (!at)
-			continue;
-		*at++ = '\0';
-		at[strcspn(at, "\n")] = '\0';
-		if (version == 1 ? has_word(list + 1, "memory") : !list[1])
-			snprintf(path, PATH_MAX, "%s", at);
-	}
-}
-
-/*
- * Where in the mounted tree a group is. What lies outside of what is mounted
- * (a container that sees only its own part) is the top of the mount.
- */
-static void locate(const struct mount *m, const char *group, char *path,
-		   size_t size)
-{
-	size_t n = strcmp(m->root, "/") ? strlen(m->root) : 0;
-	const char *rest = group + n;
-
-	if (strncmp(group, m->root, n) || (*rest && *rest != '/') ||
-	    !strncmp(rest, "/..", 3) || !strcmp(rest, "/"))
-		rest = "";
-	if (snprintf(path, size, "%s%s", m->path, rest) >= (int)size)
-		snprintf(path, size, "%s", m->path);
-}
-
 /* Version 2: up to an ancestor whose children have the controller. */
-static int climb(const struct mount *m, char *path)
+static int climb(const char *top, char *path)
 {
-	size_t top = strlen(m->path);
-
-	while (strlen(path) > top) {
+	while (strlen(path) > strlen(top)) {
 		*strrchr(path, '/') = '\0';
-		if (gives_memory(path, "cgroup.subtree_control"))
+		if (memcg_lists(path, "cgroup.subtree_control"))
 			return 0;
 	}
-	return gives_memory(path, "cgroup.subtree_control") ? 0 : -1;
+	return memcg_lists(path, "cgroup.subtree_control") ? 0 : -1;
 }
 
-int cgroup_find(struct cgroup_place *place, FILE *mountinfo, FILE *self,
+int cgroup_find(struct cgroup_place *place, const char *root, const char *self,
 		struct why *why)
 {
-	struct mount m;
-	char own[PATH_MAX];
+	struct memcg m;
 
-	place->version = find_mount(mountinfo, &m);
-	if (!place->version)
+	place->version = 0;
+	if (!memcg_find(&m, root, self))
 		return why_not(why, "no memory cgroup controller is mounted");
-	own_group(self, place->version, own);
-	locate(&m, own, place->path, sizeof(place->path));
-	if (place->version == 2 && climb(&m, place->path)) {
-		place->version = 0;
+	if (m.version == 2 && climb(m.top, m.path))
 		return why_not(why, "no cgroup above this process gives its "
 				    "children the memory controller");
-	}
+	place->version = m.version;
+	strcpy(place->path, m.path);
 	return 0;
 }
 

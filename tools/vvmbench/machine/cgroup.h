@@ -7,7 +7,6 @@
 
 #include <limits.h>
 #include <stdint.h>
-#include <stdio.h>
 
 /* Where groups can be made. */
 struct cgroup_place {
@@ -22,11 +21,8 @@ struct cgroup {
 	uint64_t allowance_bytes; /* set by cgroup_fence() */
 };
 
-/*
- * Reads /proc/self/mountinfo and /proc/self/cgroup, given as files. 0, or -1
- * and the reason.
- */
-int cgroup_find(struct cgroup_place *place, FILE *mountinfo, FILE *self,
+/* root, self: see common/memcg.h. 0, or -1 and the reason. */
+int cgroup_find(struct cgroup_place *place, const char *root, const char *self,
 		struct why *why);
 /* The names that a group gets; nothing is made yet. */
 void cgroup_name(struct cgroup *g, const struct cgroup_place *place,

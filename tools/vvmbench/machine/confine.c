@@ -56,7 +56,7 @@ static const struct opt options[] = {
 		     "vm.page-cluster: pages read at a time, log2 (3)"),
 	OPTION_TEXT('o', "output", FIELD(output), "FILE",
 		    "write the figures to a file (standard error)"),
-	{.name = NULL},
+	{.kind = OPT_END},
 };
 
 static const struct opt_command command = {
@@ -65,6 +65,7 @@ static const struct opt_command command = {
 	.summary = "Runs a command in a memory cgroup, with a swap file, and "
 		   "prints time, faults\nand swapping. For root only.\n",
 	.opts = options,
+	.operands = OPT_AFTER_DASHES,
 };
 
 /* ------------------------------------------------------------------ */
@@ -167,15 +168,11 @@ static int run_command(void *arg, struct cgroup *group)
 
 static void read_options(struct confine *c, int argc, char **argv)
 {
-	int first;
-
 	*c = (struct confine){
 		.plan = {.resident_bytes = 256 << 20, .size_bytes = 1 << 30},
 		.cluster = 3};
-	first = opt_parse(&command, c, argc, argv);
-	if (first == argc || strcmp(argv[first - 1], "--"))
-		opt_usage(&command, "the command comes after '--'");
-	c->argv = argv + first;
+	opt_parse(&command, c, argc, argv);
+	c->argv = argv + 1;
 	c->out = c->output ? fopen(c->output, "we") : stderr;
 	if (!c->out)
 		tool_die(TOOL_FAILED, "%s: %s", c->output, strerror(errno));

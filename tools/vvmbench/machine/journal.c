@@ -177,56 +177,56 @@ static int note(struct journal *j, const char *fmt, ...)
 	return append(j, line);
 }
 
-/* Undoes the last of some lines, which ends the text; what fails is said. */
-static bool undo_last(char *text, char **line)
+/* Undoes some lines, the last first. False: one could not be; that is said. */
+static bool undo_text(char *text)
 {
-	char *newline = strrchr(text, '\n');
+	bool all = true;
+	char *end, *line;
 	int error;
 
-	if (newline)
-		*newline = '\0'; /* no newline: cut short, never carried out */
-	*line = strrchr(text, '\n');
-	*line = *line ? *line + 1 : text;
-	error = newline ? undo_line(*line) : 0;
-	if (error)
-		tool_warn("cannot undo '%s': %s; the next vvmbench compare "
-			  "tries again",
-			  *line, strerror(-error));
-	return error == 0;
-}
-
-/* What could not be undone stays, the oldest first, for the next one. */
-static void undo_text(struct journal *j, char *text)
-{
-	char *kept[64], *line;
-	unsigned n = 0;
-
-	while (*text) {
-		if (!undo_last(text, &line) && n < 64)
-			kept[n++] = strdup(line);
+	while ((end = strrchr(text, '\n'))) {
+		*end = '\0';
+		line = strrchr(text, '\n');
+		line = line ? line + 1 : text;
+		error = undo_line(line);
+		if (error)
+			tool_warn("cannot undo '%s': %s; the next vvmbench "
+				  "compare tries again",
+				  line, strerror(-error));
+		all &= !error;
 		*line = '\0';
 	}
-	while (n--) {
-		if (kept[n] && append(j, kept[n]) == 0)
-			append(j, "\n");
-		free(kept[n]);
-	}
+	return all;
 }
 
+/* How long are the whole lines? A cut one was never carried out. */
+static off_t whole_lines(const char *text)
+{
+	const char *end = strrchr(text, '\n');
+
+	return end ? end + 1 - text : 0;
+}
+
+/* If something could not be undone all lines stay, for the next one. */
 void journal_undo(struct journal *j, off_t mark)
 {
 	char *text;
 	ssize_t n;
+	off_t kept;
 
 	if (j->fd < 0 || journal_mark(j) <= mark)
 		return;
 	text = calloc(1, JOURNAL_BYTES + 1);
 	n = text ? pread(j->fd, text, JOURNAL_BYTES, mark) : -1;
-	if (n < 0 || ftruncate(j->fd, mark))
-		tool_warn("%s: cannot be read; what it says is not undone",
+	if (n >= 0) {
+		kept = whole_lines(text);
+		text[kept] = '\0';
+		if (undo_text(text))
+			kept = 0;
+	}
+	if (n < 0 || ftruncate(j->fd, mark + kept))
+		tool_warn("%s: cannot be read or cut; see what it says",
 			  j->path);
-	else
-		undo_text(j, text);
 	free(text);
 }
 

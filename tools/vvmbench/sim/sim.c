@@ -9,6 +9,7 @@
  */
 #include "vvmbench/sim/sim.h"
 
+#include "common/json.h"
 #include "common/option.h"
 #include "common/tool.h"
 #include "policy/policy.h"
@@ -82,17 +83,18 @@ static const struct opt opts[] = {
 	OPTION_FLAG(0, "json", FIELD(json), "print one JSON object"),
 	OPTION_FLAG(0, "csv", FIELD(csv),
 		    "print a line of comma-separated values for each budget"),
-	{.name = NULL},
+	{.kind = OPT_END},
 };
 
-static const struct opt_command command = {"sim", "[FILE]", summary, opts};
+static const struct opt_command command = {
+	.name = "sim", .args = "[FILE]", .summary = summary, .opts = opts};
 
 /* ------------------------------------------------------------------ */
 /* The plan								*/
 
 static void read_plan(struct sim_plan *plan, int argc, char **argv)
 {
-	int first;
+	int n;
 
 	*plan = (struct sim_plan){.pattern = PATTERN_zipf,
 				  .theta = 0.99,
@@ -102,10 +104,10 @@ static void read_plan(struct sim_plan *plan, int argc, char **argv)
 				  .threads = 4,
 				  .seed = 1,
 				  .scan_pct = 50};
-	first = opt_parse(&command, plan, argc, argv);
-	if (argc - first > 1)
+	n = opt_parse(&command, plan, argc, argv);
+	if (n > 1)
 		opt_usage(&command, "one trace at a time");
-	plan->path = argv[first];
+	plan->path = n ? argv[1] : NULL;
 	if (plan->lackey && !plan->path)
 		opt_usage(&command, "--lackey: which file?");
 	if (plan->json && plan->csv)

@@ -26,6 +26,8 @@
  */
 #include "vvmbench/sort/sort.h"
 
+#include "common/json.h"
+
 #include "common/option.h"
 #include "vvmbench/sort/load.h"
 #include "vvmbench/sort/merge.h"
@@ -99,10 +101,11 @@ static const struct opt opts[] = {
 		    "summary of the paging on standard error"),
 	OPTION_FLAG(0, "json", FIELD(json),
 		    "the summary as one JSON object, with all counters"),
-	{.name = NULL},
+	{.kind = OPT_END},
 };
 
-static const struct opt_command command = {"sort", "FILE...", summary, opts};
+static const struct opt_command command = {
+	.name = "sort", .args = "FILE...", .summary = summary, .opts = opts};
 
 /* ------------------------------------------------------------------ */
 /* The plan								*/
@@ -147,16 +150,16 @@ static uint64_t default_threads(void)
 static void read_plan(struct sort_plan *plan, int argc, char **argv)
 {
 	struct vvm_options defaults;
-	int first;
+	int n;
 
 	bench_space_options(&defaults);
 	*plan = (struct sort_plan){.threads = default_threads(),
 				   .faults = (int)defaults.faults};
-	first = opt_parse(&command, plan, argc, argv);
-	if (first == argc)
+	n = opt_parse(&command, plan, argc, argv);
+	if (n == 0)
 		opt_usage(&command, "which file?");
-	plan->files = argv + first;
-	plan->file_count = (unsigned)(argc - first);
+	plan->files = argv + 1;
+	plan->file_count = (unsigned)n;
 	plan->input_bytes = input_bytes(plan);
 	if (plan->resident_bytes)
 		return;

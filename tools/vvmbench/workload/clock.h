@@ -3,10 +3,9 @@
  * clock.h - time stamps cheap enough to take around every access.
  *
  * A resident access costs some 50 ns, clock_gettime() 23 ns and reading the
- * time stamp counter 10 ns (machine A of lib/MEASURED.md), so two
- * stamps around each access want the counter. It is used where the
- * processor says that it runs at one speed for ever ("invariant"); elsewhere
- * a tick is a nanosecond of CLOCK_MONOTONIC.
+ * time stamp counter 10 ns (measured), so two stamps around each access want
+ * the counter. It is used where the processor says that it runs at one speed
+ * for ever ("invariant"); elsewhere a tick is a nanosecond of CLOCK_MONOTONIC.
  */
 #ifndef VVM_BENCH_CLOCK_H
 #define VVM_BENCH_CLOCK_H

@@ -9,6 +9,8 @@
  */
 #include "vvmbench/workload/plan.h"
 
+#include "common/json.h"
+
 #include "vvmbench/workload/space.h"
 
 #include <stdlib.h>

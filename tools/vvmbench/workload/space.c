@@ -4,10 +4,12 @@
  *
  * Whoever runs vvmbench for the first time may well be where userfaultfd is
  * not permitted; so a failed vvm_open() prints the error's text and, where
- * vvm_probe() knows one, the remedy. The counters are printed and subtracted
- * by expanding the table of vvm_stat.h: a new counter shows up by itself.
+ * vvm_probe() knows one, the remedy. The counters are printed by expanding
+ * the table of vvm_stat.h: a new counter shows up by itself.
  */
 #include "vvmbench/workload/space.h"
+
+#include "common/json.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -104,20 +106,4 @@ void bench_space_json(struct tool_json *j, const struct vvm_stats *stats)
 #define X(name, help) tool_json_uint(j, #name, stats->name);
 	VVM_STAT_VALUES(X)
 #undef X
-}
-
-#define DELTA_COUNT(name) delta->name = later->name - earlier->name;
-#define DELTA_GAUGE(name) /* as it is now */
-
-void bench_space_delta(struct vvm_stats *delta, const struct vvm_stats *later,
-		       const struct vvm_stats *earlier)
-{
-	unsigned i;
-
-	*delta = *later;
-#define X(name, kind, help) DELTA_##kind(name)
-	VVM_STAT_COUNTERS(X)
-#undef X
-	for (i = 0; i < VVM_STAT_BUCKETS; i++)
-		delta->latency[i] = later->latency[i] - earlier->latency[i];
 }

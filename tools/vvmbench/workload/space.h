@@ -3,6 +3,7 @@
 #ifndef VVM_BENCH_SPACE_H
 #define VVM_BENCH_SPACE_H
 
+#include "common/json.h"
 #include "common/tool.h"
 
 #include <vvm.h>
@@ -30,8 +31,4 @@ void bench_space_advise(struct vvm *vm, const void *start, uint64_t len,
 void bench_space_stats(struct vvm *vm, struct vvm_stats *stats);
 /* Every counter and value of vvm_stat.h by its name. */
 void bench_space_json(struct tool_json *j, const struct vvm_stats *stats);
-/* later minus earlier for COUNTs; GAUGEs and values are later's. */
-void bench_space_delta(struct vvm_stats *delta, const struct vvm_stats *later,
-		       const struct vvm_stats *earlier);
-
 #endif
