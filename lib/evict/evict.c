@@ -195,7 +195,8 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 	pt_publish_ages(b);
 	progress = *freed || ev->writer.pages > writing;
 	/* With swap full, rising pressure gets at the clean pages. */
-	clock_found(&ev->vm->clock, progress || (victims && !ev->writer.swap_full));
+	clock_found(&ev->vm->clock,
+		    progress || (victims && !ev->writer.swap_full));
 	if (progress)
 		return EVICT_FREED;
 	return victims && writer_busy(&ev->writer) ? EVICT_SKIPPED

@@ -19,9 +19,9 @@ struct writer {
 	struct list idle;	      /* of struct writeback */
 	unsigned count;		      /* in the array */
 	unsigned room;		      /* pages of each one's buffer */
-	struct buffer buffer; /* (i) of all write-backs */
-	uint64_t pages; /* in flight, of this writer */
-	bool swap_full; /* the last write-back found no slot */
+	struct buffer buffer;	      /* (i) of all write-backs */
+	uint64_t pages;		      /* in flight, of this writer */
+	bool swap_full;		      /* the last write-back found no slot */
 };
 
 /* count write-backs in flight, of up to `room` pages each. -ENOMEM. */

@@ -336,8 +336,8 @@ static unsigned zeros_in_block(struct vvm *vm, struct vvm_stat_actor *actor,
 	return n;
 }
 
-unsigned ahead_zeros(struct vvm *vm, struct vvm_stat_actor *actor,
-		     haddr_t host, unsigned count)
+unsigned ahead_zeros(struct vvm *vm, struct vvm_stat_actor *actor, haddr_t host,
+		     unsigned count)
 {
 	unsigned n, done = 0;
 

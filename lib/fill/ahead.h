@@ -41,7 +41,7 @@ enum ahead_result ahead_claim(struct vvm *vm, struct vvm_stat_actor *actor,
  * as they are FRESH, writable, and frames can be spared. Returns how many.
  * => nothing locked.
  */
-unsigned ahead_zeros(struct vvm *vm, struct vvm_stat_actor *actor,
-		     haddr_t host, unsigned count);
+unsigned ahead_zeros(struct vvm *vm, struct vvm_stat_actor *actor, haddr_t host,
+		     unsigned count);
 
 #endif

@@ -17,8 +17,8 @@ void streams_fini(struct vvm *vm);
  * done. => nothing of ours is locked; the caller may be a signal handler that
  * interrupted user code.
  */
-bool streams_read(struct vvm *vm, struct vvm_stat_actor *actor,
-		  uint64_t thread, gaddr_t addr, haddr_t host, unsigned advice,
+bool streams_read(struct vvm *vm, struct vvm_stat_actor *actor, uint64_t thread,
+		  gaddr_t addr, haddr_t host, unsigned advice,
 		  struct ahead_job *job);
 /*
  * A thread touched a page that was never written, or was all zero when it was

@@ -139,7 +139,8 @@ static void convert_page(struct vvm *vm, struct block *b, unsigned i,
 {
 	uint64_t slot = pte_slot(b->pte[i]);
 
-	b->pte[i] &= ~PTE_PREFETCHED; /* its standby copy is not here */
+	/* its copy is not here: space/standby.c */
+	b->pte[i] &= ~PTE_PREFETCHED;
 	switch (pte_state(b->pte[i])) {
 	case PAGE_CLEAN:
 		pt_move(b, i, slot ? PAGE_SWAPPED : PAGE_FRESH, slot);

@@ -377,7 +377,8 @@ static heap_page_t longest_dirty(struct vvm_heap *h, heap_page_t *n)
 			break;
 	if (word >= HEAP_BIN_WORDS)
 		return 0;
-	bin = word * BITS_PER_WORD + 63 - (unsigned)__builtin_clzll(p->full[true][word]);
+	bin = word * BITS_PER_WORD + 63 -
+	      (unsigned)__builtin_clzll(p->full[true][word]);
 	first = p->bin[true][bin];
 	*n = heap_run_pages(heap_entry(h, first));
 	run_remove(h, first, *n, true);

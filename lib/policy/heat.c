@@ -169,7 +169,8 @@ static void heat_enter(struct policy_step *step)
 }
 
 /* The page's heat after a pass that says something about it. */
-static unsigned heat_now(struct policy_step *step, const struct policy_page *page)
+static unsigned heat_now(struct policy_step *step,
+			 const struct policy_page *page)
 {
 	step->expected += page->heat;
 	if (!page->referenced)

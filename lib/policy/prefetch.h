@@ -50,9 +50,9 @@ struct prefetch {
 
 /* What to read besides the faulting page: count pages, stride apart. */
 struct prefetch_plan {
-	uint64_t first; /* page number; also the trigger */
-	int64_t stride; /* pages; 1 or -1: adjacent */
-	uint32_t count; /* 0: nothing */
+	uint64_t first;	  /* page number; also the trigger */
+	int64_t stride;	  /* pages; 1 or -1: adjacent */
+	uint32_t count;	  /* 0: nothing */
 	uint32_t walked;  /* pages that the stream used since its last fault */
 	uint32_t dropped; /* pages ahead of a stream that was given up */
 };

@@ -54,8 +54,8 @@ struct generation {
 
 struct inherit {
 	struct backing backing;
-	struct backing *own;	/* (i) NULL until inherit_set_own() */
-	unsigned generation;	/* (i) ours */
+	struct backing *own;	  /* (i) NULL until inherit_set_own() */
+	unsigned generation;	  /* (i) ours */
 	struct generation past[]; /* those before us */
 };
 

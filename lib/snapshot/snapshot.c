@@ -79,12 +79,12 @@ struct snapshot {
 
 /* Locks: (i) set by snapshots_new(), (s) space lock, (lock) its own. */
 struct snapshots {
-	struct lock lock;      /* rank LOCK_SNAPSHOT */
-	struct list live;      /* (lock) */
-	struct snapshot *next; /* (s) taken, the fork is not through */
-	_Atomic bool frozen;   /* pages may be FROZEN */
-	int epoll;	       /* (i) */
-	struct preimages preimages;  /* (lock) */
+	struct lock lock;	    /* rank LOCK_SNAPSHOT */
+	struct list live;	    /* (lock) */
+	struct snapshot *next;	    /* (s) taken, the fork is not through */
+	_Atomic bool frozen;	    /* pages may be FROZEN */
+	int epoll;		    /* (i) */
+	struct preimages preimages; /* (lock) */
 };
 
 /* ---- construction ---- */
@@ -333,8 +333,8 @@ static int protect_run(struct extent *p, unsigned from, unsigned to)
 		to--;
 	if (from == to)
 		return 0;
-	rc = os_uffd_wp(p->uffd, extent_host(p, from), pages_to_bytes(to - from),
-			true);
+	rc = os_uffd_wp(p->uffd, extent_host(p, from),
+			pages_to_bytes(to - from), true);
 	/* no slot, no frame and no counter of the space changes */
 	for (i = from; i < to && rc == 0; i++)
 		if (must_freeze(b->pte[i]))

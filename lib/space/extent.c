@@ -15,7 +15,8 @@
 
 #include "util/probe.h"
 
-bool extent_next(struct vvm *vm, struct block *b, gaddr_t addr, struct extent *p)
+bool extent_next(struct vvm *vm, struct block *b, gaddr_t addr,
+		 struct extent *p)
 {
 	gaddr_t block_end = b->base + BLOCK_BYTES, end;
 	struct region *r = regions_next_guest(&vm->regions, addr);
@@ -57,7 +58,7 @@ static void count_evicted(struct vvm_stat_actor *actor, const struct block *b,
  * must stay. FILLING ones may be getting a frame just now.
  */
 bool extent_bridge(const struct vvm *vm, const struct block *b, unsigned from,
-		  unsigned to)
+		   unsigned to)
 {
 	for (; from < to; from++)
 		if ((b->pte[from] & (PTE_PRESENT | PTE_BUSY | PTE_POISON)))
@@ -107,8 +108,8 @@ static unsigned next_victim(const struct extent *p, const uint64_t *victims,
 }
 
 unsigned extent_evict(struct vvm *vm, struct vvm_stat_actor *actor,
-		     const struct extent *p, const uint64_t *victims,
-		     bool written)
+		      const struct extent *p, const uint64_t *victims,
+		      bool written)
 {
 	unsigned from = next_victim(p, victims, p->first), to, next, freed = 0;
 
@@ -117,7 +118,8 @@ unsigned extent_evict(struct vvm *vm, struct vvm_stat_actor *actor,
 		do {
 			to = next + 1;
 			next = next_victim(p, victims, to);
-		} while (next < p->end && extent_bridge(vm, p->block, to, next));
+		} while (next < p->end &&
+			 extent_bridge(vm, p->block, to, next));
 		freed += punch_run(vm, actor, p, victims, from, to, written);
 		from = next;
 	}

@@ -106,7 +106,8 @@ static inline uint64_t pte_slot(pte_t e)
 
 static inline pte_t pte_with_slot(pte_t e, uint64_t slot)
 {
-	return (e & (((pte_t)1 << PTE_SLOT_SHIFT) - 1)) | slot << PTE_SLOT_SHIFT;
+	return (e & (((pte_t)1 << PTE_SLOT_SHIFT) - 1)) |
+	       slot << PTE_SLOT_SHIFT;
 }
 
 static inline unsigned pte_age(pte_t e)

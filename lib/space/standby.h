@@ -12,7 +12,7 @@
 #define STANDBY_PAGES_MAX 32
 
 struct standby_place {
-	haddr_t host; /* of the page; 0: empty */
+	haddr_t host;  /* of the page; 0: empty */
 	uint64_t used; /* turn when it was put here */
 };
 

@@ -26,14 +26,14 @@ enum lock_rank {
 	LOCK_HEAP_CLASS,    /* spans of a size class */
 	LOCK_HEAP_PAGES,    /* free runs of a heap */
 	LOCK_FORK,	    /* the spaces that fork children inherit */
-	LOCK_MAPPING,	  /* serialises map, unmap, protect, advise, resize */
-	LOCK_SPACE,	  /* region index and page table shape (rwlock) */
-	LOCK_BLOCK,	  /* one leaf: its entries and counts */
-	LOCK_SNAPSHOT,	  /* what fork children may still read of a space */
-	LOCK_CLOCK,	  /* the ring of blocks with resident pages */
-	LOCK_SLOTS,	  /* free slots of a backing */
-	LOCK_POOL,	  /* free objects of a pool */
-	LOCK_MISC,	  /* leaf locks that take nothing */
+	LOCK_MAPPING,	    /* serialises map, unmap, protect, advise, resize */
+	LOCK_SPACE,	    /* region index and page table shape (rwlock) */
+	LOCK_BLOCK,	    /* one leaf: its entries and counts */
+	LOCK_SNAPSHOT,	    /* what fork children may still read of a space */
+	LOCK_CLOCK,	    /* the ring of blocks with resident pages */
+	LOCK_SLOTS,	    /* free slots of a backing */
+	LOCK_POOL,	    /* free objects of a pool */
+	LOCK_MISC,	    /* leaf locks that take nothing */
 	LOCK_RANKS
 };
 

@@ -3,19 +3,25 @@
  * unit/demand.c - the faults that a handler has taken on, without the handler:
  * the test reads the events and runs the ring. Needs userfaultfd, else skips.
  */
-#include "support/test.h"
-#include "support/engine.h"
-
-#include "map/access.h"
 #include "fault/demand.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+
 #include "fill/streams.h"
+#include "map/access.h"
+#include "support/engine.h"
+#include "support/engine_app.h"
+#include "support/engine_count.h"
+#include "support/engine_fault.h"
+#include "support/test.h"
 #include "swap/impl.h"
 
 #define FAULTS	(DEMAND_READS + 1)
 #define WAIT_MS 2
 
 static struct demands demands;
-static gaddr_t addr;
 
 static void setup(void)
 {
@@ -168,14 +174,19 @@ START_TEST(a_want_of_frames_is)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("demand");
-	TCase *tc = test_case(s, "waiting", 30);
+	TCase *tc = test_case(s, "waiting");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, a_slow_disk_is_no_want_of_frames);
 	tcase_add_test(tc, a_stalled_disk_is_no_want_of_frames);
 	tcase_add_test(tc, a_want_of_frames_is);
-	return engine_run(s, "check_demand");
 }
+
+const struct test_program test_program = {
+	.name = "demand",
+	.add = add_tests,
+	.setup = setup,
+	.teardown = teardown,
+	.missing = engine_missing,
+};

@@ -8,21 +8,24 @@
  * Pages are made victims by engine_cold(): old and unmapped. The evictor has
  * 4 write-backs of 64 pages; a write completes in engine_complete().
  */
-#include "support/test.h"
-#include "support/engine.h"
+#include "evict/evict.h"
 
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fill/ahead.h"
 #include "map/access.h"
+#include "support/engine.h"
+#include "support/engine_app.h"
+#include "support/engine_count.h"
+#include "support/engine_fault.h"
+#include "support/test.h"
 
 #define RW  (VVM_READ | VVM_WRITE)
 #define ALL 10000 /* a target that no step reaches */
-
-static gaddr_t addr; /* of one block, mapped */
-
-static void setup(void)
-{
-	engine_open(600);
-	addr = engine_map(BLOCK_PAGES, RW);
-}
 
 static gaddr_t at(unsigned i)
 {
@@ -953,9 +956,8 @@ END_TEST
 
 static void add_refusals(Suite *s)
 {
-	TCase *tc = test_case(s, "refusals", 30);
+	TCase *tc = test_case(s, "refusals");
 
-	tcase_add_checked_fixture(tc, setup, engine_close);
 	tcase_add_test(tc, a_write_that_fails);
 	tcase_add_test(tc, a_full_swap);
 	tcase_add_test(tc, a_punch_that_fails);
@@ -973,12 +975,10 @@ static void add_refusals(Suite *s)
 	tcase_add_test(tc, construction_fails_cleanly);
 }
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("evict");
-	TCase *tc = test_case(s, "evict", 30);
+	TCase *tc = test_case(s, "evict");
 
-	tcase_add_checked_fixture(tc, setup, engine_close);
 	tcase_add_test(tc, nothing_resident);
 	tcase_add_test(tc, clean_pages_go_at_once);
 	tcase_add_test(tc, pages_never_written_need_no_slot);
@@ -1006,5 +1006,12 @@ int main(void)
 	tcase_add_test(tc, the_target_holds_over_pieces);
 	tcase_add_test(tc, the_target_holds_over_pieces_of_dirty_pages);
 	add_refusals(s);
-	return engine_run(s, "check_evict");
 }
+
+const struct test_program test_program = {
+	.name = "evict",
+	.add = add_tests,
+	.setup = engine_setup,
+	.teardown = engine_close,
+	.missing = engine_missing,
+};

@@ -5,20 +5,20 @@
  * give, no region, and a kernel that refuses; and accesses that are made to
  * fail. Needs userfaultfd, else skips.
  */
-#include "support/test.h"
-#include "support/engine.h"
+#include "fault/fault.h"
 
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
 #include <sys/mman.h>
 
+#include "support/engine.h"
+#include "support/engine_app.h"
+#include "support/engine_count.h"
+#include "support/engine_fault.h"
+#include "support/test.h"
+
 #define RW     (VVM_READ | VVM_WRITE)
-
-static gaddr_t addr; /* of one block, mapped */
-
-static void setup(void)
-{
-	engine_open(600);
-	addr = engine_map(BLOCK_PAGES, RW);
-}
 
 static gaddr_t at(unsigned i)
 {
@@ -517,12 +517,10 @@ START_TEST(refusals)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("fault");
-	TCase *tc = test_case(s, "states", 30);
+	TCase *tc = test_case(s, "states");
 
-	tcase_add_checked_fixture(tc, setup, engine_close);
 	tcase_add_loop_test(tc, state, 0, (int)ARRAY_SIZE(cases));
 	tcase_add_loop_test(tc, the_thread_goes_on, 0, (int)ARRAY_SIZE(cases));
 	tcase_add_test(tc, a_spurious_fault_wakes);
@@ -536,8 +534,7 @@ int main(void)
 	tcase_add_test(tc, no_memory_for_the_table);
 	tcase_add_loop_test(tc, the_kernel_refuses, 0, (int)ARRAY_SIZE(kernel));
 	tcase_add_loop_test(tc, zeros_over_a_frame, 0, 2);
-	tc = test_case(s, "failing", 30);
-	tcase_add_checked_fixture(tc, setup, engine_close);
+	tc = test_case(s, "failing");
 	tcase_add_test(tc, poisoned_is_sigbus);
 	tcase_add_loop_test(tc, fail_and_unfail, 0, 4);
 	tcase_add_test(tc, fail_wakes);
@@ -546,5 +543,12 @@ int main(void)
 	tcase_add_test(tc, unfail_spares_strangers);
 	tcase_add_test(tc, fail_without_a_region);
 	tcase_add_test(tc, refusals);
-	return engine_run(s, "check_fault");
 }
+
+const struct test_program test_program = {
+	.name = "fault",
+	.add = add_tests,
+	.setup = engine_setup,
+	.teardown = engine_close,
+	.missing = engine_missing,
+};

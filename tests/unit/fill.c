@@ -6,19 +6,19 @@
  * slots, content and counters. Claims of readahead are unit/ahead.c's. Needs
  * userfaultfd, else skips.
  */
-#include "support/test.h"
-#include "support/engine.h"
 #include "fill/fill.h"
 
+#include <errno.h>
+#include <string.h>
+
+#include "fill/ahead.h"
+#include "support/engine.h"
+#include "support/engine_app.h"
+#include "support/engine_count.h"
+#include "support/engine_fault.h"
+#include "support/test.h"
+
 #define RW (VVM_READ | VVM_WRITE)
-
-static gaddr_t addr; /* of one block, mapped */
-
-static void setup(void)
-{
-	engine_open(600);
-	addr = engine_map(BLOCK_PAGES, RW);
-}
 
 static gaddr_t at(unsigned i)
 {
@@ -732,9 +732,8 @@ END_TEST
 
 static void add_trigger_tests(Suite *s)
 {
-	TCase *tc = test_case(s, "triggers", 30);
+	TCase *tc = test_case(s, "triggers");
 
-	tcase_add_checked_fixture(tc, setup, engine_close);
 	tcase_add_test(tc, a_trigger_is_parked);
 	tcase_add_test(tc, a_trigger_that_is_wanted_is_installed);
 	tcase_add_loop_test(tc, a_parked_copy_is_not_believed_for_long, 0, 2);
@@ -743,12 +742,10 @@ static void add_trigger_tests(Suite *s)
 	tcase_add_test(tc, a_bad_trigger_is_not_parked);
 }
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("fill");
-	TCase *tc = test_case(s, "install", 30);
+	TCase *tc = test_case(s, "install");
 
-	tcase_add_checked_fixture(tc, setup, engine_close);
 	tcase_add_test(tc, claim_takes_one_page);
 	tcase_add_test(tc, installed_for_reading);
 	tcase_add_test(tc, installed_for_reading_is_protected);
@@ -774,5 +771,12 @@ int main(void)
 			    (int)ARRAY_SIZE(install_points));
 	tcase_add_test(tc, put_many_and_some_are_there);
 	add_trigger_tests(s);
-	return engine_run(s, "check_fill");
 }
+
+const struct test_program test_program = {
+	.name = "fill",
+	.add = add_tests,
+	.setup = engine_setup,
+	.teardown = engine_close,
+	.missing = engine_missing,
+};

@@ -8,18 +8,27 @@
  * then succeeds. Then what they leave of pages, frames, slots and neighbours,
  * and that they wait for I/O in flight. Needs userfaultfd, else skips.
  */
-#include "support/test.h"
-#include "support/engine.h"
+#include "map/mapping.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "map/access.h"
+#include "support/engine.h"
+#include "support/engine_app.h"
+#include "support/engine_count.h"
+#include "support/engine_fault.h"
+#include "support/test.h"
 
 #define RW    (VVM_READ | VVM_WRITE)
 #define PAGES (3 * BLOCK_PAGES)
 /* Of the range that is worked on: parts of three regions. */
 #define FIRST 5
 #define LAST  1100
-
-static gaddr_t addr; /* of PAGES pages, in three regions */
 
 static gaddr_t at(unsigned i)
 {
@@ -572,18 +581,16 @@ END_TEST
 
 static void add_walk(Suite *s)
 {
-	TCase *tc = test_case(s, "walk", 60);
+	TCase *tc = test_case_with(s, "walk", NULL, NULL);
 
 	tcase_add_loop_test(tc, every_os_call_fails_once, 0,
 			    (int)ARRAY_SIZE(calls));
 }
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("mapping");
-	TCase *tc = test_case(s, "mapping", 30);
+	TCase *tc = test_case(s, "mapping");
 
-	tcase_add_checked_fixture(tc, setup, engine_close);
 	tcase_add_test(tc, pinned_pages_refuse);
 	tcase_add_test(tc, holes_refuse);
 	tcase_add_test(tc, taken_addresses_refuse);
@@ -599,5 +606,12 @@ int main(void)
 	tcase_add_test(tc, unmap_wakes_the_blocked);
 	tcase_add_test(tc, frames_that_cannot_be_freed);
 	add_walk(s);
-	return engine_run(s, "check_mapping");
 }
+
+const struct test_program test_program = {
+	.name = "mapping",
+	.add = add_tests,
+	.setup = setup,
+	.teardown = engine_close,
+	.missing = engine_missing,
+};

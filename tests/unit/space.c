@@ -5,8 +5,21 @@
  * ring, waiting for busy pages; and that space_check() passes what is good
  * and aborts on each broken invariant. Needs userfaultfd, else skips.
  */
-#include "support/test.h"
+#include "space/space.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "support/engine.h"
+#include "support/engine_app.h"
+#include "support/engine_count.h"
+#include "support/engine_fault.h"
+#include "support/test.h"
 
 #define RW (VVM_READ | VVM_WRITE)
 
@@ -539,12 +552,10 @@ START_TEST(space_check_passes_what_is_good)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("space");
-	TCase *tc = test_case(s, "space", 30);
+	TCase *tc = test_case(s, "space");
 
-	tcase_add_checked_fixture(tc, setup, engine_close);
 	tcase_add_test(tc, clock_goes_round);
 	tcase_add_test(tc, a_new_block_comes_last);
 	tcase_add_test(tc, removal_keeps_the_hand);
@@ -560,9 +571,15 @@ int main(void)
 	tcase_add_test(tc, wait_for_a_fill_and_a_write);
 	tcase_add_test(tc, a_child_knows_that_it_is_one);
 	tcase_add_test(tc, publish_says_what_is);
-	tc = test_case(s, "space_check", 30);
-	tcase_add_checked_fixture(tc, setup, NULL);
+	tc = test_case_with(s, "space_check", setup, NULL);
 	tcase_add_test(tc, space_check_passes_what_is_good);
 	tcase_add_loop_test(tc, space_check_aborts_on, 0, BREAKS);
-	return engine_run(s, "check_space");
 }
+
+const struct test_program test_program = {
+	.name = "space",
+	.add = add_tests,
+	.setup = setup,
+	.teardown = engine_close,
+	.missing = engine_missing,
+};

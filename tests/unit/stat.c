@@ -5,7 +5,6 @@
  * may use /dev/shm at the same time: each test looks only at files named
  * after its own process or after children that it made.
  */
-#define _GNU_SOURCE 1
 #include "support/test.h"
 
 #include <errno.h>
@@ -748,18 +747,9 @@ START_TEST(fork_child_does_not_remove)
 }
 END_TEST
 
-static TCase *new_case(Suite *s, const char *name)
+static void add_tests(Suite *s)
 {
-	TCase *tc = test_case(s, name, 5);
-
-	tcase_add_checked_fixture(tc, setup, teardown);
-	return tc;
-}
-
-int main(void)
-{
-	Suite *s = suite_create("stat");
-	TCase *tc = new_case(s, "content");
+	TCase *tc = test_case(s, "content");
 
 	tcase_add_test(tc, header_and_file);
 	tcase_add_test(tc, names_are_numbered);
@@ -770,7 +760,7 @@ int main(void)
 	tcase_add_test(tc, threads_lose_nothing);
 	tcase_add_test(tc, buckets_meet);
 
-	tc = new_case(s, "regions, blocks and events");
+	tc = test_case(s, "regions, blocks and events");
 	tcase_add_test(tc, items_get_storage_and_are_used_again);
 	tcase_add_test(tc, no_storage_no_item);
 	tcase_add_test(tc, region_faults_are_inherited);
@@ -778,7 +768,7 @@ int main(void)
 	tcase_add_test(tc, stages_add_up);
 	tcase_add_test(tc, private_ones_have_neither);
 
-	tc = new_case(s, "without a file");
+	tc = test_case(s, "without a file");
 	tcase_add_test(tc, private_when_not_published);
 	tcase_add_loop_test(tc, private_when_the_file_fails, 0,
 			    ARRAY_SIZE(breaks));
@@ -787,7 +777,7 @@ int main(void)
 	tcase_add_test(tc, proc_cannot_be_read);
 	tcase_add_test(tc, failures_leak_no_descriptor);
 
-	tc = new_case(s, "stale files");
+	tc = test_case(s, "stale files");
 	tcase_add_loop_test(tc, killed_process_is_cleaned_up, 0, 2);
 	tcase_add_test(tc, unclaimed_file_is_cleaned_up);
 	tcase_add_test(tc, claim_outlives_other_descriptors);
@@ -800,5 +790,11 @@ int main(void)
 	tcase_add_test(tc, other_users_file_is_kept);
 	tcase_add_test(tc, strange_names_are_left_alone);
 	tcase_add_test(tc, fork_child_does_not_remove);
-	return test_run(s);
 }
+
+const struct test_program test_program = {
+	.name = "stat",
+	.add = add_tests,
+	.setup = setup,
+	.teardown = teardown,
+};
