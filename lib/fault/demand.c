@@ -8,17 +8,18 @@
  *	   frames free --+----------------------------'
  *
  * Pending. A fault that finds no free frame is tried again when frames come
- * free (space_give_frames() signals the starving), or after DIRECT reclaim
- *steps of our own. When too many are pending we read no more events: they wait
- *in the kernel. A fault that waited longer than frame_wait_ms, not counting
- *time in which the process was stopped (util/awake.h), fails: its thread gets
- *SIGBUS, everybody else goes on. The poison that delivers the SIGBUS is removed
- *UNFAIL_US later. A fault that finds no idle buffer is pending as well, but not
- *impatient: those before it wait for the disk for as long as it takes. Nor is
- *any while the disk is stalled: whether there will be frames is not known then.
+ * free (space_give_frames() signals the starving), or after DIRECT_STEPS steps
+ * of reclaim of our own. When too many are pending we read no more events: they
+ * wait in the kernel. A fault that waited longer than frame_wait_ms, not
+ * counting time in which the process was stopped (util/awake.h), fails: its
+ * thread gets SIGBUS, everybody else goes on. The poison that delivers the
+ * SIGBUS is removed UNFAIL_US later. A fault that finds no idle buffer is
+ * pending as well, but its time does not run: those before it wait for the disk
+ * for as long as it takes. Nor does anybody's time run while the disk is
+ * stalled: whether there will be frames is not known then.
  *
  * A fault reads one page. What is to be read ahead of it is left in `ahead`,
- *for the handler to take away.
+ * for the handler to take away.
  *
  * Nothing here calls malloc, logs through stdio or touches guest memory (the
  * application may hold its malloc lock while it waits for us).

@@ -255,8 +255,7 @@ bool fault_find(struct fault *f, struct region *r, gaddr_t addr)
 	return f->block != NULL;
 }
 
-/* => space lock held; after DONE in a mode that holds the block lock as well.
- */
+/* => space lock held; after DONE in a mode that holds the block lock, too. */
 static enum fault_result look_in(struct fault *f, struct region *r)
 {
 	gaddr_t addr =

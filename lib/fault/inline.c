@@ -12,12 +12,12 @@
  * Inline mode. The userfaultfd has the SIGBUS feature: an access to an absent
  * or write-protected page raises SIGBUS instead of an event, and the signal
  * handler (fault/trap.c) comes here. No other thread is woken: 5-7 us for a
- *fault without I/O where a handler thread costs 50-60. The price is that the
+ * fault without I/O where a handler thread costs 50-60. The price is that the
  * kernel cannot fault for a system call: it fails with EFAULT, so buffers are
  * to be touched or pinned first. A thread waits for its own read by polling,
- * where few others read (fault/poller.c). It cannot go on in its signal handler
- *and see a read completed later: what is to be read ahead of it is a job for
- *the handler threads, which have nothing else to do then (fill/reader.c).
+ * where few others read (fault/poller.c). It cannot leave its signal handler to
+ * see another read completed later. So what is to be read ahead of it is a job
+ * for the handler threads, which have nothing else to do then (fill/reader.c).
  *
  * Everything in here is async-signal-safe: no malloc, no stdio, only our own
  * locks, which the interrupted code cannot hold, since the library touches
