@@ -298,7 +298,7 @@ static void ahead_with_trigger(unsigned first, unsigned end)
 	expect_state(at(first), PAGE_FILLING);
 }
 
-START_TEST(a_trigger_is_parked)
+START_TEST(a_trigger_is_on_standby)
 {
 	uint64_t slot = engine_out(at(10), 5);
 
@@ -325,7 +325,7 @@ START_TEST(a_trigger_is_parked)
 	space_check(vm);
 	expect_content(10, 1);
 	engine_expect(C(prefetch_hit_pages) = 1);
-	/* Out again: it is not parked any more. */
+	/* Out again: it is not on standby any more. */
 	engine_cold(at(10), 1);
 	ck_assert_int_eq(evict_step(&evictor, 99), EVICT_FREED);
 	expect_state(at(10), PAGE_SWAPPED);
@@ -353,8 +353,8 @@ START_TEST(a_trigger_that_is_wanted_is_installed)
 }
 END_TEST
 
-/* What is parked is not what the page holds once it was resident. */
-START_TEST(a_parked_copy_is_not_believed_for_long)
+/* What is on standby is not what the page holds once it was resident. */
+START_TEST(a_standby_copy_is_not_believed_for_long)
 {
 	unsigned how = (unsigned)_i;
 
@@ -379,7 +379,7 @@ START_TEST(a_parked_copy_is_not_believed_for_long)
 }
 END_TEST
 
-START_TEST(parked_pages_go_with_their_region)
+START_TEST(standby_pages_go_with_their_region)
 {
 	engine_out(at(10), 5);
 	ahead_with_trigger(10, 15);
@@ -415,7 +415,7 @@ START_TEST(an_unwanted_copy_makes_room)
 }
 END_TEST
 
-START_TEST(a_bad_trigger_is_not_parked)
+START_TEST(a_bad_trigger_is_not_on_standby)
 {
 	engine_out(at(10), 3);
 	ahead_with_trigger(10, 13);
@@ -738,12 +738,12 @@ static void add_trigger_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "triggers");
 
-	tcase_add_test(tc, a_trigger_is_parked);
+	tcase_add_test(tc, a_trigger_is_on_standby);
 	tcase_add_test(tc, a_trigger_that_is_wanted_is_installed);
-	tcase_add_loop_test(tc, a_parked_copy_is_not_believed_for_long, 0, 2);
-	tcase_add_test(tc, parked_pages_go_with_their_region);
+	tcase_add_loop_test(tc, a_standby_copy_is_not_believed_for_long, 0, 2);
+	tcase_add_test(tc, standby_pages_go_with_their_region);
 	tcase_add_test(tc, an_unwanted_copy_makes_room);
-	tcase_add_test(tc, a_bad_trigger_is_not_parked);
+	tcase_add_test(tc, a_bad_trigger_is_not_on_standby);
 }
 
 static void add_tests(Suite *s)
