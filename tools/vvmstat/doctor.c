@@ -107,7 +107,7 @@ static void check_features(struct doctor *d, const struct vvm_probe *probe)
 		char *to = has ? have : lack;
 
 		snprintf(to + strlen(to), sizeof(have) - strlen(to), "%s%s",
-			 * to ? ", " : "",
+			 *to ? ", " : "",
 			 has ? feature[i].have : feature[i].lack);
 	}
 	doctor_report(
