@@ -71,6 +71,7 @@ static struct lock table_lock = {.rank = LOCK_FORK}; /* to change `spaces` */
 static _Atomic bool forking;	 /* between prepare() and parent() */
 static _Atomic pthread_t forker; /* who set it; 0: nobody yet, or any more */
 static unsigned nested;		 /* (forking) forks of its signal handlers */
+static uint64_t signals;	 /* (forking) its mask before prepare() */
 
 /* ---- the gate ---- */
 
@@ -286,13 +287,20 @@ static void prepare_spaces(void)
 	}
 }
 
-/* fork(2) is no cancellation point, and so none of these is. */
+/*
+ * fork(2) is no cancellation point, and so none of these is. Signal handlers of
+ * the program wait until it is over: they may touch the memory.
+ */
 static void prepare(void)
 {
+	uint64_t before = os_signals_block();
 	int state;
 
-	if (!any_space() || !take_turn())
+	if (!any_space() || !take_turn()) {
+		os_signals_restore(before);
 		return;
+	}
+	signals = before;
 	state = os_cancel_off();
 	prepare_spaces();
 	os_cancel_restore(state);
@@ -300,6 +308,7 @@ static void prepare(void)
 
 static void parent(void)
 {
+	uint64_t before = signals;
 	int state;
 	unsigned i;
 
@@ -317,6 +326,7 @@ static void parent(void)
 	os_streams_unlock();
 	end_turn();
 	os_cancel_restore(state);
+	os_signals_restore(before);
 }
 
 /* Nobody else's mapping shall appear where the memory was. */
@@ -352,7 +362,8 @@ static void child_space(struct vvm *vm, bool prepared)
 
 static void child(void)
 {
-	bool prepared = my_turn() && !nested;
+	bool mine = my_turn(), prepared = mine && !nested;
+	uint64_t before = signals;
 	int state = os_cancel_off();
 	unsigned i;
 
@@ -370,6 +381,8 @@ static void child(void)
 	}
 	end_turn();
 	os_cancel_restore(state);
+	if (mine)
+		os_signals_restore(before);
 }
 
 /*

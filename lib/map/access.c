@@ -265,6 +265,16 @@ static unsigned char page_flags(pte_t e)
 	return (unsigned char)flags;
 }
 
+int access_covered(struct vvm *vm, gaddr_t start, gaddr_t end)
+{
+	bool covered;
+
+	rwlock_read(&vm->lock);
+	covered = regions_cover(&vm->regions, start, end);
+	rwlock_end_read(&vm->lock);
+	return covered ? 0 : -VVM_EUNMAPPED;
+}
+
 int access_residency(struct vvm *vm, gaddr_t start, gaddr_t end,
 		     unsigned char *flags)
 {

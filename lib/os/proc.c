@@ -437,6 +437,32 @@ int os_signal(int sig, void (*handler)(int, siginfo_t *, void *),
 	return os_result(sigaction(sig, &sa, old));
 }
 
+/* Not pthread_sigmask(3), which leaves the cancel signal out. */
+static uint64_t set_mask(int how, uint64_t mask)
+{
+	uint64_t old = 0;
+
+	syscall(SYS_rt_sigprocmask, how, &mask, &old, sizeof(mask));
+	return old;
+}
+
+uint64_t os_signals_block(void)
+{
+	static const int synchronous[] = {SIGSEGV, SIGBUS,  SIGFPE,
+					  SIGILL,  SIGTRAP, SIGSYS};
+	uint64_t mask = ~UINT64_C(0);
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(synchronous); i++)
+		mask &= ~(UINT64_C(1) << (synchronous[i] - 1));
+	return set_mask(SIG_BLOCK, mask);
+}
+
+void os_signals_restore(uint64_t mask)
+{
+	set_mask(SIG_SETMASK, mask);
+}
+
 void os_signal_unblock(const sigset_t *mask)
 {
 	pthread_sigmask(SIG_SETMASK, mask, NULL);
