@@ -234,7 +234,8 @@ int vvm_close(struct vvm *vm);
 /*
  * Changes the budget while running; returns when it holds. -EINVAL: less
  * than a page; -EBUSY: pinned pages leave no room, or the pages cannot be
- * written (swap full) within frame_wait_ms: then the old budget is restored.
+ * written (swap full) within frame_wait_ms: then the old budget is restored. Of
+ * two threads that resize at once the later one's budget holds.
  */
 int vvm_resize(struct vvm *vm, uint64_t resident_bytes);
 

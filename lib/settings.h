@@ -6,7 +6,7 @@
  *
  * To add a setting: a row here, and its field with what the programmer must
  * know in struct vvm_options of <vvm.h>. What else is missing then, does not
- * compile or is printed by tests/script/settings.sh.
+ * compile, or tests/script/settings.sh or unit/conf says so.
  *
  * X(type, field, variable without VVM_, default, unit or values, range, what)
  *

@@ -97,11 +97,8 @@ int vvm_resize(struct vvm *vm, uint64_t resident_bytes)
 		return rc;
 	if (resident_bytes < PAGE_BYTES)
 		return -EINVAL;
-	lock_take(&vm->mapping);
-	rc = reclaim_resize(vm, resident_bytes >> PAGE_SHIFT,
-			    vm->conf.frame_wait_ms);
-	lock_drop(&vm->mapping);
-	return rc;
+	return reclaim_resize(vm, resident_bytes >> PAGE_SHIFT,
+			      vm->conf.frame_wait_ms);
 }
 
 /* ---- regions ---- */

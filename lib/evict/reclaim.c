@@ -271,18 +271,56 @@ void reclaim_stop(struct vvm *vm)
 	vm->reclaimer = NULL;
 }
 
+/* => mapping lock held. */
+static void set_budget(struct vvm *vm, uint64_t pages)
+{
+	frames_resize(&vm->frames, pages, (unsigned)vm->conf.low_pct,
+		      (unsigned)vm->conf.high_pct);
+}
+
+/* Sets the budget, unless more is pinned. *old: what it was. */
+static int begin_resize(struct vvm *vm, uint64_t pages, uint64_t *old)
+{
+	int rc = -EBUSY;
+
+	lock_take(&vm->mapping);
+	*old = atomic_load(&vm->frames.budget);
+	if (atomic_load(&vm->frames.pinned) < pages) {
+		set_budget(vm, pages);
+		rc = 0;
+	}
+	lock_drop(&vm->mapping);
+	return rc;
+}
+
+/* Has the budget not been changed again since? */
+static bool is_ours(struct vvm *vm, uint64_t pages)
+{
+	return atomic_load(&vm->frames.budget) == pages;
+}
+
+static void undo_resize(struct vvm *vm, uint64_t pages, uint64_t old)
+{
+	lock_take(&vm->mapping);
+	if (is_ours(vm, pages))
+		set_budget(vm, old);
+	lock_drop(&vm->mapping);
+}
+
+/*
+ * Waits with nothing locked: the reclaimer may be in the application's
+ * low-space callback, which unmaps to make room.
+ */
 int reclaim_resize(struct vvm *vm, uint64_t budget_pages, uint64_t timeout_ms)
 {
-	uint64_t old = atomic_load(&vm->frames.budget);
 	struct awake awake = {.seen_us = os_now_us()};
-	unsigned low = vm->conf.low_pct;
-	unsigned high = vm->conf.high_pct;
-	int rc = 0;
+	uint64_t old;
+	int rc = begin_resize(vm, budget_pages, &old);
 
-	if (atomic_load(&vm->frames.pinned) >= budget_pages)
-		return -EBUSY;
-	frames_resize(&vm->frames, budget_pages, low, high);
-	while (rc == 0 && atomic_load(&vm->frames.used) > budget_pages) {
+	if (rc < 0)
+		return rc;
+	while (rc == 0 && is_ours(vm, budget_pages) &&
+	       atomic_load(&vm->frames.used) > budget_pages) {
 		uint32_t ticket = waitq_ticket(&vm->frame_free);
 
 		atomic_fetch_add(&vm->frames.wanted, 1);
@@ -294,7 +332,7 @@ int reclaim_resize(struct vvm *vm, uint64_t budget_pages, uint64_t timeout_ms)
 			rc = -EBUSY;
 	}
 	if (rc < 0)
-		frames_resize(&vm->frames, old, low, high);
+		undo_resize(vm, budget_pages, old);
 	space_publish(vm);
 	return rc;
 }

@@ -15,8 +15,8 @@ void reclaim_stop(struct vvm *vm);
 void reclaim_abandon(struct vvm *vm);
 /*
  * Sets the budget and waits until it holds. -EBUSY: pinned pages or a full
- * swap do not allow it within timeout_ms; the old one is back then.
- * => mapping lock held.
+ * swap do not allow it within timeout_ms; the old one is back then. => nothing
+ * locked.
  */
 int reclaim_resize(struct vvm *vm, uint64_t budget_pages, uint64_t timeout_ms);
 

@@ -40,19 +40,21 @@
 
 extern char **environ;
 
-static const char *const variables[] = {
-	"VVM_RESIDENT",	    "VVM_SWAP",		 "VVM_SWAP_LIMIT",
-	"VVM_SWAP_RESERVE", "VVM_SWAP_DIRECT",	 "VVM_IO",
-	"VVM_FAULTS",	    "VVM_HANDLERS",	 "VVM_LOW_PCT",
-	"VVM_HIGH_PCT",	    "VVM_FRAME_WAIT_MS", "VVM_SPIN_US",
-	"VVM_POLLERS",	    "VVM_POLICY",	 "VVM_READAHEAD",
-	"VVM_STAT",
-};
-
 static void clear_variables(void)
 {
-	for (size_t i = 0; i < LIVE_LEN(variables); i++)
-		unsetenv(variables[i]);
+	char **e, name[64];
+
+	for (e = environ; *e;) {
+		size_t n = strcspn(*e, "=");
+
+		if (strncmp(*e, "VVM_", 4) != 0 || n >= sizeof(name)) {
+			e++;
+			continue;
+		}
+		memcpy(name, *e, n);
+		name[n] = '\0';
+		unsetenv(name); /* which moves the others up */
+	}
 }
 
 /* ---- options ---- */

@@ -120,7 +120,8 @@ static void fill_up(uint64_t wait_ms)
 	struct writer w[WRITERS];
 
 	live_catch();
-	vm = open_with(256, 1 << 20, wait_ms, NULL);
+	/* only a full swap makes an access fail, not a busy machine */
+	vm = open_with(256, 1 << 20, (uint64_t)wait_scaled(wait_ms), NULL);
 	load.base = live_map(vm, LOAD_PAGES, LIVE_RW);
 	live_ok(vvm_advise(vm, live_addr(load.base), LOAD_PAGES * LIVE_PAGE,
 			   VVM_ADV_RANDOM));
@@ -219,6 +220,42 @@ START_TEST(full_swap_and_the_other_functions)
 	live_equal(live_stats(vm).resident_pages, 2);
 	live_ok(vvm_resize(vm, 64 * LIVE_PAGE));
 	live_equal(*(uint64_t *)fresh, 1);
+	live_ok(vvm_close(vm));
+}
+END_TEST
+
+static char *_Atomic spare;
+
+static void unmap_spare(struct vvm *space, const struct vvm_low_space *info,
+			void *arg)
+{
+	char *p = atomic_exchange(&spare, NULL);
+
+	(void)info;
+	(void)arg;
+	if (p)
+		live_ok(vvm_unmap(space, live_addr(p), 2048 * LIVE_PAGE));
+}
+
+/* vvm_resize() waits for room that the callback makes by a mapping call. */
+START_TEST(the_callback_makes_room_for_a_resize)
+{
+	char *kept, *given;
+
+	vm = open_with(1024, 2560 * LIVE_PAGE, 20000, NULL);
+	kept = live_map(vm, 1024, LIVE_RW);
+	given = live_map(vm, 2048, LIVE_RW);
+	for (uint64_t i = 0; i < 2048; i++)
+		live_fill(given + i * LIVE_PAGE, i, 1);
+	for (uint64_t i = 0; i < 1024; i++)
+		live_fill(kept + i * LIVE_PAGE, i, 1);
+	spare = given;
+	live_ok(vvm_on_low_space(vm, unmap_spare, NULL));
+	live_ok(vvm_resize(vm, 128 * LIVE_PAGE));
+	live_check(!spare);
+	live_check(live_stats(vm).resident_pages <= 128);
+	for (uint64_t i = 0; i < 1024; i++)
+		live_equal(live_verify(kept + i * LIVE_PAGE, i, 1), -1);
 	live_ok(vvm_close(vm));
 }
 END_TEST
@@ -854,6 +891,7 @@ static void add_full(Suite *s)
 	TCase *tc = test_case(s, "full swap");
 
 	tcase_add_test(tc, full_swap_fails_some_accesses_and_loses_nothing);
+	tcase_add_test(tc, the_callback_makes_room_for_a_resize);
 	tcase_add_test(tc, full_swap_and_the_other_functions);
 	tcase_add_test(tc, full_swap_is_repaired_by_the_fault_callback);
 	tcase_add_test(tc, full_swap_and_a_process_that_is_stopped);

@@ -7,7 +7,7 @@
 #
 #	settings.sh          check
 #	settings.sh --mdoc   print the list, for pasting into lib/api/vvm.7
-: "${top_srcdir:=..}" "${CC:=cc}"
+: "${top_srcdir:=$(dirname "$0")/../..}" "${CC:=cc}"
 tmp=$(mktemp -d) || exit 99
 trap 'rm -rf "$tmp"' EXIT
 bad=0

@@ -32,6 +32,8 @@ struct row {
 	int type;
 	const char *field, *variable, *initial, *values;
 	size_t offset, size;
+	uint64_t least, most;
+	const char *why;
 };
 
 static const struct row rows[] = {
@@ -42,7 +44,8 @@ static const struct row rows[] = {
 	 def,                                      \
 	 unit,                                     \
 	 offsetof(struct conf, name),              \
-	 sizeof(((struct conf *)0)->name)},
+	 sizeof(((struct conf *)0)->name),         \
+	 range},
 	SETTINGS(X)
 #undef X
 };
@@ -377,6 +380,17 @@ static const struct {
 	{"swap_reserve", "no", "yes"}, /* without a limit */
 };
 
+START_TEST(every_range_is_walked)
+{
+	unsigned i, n = 0;
+
+	for (i = 0; i < ARRAY_SIZE(bounds); i++)
+		n += !strcmp(bounds[i].field, rows[_i].field);
+	ck_assert_msg(n || rows[_i].most == UINT64_MAX,
+		      "bounds[] lacks the range of %s", rows[_i].field);
+}
+END_TEST
+
 START_TEST(check_bounds)
 {
 	ck_assert_int_eq(conf_set(&conf, bounds[_i].field, bounds[_i].good), 0);
@@ -454,6 +468,8 @@ static void add_tests(Suite *s)
 	tcase_add_test(values, size_percent_of_ram);
 
 	tcase_add_loop_test(check, check_bounds, 0, ARRAY_SIZE(bounds));
+	tcase_add_loop_test(check, every_range_is_walked, 0,
+			    (int)ARRAY_SIZE(rows));
 	tcase_add_loop_test(check, check_enum_from_a_program, 0, n);
 	tcase_add_test(check, check_empty_path);
 	tcase_add_test(check, check_reserve_with_limit);
