@@ -58,6 +58,7 @@
  *   something other than this process's CPUs and system calls accesses
  *   (O_DIRECT, registered io_uring buffers, RDMA) must be pinned first,
  *   vvm_pin(), exactly as with mlock(2). Core dumps leave guest memory out.
+ *   mlock(2) and mlockall(2) do no harm, and keep no guest memory resident.
  *   A debugger that has stopped the process cannot read what is absent.
  *
  * The budget

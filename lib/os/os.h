@@ -41,6 +41,7 @@
 	X(reserve)                                                             \
 	X(map)                                                                 \
 	X(unmap)                                                               \
+	X(unlock)                                                              \
 	X(protect)                                                             \
 	X(advise)                                                              \
 	X(punch)                                                               \
@@ -91,7 +92,8 @@ int os_inject_check(enum os_point point);
 enum os_prot { OS_READ = 1, OS_WRITE = 2, OS_EXEC = 4 };
 
 enum os_advice {
-	OS_ADV_DONTNEED,   /* drop the mapping of a shared range, not its pages */
+	OS_ADV_DONTNEED,   /* drop the mapping of a shared range, not its pages;
+			    * locked or not */
 	OS_ADV_DONTFORK,
 	OS_ADV_DONTDUMP,
 	OS_ADV_NOHUGEPAGE, /* -EINVAL from a kernel without THP is reported 0, */
@@ -109,11 +111,14 @@ int os_reserve(uint64_t bytes, uint64_t align, uint64_t congruent, haddr_t hint,
 	       haddr_t *out);
 /* Maps fd at a reserved address (MAP_FIXED, MAP_SHARED, prot of os_prot). */
 int os_map_fixed(haddr_t at, uint64_t bytes, unsigned prot, int fd, uint64_t off);
+/* Undoes mlockall(2)'s MCL_FUTURE for a range. */
+int os_unlock(haddr_t at, uint64_t bytes);
 /* Puts a PROT_NONE reservation over whatever is mapped there. */
 int os_unmap_keep(haddr_t at, uint64_t bytes);
 /*
  * Library memory: anonymous, readable, writable, zeroed; not accounted, so
- * that tables may be mapped for their largest size and touched as they fill.
+ * that tables may be mapped for their largest size and touched as they fill;
+ * nor filled by mlockall(2)'s MCL_FUTURE.
  */
 int os_map_anon(uint64_t bytes, void **out);
 /* The same, shared with the children that are forked from now on. */
