@@ -50,8 +50,11 @@
  *
  * fork()
  *   Guest memory is inherited only by request: see enum vvm_fork. Else a child
- *   that touches it gets SIGSEGV, and library calls on the space return
- *   -ECHILD there. fork and exec is fine either way.
+ *   that touches it gets SIGSEGV, whatever it has mapped since, and library
+ *   calls on the space return -ECHILD there; nothing of the space stays open in
+ *   it. fork and exec is fine either way. Children of a bare clone() or _Fork()
+ *   run no fork handlers: they must not touch guest memory, and keep the
+ *   descriptors until they execute a program.
  *
  * Devices and other processes
  *   The page behind a guest address changes as it is paged. Memory that

@@ -361,6 +361,15 @@ void handlers_abandon(struct vvm *vm)
 	vm->handlers = NULL;
 }
 
+void handlers_shed(struct vvm *vm)
+{
+	unsigned i;
+
+	for (i = 0; vm->handlers && i < vm->handler_count; i++)
+		ring_abandon(vm->handlers[i].ring);
+	vm->handlers = NULL;
+}
+
 /*
  * Never close a userfaultfd with a thread blocked on it: that thread would
  * read zeros. The regions are gone, so whoever is woken here finds no mapping.

@@ -290,6 +290,13 @@ int inline_init(struct vvm *vm)
 	return 0;
 }
 
+void inline_shed(struct vvm *vm)
+{
+	if (vm->lanes)
+		pollers_abandon(&vm->lanes->pollers);
+	vm->lanes = NULL;
+}
+
 void inline_abandon(struct vvm *vm)
 {
 	if (vm->lanes)

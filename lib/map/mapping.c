@@ -163,6 +163,9 @@ int mapping_map(struct vvm *vm, gaddr_t *addr, uint64_t bytes, unsigned prot,
 	if (!r)
 		goto unreserve;
 	r->host = host;
+	r->kept = kept_add(&vm->regions.kept, host, bytes);
+	if (!r->kept)
+		goto unreserve;
 	rc = commit(vm, r);
 	if (rc == 0)
 		rc = mapping_insert(vm, r);
@@ -173,7 +176,8 @@ int mapping_map(struct vvm *vm, gaddr_t *addr, uint64_t bytes, unsigned prot,
 	*addr = at;
 	goto out;
 unreserve:
-	free(r);
+	if (r)
+		regions_free(&vm->regions, r);
 	os_unmap(host, bytes);
 out:
 	lock_drop(&vm->mapping);

@@ -128,7 +128,7 @@ static void bury(struct vvm *vm, struct region *r)
 	free_blocks(vm, block_floor(r->start), r->end);
 	stat_add(vm->api, VVM_STAT_regions, -1);
 	stat_add(vm->api, VVM_STAT_mapped_bytes, -(int64_t)bytes);
-	free(r);
+	regions_free(&vm->regions, r);
 }
 
 /* Step 1 for all regions of [start, end). => space lock, for writing. */

@@ -223,6 +223,12 @@ int os_unmap(haddr_t at, uint64_t bytes)
 	return error ? error : os_result(munmap(host(at), bytes));
 }
 
+/* MS_ASYNC does nothing but this. */
+bool os_all_mapped(haddr_t at, uint64_t bytes)
+{
+	return syscall(SYS_msync, host(at), bytes, MS_ASYNC) == 0;
+}
+
 int os_unlock(haddr_t at, uint64_t bytes)
 {
 	int error = os_inject_check(OS_unlock);

@@ -124,6 +124,8 @@ int os_map_anon(uint64_t bytes, void **out);
 /* The same, shared with the children that are forked from now on. */
 int os_map_shared(uint64_t bytes, void **out);
 int os_unmap(haddr_t at, uint64_t bytes);
+/* Is there no hole in the range? */
+bool os_all_mapped(haddr_t at, uint64_t bytes);
 int os_protect(haddr_t at, uint64_t bytes, unsigned prot);
 int os_advise(haddr_t at, uint64_t bytes, enum os_advice advice);
 /* Copies frames out of and into a memfd. */

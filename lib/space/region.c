@@ -79,7 +79,14 @@ void regions_fini(struct regions *rs)
 		free(rs->by_guest[i]);
 	free(rs->by_guest);
 	free(rs->by_host);
+	kept_fini(&rs->kept);
 	regions_init(rs);
+}
+
+void regions_free(struct regions *rs, struct region *r)
+{
+	kept_drop(&rs->kept, r->kept);
+	free(r);
 }
 
 /* Index of the first region with end > addr; count when there is none. */
@@ -254,6 +261,7 @@ int regions_split(struct regions *rs, gaddr_t addr)
 	upper->host = region_to_host(r, addr);
 	upper->start = r->end = addr;
 	upper->stat = NULL;
+	kept_use(upper->kept);
 	link_region(rs, upper);
 	regions_publish(rs, r);
 	regions_publish(rs, upper);
@@ -275,15 +283,16 @@ static bool region_is_empty(const struct region *r)
 }
 
 /* Takes the empty regions out of an array; returns how many are left. */
-static size_t drop_empty(struct region **array, size_t count, bool release)
+static size_t drop_empty(struct regions *rs, struct region **array,
+			 bool release)
 {
 	size_t i, kept = 0;
 
-	for (i = 0; i < count; i++) {
+	for (i = 0; i < rs->count; i++) {
 		if (!region_is_empty(array[i]))
 			array[kept++] = array[i];
 		else if (release)
-			free(array[i]);
+			regions_free(rs, array[i]);
 	}
 	return kept;
 }
@@ -315,8 +324,8 @@ void regions_merge(struct regions *rs, gaddr_t start, gaddr_t end)
 	}
 	if (!merged)
 		return;
-	drop_empty(rs->by_host, rs->count, false);
-	rs->count = drop_empty(rs->by_guest, rs->count, true);
+	drop_empty(rs, rs->by_host, false);
+	rs->count = drop_empty(rs, rs->by_guest, true);
 }
 
 /*

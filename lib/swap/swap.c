@@ -59,6 +59,14 @@ static void swap_forked(struct backing *b)
 	atomic_store(&s->inflight, 0); /* the parent's */
 }
 
+static void swap_shed(struct backing *b)
+{
+	struct swap *s = to_swap(b);
+
+	os_close(s->fd);
+	s->fd = -1;
+}
+
 static void swap_stat(struct backing *b, struct backing_stat *st)
 {
 	struct swap *s = to_swap(b);
@@ -111,6 +119,7 @@ static const struct backing_ops swap_ops = {
 	.hold = swap_hold,
 	.release = swap_release,
 	.forked = swap_forked,
+	.shed = swap_shed,
 	.close = swap_close,
 };
 
