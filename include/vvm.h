@@ -220,7 +220,10 @@ int vvm_options_init(struct vvm_options *options);
  * -EBUSY    the swap file is in use by another space or process
  * -EAGAIN   inline: 64 spaces have faults or callbacks to handle; 64 spaces
  *	     are inherited by children; threads
- * -ENOENT, -EACCES, -ENOTDIR, -ELOOP, -EROFS, -EIO: of swap_path
+ * -ENOENT, -EACCES, -ENOTDIR, -ELOOP, -EROFS, -EIO: of swap_path. A file that
+ *	     exists must be this user's, with mode 0600 and no other name, and
+ *	     no symbolic link (-ELOOP); a device this user's or root's, and not
+ *	     open to everybody. The log says which
  * -ENOSPC   swap_reserve, and the file system has not enough
  * -EFBIG    RLIMIT_FSIZE is set: libvvm's files are larger
  * -ENOMEM, -EMFILE, -ENFILE: resources

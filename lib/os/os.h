@@ -208,7 +208,12 @@ enum os_open_flags {
 	OS_OPEN_DIRECT = 1,
 	OS_OPEN_CREATE = 2,
 	OS_OPEN_TMP = 4,
-	OS_OPEN_EXCL = 8, /* block devices: -EBUSY while mounted or swapped to */
+	/*
+	 * Block devices: -EBUSY while mounted or swapped to. With CREATE: -EEXIST
+	 * when there is a file.
+	 */
+	OS_OPEN_EXCL = 8,
+	OS_OPEN_NOFOLLOW = 16, /* -ELOOP: it is a symbolic link */
 };
 /*
  * Opens read-write, close-on-exec, mode 0600, never following a final
@@ -234,6 +239,12 @@ int os_pwrite(int fd, const void *buf, uint64_t bytes, uint64_t off);
 int os_fallocate(int fd, uint64_t off, uint64_t bytes);
 
 enum os_file_type { OS_FILE_REG, OS_FILE_DIR, OS_FILE_BLOCK, OS_FILE_OTHER };
+struct os_file {
+	enum os_file_type type;
+	uint64_t bytes; /* of a file or block device */
+	unsigned owner, mode, links;
+};
+int os_fd_info(int fd, struct os_file *file);
 /* Type by path; size of a file or block device. -ENOENT ... as stat(2). */
 int os_file_info(const char *path, enum os_file_type *type, uint64_t *bytes);
 /* Free bytes for this user in the file system that holds fd. */
@@ -297,6 +308,7 @@ int os_cancel_off(void);
 void os_cancel_restore(int state);
 int os_tid(void);
 int os_pid(void);
+unsigned os_user(void); /* the effective user */
 unsigned os_cpus(void);	     /* CPUs this process may run on */
 uint64_t os_page_size(void); /* of the kernel */
 uint64_t os_now_us(void);    /* CLOCK_MONOTONIC */

@@ -297,6 +297,11 @@ int os_tid(void)
 	return tid;
 }
 
+unsigned os_user(void)
+{
+	return geteuid();
+}
+
 int os_pid(void)
 {
 	return (int)getpid();
