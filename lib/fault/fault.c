@@ -286,7 +286,7 @@ enum fault_result fault_run(struct fault *f)
 	enum fault_result result;
 
 	do {
-		result = look(f);
+		result = f->last = look(f);
 	} while (f->mode->wait(f, result));
 	return result;
 }

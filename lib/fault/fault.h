@@ -66,6 +66,7 @@ struct fault {
 	bool trigger; /* JOINED, and the first to want a stream's trigger */
 	bool told;    /* the kernel has been told, and the thread is awake */
 	bool counted;
+	enum fault_result last; /* what the last look said */
 	int error; /* why not: 0, -VVM_E..., -ENOMEM */
 
 	/* The read of a SWAPPED page: fault/read.c. */
@@ -134,6 +135,8 @@ enum fault_result fault_error(int error);
  * time to see it. True when there is something to undo.
  */
 bool fault_fail(struct fault *f);
+/* Says in the log, once for each reason, why an access gets SIGBUS. */
+void fault_explain(const struct fault *f);
 void fault_unfail(struct vvm *vm, haddr_t host);
 /* Wakes threads that wait on a page of whatever region. */
 void fault_wake(struct vvm *vm, haddr_t host);

@@ -262,6 +262,8 @@ int inline_fault(struct vvm *vm, gaddr_t addr, bool write)
 		stat_resolved(&vm->stats, f.actor, &f.stat, os_now_ns());
 		return 0;
 	}
+	if (f.error == -ENOMEM || f.error == -VVM_ENOFRAME)
+		fault_explain(&f);
 	fault_lost(&f);
 	stat_event(&vm->stats, f.actor, &f.stat, os_now_ns());
 	/* To the callback one lack of memory is as good as another. */

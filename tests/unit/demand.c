@@ -168,6 +168,39 @@ START_TEST(a_want_of_frames_is)
 }
 END_TEST
 
+/* Whatever the kernel has for the page table: it ends, and others go on. */
+START_TEST(no_memory_for_the_table_is_sigbus)
+{
+	struct app app;
+
+	pt_fini(&vm->pt); /* its pools are empty then */
+	ck_assert_int_eq(pt_init(&vm->pt), 0);
+	os_inject(OS_map, 1, true, ENOMEM);
+	app_start(&app, addr, _i, 7);
+	read_events(1);
+	ck_assert_uint_eq(demands.pending_count, 1);
+	while (demands.pending_count) {
+		os_sleep_us(1000);
+		demands_go_on(&demands);
+	}
+	app_join(&app);
+	ck_assert_int_eq(app.signal, SIGBUS);
+	ck_assert_uint_eq(vm->failing, 1);
+	os_inject_clear();
+	while (demands.unfail_count) {
+		os_sleep_us(1000);
+		demands_go_on(&demands);
+	}
+	ck_assert_uint_eq(vm->failing, 0);
+	app_start(&app, addr, _i, 7);
+	read_events(1);
+	app_join(&app);
+	ck_assert_int_eq(app.signal, 0);
+	expect_state(addr, _i ? PAGE_DIRTY : PAGE_CLEAN);
+	space_check(vm);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("demand");
@@ -177,5 +210,6 @@ int main(void)
 	tcase_add_test(tc, a_slow_disk_is_no_want_of_frames);
 	tcase_add_test(tc, a_stalled_disk_is_no_want_of_frames);
 	tcase_add_test(tc, a_want_of_frames_is);
+	tcase_add_loop_test(tc, no_memory_for_the_table_is_sigbus, 0, 2);
 	return engine_run(s, "check_demand");
 }
