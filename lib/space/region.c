@@ -243,6 +243,35 @@ void regions_remove(struct regions *rs, struct region *r)
 	withdraw(rs, r, NULL);
 }
 
+/* One pass over each array: linear however many there are. */
+struct region *regions_remove_all(struct regions *rs, gaddr_t start,
+				  gaddr_t end)
+{
+	size_t first = guest_index(rs, start), last = first, i, kept = 0;
+	struct region *head = NULL, **tail = &head, *r;
+
+	for (; last < rs->count && rs->by_guest[last]->start < end; last++) {
+		r = rs->by_guest[last];
+		ASSERT(r->start >= start && r->end <= end);
+		withdraw(rs, r, NULL);
+		r->next = NULL;
+		*tail = r;
+		tail = &r->next;
+	}
+	if (first == last)
+		return NULL;
+	memmove(rs->by_guest + first, rs->by_guest + last,
+		(rs->count - last) * sizeof(*rs->by_guest));
+	for (i = 0; i < rs->count; i++) {
+		r = rs->by_host[i];
+		if (r->start < start || r->start >= end)
+			rs->by_host[kept++] = r;
+	}
+	rs->count -= last - first;
+	ASSERT(kept == rs->count);
+	return head;
+}
+
 int regions_split(struct regions *rs, gaddr_t addr)
 {
 	struct region *r = regions_at_guest(rs, addr), *upper;
