@@ -137,7 +137,7 @@ START_TEST(a_locked_range)
 }
 END_TEST
 
-/* Tables for a swap of up to 1 TiB are 1 GiB and more. */
+/* Tables for a swap of up to 1 TiB are 1 GiB and more, statistics 2 GiB. */
 START_TEST(tables_are_not_filled)
 {
 	struct vvm_options o;
@@ -146,6 +146,7 @@ START_TEST(tables_are_not_filled)
 	live_equal(mlockall(MCL_FUTURE), 0);
 	live_options(&o, BUDGET);
 	o.swap_limit_bytes = 1ull << 40;
+	o.stat_segment = 1;
 	live_ok(vvm_open(&vm, &o));
 	live_check(live_rss_bytes() - before < 256ull << 20);
 	write_and_read(live_map(vm, PAGES, LIVE_RW));
