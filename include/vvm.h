@@ -50,14 +50,18 @@
  *
  * fork()
  *   Guest memory is inherited only by request: see enum vvm_fork. Else a child
- *   that touches it gets SIGSEGV, and library calls on the space return
- *   -ECHILD there. fork and exec is fine either way.
+ *   that touches it gets SIGSEGV, whatever it has mapped since, and library
+ *   calls on the space return -ECHILD there; nothing of the space stays open in
+ *   it. fork and exec is fine either way. Children of a bare clone() or _Fork()
+ *   run no fork handlers: they must not touch guest memory, and keep the
+ *   descriptors until they execute a program.
  *
  * Devices and other processes
  *   The page behind a guest address changes as it is paged. Memory that
  *   something other than this process's CPUs and system calls accesses
  *   (O_DIRECT, registered io_uring buffers, RDMA) must be pinned first,
  *   vvm_pin(), exactly as with mlock(2). Core dumps leave guest memory out.
+ *   mlock(2) and mlockall(2) do no harm, and keep no guest memory resident.
  *   A debugger that has stopped the process cannot read what is absent.
  *
  * The budget
@@ -216,7 +220,10 @@ int vvm_options_init(struct vvm_options *options);
  * -EBUSY    the swap file is in use by another space or process
  * -EAGAIN   inline: 64 spaces have faults or callbacks to handle; 64 spaces
  *	     are inherited by children; threads
- * -ENOENT, -EACCES, -ENOTDIR, -ELOOP, -EROFS, -EIO: of swap_path
+ * -ENOENT, -EACCES, -ENOTDIR, -ELOOP, -EROFS, -EIO: of swap_path. A file that
+ *	     exists must be this user's, with mode 0600 and no other name, and
+ *	     no symbolic link (-ELOOP); a device this user's or root's, and not
+ *	     open to everybody. The log says which
  * -ENOSPC   swap_reserve, and the file system has not enough
  * -EFBIG    RLIMIT_FSIZE is set: libvvm's files are larger
  * -ENOMEM, -EMFILE, -ENFILE: resources

@@ -257,6 +257,13 @@ void reclaim_abandon(struct vvm *vm)
 	vm->reclaimer = NULL;
 }
 
+void reclaim_shed(struct vvm *vm)
+{
+	if (vm->reclaimer)
+		ring_abandon(vm->reclaimer->ring);
+	vm->reclaimer = NULL;
+}
+
 void reclaim_stop(struct vvm *vm)
 {
 	struct reclaimer *r = vm->reclaimer;

@@ -13,6 +13,8 @@ int reclaim_start(struct vvm *vm);
 void reclaim_stop(struct vvm *vm);
 /* In a fork child, where its thread is not: frees what it had. */
 void reclaim_abandon(struct vvm *vm);
+/* In a fork child: closes the descriptors, and nothing else. */
+void reclaim_shed(struct vvm *vm);
 /*
  * Sets the budget and waits until it holds. -EBUSY: pinned pages or a full
  * swap do not allow it within timeout_ms; the old one is back then. => nothing

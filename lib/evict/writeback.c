@@ -289,9 +289,13 @@ static void written(struct io *io, int result)
 	       result);
 	if (result < 0)
 		log_warn_once(&once,
-			      "writing to swap failed (error %d): pages "
+			      "writing to swap failed (error %d%s): pages "
 			      "stay in memory and are tried again",
-			      -result);
+			      -result,
+			      result == -EFBIG
+				      ? ", the limit on the size of files, "
+					"RLIMIT_FSIZE or ulimit -f"
+				      : "");
 	lock_take(&b->lock);
 	complete(wb, result, clean);
 	keep_referenced(wb, clean);

@@ -12,7 +12,8 @@
  * of reclaim of our own. When too many are pending we read no more events: they
  * wait in the kernel. A fault that waited longer than frame_wait_ms, not
  * counting time in which the process was stopped (util/awake.h), fails: its
- * thread gets SIGBUS, everybody else goes on. The poison that delivers the
+ * thread gets SIGBUS, everybody else goes on. So does one for which there is no
+ * memory for the page table, after NOMEM_WAIT_US. The poison that delivers the
  * SIGBUS is removed UNFAIL_US later. A fault that finds no idle buffer is
  * pending as well, but its time does not run: those before it wait for the disk
  * for as long as it takes. Nor does anybody's time run while the disk is
@@ -32,12 +33,13 @@
 #include "util/probe.h"
 #include "fill/streams.h"
 
-#define EVENTS_MAX	32    /* read by one system call */
-#define UNFAIL_US	20000 /* a woken thread has run by then */
-#define DIRECT_STEPS	4     /* reclaim steps per round when starving */
-#define DIRECT_TARGET	32    /* frames per step */
-#define DIRECT_ROOM	16    /* pages in DEMAND_WRITES write-backs */
-#define PENDING_POLL_US 500   /* between rounds while faults are pending */
+#define EVENTS_MAX	32     /* read by one system call */
+#define UNFAIL_US	20000  /* a woken thread has run by then */
+#define DIRECT_STEPS	4      /* reclaim steps per round when starving */
+#define DIRECT_TARGET	32     /* frames per step */
+#define DIRECT_ROOM	16     /* pages in DEMAND_WRITES write-backs */
+#define PENDING_POLL_US 500    /* between rounds while faults are pending */
+#define NOMEM_WAIT_US	100000 /* for memory of the page table */
 
 /* ---- what a fault borrows ---- */
 
@@ -262,12 +264,9 @@ static void unfail_due(struct demands *ds, uint64_t now_us)
 /* The fault has waited too long: only this access fails. */
 static void fail_access(struct fault *f, uint64_t now_us)
 {
-	static atomic_flag once = ATOMIC_FLAG_INIT;
 	struct demands *ds = f->demands;
 
-	log_warn_once(&once,
-		      "no free frame within frame_wait_ms: swap is full, "
-		      "failing, or all is pinned; the access gets SIGBUS");
+	fault_explain(f);
 	fault_count_lost(f);
 	ended(f, false);
 	PROBE2(error, f->stat.page, -ETIMEDOUT);
@@ -278,6 +277,12 @@ static void fail_access(struct fault *f, uint64_t now_us)
 		ds->unfail[ds->unfail_count++] = (struct unfail){
 			.host = f->host, .due_us = now_us + UNFAIL_US};
 	list_insert(ds->idle.next, &f->link);
+}
+
+/* Time does not help against a limit; it may against a moment's lack. */
+static bool out_of_memory(const struct fault *f, uint64_t now_us)
+{
+	return f->last == FAULT_NOMEM && now_us - f->since_us >= NOMEM_WAIT_US;
 }
 
 /* Tries the pending faults again; true when any went away. */
@@ -296,7 +301,8 @@ static bool retry_pending(struct demands *ds)
 		if (!ds->buffer_count ||
 		    backing_stalled(ds->vm->swap, now_us)) {
 			f->patience_us = patience(ds, awake_us);
-		} else if (awake_us >= f->patience_us) {
+		} else if (awake_us >= f->patience_us ||
+			   out_of_memory(f, now_us)) {
 			fail_access(f, now_us);
 			continue;
 		}

@@ -8,6 +8,8 @@
 
 #include <errno.h>
 
+#include "util/log.h"
+
 void fault_wake(struct vvm *vm, haddr_t host)
 {
 	unsigned i;
@@ -33,15 +35,39 @@ static void mark(struct fault *f)
 		os_sigbus_thread(f->stat.tid, f->host);
 }
 
-bool fault_fail(struct fault *f)
+/*
+ * There was no block, and no memory for one. Without a block the page is FRESH;
+ * the space lock sees to it that nobody makes one and fills the page meanwhile.
+ */
+static bool fail_without_block(struct fault *f)
 {
 	struct vvm *vm = f->vm;
 	struct region *r;
 	bool undo = false;
 
+	rwlock_write(&vm->lock);
+	r = regions_at_host(&vm->regions, f->host);
+	if (r && !pt_find(&vm->pt, region_to_guest(r, f->host))) {
+		undo = true;
+		atomic_fetch_add(&vm->failing, 1);
+		f->uffd = space_uffd(vm, r, f->host);
+		mark(f);
+	}
+	rwlock_end_write(&vm->lock);
+	return undo;
+}
+
+bool fault_fail(struct fault *f)
+{
+	struct vvm *vm = f->vm;
+	struct region *r;
+	bool undo = false, found = false;
+
 	rwlock_read(&vm->lock);
 	r = regions_at_host(&vm->regions, f->host);
-	if (r && fault_find(f, r, region_to_guest(r, f->host))) {
+	if (r)
+		found = fault_find(f, r, region_to_guest(r, f->host));
+	if (found) {
 		enum page_state state = pte_state(f->block->pte[f->index]);
 
 		if (state == PAGE_FRESH || state == PAGE_SWAPPED) {
@@ -53,8 +79,33 @@ bool fault_fail(struct fault *f)
 		lock_drop(&f->block->lock);
 	}
 	rwlock_end_read(&vm->lock);
+	if (r && !found)
+		undo = fail_without_block(f);
 	fault_wake(vm, f->host);
 	return undo;
+}
+
+void fault_explain(const struct fault *f)
+{
+	static atomic_flag table = ATOMIC_FLAG_INIT, kernel = ATOMIC_FLAG_INIT,
+			   frames = ATOMIC_FLAG_INIT;
+
+	if (f->last == FAULT_NOMEM)
+		log_warn_once(
+			&table,
+			"no memory for the page table (a limit on address "
+			"space, RLIMIT_AS or ulimit -v, counts it): the "
+			"access gets SIGBUS");
+	else if (f->last == FAULT_RETRY)
+		log_warn_once(&kernel,
+			      "the kernel had no memory within frame_wait_ms: "
+			      "the access gets SIGBUS");
+	else
+		log_warn_once(
+			&frames,
+			"no free frame within frame_wait_ms: swap is "
+			"full, failing, or all is pinned; the access gets "
+			"SIGBUS");
 }
 
 void fault_unfail(struct vvm *vm, haddr_t host)

@@ -59,27 +59,24 @@ static enum fault_result usable(struct fault *f, uint64_t now_ns)
  */
 static enum fault_result fill_zero(struct fault *f)
 {
-	uint64_t got = 0, now_ns;
-	bool write;
-	int rc = 0;
+	uint64_t now_ns;
+	bool dirty, intended;
+	int rc;
 
 	if (!space_take_frames(f->vm, f->actor, 1, 0))
 		return FAULT_NOFRAME;
 	now_ns = stamp_looked(f);
-	write = f->write || fill_intends(f->region);
-	if (write)
-		rc = os_uffd_zero(f->uffd, f->host, PAGE_BYTES, &got);
-	if (!write || rc == -EEXIST)
-		fill_put(f->vm, f->uffd, f->host, NULL, 1, !write, &rc);
+	dirty = intended = f->write || fill_intends(f->region);
+	rc = fill_put_zeros(f->uffd, f->host, &dirty);
 	if (rc < 0) {
 		space_give_frames(f->vm, f->actor, 1);
 		return fault_error(rc);
 	}
 	space_move(f->vm, f->actor, f->block, f->index,
-		   write ? PAGE_DIRTY : PAGE_CLEAN, 0);
+		   dirty ? PAGE_DIRTY : PAGE_CLEAN, 0);
 	fill_admit(f->vm, f->block, f->index, false);
 	if (!f->write)
-		fill_note_intent(f->actor, f->region, write, 1);
+		fill_note_intent(f->actor, f->region, intended, 1);
 	return usable(f, now_ns);
 }
 
@@ -302,7 +299,7 @@ enum fault_result fault_run(struct fault *f)
 	enum fault_result result;
 
 	do {
-		result = look(f);
+		result = f->last = look(f);
 	} while (f->mode->wait(f, result));
 	return result;
 }

@@ -67,6 +67,7 @@ struct fault {
 	bool trigger; /* JOINED, and the first to want a stream's trigger */
 	bool told;    /* the kernel has been told, and the thread is awake */
 	bool counted;
+	enum fault_result last; /* what the last look said */
 	int error; /* why not: 0, -VVM_E..., -ENOMEM; inline: also the read's */
 
 	/* The read of a SWAPPED page: fault/read.c. */
@@ -137,6 +138,8 @@ void fault_abandon(struct fault *f);
  * time to see it. True when there is something to undo.
  */
 bool fault_fail(struct fault *f);
+/* Says in the log, once for each reason, why an access gets SIGBUS. */
+void fault_explain(const struct fault *f);
 void fault_unfail(struct vvm *vm, haddr_t host);
 /* Wakes threads that wait on a page of whatever region. */
 void fault_wake(struct vvm *vm, haddr_t host);

@@ -47,6 +47,7 @@
 #define SHARED_PAGES   64 /* the least of a job that a handler gets */
 #define READ_SHARE     8  /* buffers of all readers: 1/8 of the budget */
 #define GUEST_SPINS    10u
+#define ERROR_US       1000
 
 struct handler {
 	struct vvm *vm;
@@ -201,6 +202,17 @@ static void account(struct handler *h, bool worked, bool waited,
 	crew_adjust(&h->crew, now_ns);
 }
 
+/* Nothing is lost by it, but it must not become a loop that does nothing else. */
+static void wait_failed(int error)
+{
+	static atomic_flag once = ATOMIC_FLAG_INIT;
+
+	log_warn_once(&once,
+		      "handler: waiting for completions failed (error %d)",
+		      -error);
+	os_sleep_us(ERROR_US);
+}
+
 static void one_round(struct handler *h)
 {
 	uint64_t start_ns = os_now_ns(), wait_ns;
@@ -216,8 +228,7 @@ static void one_round(struct handler *h)
 	wait_ns = os_now_ns();
 	n = ring_run(h->ring, timeout_us);
 	if (n < 0)
-		log_error("handler: waiting for completions failed (error %d)",
-			  -n);
+		wait_failed(n);
 	account(h, busy || n > 0, timeout_us != 0, start_ns, wait_ns);
 }
 
@@ -336,6 +347,15 @@ void handlers_abandon(struct vvm *vm)
 	for (i = 0; i < vm->handler_count; i++)
 		fini(&vm->handlers[i]);
 	free(vm->handlers);
+	vm->handlers = NULL;
+}
+
+void handlers_shed(struct vvm *vm)
+{
+	unsigned i;
+
+	for (i = 0; vm->handlers && i < vm->handler_count; i++)
+		ring_abandon(vm->handlers[i].ring);
 	vm->handlers = NULL;
 }
 

@@ -16,6 +16,8 @@ int handlers_start(struct vvm *vm);
 void handlers_stop(struct vvm *vm);
 /* In a fork child, where their threads are not: frees what they had. */
 void handlers_abandon(struct vvm *vm);
+/* In a fork child: closes the descriptors, and nothing else. */
+void handlers_shed(struct vvm *vm);
 /* Asks a handler to read [addr, end) ahead; advice, so it may be forgotten. */
 void handlers_willneed(struct vvm *vm, gaddr_t addr, gaddr_t end);
 /* Inline mode: a job of the calling thread's stream. Async-signal-safe. */

@@ -266,6 +266,8 @@ int inline_fault(struct vvm *vm, gaddr_t addr, bool write)
 		stat_resolved(&vm->stats, f.actor, &f.stat, os_now_ns());
 		return 0;
 	}
+	if (f.error == -ENOMEM || f.error == -VVM_ENOFRAME)
+		fault_explain(&f);
 	fault_count_lost(&f);
 	stat_event(&vm->stats, f.actor, &f.stat, os_now_ns());
 	/* To the callback one lack of memory is as good as another. */
@@ -292,6 +294,13 @@ int inline_init(struct vvm *vm)
 	}
 	pollers_open(&lanes->pollers, vm->conf.pollers, vm->conf.io);
 	return 0;
+}
+
+void inline_shed(struct vvm *vm)
+{
+	if (vm->lanes)
+		pollers_abandon(&vm->lanes->pollers);
+	vm->lanes = NULL;
 }
 
 void inline_abandon(struct vvm *vm)

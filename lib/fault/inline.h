@@ -33,5 +33,7 @@ int inline_init(struct vvm *vm);
 void inline_fini(struct vvm *vm);
 /* inline_fini() in a fork child. */
 void inline_abandon(struct vvm *vm);
+/* In a fork child: closes the descriptors, and nothing else. */
+void inline_shed(struct vvm *vm);
 
 #endif

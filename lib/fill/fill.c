@@ -20,9 +20,11 @@
  * leaves the table as it was and the fault can be tried again.
  *
  * EEXIST from UFFDIO_COPY means the memfd holds a page where our table says
- * there is none. By space (1) that cannot be, short of somebody else's bug;
- * the right content is in our hands, so we write it into that frame and go
- * on, the same way.
+ * there is none. By space (1) that cannot be, short of somebody else's bug.
+ * Of a page that was read the right content is in our hands, so we write it
+ * into that frame and go on, the same way. Of a FRESH page nobody but the
+ * program can know it: it may have written to that frame without an event, so
+ * what is there stays.
  *
  * Rejected: reading into the frame itself, through a second mapping of the
  * memfd, and UFFDIO_CONTINUE. The fault of the second mapping (3.3 us),
@@ -72,10 +74,6 @@ unsigned fill_put(struct vvm *vm, int uffd, haddr_t host, const char *from,
 	uint64_t bytes = pages_to_bytes(n), done = 0, got;
 	int rc = 0;
 
-	if (!from) {
-		ASSERT(n == 1);
-		from = zero_page;
-	}
 	while (done < bytes && rc == 0) {
 		rc = os_uffd_copy(uffd, host + done, from + done, bytes - done,
 				  protect ? OS_UFFD_PROTECTED : 0, &got);
@@ -89,6 +87,22 @@ unsigned fill_put(struct vvm *vm, int uffd, haddr_t host, const char *from,
 	}
 	*error = rc;
 	return (unsigned)(done >> PAGE_SHIFT);
+}
+
+int fill_put_zeros(int uffd, haddr_t host, bool *dirty)
+{
+	uint64_t got;
+	int rc;
+
+	if (*dirty)
+		rc = os_uffd_zero(uffd, host, PAGE_BYTES, &got);
+	else
+		rc = os_uffd_copy(uffd, host, zero_page, PAGE_BYTES,
+				  OS_UFFD_PROTECTED, &got);
+	if (rc != -EEXIST)
+		return rc;
+	*dirty = true;
+	return os_uffd_wp(uffd, host, PAGE_BYTES, false);
 }
 
 /* ---- the page table ---- */

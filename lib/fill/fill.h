@@ -11,12 +11,18 @@
 /*
  * Puts n pages into the memfd, maps them and wakes their waiters. Returns how
  * many; *error is why not all: -ENOENT, -ESRCH: unmapped under us; else the
- * kernel is short of memory. from NULL: zeros. => block lock held.
+ * kernel is short of memory. => block lock held.
  */
 unsigned fill_put(struct vvm *vm, int uffd, haddr_t host, const char *from,
 		  unsigned n, bool protect, int *error);
 /*
- * The same without mapping them: all or nothing. 0 or -errno. => the pages are
+ * Fills a FRESH page with zeros, protected unless *dirty, maps it and wakes its
+ * waiters. When there is a frame already, that is left as it is, and *dirty is
+ * set. 0 or an error as above. => block lock held.
+ */
+int fill_put_zeros(int uffd, haddr_t host, bool *dirty);
+/*
+ * fill_put() without mapping them: all or nothing. 0 or -errno. => the pages are
  * FILLING, or the block is locked.
  */
 int fill_put_unmapped(struct vvm *vm, int uffd, haddr_t host, const char *from,

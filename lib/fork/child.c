@@ -104,6 +104,14 @@ static void *starter(void *arg)
 	return NULL;
 }
 
+/* It cannot be: what the parent has is not kept from going away. */
+static int let_go(struct vvm *vm, int error)
+{
+	vm->swap->ops->close(vm->swap);
+	vm->swap = NULL;
+	return error;
+}
+
 int fork_take_over(struct vvm *vm)
 {
 	struct fork *f = vm->fork;
@@ -114,17 +122,18 @@ int fork_take_over(struct vvm *vm)
 	space_reset(vm);
 	f->started = false;
 	rc = take_origin(vm);
-	if (rc == 0)
-		rc = space_open_fds(vm);
+	if (rc < 0)
+		return rc;
+	rc = space_open_fds(vm);
 	if (rc == 0)
 		rc = mapping_inherit(vm);
 	if (rc < 0)
-		return rc;
+		return let_go(vm, rc);
 	atomic_store(&vm->dormant, true);
 	rc = os_thread_start(&f->starter, "vvm-starter", starter, vm);
 	if (rc < 0) {
 		mapping_disinherit(vm, GUEST_END);
-		return rc;
+		return let_go(vm, rc);
 	}
 	f->started = true;
 	vm->forks = os_fork_count();

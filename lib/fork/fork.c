@@ -53,6 +53,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "fork/shed.h"
 #include "util/log.h"
 #include "snapshot/snapshot.h"
 #include "fault/trap.h"
@@ -329,21 +330,14 @@ static void parent(void)
 	os_signals_restore(before);
 }
 
-/* Nobody else's mapping shall appear where the memory was. */
 static void disinherit(struct vvm *vm)
 {
 	const char *why = vm->fork->why;
-	struct region *r;
-	haddr_t at;
 
 	log_warn("process %d does not inherit the paged memory of its parent, "
 		 "and dies if it touches that: %s",
 		 os_pid(), why ? why : "another fork was in progress");
-	if (atomic_load(&vm->fork->gate) != GATE_CLOSED)
-		return;
-	for (r = regions_next_guest(&vm->regions, 0); r;
-	     r = regions_next_guest(&vm->regions, r->end))
-		os_reserve(r->end - r->start, PAGE_BYTES, 0, r->host, &at);
+	shed_space(vm);
 }
 
 static void child_space(struct vvm *vm, bool prepared)
@@ -403,7 +397,7 @@ int fork_init(struct vvm *vm)
 	int rc;
 
 	if (vm->conf.fork != VVM_FORK_INHERIT)
-		return 0;
+		return 0; /* fork/shed.c */
 	vm->fork = calloc(1, sizeof(*vm->fork));
 	if (!vm->fork)
 		return -ENOMEM;
@@ -427,7 +421,7 @@ int fork_register(struct vvm *vm)
 	unsigned i;
 
 	if (!vm->fork)
-		return 0;
+		return shed_register(vm);
 	lock_take(&table_lock);
 	for (i = 0; i < FORK_SPACES && rc < 0; i++) {
 		if (atomic_load(&spaces[i]))
@@ -458,8 +452,10 @@ static bool try_unregister(struct vvm *vm)
 
 void fork_unregister(struct vvm *vm)
 {
-	if (!vm->fork)
+	if (!vm->fork) {
+		shed_unregister(vm);
 		return;
+	}
 	while (!try_unregister(vm))
 		os_sleep_us(LOOK_US);
 	join_starter(vm->fork);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fork/fork.h - spaces that fork children inherit (fork=inherit). For any other
- * space all of these do nothing.
+ * fork/fork.h - what a fork child has of a space: all of it (fork=inherit), or
+ * nothing (fork/shed.h).
  */
 #ifndef VVM_FORK_H
 #define VVM_FORK_H
@@ -25,7 +25,10 @@ struct fork {
 int fork_init(struct vvm *vm);
 /* => no threads. */
 void fork_fini(struct vvm *vm);
-/* From now on children inherit vm. -EAGAIN: FORK_SPACES others. */
+/*
+ * From now on children inherit vm, or shed it. -EAGAIN: FORK_SPACES others are
+ * to be inherited; -ENOMEM.
+ */
 int fork_register(struct vvm *vm);
 /* From now on they do not. Waits for the end of a fork in progress. */
 void fork_unregister(struct vvm *vm);

@@ -22,11 +22,12 @@
  * is open, under a lock that is held while the cache is drained. This table is
  * global because threads belong to the process, not to a heap.
  *
- * fork(): the child finds the other threads' caches as they were at that
- * moment, for a thread stores an object before it counts it. Objects that a
- * thread was just giving back may be there twice, or be free already, so each
- * is looked at. An object on its way to or from the program is lost to the
- * child.
+ * fork(): the other threads' caches are found in the child as they were at
+ * that moment, for a thread stores an object before it counts it, and does not
+ * count it any more when it gives it back: what a cache counts is in no other
+ * cache, and in no span's hands. An object may be there twice while a thread
+ * turns its stack round, and may be the program's, so each is looked at. One on
+ * its way to or from the program, or to its span, is lost to the child.
  */
 #include "heap/heap.h"
 
@@ -40,6 +41,7 @@
 
 __thread struct heap_thread *heap_mine
 	__attribute__((tls_model("initial-exec")));
+__thread _Atomic uint8_t heap_bare __attribute__((tls_model("initial-exec")));
 
 /* What a thread has when its caches are gone: no heap has the id 0. */
 static struct heap_thread exited;
@@ -92,7 +94,23 @@ static void *refill(struct vvm_heap *h, struct heap_cache *c, unsigned class)
 	return stack[got - 1];
 }
 
-/* Makes room for one more object of the class. */
+/* Swaps the older n of the objects with the others, which are not more. */
+static void turn_round(void **stack, unsigned count, unsigned n)
+{
+	unsigned i;
+	void *older;
+
+	for (i = 0; i + n < count; i++) {
+		older = stack[i];
+		stack[i] = stack[i + n];
+		stack[i + n] = older;
+	}
+}
+
+/*
+ * Makes room for one more object of the class. The cache forgets the objects
+ * before it gives them back: from then on they may be in another one.
+ */
 static void flush(struct vvm_heap *h, struct heap_cache *c, unsigned class)
 {
 	const struct heap_class_info *info = &h->classes.info[class];
@@ -105,9 +123,9 @@ static void flush(struct vvm_heap *h, struct heap_cache *c, unsigned class)
 		if (count < bin->limit)
 			return;
 	}
-	heap_span_give(h, class, stack, n);
-	memmove(stack, stack + n, (count - n) * sizeof(*stack));
+	turn_round(stack, count, n);
 	bin_set(bin, count - n);
+	heap_span_give(h, class, stack + count - n, n);
 }
 
 void *heap_cache_take(struct vvm_heap *h, unsigned class)
@@ -115,16 +133,17 @@ void *heap_cache_take(struct vvm_heap *h, unsigned class)
 	struct heap_cache *c = heap_cache_get(h);
 	void *ptr;
 
-	if (!c)
-		return heap_span_take(h, class, &ptr, 1) ? ptr : NULL;
-	ptr = heap_cache_pop(h, c, class);
+	ptr = c ? heap_cache_pop(h, c, class) : NULL;
 	if (ptr)
 		return ptr;
 	if (!heap_enter(c)) {
 		heap_report(h, VVM_HEAP_REENTERED, NULL);
 		return NULL;
 	}
-	ptr = refill(h, c, class);
+	if (c)
+		ptr = refill(h, c, class);
+	else if (!heap_span_take(h, class, &ptr, 1))
+		ptr = NULL;
 	heap_leave(c);
 	return ptr;
 }
@@ -133,16 +152,18 @@ bool heap_cache_put(struct vvm_heap *h, unsigned class, void *ptr)
 {
 	struct heap_cache *c = heap_cache_get(h);
 
-	if (!c) {
-		heap_span_give(h, class, &ptr, 1);
-		return true;
-	}
-	while (!heap_cache_push(h, c, class, ptr)) {
+	bool given = false;
+
+	while (!given && !(c && heap_cache_push(h, c, class, ptr))) {
 		if (!heap_enter(c)) {
 			heap_report(h, VVM_HEAP_REENTERED, ptr);
 			return false;
 		}
-		flush(h, c, class);
+		given = !c;
+		if (c)
+			flush(h, c, class);
+		else
+			heap_span_give(h, class, &ptr, 1);
 		heap_leave(c);
 	}
 	return true;
@@ -253,6 +274,7 @@ static void make_key(void)
 /* The thread's table; made, with its destructor, if need be. */
 static struct heap_thread *thread_get(void)
 {
+	struct heap_thread *none = NULL;
 	void *memory;
 
 	if (heap_mine)
@@ -260,7 +282,12 @@ static struct heap_thread *thread_get(void)
 	if (os_map_anon(page_ceil(sizeof(struct heap_thread)), &memory) < 0)
 		return NULL;
 	/* First, for pthread_setspecific() may call malloc: that may be us. */
-	heap_mine = memory;
+	if (!__atomic_compare_exchange_n(&heap_mine, &none, memory, false,
+					 __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+		os_unmap((haddr_t)(uintptr_t)memory, /* a signal handler */
+			 page_ceil(sizeof(struct heap_thread)));
+		return heap_mine;
+	}
 	if (pthread_setspecific(key, memory) == 0)
 		return memory;
 	heap_mine = NULL;
@@ -277,15 +304,16 @@ struct heap_cache *heap_cache_make(struct vvm_heap *h)
 	if (heap_mine == &exited || h->slot == HEAP_SLOTS)
 		return NULL;
 	t = thread_get();
-	if (!t)
+	if (!t || !heap_enter(NULL))
 		return NULL;
 	lock_take(&h->cache_lock);
 	c = cache_take(h, t);
 	lock_drop(&h->cache_lock);
-	if (!c)
-		return NULL;
-	t->slot[h->slot].cache = c;
-	t->slot[h->slot].id = h->id;
+	if (c) {
+		t->slot[h->slot].cache = c;
+		t->slot[h->slot].id = h->id;
+	}
+	heap_leave(NULL);
 	return c;
 }
 

@@ -353,18 +353,22 @@ void heap_report(struct vvm_heap *h, enum vvm_heap_misuse what,
 void heap_report_pointer(struct vvm_heap *h, const void *ptr);
 
 /* heap/cache.c */
+/* As heap_cache.busy, for a thread that uses a heap without a cache. */
+extern __thread _Atomic uint8_t heap_bare
+	__attribute__((tls_model("initial-exec")));
+
 /*
- * Goes around everything that uses the cache or takes a lock, because a signal
- * handler must not use the heap in the middle of that. False: we are in such a
- * handler. c may be NULL.
+ * Around everything that uses the cache or takes a lock: a signal handler must
+ * not do that in the middle of it. False: this is one that has. c may be NULL.
+ * What is read before it may have changed: a handler may have come and gone.
  */
 static inline bool heap_enter(struct heap_cache *c)
 {
-	if (!c)
-		return true;
-	if (unlikely(atomic_load_explicit(&c->busy, memory_order_relaxed)))
+	_Atomic uint8_t *busy = c ? &c->busy : &heap_bare;
+
+	if (unlikely(atomic_load_explicit(busy, memory_order_relaxed)))
 		return false;
-	atomic_store_explicit(&c->busy, 1, memory_order_relaxed);
+	atomic_store_explicit(busy, 1, memory_order_relaxed);
 	atomic_signal_fence(memory_order_seq_cst);
 	return true;
 }
@@ -372,8 +376,8 @@ static inline bool heap_enter(struct heap_cache *c)
 static inline void heap_leave(struct heap_cache *c)
 {
 	atomic_signal_fence(memory_order_seq_cst);
-	if (c)
-		atomic_store_explicit(&c->busy, 0, memory_order_relaxed);
+	atomic_store_explicit(c ? &c->busy : &heap_bare, 0,
+			      memory_order_relaxed);
 }
 
 /* Makes the calling thread's cache; NULL: do without. */
@@ -402,16 +406,18 @@ static inline void *heap_cache_pop(struct vvm_heap *h, struct heap_cache *c,
 				   unsigned class)
 {
 	struct cache_bin *bin = &c->bin[class];
-	unsigned count =
-		atomic_load_explicit(&bin->count, memory_order_relaxed);
+	unsigned count;
 	void *ptr = NULL;
 
-	if (likely(count && heap_enter(c))) {
+	if (unlikely(!heap_enter(c)))
+		return NULL;
+	count = atomic_load_explicit(&bin->count, memory_order_relaxed);
+	if (likely(count)) {
 		atomic_store_explicit(&bin->count, (uint16_t)(count - 1),
 				      memory_order_relaxed);
 		ptr = c->object[h->classes.info[class].first + count - 1];
-		heap_leave(c);
 	}
+	heap_leave(c);
 	return ptr;
 }
 
@@ -420,17 +426,22 @@ static inline bool heap_cache_push(struct vvm_heap *h, struct heap_cache *c,
 				   unsigned class, void *ptr)
 {
 	struct cache_bin *bin = &c->bin[class];
-	unsigned count =
-		atomic_load_explicit(&bin->count, memory_order_relaxed);
+	unsigned count;
+	bool room;
 
-	if (unlikely(count >= bin->limit || !heap_enter(c)))
+	if (unlikely(!heap_enter(c)))
 		return false;
-	c->object[h->classes.info[class].first + count] = ptr;
-	atomic_signal_fence(memory_order_seq_cst); /* fork: see heap/cache.c */
-	atomic_store_explicit(&bin->count, (uint16_t)(count + 1),
-			      memory_order_relaxed);
+	count = atomic_load_explicit(&bin->count, memory_order_relaxed);
+	room = count < bin->limit;
+	if (likely(room)) {
+		c->object[h->classes.info[class].first + count] = ptr;
+		/* fork: see heap/cache.c */
+		atomic_signal_fence(memory_order_seq_cst);
+		atomic_store_explicit(&bin->count, (uint16_t)(count + 1),
+				      memory_order_relaxed);
+	}
 	heap_leave(c);
-	return true;
+	return room;
 }
 
 /* The same whatever the cache is like, with or without one. NULL: none. */

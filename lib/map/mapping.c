@@ -88,7 +88,10 @@ static int register_stripes(struct vvm *vm, const struct region *r)
 }
 
 /*
- * Maps the memfd over the reservation and arms it. It is no part of core dumps:
+ * Maps the memfd over the reservation and arms it. Only when faults are events
+ * may anything be accessed: after mlockall(MCL_FUTURE) the kernel would fill
+ * what is mapped, and the program would write to pages that we take for fresh
+ * ones. It is no part of core dumps:
  * the kernel takes absent pages for holes there, so what is in swap would read
  * as zeros, and it tries each page (40 s for the 128 GiB of a heap; through a
  * pipe it writes all those zeros).
@@ -98,8 +101,9 @@ static int commit(struct vvm *vm, const struct region *r)
 	uint64_t bytes = r->end - r->start;
 	int rc;
 
-	rc = os_map_fixed(r->host, bytes, host_prot(r->prot), vm->memfd,
-			  r->host);
+	rc = os_map_fixed(r->host, bytes, 0, vm->memfd, r->host);
+	if (rc == 0)
+		rc = os_unlock(r->host, bytes);
 	if (rc == 0)
 		rc = os_advise(r->host, bytes, OS_ADV_DONTFORK);
 	if (rc == 0)
@@ -108,6 +112,8 @@ static int commit(struct vvm *vm, const struct region *r)
 		rc = os_advise(r->host, bytes, OS_ADV_NOHUGEPAGE);
 	if (rc == 0)
 		rc = register_stripes(vm, r);
+	if (rc == 0)
+		rc = os_protect(r->host, bytes, host_prot(r->prot));
 	return rc;
 }
 
@@ -156,6 +162,9 @@ int mapping_map(struct vvm *vm, gaddr_t *addr, uint64_t bytes, unsigned prot,
 	if (!r)
 		goto unreserve;
 	r->host = host;
+	r->kept = kept_add(&vm->regions.kept, host, bytes);
+	if (!r->kept)
+		goto unreserve;
 	rc = commit(vm, r);
 	if (rc == 0)
 		rc = mapping_insert(vm, r);
@@ -166,7 +175,8 @@ int mapping_map(struct vvm *vm, gaddr_t *addr, uint64_t bytes, unsigned prot,
 	*addr = at;
 	goto out;
 unreserve:
-	free(r);
+	if (r)
+		regions_free(&vm->regions, r);
 	os_unmap(host, bytes);
 out:
 	lock_drop(&vm->mapping);

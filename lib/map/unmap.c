@@ -128,25 +128,10 @@ static void bury(struct vvm *vm, struct region *r)
 	free_blocks(vm, block_floor(r->start), r->end);
 	stat_add(vm->api, VVM_STAT_regions, -1);
 	stat_add(vm->api, VVM_STAT_mapped_bytes, -(int64_t)bytes);
-	free(r);
+	regions_free(&vm->regions, r);
 }
 
-/* Step 1 for all regions of [start, end). => space lock, for writing. */
-static struct region *detach(struct vvm *vm, gaddr_t start, gaddr_t end)
-{
-	struct region *r, *head = NULL, **tail = &head;
-
-	while ((r = regions_next_guest(&vm->regions, start)) &&
-	       r->start < end) {
-		regions_remove(&vm->regions, r);
-		r->next = NULL;
-		*tail = r;
-		tail = &r->next;
-	}
-	return head;
-}
-
-/* Undoes it. Nobody else maps, so there is room and place for them. */
+/* Undoes step 1. Nobody else maps, so there is room and place for them. */
 static void reattach(struct vvm *vm, struct region *r)
 {
 	struct region *next;
@@ -190,7 +175,7 @@ int mapping_unmap(struct vvm *vm, gaddr_t start, gaddr_t end)
 		     ? -EBUSY
 		     : mapping_isolate(vm, start, end);
 	if (rc == 0) /* under the same lock: nobody can pin in between */
-		gone = detach(vm, start, end);
+		gone = regions_remove_all(&vm->regions, start, end);
 	rwlock_end_write(&vm->lock);
 	if (rc == 0)
 		rc = dismantle(vm, gone);
@@ -209,7 +194,7 @@ void mapping_unmap_all(struct vvm *vm)
 	lock_take(&vm->mapping);
 	do {
 		rwlock_write(&vm->lock);
-		gone = detach(vm, 0, GUEST_END);
+		gone = regions_remove_all(&vm->regions, 0, GUEST_END);
 		rwlock_end_write(&vm->lock);
 		rc = dismantle(vm, gone);
 		if (rc < 0) /* the kernel is short of memory */

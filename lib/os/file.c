@@ -139,7 +139,8 @@ int os_set_direct(int fd, bool on)
 int os_open(const char *path, unsigned flags, int *fd)
 {
 	int create = flags & OS_OPEN_CREATE ? O_CREAT | O_NOFOLLOW : 0;
-	int excl = flags & OS_OPEN_EXCL ? O_EXCL : 0;
+	int excl = (flags & OS_OPEN_EXCL ? O_EXCL : 0) |
+		   (flags & OS_OPEN_NOFOLLOW ? O_NOFOLLOW : 0);
 	int got = -1, error = os_inject_check(OS_open);
 
 	if (error)
@@ -212,6 +213,34 @@ static int block_bytes(const char *path, uint64_t *bytes)
 	return error;
 }
 
+static enum os_file_type type_of(const struct stat *st)
+{
+	if (S_ISREG(st->st_mode))
+		return OS_FILE_REG;
+	if (S_ISDIR(st->st_mode))
+		return OS_FILE_DIR;
+	return S_ISBLK(st->st_mode) ? OS_FILE_BLOCK : OS_FILE_OTHER;
+}
+
+int os_fd_info(int fd, struct os_file *file)
+{
+	struct stat st;
+	off_t end;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	*file = (struct os_file){.type = type_of(&st),
+				 .bytes = (uint64_t)st.st_size,
+				 .owner = st.st_uid,
+				 .mode = st.st_mode & 07777,
+				 .links = (unsigned)st.st_nlink};
+	if (file->type != OS_FILE_BLOCK)
+		return 0;
+	end = lseek(fd, 0, SEEK_END);
+	file->bytes = (uint64_t)end;
+	return os_result(end);
+}
+
 int os_file_info(const char *path, enum os_file_type *type, uint64_t *bytes)
 {
 	struct stat st;
@@ -219,14 +248,7 @@ int os_file_info(const char *path, enum os_file_type *type, uint64_t *bytes)
 	if (stat(path, &st) < 0)
 		return -errno;
 	*bytes = (uint64_t)st.st_size;
-	if (S_ISREG(st.st_mode))
-		*type = OS_FILE_REG;
-	else if (S_ISDIR(st.st_mode))
-		*type = OS_FILE_DIR;
-	else if (S_ISBLK(st.st_mode))
-		*type = OS_FILE_BLOCK;
-	else
-		*type = OS_FILE_OTHER;
+	*type = type_of(&st);
 	return *type == OS_FILE_BLOCK ? block_bytes(path, bytes) : 0;
 }
 

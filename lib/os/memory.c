@@ -7,6 +7,13 @@
  * ends as one, so that no foreign mmap can slip into its place. The *guest
  * view* is a MAP_SHARED mapping of the memfd put over it.
  *
+ * mlockall(2). After MCL_FUTURE the kernel fills whatever is mapped before
+ * mmap(2) returns: a guest view before its pages can raise events, a table
+ * with all the memory that it might need one day. It cannot fill what permits
+ * no access, so what must not be filled is mapped PROT_NONE, unlocked, and made
+ * accessible after that. MCL_CURRENT locks what is there: hence
+ * MADV_DONTNEED_LOCKED, which is MADV_DONTNEED that locked memory obeys, too.
+ *
  * State outside `struct vvm`: whether PAGEMAP_SCAN was refused, an atomic
  * that is set once. It is a property of the kernel and not of a space.
  */
@@ -30,6 +37,9 @@
 
 #ifndef MFD_NOEXEC_SEAL /* 6.3 */
 #define MFD_NOEXEC_SEAL 0x0008U
+#endif
+#ifndef MADV_DONTNEED_LOCKED /* 5.18 */
+#define MADV_DONTNEED_LOCKED 24
 #endif
 #ifndef MAP_FIXED_NOREPLACE /* 4.17 */
 #define MAP_FIXED_NOREPLACE 0x100000
@@ -164,14 +174,34 @@ int os_unmap_keep(haddr_t at, uint64_t bytes)
 	return error ? error : reserve_flags(at, bytes, MAP_FIXED, &at);
 }
 
+/* Smaller ones may be filled at once. */
+#define FILLED_BYTES ((uint64_t)256 << 10)
+
+/* See above: mlockall(2). */
+static int make_accessible(haddr_t at, uint64_t bytes)
+{
+	int error = os_result(munlock(host(at), bytes));
+
+	if (!error)
+		error = os_result(
+			mprotect(host(at), bytes, PROT_READ | PROT_WRITE));
+	if (error)
+		munmap(host(at), bytes);
+	return error;
+}
+
 static int map_library(uint64_t bytes, int shared, void **out)
 {
+	bool small = bytes < FILLED_BYTES;
 	haddr_t at = 0;
 	int error = os_inject_check(OS_map);
 
 	if (!error)
-		error = map(0, bytes, PROT_READ | PROT_WRITE,
+		error = map(0, bytes,
+			    small ? PROT_READ | PROT_WRITE : PROT_NONE,
 			    shared | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0, &at);
+	if (!error && !small)
+		error = make_accessible(at, bytes);
 	if (!error)
 		*out = host(at);
 	return error;
@@ -194,6 +224,19 @@ int os_unmap(haddr_t at, uint64_t bytes)
 	return error ? error : os_result(munmap(host(at), bytes));
 }
 
+/* MS_ASYNC does nothing but this. */
+bool os_all_mapped(haddr_t at, uint64_t bytes)
+{
+	return syscall(SYS_msync, host(at), bytes, MS_ASYNC) == 0;
+}
+
+int os_unlock(haddr_t at, uint64_t bytes)
+{
+	int error = os_inject_check(OS_unlock);
+
+	return error ? error : os_result(munlock(host(at), bytes));
+}
+
 int os_protect(haddr_t at, uint64_t bytes, unsigned prot)
 {
 	int error = os_inject_check(OS_protect);
@@ -205,7 +248,7 @@ int os_protect(haddr_t at, uint64_t bytes, unsigned prot)
 int os_advise(haddr_t at, uint64_t bytes, enum os_advice advice)
 {
 	static const int advices[] = {
-		[OS_ADV_DONTNEED] = MADV_DONTNEED,
+		[OS_ADV_DONTNEED] = MADV_DONTNEED_LOCKED,
 		[OS_ADV_DONTFORK] = MADV_DONTFORK,
 		[OS_ADV_DONTDUMP] = MADV_DONTDUMP,
 		[OS_ADV_NOHUGEPAGE] = MADV_NOHUGEPAGE,

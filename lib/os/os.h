@@ -42,6 +42,7 @@
 	X(reserve)       \
 	X(map)           \
 	X(unmap)         \
+	X(unlock)        \
 	X(protect)       \
 	X(advise)        \
 	X(punch)         \
@@ -92,7 +93,8 @@ int os_inject_check(enum os_point point);
 enum os_prot { OS_READ = 1, OS_WRITE = 2, OS_EXEC = 4 };
 
 enum os_advice {
-	OS_ADV_DONTNEED, /* drop the mapping of a shared range, not its pages */
+	OS_ADV_DONTNEED, /* drop the mapping of a shared range, not its pages;
+			    * locked or not */
 	OS_ADV_DONTFORK,
 	OS_ADV_DONTDUMP,
 	OS_ADV_NOHUGEPAGE, /* -EINVAL from a kernel without THP is reported 0, */
@@ -111,16 +113,21 @@ int os_reserve(uint64_t bytes, uint64_t align, uint64_t congruent, haddr_t hint,
 /* Maps fd at a reserved address (MAP_FIXED, MAP_SHARED, prot of os_prot). */
 int os_map_fixed(haddr_t at, uint64_t bytes, unsigned prot, int fd,
 		 uint64_t off);
+/* Undoes mlockall(2)'s MCL_FUTURE for a range. */
+int os_unlock(haddr_t at, uint64_t bytes);
 /* Puts a PROT_NONE reservation over whatever is mapped there. */
 int os_unmap_keep(haddr_t at, uint64_t bytes);
 /*
  * Library memory: anonymous, readable, writable, zeroed; not accounted, so
- * that tables may be mapped for their largest size and touched as they fill.
+ * that tables may be mapped for their largest size and touched as they fill;
+ * nor filled by mlockall(2)'s MCL_FUTURE.
  */
 int os_map_anon(uint64_t bytes, void **out);
 /* The same, shared with the children that are forked from now on. */
 int os_map_shared(uint64_t bytes, void **out);
 int os_unmap(haddr_t at, uint64_t bytes);
+/* Is there no hole in the range? */
+bool os_all_mapped(haddr_t at, uint64_t bytes);
 int os_protect(haddr_t at, uint64_t bytes, unsigned prot);
 int os_advise(haddr_t at, uint64_t bytes, enum os_advice advice);
 /* Copies frames out of and into a memfd. */
@@ -205,7 +212,12 @@ enum os_open_flags {
 	OS_OPEN_DIRECT = 1,
 	OS_OPEN_CREATE = 2,
 	OS_OPEN_TMP = 4,
-	OS_OPEN_EXCL = 8, /* devices: -EBUSY while mounted or swapped to */
+	/*
+	 * Block devices: -EBUSY while mounted or swapped to. With CREATE: -EEXIST
+	 * when there is a file.
+	 */
+	OS_OPEN_EXCL = 8,
+	OS_OPEN_NOFOLLOW = 16, /* -ELOOP: it is a symbolic link */
 };
 /*
  * Opens read-write, close-on-exec, mode 0600, never following a final
@@ -231,6 +243,12 @@ int os_pwrite(int fd, const void *buf, uint64_t bytes, uint64_t off);
 int os_fallocate(int fd, uint64_t off, uint64_t bytes);
 
 enum os_file_type { OS_FILE_REG, OS_FILE_DIR, OS_FILE_BLOCK, OS_FILE_OTHER };
+struct os_file {
+	enum os_file_type type;
+	uint64_t bytes; /* of a file or block device */
+	unsigned owner, mode, links;
+};
+int os_fd_info(int fd, struct os_file *file);
 /* Type by path; size of a file or block device. -ENOENT ... as stat(2). */
 int os_file_info(const char *path, enum os_file_type *type, uint64_t *bytes);
 /* Free bytes for this user in the file system that holds fd. */
@@ -296,6 +314,7 @@ int os_cancel_off(void);
 void os_cancel_restore(int state);
 int os_tid(void);
 int os_pid(void);
+unsigned os_user(void);	     /* the effective user */
 unsigned os_cpus(void);	     /* CPUs this process may run on */
 uint64_t os_page_size(void); /* of the kernel */
 uint64_t os_now_us(void);    /* CLOCK_MONOTONIC */

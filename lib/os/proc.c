@@ -300,6 +300,11 @@ int os_tid(void)
 	return tid;
 }
 
+unsigned os_user(void)
+{
+	return geteuid();
+}
+
 int os_pid(void)
 {
 	return (int)getpid();
@@ -394,6 +399,54 @@ static int poll_retry(struct pollfd *polls, unsigned count, int64_t timeout_us)
 	return os_result(r);
 }
 
+/* Bits of a descriptor set of our own, 1 KiB of stack. */
+#define SELECT_FDS  8192
+#define SELECT_WORD (8 * (int)sizeof(unsigned long))
+
+/*
+ * poll(2) refuses more descriptors than RLIMIT_NOFILE says, which a program may
+ * set to 0 at any time; select(2) has no such limit. Bad descriptors are an
+ * error here.
+ */
+static int select_once(const struct pollfd *polls, unsigned count,
+		       int64_t timeout_us, unsigned long *set)
+{
+	struct timespec time = {.tv_sec = timeout_us / 1000000,
+				.tv_nsec = timeout_us % 1000000 * 1000};
+	int fd, end = 0;
+	unsigned i;
+
+	memset(set, 0, SELECT_FDS / 8);
+	for (i = 0; i < count; i++) {
+		fd = polls[i].fd;
+		if (fd < 0 || fd >= SELECT_FDS)
+			return -EINVAL;
+		set[fd / SELECT_WORD] |= 1ul << fd % SELECT_WORD;
+		end = MAX(end, fd + 1);
+	}
+	return os_result(syscall(SYS_pselect6, end, set, NULL, NULL,
+				 timeout_us < 0 ? NULL : &time, NULL));
+}
+
+static int select_instead(struct pollfd *polls, unsigned count,
+			  int64_t timeout_us)
+{
+	unsigned long set[SELECT_FDS / SELECT_WORD];
+	unsigned i;
+	int error, fd;
+
+	do { /* the wait may begin again: nobody is that exact about it */
+		error = select_once(polls, count, timeout_us, set);
+	} while (error == -EINTR);
+	for (i = 0; !error && i < count; i++) {
+		fd = polls[i].fd;
+		polls[i].revents = set[fd / SELECT_WORD] >> fd % SELECT_WORD & 1
+					   ? POLLIN
+					   : 0;
+	}
+	return error;
+}
+
 int os_poll(const int *fds, unsigned count, int64_t timeout_us, uint64_t *ready,
 	    uint64_t *invalid)
 {
@@ -406,6 +459,8 @@ int os_poll(const int *fds, unsigned count, int64_t timeout_us, uint64_t *ready,
 	for (i = 0; i < count; i++)
 		polls[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
 	error = poll_retry(polls, count, timeout_us);
+	if (error == -EINVAL)
+		error = select_instead(polls, count, timeout_us);
 	if (error)
 		return error;
 	for (i = 0; i < count; i++) {

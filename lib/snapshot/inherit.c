@@ -298,6 +298,14 @@ static void inherit_forked(struct backing *b)
 	in->own->ops->forked(in->own);
 }
 
+static void inherit_shed(struct backing *b)
+{
+	struct inherit *in = to_inherit(b);
+
+	if (in->own)
+		in->own->ops->shed(in->own);
+}
+
 static void inherit_close(struct backing *b)
 {
 	struct inherit *in = to_inherit(b);
@@ -321,6 +329,7 @@ static const struct backing_ops inherit_ops = {
 	.hold = inherit_hold,
 	.release = inherit_release,
 	.forked = inherit_forked,
+	.shed = inherit_shed,
 	.close = inherit_close,
 };
 

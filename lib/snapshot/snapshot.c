@@ -147,6 +147,25 @@ void snapshots_free(struct vvm *vm)
 	free_all(ss, false);
 }
 
+/*
+ * ss->next was made by the thread that forked; the other snapshots may be half
+ * there, and all they have is pipes that nobody waits for in vain.
+ */
+void snapshots_shed(struct vvm *vm)
+{
+	struct snapshots *ss = vm->snapshots;
+
+	if (!ss)
+		return;
+	vm->snapshots = NULL;
+	if (ss->next && ss->next->alive >= 0)
+		os_close(ss->next->alive);
+	if (ss->next && ss->next->gone >= 0)
+		os_close(ss->next->gone);
+	os_close(ss->preimages.fd);
+	os_close(ss->epoll);
+}
+
 /* ---- copying ---- */
 
 static _Atomic uint32_t *word_of(const struct snapshot *s, haddr_t host)

@@ -20,6 +20,11 @@ int snapshots_new(struct vvm *vm);
  * threads, no regions.
  */
 void snapshots_free(struct vvm *vm);
+/*
+ * In a fork child that does not inherit: closes what its parent's other
+ * children would wait for, and what keeps memory. => no other thread.
+ */
+void snapshots_shed(struct vvm *vm);
 
 /*
  * Takes a snapshot for the child that is about to be forked: DIRTY pages are

@@ -79,7 +79,14 @@ void regions_fini(struct regions *rs)
 		free(rs->by_guest[i]);
 	free(rs->by_guest);
 	free(rs->by_host);
+	kept_fini(&rs->kept);
 	regions_init(rs);
+}
+
+void regions_free(struct regions *rs, struct region *r)
+{
+	kept_drop(&rs->kept, r->kept);
+	free(r);
 }
 
 /* Index of the first region with end > addr; count when there is none. */
@@ -236,6 +243,35 @@ void regions_remove(struct regions *rs, struct region *r)
 	withdraw(rs, r, NULL);
 }
 
+/* One pass over each array: linear however many there are. */
+struct region *regions_remove_all(struct regions *rs, gaddr_t start,
+				  gaddr_t end)
+{
+	size_t first = guest_index(rs, start), last = first, i, kept = 0;
+	struct region *head = NULL, **tail = &head, *r;
+
+	for (; last < rs->count && rs->by_guest[last]->start < end; last++) {
+		r = rs->by_guest[last];
+		ASSERT(r->start >= start && r->end <= end);
+		withdraw(rs, r, NULL);
+		r->next = NULL;
+		*tail = r;
+		tail = &r->next;
+	}
+	if (first == last)
+		return NULL;
+	memmove(rs->by_guest + first, rs->by_guest + last,
+		(rs->count - last) * sizeof(*rs->by_guest));
+	for (i = 0; i < rs->count; i++) {
+		r = rs->by_host[i];
+		if (r->start < start || r->start >= end)
+			rs->by_host[kept++] = r;
+	}
+	rs->count -= last - first;
+	ASSERT(kept == rs->count);
+	return head;
+}
+
 int regions_split(struct regions *rs, gaddr_t addr)
 {
 	struct region *r = regions_at_guest(rs, addr), *upper;
@@ -254,6 +290,7 @@ int regions_split(struct regions *rs, gaddr_t addr)
 	upper->host = region_to_host(r, addr);
 	upper->start = r->end = addr;
 	upper->stat = NULL;
+	kept_use(upper->kept);
 	link_region(rs, upper);
 	regions_publish(rs, r);
 	regions_publish(rs, upper);
@@ -275,15 +312,16 @@ static bool region_is_empty(const struct region *r)
 }
 
 /* Takes the empty regions out of an array; returns how many are left. */
-static size_t drop_empty(struct region **array, size_t count, bool release)
+static size_t drop_empty(struct regions *rs, struct region **array,
+			 bool release)
 {
 	size_t i, kept = 0;
 
-	for (i = 0; i < count; i++) {
+	for (i = 0; i < rs->count; i++) {
 		if (!region_is_empty(array[i]))
 			array[kept++] = array[i];
 		else if (release)
-			free(array[i]);
+			regions_free(rs, array[i]);
 	}
 	return kept;
 }
@@ -315,8 +353,8 @@ void regions_merge(struct regions *rs, gaddr_t start, gaddr_t end)
 	}
 	if (!merged)
 		return;
-	drop_empty(rs->by_host, rs->count, false);
-	rs->count = drop_empty(rs->by_guest, rs->count, true);
+	drop_empty(rs, rs->by_host, false);
+	rs->count = drop_empty(rs, rs->by_guest, true);
 }
 
 /*

@@ -17,6 +17,7 @@
 
 #include "base.h"
 #include "policy/intent.h"
+#include "space/kept.h"
 #include "stat/stat.h"
 
 struct region {
@@ -29,6 +30,7 @@ struct region {
 	char name[32];	       /* (i) */
 	struct intent intent;  /* (a) */
 	struct vvm_stat_region *stat; /* (s) what readers see; or NULL */
+	struct kept_range *kept;      /* (m) of its mapping; or NULL */
 	struct region *next;	      /* (m) on its way out: map/unmap.c */
 };
 
@@ -36,6 +38,7 @@ struct regions {
 	struct region **by_guest, **by_host; /* (s) sorted */
 	size_t count, capacity;		     /* (s) */
 	struct stats *stats; /* (i) where they are published; or NULL */
+	struct kept kept;    /* (m) for fork children */
 };
 
 void regions_init(struct regions *rs);
@@ -52,8 +55,16 @@ bool regions_free_range(const struct regions *rs, gaddr_t start, gaddr_t end);
 bool regions_cover(const struct regions *rs, gaddr_t start, gaddr_t end);
 /* Takes ownership of r. -EEXIST on overlap (guest or host), -ENOMEM. */
 int regions_insert(struct regions *rs, struct region *r);
+/* Frees a region that is not in the index. */
+void regions_free(struct regions *rs, struct region *r);
 /* Takes r out of the index; the caller owns it again. */
 void regions_remove(struct regions *rs, struct region *r);
+/*
+ * Takes all regions of [start, end), which is cut at both ends, out of the index
+ * at once, as a list by `next` in the order of addresses. The caller owns them.
+ */
+struct region *regions_remove_all(struct regions *rs, gaddr_t start,
+				  gaddr_t end);
 /* Tells readers of the statistics what has changed in r. */
 void regions_publish(struct regions *rs, struct region *r);
 /*

@@ -128,8 +128,12 @@ static int map_file(int fd, struct vvm_stat_segment **out)
 		error = os_reserve(VVM_STAT_FILE_BYTES, PAGE_BYTES, 0, 0, &at);
 	if (error)
 		return error;
-	error = os_map_fixed(at, VVM_STAT_FILE_BYTES, OS_READ | OS_WRITE, fd,
-			     0);
+	/* Accessible last: the file has 2 GiB, and mlockall(2) would fill it. */
+	error = os_map_fixed(at, VVM_STAT_FILE_BYTES, 0, fd, 0);
+	if (!error)
+		error = os_unlock(at, VVM_STAT_FILE_BYTES);
+	if (!error)
+		error = os_protect(at, VVM_STAT_FILE_BYTES, OS_READ | OS_WRITE);
 	if (error) {
 		os_unmap(at, VVM_STAT_FILE_BYTES);
 		return error;

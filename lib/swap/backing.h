@@ -96,6 +96,11 @@ struct backing_ops {
 	 * for it, and close. => no other thread yet.
 	 */
 	void (*forked)(struct backing *b);
+	/*
+	 * This process is a fork child that has no use for it: closes the
+	 * descriptors, and nothing else. => no other thread.
+	 */
+	void (*shed)(struct backing *b);
 	/* => nothing in flight, nobody uses it any more. */
 	void (*close)(struct backing *b);
 };

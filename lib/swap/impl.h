@@ -48,6 +48,16 @@ static inline struct swap *to_swap(struct backing *b)
 	return container_of(b, struct swap, backing);
 }
 
+/* ---- swap/file.c ---- */
+
+/*
+ * Opens what path names; *type: OS_FILE_DIR is a new file without a name in a
+ * directory; *bytes: the size. Refuses what others can look into, and says
+ * so in the log. Errors as swap_open().
+ */
+int swap_open_file(const char *path, int *fd, enum os_file_type *type,
+		   uint64_t *bytes);
+
 /* ---- swap/alloc.c ---- */
 
 /* Does an error mean that there is no room? */

@@ -59,6 +59,14 @@ static void swap_forked(struct backing *b)
 	atomic_store(&s->inflight, 0); /* the parent's */
 }
 
+static void swap_shed(struct backing *b)
+{
+	struct swap *s = to_swap(b);
+
+	os_close(s->fd);
+	s->fd = -1;
+}
+
 static void swap_stat(struct backing *b, struct backing_stat *st)
 {
 	struct swap *s = to_swap(b);
@@ -111,30 +119,9 @@ static const struct backing_ops swap_ops = {
 	.hold = swap_hold,
 	.release = swap_release,
 	.forked = swap_forked,
+	.shed = swap_shed,
 	.close = swap_close,
 };
-
-/* *bytes: size of the file or device that is there. */
-static int open_file(struct swap *s, const char *path, uint64_t *bytes)
-{
-	static const unsigned flags[] = {
-		[OS_FILE_REG] = 0,
-		[OS_FILE_DIR] = OS_OPEN_TMP,
-		[OS_FILE_BLOCK] = OS_OPEN_EXCL,
-	};
-	int err = os_file_info(path, &s->type, bytes);
-
-	if (err == -ENOENT) {
-		s->type = OS_FILE_REG;
-		*bytes = 0;
-		return os_open(path, OS_OPEN_CREATE, &s->fd);
-	}
-	if (err)
-		return err;
-	if (s->type == OS_FILE_OTHER)
-		return -ENOTSUP;
-	return os_open(path, flags[s->type], &s->fd);
-}
 
 /* An existing file gives its room back first, and its content is gone. */
 static int claim_file(struct swap *s)
@@ -242,7 +229,8 @@ static int set_up(struct swap *s, const struct conf *conf, uint64_t file_bytes)
 static int open_all(struct swap *s, const struct conf *conf)
 {
 	uint64_t file_bytes;
-	int err = open_file(s, conf->swap_path, &file_bytes);
+	int err =
+		swap_open_file(conf->swap_path, &s->fd, &s->type, &file_bytes);
 
 	if (err)
 		return err;

@@ -12,7 +12,9 @@
 /*
  * Opens the swap that conf names: a directory (unlinked file inside), a
  * regular file (created 0600 when missing; its content is lost, and it is
- * empty again after close) or a block device. Does I/O; not thread-safe.
+ * empty again after close) or a block device. A file that is there already must
+ * be ours, 0600, no link and have one name; a device ours or root's, and not for
+ * everybody: else -EACCES or -ELOOP. Does I/O; not thread-safe.
  *
  * Errors: what open(2) says; -ENOTSUP neither of those, or swap_reserve and
  * the file system cannot; -EBUSY another process or space uses the file (it

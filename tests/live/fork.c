@@ -8,6 +8,9 @@
  * status 99 on wrong content, so "died with a message" and "read wrong data"
  * can be told apart.
  */
+#include <sys/mman.h>
+
+#include "support/expect.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -888,9 +891,21 @@ static void *write_meanwhile(void *arg)
 	return NULL;
 }
 
+/* It inherits nothing: no descriptor, and nothing lands where the memory was. */
 static int touch(void *arg)
 {
+	char *p;
+	int i;
+
 	(void)arg;
+	child_check(live_count_memfds() == 0);
+	for (i = 0; i < 16; i++) {
+		p = mmap(NULL, PAGES * LIVE_PAGE, PROT_READ,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		child_check(p != MAP_FAILED);
+		child_check(p + PAGES * LIVE_PAGE <= base ||
+			    p >= base + PAGES * LIVE_PAGE);
+	}
 	live_default_signals();
 	return *(volatile char *)base ? 98 : 97;
 }

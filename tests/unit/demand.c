@@ -3,6 +3,8 @@
  * unit/demand.c - the faults that a handler has taken on, without the handler:
  * the test reads the events and runs the ring. Needs userfaultfd, else skips.
  */
+#include <errno.h>
+
 #include "fault/demand.h"
 
 #include <pthread.h>
@@ -206,6 +208,39 @@ START_TEST(a_want_of_frames_is)
 }
 END_TEST
 
+/* Whatever the kernel has for the page table: it ends, and others go on. */
+START_TEST(no_memory_for_the_table_is_sigbus)
+{
+	struct app app;
+
+	pt_fini(&vm->pt); /* its pools are empty then */
+	ck_assert_int_eq(pt_init(&vm->pt), 0);
+	os_inject(OS_map, 1, true, ENOMEM);
+	app_start(&app, addr, _i, 7);
+	read_events(1);
+	ck_assert_uint_eq(demands.pending_count, 1);
+	while (demands.pending_count) {
+		os_sleep_us(1000);
+		demands_go_on(&demands);
+	}
+	app_join(&app);
+	ck_assert_int_eq(app.signal, SIGBUS);
+	ck_assert_uint_eq(vm->failing, 1);
+	os_inject_clear();
+	while (demands.unfail_count) {
+		os_sleep_us(1000);
+		demands_go_on(&demands);
+	}
+	ck_assert_uint_eq(vm->failing, 0);
+	app_start(&app, addr, _i, 7);
+	read_events(1);
+	app_join(&app);
+	ck_assert_int_eq(app.signal, 0);
+	expect_state(addr, _i ? PAGE_DIRTY : PAGE_CLEAN);
+	space_check(vm);
+}
+END_TEST
+
 static void add_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "waiting");
@@ -214,6 +249,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, what_to_read_ahead_is_noted);
 	tcase_add_test(tc, a_stalled_disk_is_no_want_of_frames);
 	tcase_add_test(tc, a_want_of_frames_is);
+	tcase_add_loop_test(tc, no_memory_for_the_table_is_sigbus, 0, 2);
 }
 
 const struct test_program test_program = {

@@ -406,15 +406,38 @@ START_TEST(the_kernel_refuses)
 }
 END_TEST
 
-/* A frame where the table knows of none: zeros are put into it. */
-START_TEST(zeros_over_a_frame)
+/*
+ * A frame where the table knows of none: the program may have written to it
+ * without an event, so it stays, and it is not protected.
+ */
+START_TEST(a_frame_that_is_there_stays)
 {
-	ck_assert_int_eq(os_pwrite(vm->memfd, "junk", 4, host_of(at(3))), 0);
+	struct app app;
+
+	ck_assert_int_eq(os_pwrite(vm->memfd, "data", 4, host_of(at(3))), 0);
 	ck_assert_int_eq(engine_fault(at(3), _i), FAULT_DONE);
-	expect_state(at(3), _i ? PAGE_DIRTY : PAGE_CLEAN);
-	ck_assert_uint_eq(*(const uint32_t *)(const void *)frame_of(at(3)), 0);
-	ck_assert_uint_eq(*(uint32_t *)(void *)ptr_of(at(3)), 0);
+	expect_state(at(3), PAGE_DIRTY);
+	ck_assert_uint_eq(vm->frames.used, 1);
+	ck_assert_int_eq(memcmp(frame_of(at(3)), "data", 4), 0);
+	ck_assert_int_eq(memcmp(ptr_of(at(3)), "data", 4), 0);
+	app_start(&app, at(3), true, 5);
+	app_join(&app);
+	ck_assert_uint_eq(*(uint64_t *)(void *)ptr_of(at(3)), 5);
 	space_check(vm);
+}
+END_TEST
+
+/* Zeros ahead of a stream end before such a frame. */
+START_TEST(a_frame_ahead_stays)
+{
+	ck_assert_int_eq(os_pwrite(vm->memfd, "data", 4, host_of(at(5))), 0);
+	ck_assert_uint_eq(ahead_zeros(vm, actor, host_of(at(3)), 4), 2);
+	ck_assert_uint_eq(vm->frames.used, 2);
+	expect_state(at(4), PAGE_DIRTY);
+	expect_state(at(5), PAGE_FRESH);
+	ck_assert_int_eq(engine_fault(at(5), false), FAULT_DONE);
+	expect_state(at(5), PAGE_DIRTY);
+	ck_assert_int_eq(memcmp(ptr_of(at(5)), "data", 4), 0);
 }
 END_TEST
 
@@ -601,7 +624,8 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, counted_then_lost);
 	tcase_add_test(tc, no_memory_for_the_table);
 	tcase_add_loop_test(tc, the_kernel_refuses, 0, (int)ARRAY_SIZE(kernel));
-	tcase_add_loop_test(tc, zeros_over_a_frame, 0, 2);
+	tcase_add_loop_test(tc, a_frame_that_is_there_stays, 0, 2);
+	tcase_add_test(tc, a_frame_ahead_stays);
 	tc = test_case(s, "failing");
 	tcase_add_test(tc, poisoned_is_sigbus);
 	tcase_add_loop_test(tc, fail_and_unfail, 0, 4);

@@ -4,6 +4,8 @@
  * thread caches, fork, and what happens when the kernel refuses. The heap's
  * invariants (heap_check) are verified after each step.
  */
+#include "support/child.h"
+#include "support/expect.h"
 #include "heap/heap.h"
 
 #include <errno.h>
@@ -536,6 +538,282 @@ static void count_refused(void *arg, int what, const void *ptr,
 	atomic_fetch_add(&refused, 1);
 }
 
+#if defined(__x86_64__)
+/*
+ * Instruction by instruction: the processor's trap flag has a handler run after
+ * each of them, which does something after the n-th, once.
+ */
+static volatile long trap_at, trap_steps;
+static void (*volatile trap_do)(void);
+
+static void on_trap(int sig, siginfo_t *si, void *context)
+{
+	ucontext_t *uc = context;
+
+	(void)sig, (void)si;
+	if (trap_steps++ < trap_at)
+		return;
+	uc->uc_mcontext.gregs[REG_EFL] &= ~0x100ll;
+	trap_do();
+}
+
+static void trap_on(void)
+{
+	__asm__ volatile("sub $128, %%rsp\n\tpushfq\n\torq $0x100, (%%rsp)\n\t"
+			 "popfq\n\tadd $128, %%rsp" ::
+				 : "memory", "cc");
+}
+
+static void trap_begin(long at, void (*what)(void))
+{
+	struct sigaction sa = {.sa_flags = SA_SIGINFO};
+
+	sa.sa_sigaction = on_trap;
+	sigaction(SIGTRAP, &sa, NULL);
+	trap_at = at;
+	trap_steps = 0;
+	trap_do = what;
+	trap_on();
+}
+
+/* True: the n-th instruction came before this. */
+static bool trap_end(void)
+{
+	__asm__ volatile(
+		"sub $128, %%rsp\n\tpushfq\n\tandq $~0x100, (%%rsp)\n\t"
+		"popfq\n\tadd $128, %%rsp" ::
+			: "memory", "cc");
+	return trap_steps > trap_at;
+}
+
+#define STEPS_MOST 3000
+#define STEP_SIZE  64
+
+static void *volatile handlers_own;
+
+static void allocate(void)
+{
+	handlers_own = vvm_malloc(other, STEP_SIZE);
+}
+
+/* The objects that the next calls give, until they are in use again. */
+static void expect_distinct(void *mine)
+{
+	void *p[40] = {mine, handlers_own};
+	unsigned i, k;
+
+	for (i = 2; i < LIVE_LEN(p); i++)
+		p[i] = vvm_malloc(other, STEP_SIZE);
+	for (i = 0; i < LIVE_LEN(p); i++)
+		for (k = 0; k < i; k++)
+			live_check(p[i] != p[k] || !p[i]);
+	for (i = 0; i < LIVE_LEN(p); i++)
+		vvm_free(other, p[i]);
+}
+
+static void open_refusing(void)
+{
+	struct vvm_heap_options o = {.struct_size = sizeof o,
+				     .reserve_bytes = 1 << 20,
+				     .report = count_refused};
+
+	live_ok(vvm_heap_open(vm, &o, &other));
+}
+
+/* 0: malloc, 1: malloc with an empty cache, 2: free */
+static bool step_once(int what, long at)
+{
+	void *mine = what < 2 ? NULL : vvm_malloc(other, STEP_SIZE);
+	bool met;
+
+	handlers_own = NULL;
+	refused = 0;
+	if (what == 0)
+		vvm_free(other, vvm_malloc(other, STEP_SIZE));
+	if (what == 1)
+		live_ok(vvm_heap_trim(other));
+	trap_begin(at, allocate);
+	if (what < 2)
+		mine = vvm_malloc(other, STEP_SIZE);
+	else
+		vvm_free(other, mine);
+	met = trap_end();
+	live_check(!met || handlers_own || refused == 1);
+	live_check(what >= 2 || mine);
+	live_check(!handlers_own || handlers_own != mine || what >= 2);
+	expect_distinct(what < 2 ? mine : NULL);
+	live_check(!heap_check(other));
+	return met;
+}
+
+START_TEST(a_signal_handler_at_any_instruction)
+{
+	long at;
+
+	open_refusing();
+	for (at = 0; step_once(_i, at) && at < STEPS_MOST; at += 1 + at / 100)
+		;
+	live_check(at > 20);
+	live_ok(vvm_heap_close(other));
+}
+END_TEST
+
+/* ---- fork while a thread gives objects back ---- */
+
+static atomic_int parked, forked;
+static unsigned park_class;
+static volatile bool gave; /* it has had the lock of the class */
+
+static bool locks_held(void)
+{
+	return atomic_load(&other->class[park_class].lock.word) ||
+	       atomic_load(&other->pages.lock.word) ||
+	       atomic_load(&other->pages.trim.word);
+}
+
+/* After so many instructions since it has given them back. */
+static void on_step(int sig, siginfo_t *si, void *context)
+{
+	ucontext_t *uc = context;
+
+	(void)sig, (void)si;
+	if (locks_held()) {
+		gave = true;
+		return;
+	}
+	if (!gave || trap_steps++ < trap_at)
+		return;
+	uc->uc_mcontext.gregs[REG_EFL] &= ~0x100ll;
+	atomic_store(&parked, 1);
+	while (!atomic_load(&forked))
+		live_nap_us(200);
+}
+
+static void *giver[400];
+
+/* Frees until its full cache gives half of it back, and is stopped there. */
+static void *give_back(void *arg)
+{
+	unsigned i;
+
+	(void)arg;
+	for (i = 0; i < LIVE_LEN(giver); i++)
+		giver[i] = vvm_malloc(other, STEP_SIZE);
+	for (i = 0; i < LIVE_LEN(giver); i++) {
+		if (i == 200) {
+			gave = false;
+			trap_on();
+		}
+		vvm_free(other, giver[i]);
+	}
+	trap_end();
+	return NULL;
+}
+
+static void *taken[700];
+
+/*
+ * This thread takes all that has been given back, and frees it in that order:
+ * the last of it is in its cache then. Returns how much it was.
+ */
+static unsigned take_over(void)
+{
+	unsigned i, k, moved = 0;
+
+	for (i = 0; i < LIVE_LEN(taken); i++)
+		taken[i] = vvm_malloc(other, STEP_SIZE);
+	for (i = 0; i < LIVE_LEN(giver); i++)
+		for (k = 0; k < LIVE_LEN(taken); k++)
+			if (giver[i] == taken[k]) {
+				vvm_free(other, taken[k]);
+				taken[k] = NULL;
+				moved++;
+			}
+	return moved;
+}
+
+static int compare_pointers(const void *a, const void *b)
+{
+	uintptr_t p = *(const uintptr_t *)a, q = *(const uintptr_t *)b;
+
+	return (p > q) - (p < q);
+}
+
+static int allocate_more(void *arg)
+{
+	static void *p[3000];
+	unsigned i;
+
+	(void)arg;
+	vvm_heap_fork_child(other);
+	memcpy(p, taken, sizeof(taken));
+	for (i = LIVE_LEN(taken); i < LIVE_LEN(p); i++)
+		p[i] = vvm_malloc(other, STEP_SIZE);
+	qsort(p, LIVE_LEN(p), sizeof(p[0]), compare_pointers);
+	for (i = 1; i < LIVE_LEN(p); i++)
+		child_check(p[i] != p[i - 1] || !p[i]);
+	return 0;
+}
+
+START_TEST(a_fork_while_a_cache_gives_objects_back)
+{
+	struct sigaction sa = {.sa_flags = SA_SIGINFO};
+	pthread_t thread;
+	pid_t pid;
+
+	open_refusing();
+	park_class = heap_class_of(STEP_SIZE);
+	sa.sa_sigaction = on_step;
+	trap_at = _i * 3;
+	trap_steps = 0;
+	sigaction(SIGTRAP, &sa, NULL);
+	live_equal(pthread_create(&thread, NULL, give_back, NULL), 0);
+	live_wait(atomic_load(&parked), 20000);
+	live_check(take_over() > 0);
+	vvm_heap_fork_prepare(other);
+	pid = live_fork(allocate_more, NULL);
+	vvm_heap_fork_parent(other);
+	atomic_store(&forked, 1);
+	pthread_join(thread, NULL);
+	live_ended_ok(pid);
+	live_ok(vvm_heap_close(other));
+}
+END_TEST
+#endif
+
+/* A thread without a cache, or that is just getting one. */
+static void *refused_without_a_cache(void *arg)
+{
+	void *ptr;
+
+	(void)arg;
+	live_check(heap_enter(NULL));
+	live_check(!vvm_malloc(other, 10) && refused == 1);
+	live_check(!vvm_malloc(other, 50000) && refused == 2);
+	live_check(!heap_cache_mine(other));
+	heap_leave(NULL);
+	ptr = vvm_malloc(other, 10);
+	live_check(ptr && refused == 2);
+	vvm_free(other, ptr);
+	return NULL;
+}
+
+START_TEST(a_signal_handler_is_refused_without_a_cache)
+{
+	struct vvm_heap_options o = {.struct_size = sizeof o,
+				     .reserve_bytes = 1 << 20,
+				     .report = count_refused};
+	pthread_t thread;
+
+	live_ok(vvm_heap_open(vm, &o, &other));
+	live_equal(pthread_create(&thread, NULL, refused_without_a_cache, NULL),
+		   0);
+	pthread_join(thread, NULL);
+	live_check(!heap_check(other));
+	live_ok(vvm_heap_close(other));
+}
+END_TEST
+
 /* As if this were a handler that has interrupted malloc(). */
 START_TEST(a_signal_handler_is_refused)
 {
@@ -773,6 +1051,13 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, destructors_may_use_the_heap);
 	tcase_add_test(tc, a_thread_outlives_a_heap);
 	tcase_add_test(tc, a_signal_handler_is_refused);
+	tcase_add_test(tc, a_signal_handler_is_refused_without_a_cache);
+#if defined(__x86_64__)
+	tcase_add_loop_test(tc, a_signal_handler_at_any_instruction, 0, 3);
+	if (!LIVE_SANITIZED) /* whose locks the handler would find taken */
+		tcase_add_loop_test(tc, a_fork_while_a_cache_gives_objects_back,
+				    0, 30);
+#endif
 	tcase_add_test(tc, signals_while_it_allocates);
 	tcase_add_test(tc, fork_while_threads_allocate);
 	tcase_add_test(tc, open_fails_at_each_system_call);

@@ -88,6 +88,11 @@ static int try_protect(void)
 	return os_protect(view + PAGE_BYTES, PAGE_BYTES, OS_READ);
 }
 
+static int try_unlock(void)
+{
+	return os_unlock(view + PAGE_BYTES, PAGE_BYTES);
+}
+
 static int try_advise(void)
 {
 	return os_advise(view + PAGE_BYTES, PAGE_BYTES, OS_ADV_DONTNEED);
@@ -194,7 +199,7 @@ static const struct {
 	{OS_open, try_set_direct},	 {OS_pread, try_pread},
 	{OS_pwrite, try_pwrite},	 {OS_fallocate, try_fallocate},
 	{OS_eventfd, try_eventfd},	 {OS_thread, try_thread},
-	{OS_ring_setup, try_ring_setup},
+	{OS_ring_setup, try_ring_setup}, {OS_unlock, try_unlock},
 };
 
 /* Armed, every function returns the error; used up or disarmed, it works. */

@@ -12,6 +12,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -67,6 +68,31 @@ START_TEST(test_fork_watch)
 	}
 	ck_assert_int_eq(wait_child(pid), 0);
 	ck_assert_uint_eq(os_fork_count(), 0);
+}
+END_TEST
+
+/* As a program may that wants no more descriptors: ours are open. */
+START_TEST(test_poll_beyond_the_limit_of_descriptors)
+{
+	struct rlimit none = {0, 0};
+	uint64_t ready, invalid;
+	int fds[3];
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(fds); i++)
+		ck_assert_int_eq(os_eventfd(&fds[i]), 0);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	ck_assert_int_eq(os_poll(fds, 3, 0, &ready, &invalid), 0);
+	ck_assert(!ready && !invalid);
+	ck_assert_int_eq(os_poll(fds, 3, 2000, &ready, &invalid), 0);
+	ck_assert(!ready && !invalid);
+	os_eventfd_signal(fds[2]);
+	ck_assert_int_eq(os_poll(fds, 3, -1, &ready, &invalid), 0);
+	ck_assert_uint_eq(ready, 4);
+	ck_assert_uint_eq(invalid, 0);
+	os_eventfd_signal(fds[0]);
+	ck_assert_int_eq(os_poll(fds, 3, 0, &ready, &invalid), 0);
+	ck_assert_uint_eq(ready, 5);
 }
 END_TEST
 
@@ -300,6 +326,7 @@ static void add_tests(Suite *suite)
 
 	tcase_add_test(tc, test_fork_watch);
 	tcase_add_test(tc, test_eventfd);
+	tcase_add_test(tc, test_poll_beyond_the_limit_of_descriptors);
 	tcase_add_test(tc, test_futex_wait);
 	tcase_add_test(tc, test_futex_wake);
 	tcase_add_test(tc, test_thread_start);

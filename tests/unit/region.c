@@ -213,6 +213,38 @@ START_TEST(remove_gives_the_region_back)
 }
 END_TEST
 
+/* The hosts of the regions are in another order than their guests. */
+START_TEST(all_of_a_range_are_removed)
+{
+	struct region *r, *next;
+	uint64_t i, at;
+
+	for (i = 0; i < 100; i++)
+		add(i * 10, i * 10 + 5, 100000 + i * 37 % 100 * 10);
+	ck_assert_ptr_null(regions_remove_all(&rs, 5 * P, 10 * P));
+	ck_assert_int_eq(regions_split(&rs, 203 * P), 0);
+	ck_assert_int_eq(regions_split(&rs, 802 * P), 0);
+	at = 203;
+	for (r = regions_remove_all(&rs, 203 * P, 802 * P); r; r = next) {
+		next = r->next;
+		ck_assert_uint_eq(r->start, at * P);
+		at = at / 10 * 10 + 10;
+		regions_free(&rs, r);
+	}
+	ck_assert_uint_eq(at, 810);
+	ck_assert_uint_eq(rs.count, 41);
+	regions_check(&rs);
+	ck_assert(regions_free_range(&rs, 203 * P, 802 * P));
+	ck_assert(regions_cover(&rs, 200 * P, 203 * P));
+	ck_assert(regions_cover(&rs, 802 * P, 805 * P));
+	for (r = regions_remove_all(&rs, 0, GUEST_END); r; r = next) {
+		next = r->next;
+		regions_free(&rs, r);
+	}
+	ck_assert_uint_eq(rs.count, 0);
+}
+END_TEST
+
 START_TEST(stripe_shift)
 {
 	uint64_t bytes;
@@ -452,6 +484,7 @@ static void add_tests(Suite *suite)
 	tcase_add_loop_test(tc, different_neighbours_do_not_merge, 0, 5);
 	tcase_add_test(tc, hosts_or_guests_apart_do_not_merge);
 	tcase_add_test(tc, remove_gives_the_region_back);
+	tcase_add_test(tc, all_of_a_range_are_removed);
 	tcase_add_test(tc, stripe_shift);
 	tcase_add_test(tc, random_history_agrees_with_array);
 	tcase_add_test(tc, fifty_thousand_regions);

@@ -630,6 +630,85 @@ START_TEST(unusable_paths_are_refused)
 }
 END_TEST
 
+/* ---- files that others could look into, or that are not what they say ---- */
+
+static void make_file(const char *name, mode_t mode)
+{
+	int fd = open(name, O_CREAT | O_EXCL | O_WRONLY, 0600);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, "mine", 4), 4);
+	ck_assert_int_eq(fchmod(fd, mode), 0);
+	close(fd);
+}
+
+/* ... and the file that is there stays as it is. */
+static void expect_refused(int error)
+{
+	use_path(path, 0);
+	ck_assert_int_eq(swap_open(&swap, &conf), error);
+	ck_assert_int_eq(file_bytes(), 4);
+}
+
+START_TEST(a_file_that_others_can_open_is_refused)
+{
+	static const mode_t modes[] = {0640, 0620, 0604, 0602,
+				       0610, 0644, 0666};
+
+	make_file(path, modes[_i % 7]);
+	expect_refused(-EACCES);
+	ck_assert_int_eq(chmod(path, 0600), 0);
+	open_swap(path, 0);
+	close_all();
+	ck_assert_int_eq(file_bytes(), 0);
+}
+END_TEST
+
+START_TEST(a_file_of_another_user_is_refused)
+{
+	if (geteuid())
+		return;
+	make_file(path, 0600);
+	ck_assert_int_eq(chown(path, 12345, (gid_t)-1), 0);
+	expect_refused(-EACCES);
+}
+END_TEST
+
+START_TEST(a_file_with_two_names_is_refused)
+{
+	char other[320];
+
+	make_file(path, 0600);
+	snprintf(other, sizeof(other), "%s.other", path);
+	ck_assert_int_eq(link(path, other), 0);
+	expect_refused(-EACCES);
+	ck_assert_int_eq(unlink(other), 0);
+	open_swap(path, 0);
+	close_all();
+}
+END_TEST
+
+START_TEST(a_link_to_a_file_is_refused)
+{
+	char other[320];
+
+	snprintf(other, sizeof(other), "%s.other", path);
+	make_file(other, 0600);
+	ck_assert_int_eq(symlink(other, path), 0);
+	expect_refused(-ELOOP);
+	ck_assert_int_eq(unlink(other), 0);
+}
+END_TEST
+
+/* Nothing in it can be anybody else's. */
+START_TEST(a_link_to_a_directory_is_followed)
+{
+	ck_assert_int_eq(symlink(dir, path), 0);
+	open_swap(path, 0);
+	close_all();
+}
+END_TEST
+
 START_TEST(reserve_takes_all_at_once)
 {
 	use_path(path, 8 * MIB);
@@ -862,6 +941,11 @@ static void add_open(TCase *tc)
 	tcase_add_test(tc, a_locked_file_keeps_its_content);
 	tcase_add_test(tc, a_new_file_is_private);
 	tcase_add_test(tc, unusable_paths_are_refused);
+	tcase_add_loop_test(tc, a_file_that_others_can_open_is_refused, 0, 7);
+	tcase_add_test(tc, a_file_of_another_user_is_refused);
+	tcase_add_test(tc, a_file_with_two_names_is_refused);
+	tcase_add_test(tc, a_link_to_a_file_is_refused);
+	tcase_add_test(tc, a_link_to_a_directory_is_followed);
 	tcase_add_test(tc, reserve_takes_all_at_once);
 	tcase_add_test(tc, the_limit_is_what_the_disk_has_free);
 	tcase_add_test(tc, o_direct_can_be_off_and_may_be_refused);

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * space/kept.h - the host ranges of a space as a fork child can read them
+ * whatever other threads were doing: space/kept.c.
+ */
+#ifndef VVM_KEPT_H
+#define VVM_KEPT_H
+
+#include <stdatomic.h>
+#include "base.h"
+
+/* The host range of one vvm_map() call. */
+struct kept_range {
+	_Atomic haddr_t start;	      /* (m) */
+	_Atomic haddr_t end;	      /* (m) 0: free */
+	unsigned regions;	      /* (m) that lie in it */
+	struct kept_range *next_free; /* (m) */
+};
+
+struct kept {
+	_Atomic(struct kept_chunk *) chunks; /* (m) never freed before fini */
+	struct kept_range *free;	     /* (m) */
+};
+
+/* => add, use and drop: the mapping lock is held, or one thread has it all. */
+void kept_init(struct kept *k);
+void kept_fini(struct kept *k);
+/* A range with one region. NULL: out of memory. */
+struct kept_range *kept_add(struct kept *k, haddr_t start, uint64_t bytes);
+/* One region more; one less, and without any it is forgotten. NULL is ok. */
+void kept_use(struct kept_range *r);
+void kept_drop(struct kept *k, struct kept_range *r);
+/*
+ * In a fork child: reserves what is free of all ranges. -ENOMEM: some may be
+ * left. => no other thread.
+ */
+int kept_reserve(struct kept *k);
+
+#endif

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * swap/file.c - opening what swap_path names, and whether it may be used.
+ *
+ * The file will hold what is in the program's memory, and loses what is in it
+ * now. So a file that exists is used only when nobody else can look into it and
+ * when it is what its name says: the verdict is on the open descriptor, and
+ * nothing has been written or truncated before it. A file is not repaired:
+ * somebody may have opened it already while its mode let them.
+ *
+ * A symbolic link to a directory or to a block device is followed, since
+ * devices are mostly named by such (/dev/disk/by-label, /dev/mapper).
+ */
+#include "swap/impl.h"
+
+#include <errno.h>
+
+#include "util/log.h"
+
+#define OTHERS_MODE  07 /* of a device, which a group may administer */
+#define PRIVATE_MODE 077
+#define CREATE_TRIES 8 /* somebody else creates and removes it meanwhile */
+
+static int refuse(const char *path, const char *why, int error)
+{
+	log_error("swap file %s %s: remove it, or name another one", path, why);
+	return error;
+}
+
+static int judge_file(const char *path, const struct os_file *f)
+{
+	if (f->owner != os_user())
+		return refuse(path, "belongs to another user", -EACCES);
+	if (f->mode & PRIVATE_MODE)
+		return refuse(path,
+			      "can be read or written by other users "
+			      "(its mode is not 0600)",
+			      -EACCES);
+	if (f->links > 1)
+		return refuse(path, "has other names (hard links)", -EACCES);
+	return 0;
+}
+
+static int judge_device(const char *path, const struct os_file *f)
+{
+	if (f->owner != 0 && f->owner != os_user())
+		return refuse(path, "is a device of another user", -EACCES);
+	if (f->mode & OTHERS_MODE)
+		return refuse(path, "is a device that everybody may use",
+			      -EACCES);
+	return 0;
+}
+
+/* May what was opened be swapped to? */
+static int judge(const char *path, const struct os_file *f)
+{
+	switch (f->type) {
+	case OS_FILE_REG:
+		return judge_file(path, f);
+	case OS_FILE_BLOCK:
+		return judge_device(path, f);
+	default:
+		return -ENOTSUP;
+	}
+}
+
+/* How to open what is probably there. */
+static const unsigned flags[] = {
+	[OS_FILE_REG] = OS_OPEN_NOFOLLOW,
+	[OS_FILE_DIR] = OS_OPEN_TMP,
+	[OS_FILE_BLOCK] = OS_OPEN_EXCL,
+};
+
+/* -ENOENT: there is nothing. */
+static int open_existing(const char *path, enum os_file_type *type, int *fd)
+{
+	uint64_t bytes;
+	int err = os_file_info(path, type, &bytes);
+
+	if (err == -ENOENT) /* or a dangling link */
+		*type = OS_FILE_REG;
+	else if (err)
+		return err;
+	if (*type == OS_FILE_OTHER)
+		return -ENOTSUP;
+	return os_open(path, flags[*type], fd);
+}
+
+/* *new: it was created just now, hence is ours and 0600. */
+static int open_any(const char *path, enum os_file_type *type, bool *new,
+		    int *fd)
+{
+	int err = -ENOENT;
+	unsigned tries;
+
+	for (tries = 0; tries < CREATE_TRIES; tries++) {
+		err = open_existing(path, type, fd);
+		*new = *type == OS_FILE_DIR || err == -ENOENT;
+		if (err != -ENOENT)
+			break;
+		err = os_open(path, OS_OPEN_CREATE | OS_OPEN_EXCL, fd);
+		if (err != -EEXIST)
+			break;
+	}
+	if (err == -ELOOP)
+		refuse(path, "is a symbolic link", err);
+	return err;
+}
+
+int swap_open_file(const char *path, int *fd, enum os_file_type *type,
+		   uint64_t *bytes)
+{
+	struct os_file f;
+	bool new;
+	int err = open_any(path, type, &new, fd);
+
+	if (err)
+		return err;
+	err = os_fd_info(*fd, &f);
+	if (!err && !new)
+		err = judge(path, &f);
+	if (err) {
+		os_close(*fd);
+		return err;
+	}
+	if (!new)
+		*type = f.type;
+	*bytes = f.bytes;
+	return 0;
+}
