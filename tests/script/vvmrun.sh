@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # vvmrun: programs that know nothing of libvvm behave under it as without:
 # results, exit statuses, signals, environment, children. Runs in the build
-# directory. What the guest does is in tests/script/vvmrun_guest.c.
+# directory. What the guests do is in tests/script/vvmrun_guest.c and
+# vvmrun_flags.c.
 : "${top_srcdir:=..}" "${CC:=cc}"
 # Where the preload object brings AddressSanitizer into programs without it;
 # they die of signals as they would otherwise.
@@ -11,6 +12,7 @@ export ASAN_OPTIONS
 build=$PWD
 run=$build/tools/vvmrun/vvmrun
 guest=$build/tests/script/vvmrun_guest
+guest_flags=$build/tests/script/vvmrun_flags
 [ -f "$build/tools/preload/.libs/libvvm-preload.so" ] || {
 	echo "no shared library was built, so no program can be paged"
 	exit 77
@@ -150,6 +152,51 @@ if [ "$(uname -m)" = x86_64 ]; then
 	expect 0 "$run" -m 2M --faults inline "$guest" cycles 2
 fi
 LD_PRELOAD=libm.so.6 expect 0 "$run" sh -c 'test "$LD_PRELOAD" = libm.so.6'
+
+# ---- flags ------------------------------------------------------------------
+
+# Each call on mappings does what it does without vvmrun, or is refused as
+# vvmrun(1) says; then nothing has changed (the state of "advice" -2).
+cat >"$tmp/flags.awk" <<-'END'
+	function refused(call, value)
+	{
+		if (call == "mlockall")
+			return "ENOMEM"
+		if (call == "mremap" && $3 == "grow")
+			return "ENOMEM" # where the kernel has room
+		if (call == "madvise-locked" && value == 24)
+			return "EINVAL"
+		if (call !~ /^madvise/)
+			return ""
+		# what there is: up to 25 but for some, and 102, 103
+		return value ~ /^(10|12|13|14|17|18|25)$/ || value > 25 ? \
+			"EINVAL" : ""
+	}
+	{ state = $0; sub(/^.*[|] /, "", state)
+	  result = $0; sub(/^[^:]*: /, "", result); sub(/ .*/, "", result) }
+	NR == FNR { plain[FNR] = $0; old[FNR] = result; next }
+	$2 == -2 { unchanged = state }
+	$1 == "mlockall" { unchanged = "0 kwkw" }
+	{ lines = FNR }
+	$0 == plain[FNR] { same++; next }
+	# a kernel that does not know what we do
+	old[FNR] == "EINVAL" && result == 0 && $2 ~ /^(8|15|19|2[0-4])$/ { next }
+	result == refused($1, $2) && ($1 == "mremap" || state == unchanged) {
+		next
+	}
+	{ print "plain: " plain[FNR]; print "paged: " $0; bad = 1 }
+	END { exit bad || lines < 200 || same < lines / 2 ||
+	      lines != length(plain) }
+END
+for how in "--mmap mmap" "--mmap malloc" "--faults=inline malloc"; do
+	source=${how#* }
+	[ "$(uname -m)" = x86_64 ] || [ "${how% *}" = --mmap ] || continue
+	timeout 60 "$guest_flags" "$source" <"$0" >"$tmp/plain" || fail flags
+	expect 0 "$run" -m 4M "${how% *}" "$guest_flags" "$source" <"$0"
+	awk -f "$tmp/flags.awk" "$tmp/plain" "$tmp/out" || fail "flags: $how"
+	says '^madvise 99 prot 3: EINVAL | kwkw/k'
+	says '^mlockall 1: ENOMEM' # it was paged
+done
 
 "$run" -m 2M -o "$tmp/summary" "$guest" large || fail "summary"
 [ "$(value 'Budget (kbytes)')" = 2048 ] || fail "budget"
