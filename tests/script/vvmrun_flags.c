@@ -345,6 +345,21 @@ static void test_mremap_more(void)
 	munmap(at, 2 * BYTES);
 }
 
+/* Locks do not outlive what they are on. */
+static void test_locked_unmap(void)
+{
+	char *p = new_memory();
+
+	mlock(p, 2 * PAGE);
+	printf("mmap over locked: ");
+	print_result(mmap(p, PAGE, RW, ZEROS | MAP_FIXED, -1, 0) == p);
+	printf("%d ", madvise(p, PAGE, MADV_DONTNEED));
+	print_state(p, false);
+	printf("munmap of locked: ");
+	print_result(munmap(p, BYTES) == 0);
+	printf("\n");
+}
+
 /* ---- mmap ---- */
 
 static void map(const char *what, char *at, size_t len, int prot, int flags,
@@ -501,6 +516,7 @@ int main(int argc, char **argv)
 	if (!strcmp(source, "mmap")) {
 		test_mremap();
 		test_mremap_more();
+		test_locked_unmap();
 		test_mmap();
 	}
 	return 0;

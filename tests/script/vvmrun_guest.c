@@ -303,14 +303,23 @@ static unsigned descriptors(void)
 	return n;
 }
 
-static size_t resident_bytes(void)
+/* Of address space, and of RAM. */
+static void count_bytes(size_t *all, size_t *resident)
 {
-	size_t all, pages = 0;
 	FILE *f = fopen("/proc/self/statm", "r");
 
-	CHECK(f && fscanf(f, "%zu %zu", &all, &pages) == 2);
+	CHECK(f && fscanf(f, "%zu %zu", all, resident) == 2);
 	fclose(f);
-	return pages * 4096;
+	*all *= 4096;
+	*resident *= 4096;
+}
+
+static size_t resident_bytes(void)
+{
+	size_t all, resident;
+
+	count_bytes(&all, &resident);
+	return resident;
 }
 
 static void spawn(void)
@@ -552,6 +561,24 @@ static void resizing(char *p)
 	CHECK(!munmap(q, 6 * MIB));
 }
 
+/* What is moved is not left behind. */
+static void moving(void)
+{
+	size_t before, after, resident;
+	unsigned i;
+	char *p;
+
+	count_bytes(&before, &resident);
+	for (i = 0; i < 100; i++) {
+		p = map(4 * MIB, PROT_READ | PROT_WRITE, 0, NULL);
+		CHECK(p != MAP_FAILED);
+		p = mremap(p, 4 * MIB, 8 * MIB, MREMAP_MAYMOVE);
+		CHECK(p != MAP_FAILED && !munmap(p, 8 * MIB));
+	}
+	count_bytes(&after, &resident);
+	CHECK(after < before + 200 * MIB);
+}
+
 /* A file's mapping over a part, which then is the kernel's. */
 static void overlay(void)
 {
@@ -579,6 +606,7 @@ static void test_mmap(void)
 	CHECK(!mprotect(p, MIB, PROT_READ | PROT_WRITE));
 	discarding(p);
 	resizing(p);
+	moving();
 	overlay();
 	locked = malloc(8192);
 	CHECK(locked && !mlock(locked, 8192) && !munlock(locked, 8192));
