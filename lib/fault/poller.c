@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault/poller.c - reads that the thread which wants the page waits for by polling.
+ * fault/poller.c - reads that the thread which wants the page waits for by
+ *polling.
  *
  * A thread that sleeps for a read leaves its CPU idle, and an idle CPU halts:
  * to a virtual machine that is an exit, a host thread that goes to sleep, and a
@@ -34,8 +35,7 @@
 #include "util/log.h"
 #include "os/os.h"
 
-#define POLL_US	 200
-#define ERROR_US 1000
+#define POLL_US 200
 
 void pollers_open(struct pollers *p, unsigned count, enum vvm_io engine)
 {
@@ -101,11 +101,9 @@ void poller_wait(struct ring *ring)
 
 	while (ring_inflight(ring)) {
 		n = ring_run(ring, os_now_us() < until_us ? 0 : -1);
-		if (n < 0) {
+		if (n < 0)
 			log_error("inline: waiting for a read failed (error "
 				  "%d)",
 				  -n);
-			os_sleep_us(ERROR_US);
-		}
 	}
 }

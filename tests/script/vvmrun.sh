@@ -137,13 +137,16 @@ fi
 # ---- what programs do -------------------------------------------------------
 
 export VVM_SWAP="$tmp"
-for test in malloc threads mainexit children fork forks dlopen closeall stack; do
+for test in malloc threads mainexit children fork forks dlopen closeall stack \
+	foreign manyfiles generations; do
 	expect 0 "$run" -m 2M "$guest" $test
 done
 expect 0 "$run" -m 2M "$guest" cycles 3
 expect 0 "$run" -m 2M --mmap "$guest" mmap
 expect 0 "$run" -m 2M --mmap=0 -o "$tmp/summary" "$guest" mmap
 [ "$(value 'Swapped out (kbytes)')" -ge 6144 ] || fail "--mmap=0"
+expect 0 "$run" -m 2M "$guest" rawclose
+[ "$(wc -l <"$tmp/out")" -le 20 ] || fail "floods: $(wc -l <"$tmp/out") lines"
 expect 125 sh -c 'ulimit -f 1000; exec "$0" true' "$run"
 says "ulimit -f"
 if [ "$(uname -m)" = x86_64 ]; then

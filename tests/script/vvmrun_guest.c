@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * script/vvmrun_guest.c - a program for tests/vvmrun.sh to run under vvmrun. It knows
- * nothing of libvvm. Its argument chooses what it does; it exits 0 if that
- * went as the manuals of libc say, and else with the line that failed.
+ * script/vvmrun_guest.c - a program for tests/vvmrun.sh to run under vvmrun. It
+ * knows nothing of libvvm. Its argument chooses what it does; it exits 0 if
+ * that went as the manuals of libc say, and else with the line that failed.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -402,6 +404,44 @@ static void test_dlopen(void)
 	}
 }
 
+/* One that is not ours: it is open, and close() knows nothing of it. */
+static int is_foreign(int fd)
+{
+	return fcntl(fd, F_GETFD) != -1 && close(fd) && errno == EBADF;
+}
+
+/*
+ * Descriptors of the library are not replaced, and do not shield those beside
+ * them. There is one at least. (Not in a child, where it is opening some.)
+ */
+static void test_foreign(void)
+{
+	unsigned foreign = 0;
+	int fd, null = open("/dev/null", O_RDWR);
+
+	CHECK(null >= 0);
+	for (fd = 3; fd < 4096; fd++) {
+		if (!is_foreign(fd))
+			continue;
+		foreign++;
+		errno = 0;
+		CHECK(dup2(null, fd) == -1 && errno == EBUSY);
+		CHECK(dup3(null, fd, O_CLOEXEC) == -1 && errno == EBUSY);
+		CHECK(!close_range((unsigned)fd, (unsigned)fd, 0));
+		CHECK(fcntl(fd, F_GETFD) != -1);
+		if (!is_foreign(fd + 1)) {
+			CHECK(dup2(null, fd + 1) == fd + 1);
+			CHECK(!close_range((unsigned)fd, (unsigned)fd + 1, 0));
+			CHECK(fcntl(fd + 1, F_GETFD) == -1);
+		}
+		null = open("/dev/null", O_RDWR); /* it was fd + 1, perhaps */
+	}
+	CHECK(foreign);
+	errno = 0;
+	CHECK(close_range(9, 8, 0) == -1 && errno == EINVAL);
+	close(null);
+}
+
 /* A program may close all descriptors that it did not open. */
 static void test_closeall(void)
 {
@@ -425,6 +465,96 @@ static void test_closeall(void)
 		CHECK(dup2(3, fd) == fd || errno == EBUSY);
 	CHECK(same(p, 8 * MIB, 3));
 	free(p);
+}
+
+/* A worker of a server that has all descriptors below 1500 in use. */
+static void test_manyfiles(void)
+{
+	struct rlimit limit = {4096, 4096};
+	char *p = malloc(8 * MIB), *q = malloc(64);
+	int fd = 0, how;
+	pid_t pid;
+
+	CHECK(p && q && !setrlimit(RLIMIT_NOFILE, &limit));
+	fill(p, 8 * MIB, 3);
+	while (fd < 1500)
+		CHECK((fd = open("/dev/null", O_RDONLY)) >= 0);
+	for (how = 0; how < 3; how++) {
+		pid = fork();
+		if (pid) {
+			CHECK(status_of(pid) == 0);
+			continue;
+		}
+		*q = 1; /* the child is set up */
+		if (how == 0)
+			closefrom(3);
+		else if (how == 1)
+			CHECK(!close_range(3, ~0u, 0));
+		for (fd = 3; how == 2 && fd < 4096; fd++)
+			close(fd);
+		CHECK(fcntl(1400, F_GETFD) == -1);
+		CHECK(same(p, 8 * MIB, 3));
+		fill(p, 8 * MIB, 5);
+		CHECK(same(p, 8 * MIB, 5));
+		_exit(0);
+	}
+}
+
+/*
+ * Closed by a bare system call, which nobody guards: memory that is absent is
+ * lost then, or does not come. But how much is said about it?
+ */
+static void *use(void *p)
+{
+	while (same(p, 8 * MIB, 3))
+		continue;
+	return NULL;
+}
+
+static void test_rawclose(void)
+{
+	char *p = malloc(8 * MIB);
+	pthread_t thread;
+	pid_t pid;
+
+	CHECK(p);
+	fill(p, 8 * MIB, 3);
+	pid = fork();
+	if (pid == 0) {
+		alarm(2);
+		CHECK(!pthread_create(&thread, NULL, use, p));
+		CHECK(same(p, 8 * MIB, 3));
+		syscall(SYS_close_range, 3, ~0u, 0);
+		pthread_join(thread, NULL);
+		pause();
+	}
+	status_of(pid);
+}
+
+static void grandchild(char *p, unsigned depth)
+{
+	pid_t pid;
+
+	CHECK(same(p, MIB, 3));
+	if (!depth)
+		return;
+	pid = fork();
+	if (pid == 0) {
+		fill(p, MIB, 3);
+		grandchild(p, depth - 1);
+		_exit(0);
+	}
+	CHECK(status_of(pid) == 0);
+}
+
+/* Each generation closes its parent's descriptors and opens its own. */
+static void test_generations(void)
+{
+	char *p = malloc(MIB);
+
+	CHECK(p);
+	fill(p, MIB, 3);
+	grandchild(p, 40);
 }
 
 static void fork_child(char *p)
@@ -623,12 +753,21 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(void);
 	} tests[] = {
-		{"malloc", test_malloc},     {"large", test_large},
-		{"compute", test_compute},   {"threads", test_threads},
-		{"mainexit", test_mainexit}, {"clean", test_clean},
-		{"dlopen", test_dlopen},     {"closeall", test_closeall},
-		{"stack", test_stack},	     {"fork", test_fork},
+		{"malloc", test_malloc},
+		{"large", test_large},
+		{"compute", test_compute},
+		{"threads", test_threads},
+		{"mainexit", test_mainexit},
+		{"clean", test_clean},
+		{"dlopen", test_dlopen},
+		{"closeall", test_closeall},
+		{"foreign", test_foreign},
+		{"stack", test_stack},
+		{"fork", test_fork},
 		{"forks", test_forks},
+		{"manyfiles", test_manyfiles},
+		{"generations", test_generations},
+		{"rawclose", test_rawclose},
 
 		{"mmap", test_mmap},
 	};
