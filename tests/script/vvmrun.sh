@@ -101,6 +101,52 @@ if $CC -static -o "$tmp/static" "$tmp/three.c" 2>/dev/null; then
 fi
 # shellcheck disable=SC2086
 $CC -o "$tmp/three" "$tmp/three.c" || fail "$CC"
+patched()
+{
+	cp "$tmp/three" "$tmp/patched"
+	printf '%b' "$1" | dd of="$tmp/patched" bs=1 seek="$2" conv=notrunc 2>/dev/null
+	expect 126 "$run" "$tmp/patched"
+}
+patched '\01' 4
+says "not a 64-bit program"
+patched '\0367\0377' 18
+says "another machine"
+loader=$(LC_ALL=C readelf -l "$tmp/three" | sed -n 's/.*interpreter: \(.*\)]/\1/p')
+expect 126 "$run" "$loader" "$tmp/three"
+says "is a dynamic loader"
+expect 3 "$run" sh -c "exec '$loader' '$tmp/three'"
+# one with another loader (a copy of ours does), which has nothing of us
+cat >"$tmp/other.c" <<-'END'
+#include <stdlib.h>
+int main(void)
+{
+	return getenv("LD_PRELOAD") || getenv("VVMRUN") ? 4 : 3;
+}
+END
+cp "$loader" "$tmp/ld-other.so.1"
+# shellcheck disable=SC2086
+$CC -Wl,--dynamic-linker="$tmp/ld-other.so.1" -o "$tmp/other" "$tmp/other.c" ||
+	fail "$CC"
+printf '#!%s\n' "$tmp/other" >"$tmp/script"
+chmod +x "$tmp/script"
+expect 3 "$tmp/other"
+for program in "$tmp/other" "$tmp/script" "$tmp/ld-other.so.1"; do
+	expect 126 "$run" "$program" true
+	[ "$(wc -l <"$tmp/out")" -eq 1 ] || fail "more than a line"
+	for how in "" --follow; do
+		# shellcheck disable=SC2086
+		{
+			expect 3 "$run" $how sh -c 'exec "$0" "$1"' "$program" \
+				"$tmp/other"
+			expect 3 env PATH="$tmp:$PATH" "$run" $how sh -c \
+				'exec "$0" "$1"' "${program##*/}" "$tmp/other"
+			expect 3 "$run" $how sh -c '"$0" "$1"' "$program" \
+				"$tmp/other"
+			expect 0 "$run" $how "$guest" spawn3 "$program" \
+				"$tmp/other"
+		}
+	done
+done
 if [ "$(id -u)" -eq 0 ]; then
 	cp "$tmp/three" "$tmp/setuid"
 	chown 65534 "$tmp/setuid" && chmod 4755 "$tmp/setuid"

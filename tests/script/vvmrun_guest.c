@@ -290,6 +290,22 @@ static void test_children(const char *self)
 	CHECK(pclose(f) == 0);
 }
 
+/* A program that is to return 3. */
+static void test_spawn3(char **args)
+{
+	char *const env[] = {"X=1", NULL};
+	pid_t pid;
+
+	CHECK(!posix_spawn(&pid, args[0], NULL, NULL, args, environ));
+	CHECK(status_of(pid) == 3);
+	CHECK(!posix_spawnp(&pid, args[0], NULL, NULL, args, environ));
+	CHECK(status_of(pid) == 3);
+	CHECK(!posix_spawn(&pid, args[0], NULL, NULL, args, env));
+	CHECK(status_of(pid) == 3);
+	CHECK(posix_spawn(&pid, "/no such program", NULL, NULL, args, env) ==
+	      ENOENT);
+}
+
 /* ---- children without end ---- */
 
 static unsigned cycles; /* of each thread */
@@ -775,6 +791,10 @@ int main(int argc, char **argv)
 
 	if (argc == 3 && !strcmp(argv[1], "cycles")) {
 		test_cycles(argv[0], argv[2]);
+		return 0;
+	}
+	if (argc == 4 && !strcmp(argv[1], "spawn3")) {
+		test_spawn3(argv + 2);
 		return 0;
 	}
 	CHECK(argc == 2);
