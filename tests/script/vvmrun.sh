@@ -309,6 +309,150 @@ if command -v c++ >/dev/null; then
 	expect 0 "$run" -m 1M "$tmp/cxx"
 fi
 
+# ---- other allocators, and plugins ------------------------------------------
+
+# An allocator that dies of blocks that are not its own.
+cat >"$tmp/allocator.c" <<-'END'
+	#include <stdint.h>
+	#include <stdlib.h>
+	#include <string.h>
+	enum { MAGIC = 0x600d600d };
+	static char room[64 << 20];
+	static size_t used = 4096;
+	struct head { uint64_t magic, bytes; };
+	static struct head *of(void *p)
+	{
+		struct head *h = (struct head *)p - 1;
+		if ((char *)p < room || (char *)p >= room + sizeof(room) ||
+		    h->magic != MAGIC)
+			abort();
+		return h;
+	}
+	size_t malloc_usable_size(void *p) { return p ? of(p)->bytes : 0; }
+	void free(void *p) { if (p) of(p); }
+	void *malloc(size_t n)
+	{
+		struct head *h = (struct head *)(room + used);
+		used += (n + 31) & -16ul;
+		if (used > sizeof(room))
+			abort();
+		*h = (struct head){MAGIC, n};
+		return h + 1;
+	}
+	void *calloc(size_t n, size_t size)
+	{
+		return malloc(n * size);
+	}
+	void *realloc(void *p, size_t n)
+	{
+		void *q = malloc(n);
+		if (p)
+			memcpy(q, p, of(p)->bytes < n ? of(p)->bytes : n);
+		return q;
+	}
+	/* libc's second names, as some have them */
+	void *__libc_malloc(size_t n) { return malloc(n); }
+	void __libc_free(void *p) { free(p); }
+	void *__libc_calloc(size_t n, size_t size) { return calloc(n, size); }
+	void *__libc_realloc(void *p, size_t n) { return realloc(p, n); }
+END
+# shellcheck disable=SC2086
+$CC -shared -fPIC -fno-builtin -o "$tmp/liballocator.so" "$tmp/allocator.c" &&
+	$CC -o "$tmp/linked" -Wl,--no-as-needed "$top_srcdir/tests/script/vvmrun_sizes.c" \
+		"$tmp/liballocator.so" &&
+	$CC -o "$tmp/unlinked" "$top_srcdir/tests/script/vvmrun_sizes.c" ||
+	fail "$CC: allocator"
+expect 0 "$tmp/linked"
+for how in --mmap --faults=inline; do
+	[ "$(uname -m)" = x86_64 ] || [ $how = --mmap ] || continue
+	expect 0 "$run" -m 2M $how "$tmp/linked"
+	LD_PRELOAD="$tmp/liballocator.so" expect 0 "$run" -m 2M $how \
+		"$tmp/unlinked"
+	for lib in /usr/lib/*/libjemalloc.so.? \
+		/usr/lib/*/libtcmalloc_minimal.so.? /usr/lib/*/libmimalloc.so.?
+	do
+		[ ! -e "$lib" ] || LD_PRELOAD=$lib expect 0 "$run" -m 2M $how \
+			"$tmp/unlinked"
+	done
+done
+
+# A plugin that would find libc's functions before ours; and it is found by the
+# program's own idea of where plugins are.
+mkdir "$tmp/plugins"
+cat >"$tmp/plugin.c" <<-'END'
+	#define _GNU_SOURCE
+	#include <stdio.h>
+	#include <stdlib.h>
+	#include <string.h>
+	#include <sys/mman.h>
+	static char *early;
+	__attribute__((constructor)) static void begin(void)
+	{
+		early = realpath("/usr/bin/..", NULL);
+		free(strdup("from libc"));
+	}
+	int plugin(void)
+	{
+		char *a = NULL, *line = NULL;
+		size_t n = 0;
+		FILE *f = fopen("/proc/self/maps", "r");
+		free(early);
+		if (asprintf(&a, "%0900d", 42) < 0 || !f ||
+		    getline(&line, &n, f) < 0)
+			return 2;
+		a = realloc(a, 200000);
+		free(a);
+		free(line);
+		fclose(f);
+		return 0;
+	}
+	void *give(size_t n) { return malloc(n); }
+	void take(void *p) { free(p); }
+	int unmap(void *p, size_t n) { return munmap(p, n); }
+END
+cat >"$tmp/host.c" <<-'END'
+	#define _GNU_SOURCE
+	#include <dlfcn.h>
+	#include <stdio.h>
+	#include <stdlib.h>
+	#include <string.h>
+	#include <sys/mman.h>
+	int main(void)
+	{
+		int (*plugin)(void), (*unmap)(void *, size_t);
+		void *(*give)(size_t), (*take)(void *), *l, *p;
+		l = dlopen("libplugin.so", RTLD_NOW | RTLD_DEEPBIND);
+		if (!l) {
+			puts(dlerror());
+			return 3;
+		}
+		plugin = (int (*)(void))dlsym(l, "plugin");
+		give = (void *(*)(size_t))dlsym(l, "give");
+		take = (void (*)(void *))dlsym(l, "take");
+		unmap = (int (*)(void *, size_t))dlsym(l, "unmap");
+		free(give(1000));
+		take(malloc(1000));
+		take(malloc(1000000));
+		p = mmap(NULL, 4 << 20, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		memset(p, 1, 4 << 20);
+		if (unmap(p, 4 << 20))
+			return 4;
+		p = malloc(4 << 20); /* it may be there again */
+		memset(p, 1, 4 << 20);
+		return plugin();
+	}
+END
+# shellcheck disable=SC2086
+$CC -shared -fPIC -o "$tmp/plugins/libplugin.so" "$tmp/plugin.c" &&
+	$CC -o "$tmp/host" "$tmp/host.c" -ldl -Wl,--enable-new-dtags \
+		-Wl,-rpath,"$tmp/plugins" || fail "$CC: plugin"
+expect 0 "$tmp/host"
+expect 0 "$run" -m 2M "$tmp/host"
+expect 0 "$run" -m 2M --mmap "$tmp/host"
+[ "$(uname -m)" != x86_64 ] ||
+	expect 0 "$run" -m 2M --faults=inline "$tmp/host"
+
 # ---- a real program ---------------------------------------------------------
 
 # 20 MiB of text, in long lines: each comparison needs the page of one
