@@ -206,7 +206,7 @@ LD_PRELOAD=libm.so.6 expect 0 "$run" sh -c 'test "$LD_PRELOAD" = libm.so.6'
 
 # Each call on mappings does what it does without vvmrun, or is refused as
 # vvmrun(1) says; then nothing has changed (the state of "advice" -2).
-cat >"$tmp/flags.awk" <<-'END'
+cat >"$tmp/flags.awk" <<-'AWK'
 	function refused(call, value)
 	{
 		if (call == "mlockall")
@@ -236,7 +236,7 @@ cat >"$tmp/flags.awk" <<-'END'
 	{ print "plain: " plain[FNR]; print "paged: " $0; bad = 1 }
 	END { exit bad || lines < 200 || same < lines / 2 ||
 	      lines != length(plain) }
-END
+AWK
 for how in "--mmap mmap" "--mmap malloc" "--faults=inline malloc"; do
 	source=${how#* }
 	[ "$(uname -m)" = x86_64 ] || [ "${how% *}" = --mmap ] || continue
