@@ -90,13 +90,13 @@ extern "C" {
  * X(name, value, text): errors that are not errnos, returned negated, by the
  * checked accesses and the functions that say so.
  */
-#define VVM_ERRORS(X)                                                          \
-	X(VVM_EUNMAPPED, 4001, "no region at this guest address")              \
-	X(VVM_ENOREAD, 4002, "page is not readable")                           \
-	X(VVM_ENOWRITE, 4003, "page is not writable")                          \
-	X(VVM_ENOEXEC, 4004, "page is not executable")                         \
-	X(VVM_EPASTEND, 4005, "access runs past the end of the mapped range")  \
-	X(VVM_EPOISON, 4006, "content of the page is lost (swap read error)")  \
+#define VVM_ERRORS(X)                                                         \
+	X(VVM_EUNMAPPED, 4001, "no region at this guest address")             \
+	X(VVM_ENOREAD, 4002, "page is not readable")                          \
+	X(VVM_ENOWRITE, 4003, "page is not writable")                         \
+	X(VVM_ENOEXEC, 4004, "page is not executable")                        \
+	X(VVM_EPASTEND, 4005, "access runs past the end of the mapped range") \
+	X(VVM_EPOISON, 4006, "content of the page is lost (swap read error)") \
 	X(VVM_ENOFRAME, 4007, "no free frame in time: swap full or all pinned")
 
 enum vvm_error {
@@ -185,7 +185,7 @@ struct vvm_options {
 	enum vvm_io io;		   /* AUTO: io_uring where permitted */
 	enum vvm_faults faults;
 	enum vvm_fork fork;
-	unsigned handlers;	   /* 0: one for two CPUs, at most 4 */
+	unsigned handlers;	    /* 0: one for two CPUs, at most 4 */
 	unsigned low_pct, high_pct; /* reclaim watermarks, % of the budget */
 	uint64_t frame_wait_ms;
 	unsigned spin_us; /* a handler that helps another one: 10 times that */

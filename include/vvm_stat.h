@@ -94,24 +94,24 @@ enum vvm_stat_counter {
 #define X(name, kind, help) VVM_STAT_##name,
 	VVM_STAT_COUNTERS(X)
 #undef X
-	VVM_STAT_COUNTER_COUNT
+		VVM_STAT_COUNTER_COUNT
 };
 
 /* Values that are set, not added up. All 64-bit. */
-#define VVM_STAT_VALUES(X)                                                     \
-	X(budget_pages, "frames that the space may use")                       \
-	X(peak_pages, "most frames ever in use")                               \
-	X(swap_used_pages, "slots in use")                                     \
-	X(swap_area_pages, "slots that the swap file has now")                 \
-	X(swap_limit_pages, "slots that it may have")                          \
-	X(handlers, "handler threads")                                         \
-	X(io_uring, "1: io_uring, 0: pread and pwrite")                        \
-	X(direct_io, "1: swap is opened with O_DIRECT")                        \
-	X(inline_faults, "1: the faulting threads resolve their own faults")   \
-	X(low_pages, "reclaim starts when fewer frames than this are free")    \
-	X(high_pages, "and goes on until so many are free")                    \
-	X(faults_elsewhere, "faults outside of the regions that exist now")    \
-	X(unpublished_blocks, "blocks for which the segment had no room")      \
+#define VVM_STAT_VALUES(X)                                                   \
+	X(budget_pages, "frames that the space may use")                     \
+	X(peak_pages, "most frames ever in use")                             \
+	X(swap_used_pages, "slots in use")                                   \
+	X(swap_area_pages, "slots that the swap file has now")               \
+	X(swap_limit_pages, "slots that it may have")                        \
+	X(handlers, "handler threads")                                       \
+	X(io_uring, "1: io_uring, 0: pread and pwrite")                      \
+	X(direct_io, "1: swap is opened with O_DIRECT")                      \
+	X(inline_faults, "1: the faulting threads resolve their own faults") \
+	X(low_pages, "reclaim starts when fewer frames than this are free")  \
+	X(high_pages, "and goes on until so many are free")                  \
+	X(faults_elsewhere, "faults outside of the regions that exist now")  \
+	X(unpublished_blocks, "blocks for which the segment had no room")    \
 	X(swap_held_pages, "slots in use for fork children only")
 
 /*
@@ -144,17 +144,17 @@ static inline unsigned vvm_stat_bucket(uint64_t ns)
  * a histogram of powers of two: bucket i holds [2^i, 2^(i + 1)) ns, the first
  * one also 0, the last one everything above.
  */
-#define VVM_STAT_STAGES(X)                                                     \
-	X(queue, "taken from the kernel; waiting for its turn and a frame")    \
-	X(lookup, "finding region and page, waiting for the block's lock")     \
-	X(read, "claiming the page, reading it from swap (swap-in only)")      \
+#define VVM_STAT_STAGES(X)                                                  \
+	X(queue, "taken from the kernel; waiting for its turn and a frame") \
+	X(lookup, "finding region and page, waiting for the block's lock")  \
+	X(read, "claiming the page, reading it from swap (swap-in only)")   \
 	X(install, "filling or unprotecting the page, waking the thread")
 
 enum vvm_stat_stage {
 #define X(name, help) VVM_STAT_STAGE_##name,
 	VVM_STAT_STAGES(X)
 #undef X
-	VVM_STAT_STAGE_COUNT
+		VVM_STAT_STAGE_COUNT
 };
 
 #define VVM_STAT_STAGE_BUCKETS 40
@@ -194,19 +194,19 @@ struct vvm_stat_actor {
 /* ---- rings of events ------------------------------------------------ */
 
 /* How a fault ended: the same names as the counters. */
-#define VVM_STAT_KINDS(X)                                                      \
-	X(zero, "first touch, filled with zeros")                              \
-	X(swapin, "read from swap")                                            \
-	X(wp, "first write to a clean page")                                   \
-	X(joined, "the page was already on its way")                           \
-	X(spurious, "resolved before it was read, or outside of any region")   \
+#define VVM_STAT_KINDS(X)                                                    \
+	X(zero, "first touch, filled with zeros")                            \
+	X(swapin, "read from swap")                                          \
+	X(wp, "first write to a clean page")                                 \
+	X(joined, "the page was already on its way")                         \
+	X(spurious, "resolved before it was read, or outside of any region") \
 	X(failed, "ended in SIGBUS")
 
 enum vvm_stat_kind {
 #define X(name, help) VVM_STAT_KIND_##name,
 	VVM_STAT_KINDS(X)
 #undef X
-	VVM_STAT_KIND_COUNT
+		VVM_STAT_KIND_COUNT
 };
 
 #define VVM_STAT_EVENTS 1024 /* to a ring, a power of two */
@@ -259,7 +259,7 @@ struct vvm_stat_region {
 	uint64_t advice;     /* VVM_ADV_NORMAL, RANDOM, SEQUENTIAL */
 	uint64_t mapping;    /* number of the vvm_map() that made it */
 	uint64_t reserved;
-	char name[32];	     /* NUL-terminated */
+	char name[32]; /* NUL-terminated */
 	/* fault events; together with the value faults_elsewhere: `faults` */
 	uint64_t faults_zero, faults_swapin, faults_wp, faults_other;
 } __attribute__((aligned(64)));
@@ -290,16 +290,16 @@ enum vvm_stat_page {
 #define VVM_STAT_PAGE_HEAT(byte) ((unsigned)(byte) >> 6)
 
 /* Numbers of pages in the word `pages` of a block, 16 bits each. */
-#define VVM_STAT_BLOCK_MAPPED(w)   ((unsigned)(w) & 0xffff)
+#define VVM_STAT_BLOCK_MAPPED(w)   ((unsigned)(w)&0xffff)
 #define VVM_STAT_BLOCK_RESIDENT(w) ((unsigned)((w) >> 16) & 0xffff)
 #define VVM_STAT_BLOCK_DIRTY(w)	   ((unsigned)((w) >> 32) & 0xffff)
 #define VVM_STAT_BLOCK_SWAPPED(w)  ((unsigned)((w) >> 48) & 0xffff)
 
 struct vvm_stat_block {
-	uint64_t base;	 /* guest address of page 0, + 1; 0: a free item */
-	uint64_t pages;	 /* see above */
-	uint64_t faults; /* that met the block since it has a base */
-	uint64_t last_us; /* when the last of them ended */
+	uint64_t base;	  /* guest address of page 0, + 1; 0: a free item */
+	uint64_t pages;	  /* see above */
+	uint64_t faults;  /* that met the block since it has a base */
+	uint64_t last_us; /* when the last of them was taken on */
 	uint64_t reserved[4];
 	uint8_t page[VVM_STAT_BLOCK_PAGES];
 } __attribute__((aligned(64)));
@@ -340,13 +340,13 @@ struct vvm_stat_segment {
 /* Where the parts are that do not lie in struct vvm_stat_segment. */
 #define VVM_STAT_PAGE_UP(bytes) (((uint64_t)(bytes) + 4095) & ~4095ull)
 #define VVM_STAT_RINGS_OFFSET	VVM_STAT_PAGE_UP(sizeof(struct vvm_stat_segment))
-#define VVM_STAT_REGIONS_OFFSET                                                \
+#define VVM_STAT_REGIONS_OFFSET \
 	(VVM_STAT_RINGS_OFFSET + VVM_STAT_ACTORS * sizeof(struct vvm_stat_ring))
-#define VVM_STAT_BLOCKS_OFFSET                                                 \
-	(VVM_STAT_REGIONS_OFFSET +                                             \
+#define VVM_STAT_BLOCKS_OFFSET     \
+	(VVM_STAT_REGIONS_OFFSET + \
 	 VVM_STAT_REGIONS_MAX * sizeof(struct vvm_stat_region))
-#define VVM_STAT_FILE_BYTES                                                    \
-	VVM_STAT_PAGE_UP(VVM_STAT_BLOCKS_OFFSET +                              \
+#define VVM_STAT_FILE_BYTES                       \
+	VVM_STAT_PAGE_UP(VVM_STAT_BLOCKS_OFFSET + \
 			 VVM_STAT_BLOCKS_MAX * sizeof(struct vvm_stat_block))
 
 #endif

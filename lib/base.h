@@ -2,7 +2,7 @@
 /*
  * base.h - what every module shares: sizes, address types, assertions.
  *
- * Assertions come in three levels (STYLE 9):
+ * Assertions come in three levels:
  *   ASSERT(x)        cheap, always compiled: a broken promise of our own
  *                    code; prints where and aborts.
  *   DEBUG_ASSERT(x)  compiled with --enable-debug (VVM_DEBUG).
@@ -30,7 +30,7 @@ typedef uint64_t gaddr_t;
 /* A host address: where the guest page is mapped in this process. */
 typedef uint64_t haddr_t;
 
-#define container_of(ptr, type, member)                                        \
+#define container_of(ptr, type, member) \
 	((type *)((char *)(ptr)-offsetof(type, member)))
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define MIN(a, b)     ((a) < (b) ? (a) : (b))
@@ -42,8 +42,7 @@ typedef uint64_t haddr_t;
 /* Prints "file:line: assertion failed: text" with write(2) and aborts. */
 _Noreturn void assert_failed(const char *text, const char *file, int line);
 
-#define ASSERT(x)                                                              \
-	(likely(x) ? (void)0 : assert_failed(#x, __FILE__, __LINE__))
+#define ASSERT(x) (likely(x) ? (void)0 : assert_failed(#x, __FILE__, __LINE__))
 #ifdef VVM_DEBUG
 #define DEBUG_ASSERT(x) ASSERT(x)
 #else

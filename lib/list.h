@@ -51,7 +51,7 @@ static inline struct list *list_pop(struct list *head)
 }
 
 #define list_entry(node, type, member) container_of(node, type, member)
-#define list_for_each(pos, head)                                               \
+#define list_for_each(pos, head) \
 	for ((pos) = (head)->next; (pos) != (head); (pos) = (pos)->next)
 
 #endif

@@ -219,6 +219,7 @@ static int open_space(struct vvm **out, const struct vvm_options *options)
 
 int vvm_open(struct vvm **out, const struct vvm_options *options)
 {
+	SIGNALS_WAIT;
 	int rc, state;
 
 	if (!out)
@@ -231,6 +232,7 @@ int vvm_open(struct vvm **out, const struct vvm_options *options)
 
 int vvm_close(struct vvm *vm)
 {
+	SIGNALS_WAIT;
 	int state;
 
 	if (!vm)

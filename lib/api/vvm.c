@@ -21,6 +21,8 @@
 #define STRING(x)  #x
 #define VERSION(x) STRING(x)
 
+#define TOUCH_PAGES 64 /* touched while signals wait */
+
 const char *vvm_version(void)
 {
 	return VERSION(VVM_VERSION_MAJOR) "." VERSION(
@@ -88,6 +90,7 @@ static int narrow(int rc, const char *what)
 
 int vvm_resize(struct vvm *vm, uint64_t resident_bytes)
 {
+	SIGNALS_WAIT;
 	int rc = usable(vm);
 
 	if (rc < 0)
@@ -103,21 +106,33 @@ int vvm_resize(struct vvm *vm, uint64_t resident_bytes)
 
 /* ---- regions ---- */
 
+static int map(struct vvm *vm, gaddr_t *at, uint64_t bytes, unsigned prot,
+	       const char *name)
+{
+	SIGNALS_WAIT;
+
+	return mapping_map(vm, at, bytes, prot, name);
+}
+
 int vvm_map(struct vvm *vm, uint64_t *addr, uint64_t len, unsigned prot,
 	    const char *name)
 {
+	char own[sizeof(((struct region *)NULL)->name)];
 	gaddr_t at, end;
 	int rc;
 
 	if (!addr)
 		return -EINVAL;
 	at = *addr;
+	memset(own, 0, sizeof(own));
+	if (name) /* which may be paged, is not read under locks */
+		strncpy(own, name, sizeof(own) - 1);
 	rc = usable_range(vm, at == VVM_ANYWHERE ? 0 : at, len, &end);
 	if (rc < 0)
 		return rc;
 	if (prot & ~(unsigned)(VVM_READ | VVM_WRITE | VVM_EXEC))
 		return -EINVAL;
-	rc = mapping_map(vm, &at, page_ceil(len), prot, name);
+	rc = map(vm, &at, page_ceil(len), prot, name ? own : NULL);
 	if (rc == 0)
 		*addr = at;
 	return narrow(rc, "vvm_map");
@@ -142,6 +157,7 @@ int vvm_map_at(struct vvm *vm, void *host, uint64_t len, unsigned prot,
 
 int vvm_unmap(struct vvm *vm, uint64_t addr, uint64_t len)
 {
+	SIGNALS_WAIT;
 	gaddr_t end;
 	int rc = usable_range(vm, addr, len, &end);
 
@@ -150,6 +166,7 @@ int vvm_unmap(struct vvm *vm, uint64_t addr, uint64_t len)
 
 int vvm_protect(struct vvm *vm, uint64_t addr, uint64_t len, unsigned prot)
 {
+	SIGNALS_WAIT;
 	gaddr_t end;
 	int rc = usable_range(vm, addr, len, &end);
 
@@ -160,22 +177,26 @@ int vvm_protect(struct vvm *vm, uint64_t addr, uint64_t len, unsigned prot)
 	return narrow(mapping_protect(vm, addr, end, prot), "vvm_protect");
 }
 
+static int covered(struct vvm *vm, gaddr_t start, gaddr_t end)
+{
+	SIGNALS_WAIT;
+
+	return access_covered(vm, start, end);
+}
+
 static int advise_willneed(struct vvm *vm, gaddr_t start, gaddr_t end)
 {
-	bool covered;
+	int rc = covered(vm, start, end);
 
-	rwlock_read(&vm->lock);
-	covered = regions_cover(&vm->regions, start, end);
-	rwlock_end_read(&vm->lock);
-	if (!covered)
-		return -VVM_EUNMAPPED;
-	handlers_willneed(vm, start, end);
-	return 0;
+	if (rc == 0)
+		handlers_willneed(vm, start, end);
+	return rc;
 }
 
 int vvm_advise(struct vvm *vm, uint64_t addr, uint64_t len,
 	       enum vvm_advice advice)
 {
+	SIGNALS_WAIT;
 	gaddr_t end;
 	int rc = usable_range(vm, addr, len, &end);
 
@@ -204,18 +225,25 @@ int vvm_advise(struct vvm *vm, uint64_t addr, uint64_t len,
 
 int vvm_touch(struct vvm *vm, uint64_t addr, uint64_t len, enum vvm_touch how)
 {
-	gaddr_t end;
+	gaddr_t end, to;
 	int rc = usable_range(vm, addr, len, &end);
 
 	if (rc < 0)
 		return rc;
 	if (how != VVM_TOUCH_READ && how != VVM_TOUCH_WRITE)
 		return -EINVAL;
-	return access_touch(vm, addr, end, how == VVM_TOUCH_WRITE);
+	for (; addr < end && rc == 0; addr = to) {
+		SIGNALS_WAIT; /* not for long: this may be gigabytes of I/O */
+
+		to = MIN(end, page_floor(addr) + pages_to_bytes(TOUCH_PAGES));
+		rc = access_touch(vm, addr, to, how == VVM_TOUCH_WRITE);
+	}
+	return rc;
 }
 
 int vvm_pin(struct vvm *vm, uint64_t addr, uint64_t len)
 {
+	SIGNALS_WAIT;
 	gaddr_t end;
 	int rc = usable_range(vm, addr, len, &end);
 
@@ -224,49 +252,83 @@ int vvm_pin(struct vvm *vm, uint64_t addr, uint64_t len)
 
 int vvm_unpin(struct vvm *vm, uint64_t addr, uint64_t len)
 {
+	SIGNALS_WAIT;
 	gaddr_t end;
 	int rc = usable_range(vm, addr, len, &end);
 
 	return rc < 0 ? rc : access_unpin(vm, addr, end);
 }
 
+/* Into memory of ours: the caller's may be paged. */
+static bool next_region(struct vvm *vm, uint64_t addr, struct vvm_region *out)
+{
+	SIGNALS_WAIT;
+	const struct region *r;
+
+	rwlock_read(&vm->lock);
+	r = regions_next_guest(&vm->regions, addr);
+	if (r) {
+		out->start = r->start;
+		out->end = r->end;
+		out->host = (void *)(uintptr_t)r->host;
+		out->prot = r->prot;
+		out->advice = r->advice;
+		out->mapping = r->mapping_id;
+		memcpy(out->name, r->name, sizeof(out->name));
+	}
+	rwlock_end_read(&vm->lock);
+	return r != NULL;
+}
+
 int vvm_query(struct vvm *vm, uint64_t addr, struct vvm_region *region)
 {
-	const struct region *r;
+	struct vvm_region found;
 	int rc = usable(vm);
 
 	if (rc < 0)
 		return rc;
 	if (!region)
 		return -EINVAL;
-	rwlock_read(&vm->lock);
-	r = regions_next_guest(&vm->regions, addr);
-	if (r) {
-		region->start = r->start;
-		region->end = r->end;
-		region->host = (void *)(uintptr_t)r->host;
-		region->prot = r->prot;
-		region->advice = r->advice;
-		region->mapping = r->mapping_id;
-		memcpy(region->name, r->name, sizeof(region->name));
-	}
-	rwlock_end_read(&vm->lock);
-	return r ? 0 : -VVM_EUNMAPPED;
+	memset(&found, 0, sizeof(found));
+	if (!next_region(vm, addr, &found))
+		return -VVM_EUNMAPPED;
+	*region = found;
+	return 0;
+}
+
+static int residency(struct vvm *vm, gaddr_t start, gaddr_t end,
+		     unsigned char *flags)
+{
+	SIGNALS_WAIT;
+
+	return access_residency(vm, start, end, flags);
 }
 
 int vvm_residency(struct vvm *vm, uint64_t addr, uint64_t len,
 		  unsigned char *flags)
 {
-	gaddr_t end;
+	unsigned char some[BLOCK_PAGES]; /* the caller's memory may be paged */
+	gaddr_t end, to;
 	int rc = usable_range(vm, addr, len, &end);
 
 	if (rc < 0)
 		return rc;
-	return flags ? access_residency(vm, addr, end, flags) : -EINVAL;
+	if (!flags)
+		return -EINVAL;
+	rc = covered(vm, addr, end);
+	for (; addr < end && rc == 0; addr = to) {
+		to = MIN(end, block_floor(addr) + BLOCK_BYTES);
+		rc = residency(vm, addr, to, some);
+		if (rc == 0)
+			memcpy(flags, some, bytes_to_pages(to - addr));
+		flags += bytes_to_pages(to - addr);
+	}
+	return rc;
 }
 
 void *vvm_ptr(struct vvm *vm, uint64_t addr)
 {
+	SIGNALS_WAIT;
 	const struct region *r;
 	void *ptr = NULL;
 
@@ -280,22 +342,32 @@ void *vvm_ptr(struct vvm *vm, uint64_t addr)
 	return ptr;
 }
 
-int vvm_addr(struct vvm *vm, const void *ptr, uint64_t *addr)
+static bool find_host(struct vvm *vm, haddr_t host, gaddr_t *addr)
 {
-	haddr_t host = (haddr_t)(uintptr_t)ptr;
+	SIGNALS_WAIT;
 	const struct region *r;
-	int rc = usable(vm);
 
-	if (rc < 0)
-		return rc;
-	if (!addr)
-		return -EINVAL;
 	rwlock_read(&vm->lock);
 	r = regions_at_host(&vm->regions, host);
 	if (r)
 		*addr = region_to_guest(r, host);
 	rwlock_end_read(&vm->lock);
-	return r ? 0 : -VVM_EUNMAPPED;
+	return r != NULL;
+}
+
+int vvm_addr(struct vvm *vm, const void *ptr, uint64_t *addr)
+{
+	int rc = usable(vm);
+	gaddr_t found;
+
+	if (rc < 0)
+		return rc;
+	if (!addr)
+		return -EINVAL;
+	if (!find_host(vm, (haddr_t)(uintptr_t)ptr, &found))
+		return -VVM_EUNMAPPED;
+	*addr = found;
+	return 0;
 }
 
 /* ---- checked access ---- */
@@ -317,6 +389,7 @@ static int usable_bytes(struct vvm *vm, uint64_t addr, const void *buf,
 
 int vvm_load(struct vvm *vm, uint64_t addr, void *buf, size_t len)
 {
+	SIGNALS_WAIT;
 	int rc = usable_bytes(vm, addr, buf, len);
 
 	if (rc)
@@ -326,6 +399,7 @@ int vvm_load(struct vvm *vm, uint64_t addr, void *buf, size_t len)
 
 int vvm_store(struct vvm *vm, uint64_t addr, const void *buf, size_t len)
 {
+	SIGNALS_WAIT;
 	int rc = usable_bytes(vm, addr, buf, len);
 
 	if (rc)
@@ -335,6 +409,7 @@ int vvm_store(struct vvm *vm, uint64_t addr, const void *buf, size_t len)
 
 int vvm_fetch_check(struct vvm *vm, uint64_t addr, size_t len)
 {
+	SIGNALS_WAIT;
 	int rc = usable_bytes(vm, addr, "", len);
 
 	if (rc)
@@ -346,6 +421,7 @@ int vvm_fetch_check(struct vvm *vm, uint64_t addr, size_t len)
 
 int vvm_on_fault(struct vvm *vm, vvm_fault_callback callback, void *arg)
 {
+	SIGNALS_WAIT;
 	int rc = usable(vm);
 
 	if (rc < 0)
@@ -385,6 +461,7 @@ static void sum_latency(const struct vvm *vm, struct vvm_stats *out)
 
 int vvm_stats(struct vvm *vm, struct vvm_stats *stats, size_t struct_bytes)
 {
+	SIGNALS_WAIT;
 	struct vvm_stats all;
 	int rc = usable(vm);
 

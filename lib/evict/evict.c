@@ -10,7 +10,8 @@
  *	   hand last passed (the kernel maps a frame back by itself);
  *	2. drop the mapping of the whole block, one shootdown;
  *	3. let the policy age every resident page and name victims;
- *	4. clean victims: punch their frames, run by run (space/extent.c). No I/O;
+ *	4. clean victims: punch their frames, run by run (space/extent.c),
+ *	   without I/O;
  *	5. dirty victims: protect, copy out, write in one request
  *	   (evict/writeback.c).
  *
@@ -20,10 +21,9 @@
  *
  * A block is taken extent by extent (space/extent.c); usually it is one.
  *
- * Of pages that are equally cold the first ones of the block go. Tried and
- * dropped: to begin where the last choice in the block stopped. In the
- * simulator (sim_policy) that is worth -0.1 to +0.1 % of hits, 1 % in a loop;
- * sequential accesses were 8 and 10 % slower in two rounds of two.
+ * Of pages that are equally cold the first ones of the block go. Rejected: to
+ * begin where the last choice in the block stopped (nothing gained in the
+ * simulator, sequential accesses 8 and 10 % slower).
  */
 #include "evict/evict.h"
 
@@ -195,7 +195,8 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 	pt_publish_ages(b);
 	progress = *freed || ev->writer.pages > writing;
 	/* With swap full, rising pressure gets at the clean pages. */
-	clock_found(&ev->vm->clock, progress || (victims && !ev->writer.swap_full));
+	clock_found(&ev->vm->clock,
+		    progress || (victims && !ev->writer.swap_full));
 	if (progress)
 		return EVICT_FREED;
 	return victims && writer_busy(&ev->writer) ? EVICT_SKIPPED

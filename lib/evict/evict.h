@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * evict/evict.h - reclaim, one block at a time. An evictor is bound to one actor
- * thread and its ring; evict/reclaim.c has one, each handler has a small one for
- * direct reclaim.
+ * evict/evict.h - reclaim, one block at a time. An evictor is bound to one
+ * actor thread and its ring: the reclaimer (evict/reclaim.c) has one, and each
+ * handler has a small one to reclaim with its own hands.
  */
 #ifndef VVM_EVICT_H
 #define VVM_EVICT_H

@@ -17,14 +17,14 @@
  *		 clean page is left to evict, then back off in the same way,
  *		 since nothing but the application can change that
  *
- * Cleaning ahead is all that the watermarks are for: a victim's write is under
- * way 4 % of the budget before somebody needs its frame, and writes in flight
- * count as free, so a write is waited for only where memory is first filled at
- * a GB/s (1 GiB at 256 MiB, uniform writes by 4 threads: 1,600 of 846,000
- * faults, nearly all of them in the set-up). To clean more, say all cold pages
- * while the disk is idle, would write pages again and again that are still
- * changing, and would spare nobody a wait. Watermarks of 1 and 2 % lose: zipf
- * hits 0.28 % more often, but 4 sequential writers get 0.60 of the speed.
+ * The watermarks are all the cleaning ahead that there is. A victim's write is
+ * under way 4 % of the budget before somebody needs its frame, and writes in
+ * flight count as free, so a fault waits for a write only where memory is first
+ * filled at a GB/s (MEASURED.md, "Reclaim").
+ *
+ * Rejected: to clean all cold pages while the disk is idle (it writes pages
+ * that are still changing again and again, and spares nobody a wait);
+ * watermarks of 1 and 2 % (4 sequential writers get 0.60 of the speed).
  *
  * While it works it refreshes the published values, at most every
  * PUBLISH_US, and once more before it sleeps.

@@ -49,7 +49,7 @@ static bool adjoins(const struct writeback *wb, unsigned at)
 static bool bridged(const struct writeback *wb, unsigned at)
 {
 	return extent_bridge(wb->writer->vm, wb->extent.block,
-			    wb->index[at - 1] + 1u, wb->index[at]);
+			     wb->index[at - 1] + 1u, wb->index[at]);
 }
 
 /*
@@ -80,7 +80,8 @@ static int run_protect(struct writeback *wb, unsigned at, unsigned n)
 {
 	unsigned pages = wb->index[at + n - 1] + 1u - wb->index[at];
 
-	return os_uffd_wp(wb->extent.uffd, extent_host(&wb->extent, wb->index[at]),
+	return os_uffd_wp(wb->extent.uffd,
+			  extent_host(&wb->extent, wb->index[at]),
 			  pages_to_bytes(pages), true);
 }
 
@@ -180,8 +181,8 @@ static unsigned thaw(struct writeback *wb, unsigned n)
 	for (i = 0; i < n; i++) {
 		if (pte_state(b->pte[wb->index[i]]) != PAGE_FROZEN)
 			continue;
-		if (snapshot_copy(w->vm, extent_host(&wb->extent, wb->index[i])) <
-		    0)
+		if (snapshot_copy(w->vm,
+				  extent_host(&wb->extent, wb->index[i])) < 0)
 			break;
 		space_move(w->vm, w->actor, b, wb->index[i], PAGE_DIRTY, 0);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * evict/writeback.h - dirty pages on their way to the backing. A writer is bound to
- * one actor thread and its ring, as the evictor that it is part of.
+ * evict/writeback.h - dirty pages on their way to the backing. A writer is
+ * bound to one actor thread and its ring, as the evictor that it is part of.
  */
 #ifndef VVM_WRITEBACK_H
 #define VVM_WRITEBACK_H
@@ -19,9 +19,9 @@ struct writer {
 	struct list idle;	      /* of struct writeback */
 	unsigned count;		      /* in the array */
 	unsigned room;		      /* pages of each one's buffer */
-	struct buffer buffer; /* (i) of all write-backs */
-	uint64_t pages; /* in flight, of this writer */
-	bool swap_full; /* the last write-back found no slot */
+	struct buffer buffer;	      /* (i) of all write-backs */
+	uint64_t pages;		      /* in flight, of this writer */
+	bool swap_full;		      /* the last write-back found no slot */
 };
 
 /* count write-backs in flight, of up to `room` pages each. -ENOMEM. */

@@ -4,43 +4,43 @@
  *
  * Any handler may read any userfaultfd: the kernel hands each event out once.
  * Handler 0, the *host*, always serves all of them: it polls them, and only
- * when it sleeps it watches them. While one thread can do the work that is
- * all, since every further thread that polls takes a CPU from the application,
- * and every one that sleeps costs a wake-up. When the host has hardly been idle
- * for a window of events it invites a *guest*, which polls all descriptors
- * as well until it finds too little to do. A guest never watches a descriptor:
- * it polls, or it has left. So no event depends on a guest, and vm->serving,
- * the set of handlers that serve, is a hint: whichever way an invitation and a
+ * when it sleeps it watches them. While one thread can do the work that is all,
+ * since every further thread that polls takes a CPU from the application, and
+ * every one that sleeps costs a wake-up. When the host has hardly been idle for
+ * a window of events it invites a *guest*, which polls all descriptors as well
+ * until it finds too little to do. A guest never watches a descriptor: it
+ * polls, or it has left. So no event depends on a guest, and vm->serving, the
+ * set of handlers that serve, is a hint: whichever way an invitation and a
  * leave race, the host is there.
  *
  * Decisions are made every CREW_WINDOW events, hence never in an idle space.
  *
- * How the address space is cut into stripes of the descriptors hardly
- * matters since: one descriptor for all is 88 k faults/s without I/O on 4
- * threads and 105 k on 16, where stripes of 2 MiB are 79 k and 113 k.
+ * How the address space is cut into stripes of the descriptors hardly matters
+ * since then (MEASURED.md, "Handlers").
  *
  * Rejected: descriptors handed from handler to handler (each with a set of
- * those that serve it). Two that withdraw from one at the same time, each since
- * it saw the other, leave it to nobody, and a thread hangs; it did.
+ * those that serve it). Two handlers that withdraw from one at the same time,
+ * each because it saw the other, leave it to nobody, and a thread hangs; it
+ * did.
  */
 #include "fault/crew.h"
 
 /*
- * Of the time. Requests that come at random queue up long before a crew is
- * busy all the time: when most faults find others in flight, 75. With 40, and
- * shorter polling (fault/handler.c), uniform reads of 16 threads had 0.79 of the
- * speed, of 4 0.94, writes 0.86, zipf 0.85, for 0.75 to 0.95 times the CPU. A
- * lone thread would only have a second handler poll for it: 40.
- * A guest that left at 80, or after 100 us without work, was invited 30 times a
- * second and did nothing: 16 threads had 30 % less.
+ * Idle shares of the host's time below which it invites a guest, and of a
+ * guest's time above which it leaves. Requests that come at random queue up
+ * long before a crew is busy all the time: hence 75 when most faults find
+ * others in flight, and not 40. A lone thread would only have a second handler
+ * poll for it: 40. A guest that leaves at 80 comes and goes 30 times a second
+ * and does nothing. Figures: MEASURED.md, "Handlers".
  */
 #define INVITE_IDLE_PCT 75
 #define ALONE_IDLE_PCT	40
 #define LEAVE_IDLE_PCT	97
 /*
- * What a look that finds nothing takes by itself. When it takes longer it was
- * interrupted by the disk, whose interrupts come to the CPU that submits, and
- * that is work as well; much longer: another thread had the CPU.
+ * What a look that finds nothing takes by itself. A look that takes longer was
+ * interrupted by the disk, whose interrupts come to the CPU that submits: that
+ * is work as well. One that takes much longer was not running: another thread
+ * had the CPU.
  */
 #define LOOK_NS	     3000
 #define INTERRUPT_NS 50000

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault/crew.h - which handlers read fault events, by load: fault/crew.c. One for each
- * handler, owned by its thread; only vm->serving is shared.
+ * fault/crew.h - which handlers read fault events, by load: fault/crew.c. There
+ * is one struct crew for each handler, owned by its thread; only vm->serving is
+ * shared.
  */
 #ifndef VVM_CREW_H
 #define VVM_CREW_H

@@ -7,19 +7,19 @@
  *	                 |          +-- no frame: pending
  *	   frames free --+----------------------------'
  *
- * Pending. A fault that finds no free frame is tried
- * again when frames come free (space_give_frames() signals the starving), or
- * after DIRECT reclaim steps of our own. When too many are pending we read no
- * more events: they wait in the kernel. A fault that waited longer than
- * frame_wait_ms, not counting time in which the process was stopped (util/awake.h),
- * fails: its thread gets SIGBUS, everybody else goes on. The poison that
- * delivers the SIGBUS is removed UNFAIL_US later. A fault that finds no idle
- * buffer is pending as well, but not impatient: those before it wait for the
- * disk for as long as it takes. Nor is any while the disk is stalled: whether
- * there will be frames is not known then.
+ * Pending. A fault that finds no free frame is tried again when frames come
+ * free (space_give_frames() signals the starving), or after DIRECT_STEPS steps
+ * of reclaim of our own. When too many are pending we read no more events: they
+ * wait in the kernel. A fault that waited longer than frame_wait_ms, not
+ * counting time in which the process was stopped (util/awake.h), fails: its
+ * thread gets SIGBUS, everybody else goes on. The poison that delivers the
+ * SIGBUS is removed UNFAIL_US later. A fault that finds no idle buffer is
+ * pending as well, but its time does not run: those before it wait for the disk
+ * for as long as it takes. Nor does anybody's time run while the disk is
+ * stalled: whether there will be frames is not known then.
  *
- * A fault reads one page. What is to be read ahead of it is left in `ahead`, for
- * the handler to take away.
+ * A fault reads one page. What is to be read ahead of it is left in `ahead`,
+ * for the handler to take away.
  *
  * Nothing here calls malloc, logs through stdio or touches guest memory (the
  * application may hold its malloc lock while it waits for us).
@@ -43,7 +43,10 @@
 
 static struct fault *fault_take(struct demands *ds)
 {
-	return list_entry(list_pop(&ds->idle), struct fault, link);
+	struct list *node = list_pop(&ds->idle);
+
+	ASSERT(node); /* DEMAND_FAULTS */
+	return list_entry(node, struct fault, link);
 }
 
 static void buffer_give(struct fault *f)
@@ -96,7 +99,7 @@ static void ended(struct fault *f, bool good)
 			 (int64_t)(os_now_us() - f->since_us));
 }
 
-/* The page has arrived. Not done: it was given up; the thread asks again. */
+/* The page has arrived, or failed, or was given up: the thread asks again. */
 static void filled(struct fault *f, int result)
 {
 	enum fault_result verdict = fault_install(f, result);
@@ -149,8 +152,7 @@ static bool handler_wait(struct fault *f, enum fault_result result)
 	case FAULT_NOFRAME:
 	case FAULT_RETRY:
 	case FAULT_NOMEM:
-		buffer_give(f);
-		return false;
+		return false; /* it is pending */
 	case FAULT_DONE:
 		if (!f->told)
 			os_uffd_wake(f->uffd, f->host, PAGE_BYTES);
@@ -170,7 +172,7 @@ static bool handler_wait(struct fault *f, enum fault_result result)
 		break;
 	case FAULT_GONE:
 	case FAULT_REFUSED:
-		fault_lost(f);
+		fault_count_lost(f);
 		fault_wake(f->vm, f->host);
 		ended(f, false);
 		break;
@@ -197,6 +199,7 @@ static bool handle(struct fault *f)
 	case FAULT_NOFRAME:
 	case FAULT_RETRY:
 	case FAULT_NOMEM:
+		buffer_give(f);
 		return false;
 	default:
 		return true;
@@ -257,7 +260,7 @@ static void unfail_due(struct demands *ds, uint64_t now_us)
 }
 
 /* The fault has waited too long: only this access fails. */
-static void give_up(struct fault *f, uint64_t now_us)
+static void fail_access(struct fault *f, uint64_t now_us)
 {
 	static atomic_flag once = ATOMIC_FLAG_INIT;
 	struct demands *ds = f->demands;
@@ -265,7 +268,7 @@ static void give_up(struct fault *f, uint64_t now_us)
 	log_warn_once(&once,
 		      "no free frame within frame_wait_ms: swap is full, "
 		      "failing, or all is pinned; the access gets SIGBUS");
-	fault_lost(f);
+	fault_count_lost(f);
 	ended(f, false);
 	PROBE2(error, f->stat.page, -ETIMEDOUT);
 	stat_add(ds->actor, VVM_STAT_frame_timeouts, 1);
@@ -285,8 +288,8 @@ static bool retry_pending(struct demands *ds)
 	unsigned i, n = ds->pending_count, kept = 0;
 
 	for (i = 0; i < n; i++) {
-		struct fault *f = list_entry(list_pop(&ds->pending),
-					     struct fault, link);
+		struct fault *f =
+			list_entry(list_pop(&ds->pending), struct fault, link);
 
 		if (handle(f))
 			continue;
@@ -294,7 +297,7 @@ static bool retry_pending(struct demands *ds)
 		    backing_stalled(ds->vm->swap, now_us)) {
 			f->patience_us = patience(ds, awake_us);
 		} else if (awake_us >= f->patience_us) {
-			give_up(f, now_us);
+			fail_access(f, now_us);
 			continue;
 		}
 		list_insert(&ds->pending, &f->link); /* the last */

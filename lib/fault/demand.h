@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault/demand.h - the faults that one handler has taken on, from their events until
- * they are resolved or have failed: fault/demand.c. Owned by the handler's thread.
+ * fault/demand.h - the faults that one handler has taken on, from their events
+ * until they are resolved or have failed: fault/demand.c. Owned by the
+ * handler's thread.
  */
 #ifndef VVM_DEMAND_H
 #define VVM_DEMAND_H
@@ -13,6 +14,10 @@
 
 #define DEMAND_READS   64  /* more than the disk can overlap */
 #define DEMAND_PENDING 256 /* then events wait in the kernel */
+/*
+ * Each read has a buffer, and events are taken on only while as many as one
+ * system call brings may become pending.
+ */
 #define DEMAND_FAULTS  (DEMAND_READS + DEMAND_PENDING)
 #define DEMAND_UNFAILS 64
 #define DEMAND_AHEAD   64 /* as many as a reader takes */
@@ -37,7 +42,7 @@ struct demands {
 	unsigned pending_count;
 	struct awake awake; /* looked at in each round with pending faults */
 
-	void *buffers; /* of the reads, a page each */
+	void *buffers;		    /* of the reads, a page each */
 	char *buffer[DEMAND_READS]; /* idle ones */
 	unsigned buffer_count;
 

@@ -26,10 +26,17 @@
 #include "fill/streams.h"
 #include "snapshot/snapshot.h"
 
+enum fault_result fault_error(int error)
+{
+	if (error == -ENOENT || error == -ESRCH)
+		return FAULT_GONE; /* unmapped under us */
+	return FAULT_RETRY;
+}
+
 /* ---- decide: all => space lock (read) and block lock held ---- */
 
 /* The kernel is told next. Of a fault that has read, that was long ago. */
-static uint64_t looked(struct fault *f)
+static uint64_t stamp_looked(struct fault *f)
 {
 	uint64_t now_ns = os_now_ns();
 
@@ -39,7 +46,7 @@ static uint64_t looked(struct fault *f)
 }
 
 /* The page is in use from now on. */
-static enum fault_result told(struct fault *f, uint64_t now_ns)
+static enum fault_result usable(struct fault *f, uint64_t now_ns)
 {
 	f->block->filled_us = now_ns / 1000;
 	f->told = true;
@@ -58,7 +65,7 @@ static enum fault_result fill_zero(struct fault *f)
 
 	if (!space_take_frames(f->vm, f->actor, 1, 0))
 		return FAULT_NOFRAME;
-	now_ns = looked(f);
+	now_ns = stamp_looked(f);
 	write = f->write || fill_intends(f->region);
 	if (write)
 		rc = os_uffd_zero(f->uffd, f->host, PAGE_BYTES, &got);
@@ -73,7 +80,7 @@ static enum fault_result fill_zero(struct fault *f)
 	fill_admit(f->vm, f->block, f->index, false);
 	if (!f->write)
 		fill_note_intent(f->actor, f->region, write, 1);
-	return told(f, now_ns);
+	return usable(f, now_ns);
 }
 
 /* SWAPPED: takes a frame and makes the page ours. */
@@ -102,7 +109,7 @@ static enum fault_result join(struct fault *f)
 static enum fault_result make_dirty(struct fault *f)
 {
 	pte_t e = f->block->pte[f->index];
-	uint64_t now_ns = looked(f);
+	uint64_t now_ns = stamp_looked(f);
 	int rc = 0;
 
 	if (pte_state(e) == PAGE_FROZEN)
@@ -116,7 +123,7 @@ static enum fault_result make_dirty(struct fault *f)
 		intent_written(&f->region->intent);
 	f->block->pte[f->index] &= ~PTE_PREFETCHED;
 	space_move(f->vm, f->actor, f->block, f->index, PAGE_DIRTY, 0);
-	return told(f, now_ns);
+	return usable(f, now_ns);
 }
 
 static enum fault_result decide(struct fault *f)
@@ -142,12 +149,7 @@ static enum fault_result decide(struct fault *f)
 	}
 }
 
-enum fault_result fault_error(int error)
-{
-	if (error == -ENOENT || error == -ESRCH)
-		return FAULT_GONE; /* unmapped under us */
-	return FAULT_RETRY;
-}
+/* ---- count ---- */
 
 /* => space lock held. NULL: none. */
 static struct region *region_of(const struct fault *f)
@@ -156,8 +158,6 @@ static struct region *region_of(const struct fault *f)
 		return regions_at_guest(&f->vm->regions, f->stat.page);
 	return regions_at_host(&f->vm->regions, f->host);
 }
-
-/* ---- count ---- */
 
 static enum vvm_stat_kind kind_of(const struct fault *f,
 				  enum fault_result result)
@@ -199,16 +199,29 @@ static void count_look(struct fault *f, enum fault_result result)
 	if (!f->mode->counts || f->counted || result == FAULT_NOFRAME ||
 	    result == FAULT_RETRY)
 		return;
-	stat_block_fault(f->block->stat, f->stat.at.looked_ns / 1000);
+	stat_block_fault(f->block->stat, f->stat.at.begin_ns / 1000);
 	count(f, f->region, kind_of(f, result));
 }
 
-void fault_lost(struct fault *f)
+/* Counted by what it met, but its event tells how it ended. */
+static void mark_failed(struct fault *f)
+{
+	if (f->error < 0 && f->error != -VVM_EUNMAPPED) {
+		f->stat.flags &= ~VVM_STAT_EVENT_KIND;
+		f->stat.flags |= VVM_STAT_KIND_failed;
+	}
+}
+
+void fault_count_lost(struct fault *f)
 {
 	struct region *r = NULL;
 
-	if (!f->mode->counts || f->counted)
+	if (!f->mode->counts)
 		return;
+	if (f->counted) {
+		mark_failed(f);
+		return;
+	}
 	rwlock_read(&f->vm->lock);
 	if (f->error != -VVM_EUNMAPPED)
 		r = region_of(f);
@@ -242,11 +255,11 @@ bool fault_find(struct fault *f, struct region *r, gaddr_t addr)
 	return f->block != NULL;
 }
 
-/* => space lock held; after DONE in a mode that holds the block lock as well. */
+/* => space lock held; after DONE in a mode that holds the block lock, too. */
 static enum fault_result look_in(struct fault *f, struct region *r)
 {
-	gaddr_t addr = f->mode->guest ? f->stat.page
-				      : region_to_guest(r, f->host);
+	gaddr_t addr =
+		f->mode->guest ? f->stat.page : region_to_guest(r, f->host);
 	enum fault_result result;
 
 	f->error = fault_refusal((pte_t)r->prot * PTE_READ, f->need);

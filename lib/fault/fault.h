@@ -24,19 +24,20 @@ enum fault_result {
 	FAULT_NOFRAME, /* nothing changed: look again when frames are free */
 	FAULT_RETRY,   /* nothing changed: the kernel was short of memory */
 	FAULT_NOMEM,   /* nothing changed: no memory for the page table */
-	FAULT_GONE,    /* no region any more */
+	FAULT_GONE,    /* no region (error is set), or unmapped under us */
 	FAULT_REFUSED, /* the region does not permit the access */
 	FAULT_FAILED,  /* the page is poisoned */
 };
 
+struct ahead_job;
 struct demands;
 struct fault;
 
 /* Who takes the fault. */
 struct fault_mode {
 	bool counts; /* it is one: counted, and its thread makes streams */
-	bool guest;  /* it is known by its guest address, not its host address */
-	bool holds;  /* DONE returns with the space lock and the block lock */
+	bool guest; /* it is known by its guest address, not its host address */
+	bool holds; /* DONE returns with the space lock and the block lock */
 	/*
 	 * Does what the look at the page asks for. True: look again. False:
 	 * it is over, or somebody runs it again later.
@@ -66,21 +67,21 @@ struct fault {
 	bool trigger; /* JOINED, and the first to want a stream's trigger */
 	bool told;    /* the kernel has been told, and the thread is awake */
 	bool counted;
-	int error; /* why not: 0, -VVM_E..., -ENOMEM */
+	int error; /* why not: 0, -VVM_E..., -ENOMEM; inline: also the read's */
 
 	/* The read of a SWAPPED page: fault/read.c. */
 	struct io io; /* buf and done are the mode's */
 	uint16_t io_index;
 	bool intended; /* a read that leaves the page DIRTY */
-	bool standby;  /* a copy may be on standby; after a look: it was */
+	bool standby;  /* it may be on standby; fault_from_standby(): it was */
 
 	/* While it waits: the mode's. */
-	struct list link;	/* fault/demand.c: idle or pending */
+	struct list link; /* fault/demand.c: idle or pending */
 	struct demands *demands;
-	uint64_t since_us;	/* pending since; 0: never */
-	uint64_t patience_us;	/* demands.awake when it is over */
-	struct awake awake;	/* fault/inline.c: since it waits */
-	uint32_t ticket;	/* of the block's busy_done, before the look */
+	uint64_t since_us;    /* pending since; 0: never */
+	uint64_t patience_us; /* demands.awake when it is over */
+	struct awake awake;   /* fault/inline.c: since it waits */
+	uint32_t ticket;      /* of the block's busy_done, before the look */
 };
 
 /*
@@ -89,17 +90,22 @@ struct fault {
  * after DONE in a mode that holds.
  */
 enum fault_result fault_run(struct fault *f);
-/* The block and index of a guest address. => space lock held. False: -ENOMEM. */
+/*
+ * Finds the page of a guest address in r and takes its block's lock. False:
+ * out of memory, and not taken. => space lock held.
+ */
 bool fault_find(struct fault *f, struct region *r, gaddr_t addr);
 /*
- * Counts a fault that is given up, or that met no region or a refusal, unless
- * it was counted before. => nothing locked.
+ * Counts a fault that is given up, or that met no region or a refusal. One that
+ * was counted before, by what it met then, is told as failed. => nothing
+ * locked.
  */
-void fault_lost(struct fault *f);
+void fault_count_lost(struct fault *f);
 /* What the thread will want next. False: nothing. => nothing locked. */
-struct ahead_job;
 bool fault_ahead(struct fault *f, struct ahead_job *job);
 
+/* What an error of a userfaultfd call means to the one who waits. */
+enum fault_result fault_error(int error);
 /* Why perms do not allow `need`; 0 when they do. */
 int fault_refusal(pte_t perms, pte_t need);
 
@@ -122,9 +128,6 @@ bool fault_from_standby(struct fault *f);
 enum fault_result fault_install(struct fault *f, int result);
 /* Undoes the claim of a page that cannot be read now. => nothing locked. */
 void fault_abandon(struct fault *f);
-/* What an error of a userfaultfd call means to the one who waits. */
-enum fault_result fault_error(int error);
-
 /* ---- telling a thread that waits in the kernel: fault/fail.c ---- */
 
 /*

@@ -9,49 +9,27 @@
  *
  * Faults: fault/demand.c, one struct demands a handler.
  *
- * Reading ahead. What is to be read ahead of a fault (fill/streams.c) is a job for
- * the handler's reader (fill/reader.c), which is called in every round. Installing
- * what was read costs 2 to 3 us a page, more than the disk takes for it, so
- * large jobs are shared with another handler.
+ * Reading ahead. What is to be read ahead of a fault (fill/streams.c) is a job
+ * for the handler's reader (fill/reader.c), which is called in every round.
+ * Installing what was read costs 2 to 3 us a page, more than the disk takes for
+ * it, so large jobs are shared with another handler.
  *
  * Sleeping. Handing a fault to a sleeping handler on another CPU costs 28 us,
  * so after work a handler polls for spin_us before it sleeps. An idle space
  * therefore costs nothing, a busy one few wake-ups. How many handlers do this,
- * and which: fault/crew.c; a guest polls for GUEST_SPINS times spin_us. Measured on
- * 4 CPUs, 1 GiB at 256 MiB, medians of 3 interleaved runs, against what was
- * before, two handlers that each polled a descriptor of its own for 100 us:
+ * and which: fault/crew.c. A guest polls for GUEST_SPINS times spin_us.
  *
- *				    before	       now
- *			   k faults/s  CPU us	k faults/s  CPU us
- *	uniform, 1 thread	  7.4	 177	      9.1	126
- *	uniform, 4 threads	 24.9	  88	     26.5	 91
- *	uniform, 16 threads	 38.0	  52	     38.7	 63
- *	uniform write, 4	 22.1	  96	     22.1	105
- *	zipf, 4 threads		 20.3	  94	     23.2	 96
+ * Nothing in the loop calls malloc, logs through stdio or touches guest memory
+ * (the application may hold its malloc lock while it waits for us).
  *
- * With several reads in flight the host polled for 20 us only for a while, to
- * catch the next fault of the thread just woken (11-14 us) and then sleep for
- * the disk: 0.8 to 0.95 times the speed for 0.75 to 0.95 times the CPU.
- *
- * Tried and dropped: only one handler of a space polls at a time, the others
- * sleep on their own descriptors (17-20 k/s): the token moves too often.
- * To sleep until two or three completions are there, or 30 us have passed
- * (io_uring's minimum wait, 6.12): CPU a fault 55 -> 56-66 us, no faults/s won.
- * Not to poll after a lone read, nor while it is in flight: half the CPU a fault
- * for one thread (144 -> 76 us), and as fast on an idle machine, where a handler
- * that sleeps lets the scheduler put both threads on one CPU; but 0.70 of the
- * speed beside other work. spin_us = 0 is for those who want that.
- * To wake the thread before its page is there, so that its CPU wakes up during
- * the read: 0.88 to 1.06 times the speed, and up to two faults for one.
- * A SCHED_IDLE thread that spins on the CPU of a lone thread while it waits, so
- * that the CPU does not halt: 1.20 times the speed for 1.61 times the CPU.
- * A handler that sleeps on the CPU of the one thread that faults, where that is
- * to be seen: 9 us a fault instead of 18 while the thread stays there, but on
- * a machine with idle CPUs the scheduler moves it away from the handler, and
- * then it is 50-65.
- *
- * Nothing in the loop calls malloc, logs through stdio or touches guest
- * memory (the application may hold its malloc lock while it waits for us).
+ * Rejected (figures: MEASURED.md, "Handlers"): polling for 20 us only while
+ * several reads are in flight; one poller for a space while the others sleep;
+ * sleeping until two or three completions are there; not polling after a lone
+ * read (half the CPU, but 0.70 of the speed beside other work; spin_us = 0 is
+ * for those who want that); waking the thread before its page is there; a
+ * SCHED_IDLE thread that keeps the CPU of a waiting thread from halting; a
+ * handler that sleeps on the CPU of the one thread that faults (the scheduler
+ * moves the thread away).
  */
 #include "fault/handler.h"
 
@@ -65,10 +43,10 @@
 #include "os/ring.h"
 #include "fault/crew.h"
 
-#define WILLNEED_SHARE	2  /* one WILLNEED reads at most 1/2 of the budget */
-#define SHARED_PAGES	64 /* the least of a job that a handler gets */
-#define READ_SHARE	8  /* buffers of all readers: 1/8 of the budget */
-#define GUEST_SPINS	10u
+#define WILLNEED_SHARE 2  /* one WILLNEED reads at most 1/2 of the budget */
+#define SHARED_PAGES   64 /* the least of a job that a handler gets */
+#define READ_SHARE     8  /* buffers of all readers: 1/8 of the budget */
+#define GUEST_SPINS    10u
 
 struct handler {
 	struct vvm *vm;

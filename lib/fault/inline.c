@@ -2,8 +2,8 @@
 /*
  * fault/inline.c - faults resolved by the thread that needs the page.
  *
- * The steps are those of fault/fault.c; here a thread goes through them by itself
- * and waits where a handler would go on to the next event:
+ * The loop is that of fault/fault.c; here is how a thread waits in it, where a
+ * handler would go on to the next event:
  *
  *	READ	 read the slot, install, look again
  *	JOINED	 sleep until the block's busy page is done, look again
@@ -11,13 +11,13 @@
  *
  * Inline mode. The userfaultfd has the SIGBUS feature: an access to an absent
  * or write-protected page raises SIGBUS instead of an event, and the signal
- * handler (fault/trap.c) comes here. No other thread is woken: 5-7 us for a fault
- * without I/O where a handler thread costs 50-60. The price is that the
+ * handler (fault/trap.c) comes here. No other thread is woken: 5-7 us for a
+ * fault without I/O where a handler thread costs 50-60. The price is that the
  * kernel cannot fault for a system call: it fails with EFAULT, so buffers are
  * to be touched or pinned first. A thread waits for its own read by polling,
- * where few others read (fault/poller.c). It cannot go on in its signal handler and
- * see a read completed later: what is to be read ahead of it is a job for the
- * handler threads, which have nothing else to do then (fill/reader.c).
+ * where few others read (fault/poller.c). It cannot leave its signal handler to
+ * see another read completed later. So what is to be read ahead of it is a job
+ * for the handler threads, which have nothing else to do then (fill/reader.c).
  *
  * Everything in here is async-signal-safe: no malloc, no stdio, only our own
  * locks, which the interrupted code cannot hold, since the library touches
@@ -31,7 +31,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "util/awake.h"
 #include "fault/fault.h"
 #include "fault/handler.h"
 #include "fault/poller.h"
@@ -177,10 +176,15 @@ static int wait_result(struct fault *f, enum fault_result result)
 		return -VVM_EPOISON;
 	case FAULT_NOMEM:
 		return -ENOMEM;
-	default:
+	case FAULT_RETRY:
+	case FAULT_GONE: /* the next look finds no region */
 		os_sleep_us(SHORTAGE_US);
 		return in_time(f) ? 0 : -ENOMEM;
+	case FAULT_DONE:
+	case FAULT_REFUSED:
+		break; /* thread_wait() has seen to them */
 	}
+	return 0;
 }
 
 /* This thread has nothing better to do than to wait. */
@@ -262,7 +266,7 @@ int inline_fault(struct vvm *vm, gaddr_t addr, bool write)
 		stat_resolved(&vm->stats, f.actor, &f.stat, os_now_ns());
 		return 0;
 	}
-	fault_lost(&f);
+	fault_count_lost(&f);
 	stat_event(&vm->stats, f.actor, &f.stat, os_now_ns());
 	/* To the callback one lack of memory is as good as another. */
 	return f.error == -ENOMEM ? -VVM_ENOFRAME : f.error;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault/inline.h - faults resolved by the thread that needs the page: API threads
- * (touch, pin, load, store) and, in inline mode, every faulting thread, in
- * its SIGBUS handler.
+ * fault/inline.h - faults resolved by the thread that needs the page: API
+ * threads (touch, pin, load, store) and, in inline mode, every faulting thread,
+ * in its SIGBUS handler.
  */
 #ifndef VVM_INLINE_H
 #define VVM_INLINE_H

@@ -1,34 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault/poller.c - reads that the thread which wants the page waits for by
- *polling.
+ * fault/poller.c - a thread that wants a page polls for its own read.
  *
  * A thread that sleeps for a read leaves its CPU idle, and an idle CPU halts:
  * to a virtual machine that is an exit, a host thread that goes to sleep, and a
- * wake-up of both. It is a third of a fault. Measured on a virtio disk (4 KiB,
- * O_DIRECT, at random, us until the bytes are there / us of CPU):
- *
- *	threads		 pread	     ring, polled
- *	   1		74 / 33		45 / 47
- *	   2		90 / 22		65 / 65
- *	   4	       150 / 27		92 / 90
- *
- * So for one thread polling costs little more than it would cost to sleep; for
- * several it takes CPUs that others may want. Hence a read is polled for when
- * fewer than conf.pollers are in flight. By default that is 1, the lone thread,
- * which then faults 1.3 to 1.5 times as fast. More pay with CPU: uniform reads
- * of 4 threads are 1.16 times as fast with 2 and 1.23 with 4, for 1.3 and 1.6
- * times the CPU a fault.
+ * wake-up of both. It is a third of a fault. For one thread polling costs
+ * little more CPU than to sleep and is much faster; for several it takes CPUs
+ * that others may want (MEASURED.md, "Polling"). Hence a read is polled for
+ * when fewer than conf.pollers are in flight. By default that is 1, the lone
+ * thread, which then faults 1.3 to 1.5 times as fast.
  *
  * A poll needs a ring, since no system call polls on disks without a polled
- * queue. There is one for each read that may be polled for, and a thread
+ * queue. There is one ring for each read that may be polled for, and a thread
  * borrows it for one read: nothing is to be made for a thread, or cleaned up
- * when it ends. That asks for rings that any thread may use
- * (ring_open_shared()). A poll of POLL_US without result ends in sleep.
+ * when it ends. So any thread may use these rings (ring_open_shared()). A poll
+ * of POLL_US without result ends in sleep.
  *
  * Rejected: to sleep for half of the time that a read usually takes and poll
  * for the rest (the kernel's hybrid polling): a timer wakes the halted CPU no
- * sooner than the disk does, 118 us; sched_yield() while polling: 56.
+ * sooner than the disk does; sched_yield() while polling.
  */
 #include "fault/poller.h"
 

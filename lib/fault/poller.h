@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault/poller.h - reads that the thread which wants the page waits for by polling.
+ * fault/poller.h - reads for which the thread that wants the page polls.
  *
- * All functions are async-signal-safe and may be called from any thread;
- * open, close and abandon only while nobody else uses the pollers.
+ * All functions are async-signal-safe and may be called from any thread; open,
+ * close and abandon only while nobody else uses the pollers.
  */
 #ifndef VVM_POLLER_H
 #define VVM_POLLER_H

@@ -3,30 +3,30 @@
  * fault/trap.c - the process's SIGSEGV and SIGBUS handlers, installed when the
  * first space gets a fault callback or opens in inline mode, never taken out.
  *
- * In inline mode SIGBUS is how the kernel reports an ordinary fault: it is
- * resolved here, in the thread that had it (fault/inline.c), and only what cannot be
- * resolved goes on to the callback.
+ * In inline mode SIGBUS is how the kernel reports an ordinary fault. It is
+ * resolved here, in the thread that had it (fault/inline.c); only what cannot
+ * be resolved goes on to the callback.
  *
- * A signal is ours when si_addr lies in a region of a registered space.
- * Everything else goes to the handler that was there before; where there was
- * none, the default action is put back and the access happens again, so that
- * the process dies of it as it would have without us, core dump included.
+ * A signal is ours when si_addr lies in a region of a registered space. Any
+ * other goes to the handler that was there before. Where there was none, the
+ * default action is put back and the access happens again, so that the process
+ * dies of it as it would have without us, core dump included.
  *
- * A signal handler belongs to the process, hence the one piece of global
- * state in the library: a fixed table of spaces. An entry is looked at
- * without a lock; its `users` keep trap_unregister() from returning while
- * a handler looks at the space or resolves a fault in it. They are not held
- * across the callback, which may leave by siglongjmp().
+ * A signal handler belongs to the process, hence a piece of global state: a
+ * fixed table of spaces. An entry is looked at without a lock; its `users` keep
+ * trap_unregister() from returning while a handler looks at the space or
+ * resolves a fault in it. They are not held across the callback, which may
+ * leave by siglongjmp().
  *
  * Taking the space lock here is safe: plain accesses that can fail happen in
  * the application's code, which holds none of our locks, and checked accesses
  * (map/access.c) only touch pages that are resident and permitted.
  *
- * While a fault is resolved asynchronous signals are blocked: a handler of
- * the application that touches guest memory would otherwise meet the locks
- * of its own thread. The callback and foreign handlers run with the mask of
- * the interrupted code (and SA_NODEFER), so they may be left by siglongjmp()
- * with or without a saved mask.
+ * While a fault is resolved asynchronous signals are blocked: a handler of the
+ * application that touches guest memory would otherwise meet the locks of its
+ * own thread. The callback and foreign handlers run with the mask of the
+ * interrupted code (and SA_NODEFER), so they may be left by siglongjmp() with
+ * or without a saved mask.
  */
 #include "fault/trap.h"
 
@@ -132,8 +132,7 @@ static int bus_error(struct vvm *vm, gaddr_t addr)
 	b = pt_find(&vm->pt, addr);
 	if (b) {
 		lock_take(&b->lock);
-		poisoned = pte_state(b->pte[page_index(addr)]) ==
-			   PAGE_POISONED;
+		poisoned = pte_state(b->pte[page_index(addr)]) == PAGE_POISONED;
 		lock_drop(&b->lock);
 	}
 	rwlock_end_read(&vm->lock);
@@ -191,10 +190,10 @@ static bool ask(struct vvm *vm, const struct vvm_fault *fault)
 }
 
 /*
- * May this SIGBUS in no region be the last of a region that is just being
- * unmapped? Then the access will be SIGSEGV when it is done again. While a
- * mapping call runs, it may; and once more after that, for one that has ended
- * since: each thread gets one free try for an address.
+ * A SIGBUS in no region may come from a region that is just being unmapped.
+ * Then the access raises SIGSEGV when it is repeated. So it is repeated while a
+ * mapping call runs, and once more in case the call has just ended: each thread
+ * gets one free try for an address.
  */
 static bool maybe_unmapped(const siginfo_t *si)
 {
@@ -208,7 +207,8 @@ static bool maybe_unmapped(const siginfo_t *si)
 		return false;
 	for (e = entries; e < entries + TRAP_SPACES; e++) {
 		struct vvm *vm = get_space(e);
-		bool busy = vm && space_is_inline(vm) && atomic_load(&vm->mapping.word);
+		bool busy = vm && space_is_inline(vm) &&
+			    atomic_load(&vm->mapping.word);
 
 		put_space(e);
 		if (busy) {
@@ -246,9 +246,10 @@ static void on_signal(int sig, siginfo_t *si, void *context)
 }
 
 /*
- * Installs our handler, the first time, and again where somebody has put the
- * default action back. A handler that another part of the program installed
- * over ours stays: it may pass on to ours, and we must not to it.
+ * Installs our handler: the first time, and again where somebody has put the
+ * default action back. If another part of the program has installed a handler
+ * over ours, that one stays. It may pass signals on to us, so we must not pass
+ * them on to it.
  */
 static void install(int sig, struct sigaction *old)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fault/trap.h - illegal and failed plain accesses: the SIGSEGV and SIGBUS handlers
- * behind vvm_on_fault().
+ * fault/trap.h - illegal and failed plain accesses: the SIGSEGV and SIGBUS
+ * handlers behind vvm_on_fault().
  */
 #ifndef VVM_TRAP_H
 #define VVM_TRAP_H

@@ -2,24 +2,24 @@
 /*
  * fill/ahead.c - readahead: which pages one read can bring, and claiming them.
  *
- * What is wanted is a job: pages a constant stride apart, in the order in
- * which a stream will come by. What one read can bring is a *run* of them:
- * pages of one block, region and stripe whose slots follow one another in the
- * stream's order, upwards or downwards. Between two there may be up to
- * GAP_PAGES slots that nobody wants, which are read and dropped: at 1.1 GB/s
- * three pages cost 10 us, a request of their own 14 us and more even with 64
- * in flight (FACTS 4). So a stream with a small stride is a few large reads;
- * and one with a large stride, too, over pages that were written by it and so
- * lie side by side in the swap file.
+ * What is wanted is a job: pages a constant stride apart, in the order in which
+ * a stream will come by. What one read can bring is a *run* of them: pages of
+ * one block, region and stripe whose slots follow one another in the stream's
+ * order, upwards or downwards. Between two of them there may be up to GAP_PAGES
+ * slots that nobody wants; they are read and dropped. At 1.1 GB/s three pages
+ * cost 10 us; a request of their own costs 14 us, and more, even with 64 in
+ * flight. So a stream with a small stride is a few large reads. So is one with
+ * a large stride, over pages that it wrote itself and that therefore lie side
+ * by side in the swap file.
  *
  * Readahead takes frames only while some are free: it leaves half of `low` to
- * faults, it evicts nothing by itself, and when there is no frame it is the
- * caller who waits or gives up.
+ * faults, it evicts nothing by itself, and when there is no frame the caller
+ * waits or gives up.
  *
- * Fresh pages of a stream over such pages are filled with zeros ahead of it,
- * after the demanded one, whose thread runs meanwhile. They are DIRTY, since
- * the write to a protected one would be an event again; those that are never
- * written cost no I/O either: evict/writeback.c finds that they are zero. Streams of
+ * Fresh pages ahead of a stream over such pages are filled with zeros, after
+ * the demanded one, whose thread runs meanwhile. They are DIRTY, since the
+ * write to a protected one would be an event again. Those that are never
+ * written cost no I/O: evict/writeback.c finds that they are zero. Streams of
  * reads count, too: what a program has set to zero is FRESH once it is evicted.
  */
 #include "fill/ahead.h"
@@ -336,8 +336,8 @@ static unsigned zeros_in_block(struct vvm *vm, struct vvm_stat_actor *actor,
 	return n;
 }
 
-unsigned ahead_zeros(struct vvm *vm, struct vvm_stat_actor *actor,
-		     haddr_t host, unsigned count)
+unsigned ahead_zeros(struct vvm *vm, struct vvm_stat_actor *actor, haddr_t host,
+		     unsigned count)
 {
 	unsigned n, done = 0;
 

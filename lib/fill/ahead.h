@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fill/ahead.h - which pages of what shall be read ahead can be read now, and
- * claiming them.
+ * fill/ahead.h - takes from a readahead job the pages that one read can bring,
+ * and claims them.
  */
 #ifndef VVM_AHEAD_H
 #define VVM_AHEAD_H
@@ -13,7 +13,7 @@ struct ahead_job {
 	gaddr_t addr;	/* of the next one */
 	int64_t stride; /* pages, not 0 */
 	uint64_t count; /* 0: done */
-	uint64_t most;	/* of them to be read, the others being there, not 0 */
+	uint64_t most;	/* read no more of them than this; not 0 */
 	bool trigger;	/* the next page to be claimed is a trigger */
 	bool map;	/* the pages shall be mapped when they are installed */
 };
@@ -28,10 +28,10 @@ enum ahead_result {
 };
 
 /*
- * Claims the next pages of the job that one read can bring: swapped out, of
- * one block, with slots in a row but for gaps that are cheaper read than left
- * out. The job shrinks by what was claimed or needs no reading. => nothing
- * locked; ra->io.buf, index and room set.
+ * Claims the next pages of the job that one read can bring: SWAPPED pages of
+ * one block, whose slots are in a row or separated by gaps that are cheaper to
+ * read than to leave out. Takes off the job what was claimed and what needs no
+ * reading. => nothing locked; ra->io.buf, index and room set.
  */
 enum ahead_result ahead_claim(struct vvm *vm, struct vvm_stat_actor *actor,
 			      struct ahead_job *job, struct readahead *ra);
@@ -41,7 +41,7 @@ enum ahead_result ahead_claim(struct vvm *vm, struct vvm_stat_actor *actor,
  * as they are FRESH, writable, and frames can be spared. Returns how many.
  * => nothing locked.
  */
-unsigned ahead_zeros(struct vvm *vm, struct vvm_stat_actor *actor,
-		     haddr_t host, unsigned count);
+unsigned ahead_zeros(struct vvm *vm, struct vvm_stat_actor *actor, haddr_t host,
+		     unsigned count);
 
 #endif

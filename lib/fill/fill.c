@@ -2,7 +2,7 @@
 /*
  * fill/fill.c - putting pages into the memfd.
  *
- * Who brings a page in claims it (it becomes FILLING and holds a frame), gets
+ * Who reads a page claims it (it becomes FILLING and holds a frame), gets
  * its bytes with nothing locked, and installs it. A FILLING page belongs to
  * that one read alone (space (6)). A page that is filled for reading is
  * write-protected and CLEAN, keeping its slot. One that is filled for writing
@@ -115,8 +115,8 @@ void fill_present(struct vvm *vm, struct vvm_stat_actor *actor, struct block *b,
 	fill_admit(vm, b, i, prefetched);
 }
 
-void fill_give_up(struct vvm *vm, struct vvm_stat_actor *actor,
-		  struct block *b, unsigned i)
+void fill_give_up(struct vvm *vm, struct vvm_stat_actor *actor, struct block *b,
+		  unsigned i)
 {
 	space_move(vm, actor, b, i, PAGE_SWAPPED, pte_slot(b->pte[i]));
 	space_give_frames(vm, actor, 1);

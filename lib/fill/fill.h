@@ -17,7 +17,7 @@ unsigned fill_put(struct vvm *vm, int uffd, haddr_t host, const char *from,
 		  unsigned n, bool protect, int *error);
 /*
  * The same without mapping them: all or nothing. 0 or -errno. => the pages are
- * FILLING; the block need not be locked.
+ * FILLING, or the block is locked.
  */
 int fill_put_unmapped(struct vvm *vm, int uffd, haddr_t host, const char *from,
 		      unsigned n, bool protect);
@@ -30,8 +30,8 @@ void fill_admit(struct vvm *vm, struct block *b, unsigned i, bool prefetched);
 void fill_present(struct vvm *vm, struct vvm_stat_actor *actor, struct block *b,
 		  unsigned i, bool dirty, bool prefetched);
 /* A FILLING page is given up: SWAPPED again, as before its claim. */
-void fill_give_up(struct vvm *vm, struct vvm_stat_actor *actor,
-		  struct block *b, unsigned i);
+void fill_give_up(struct vvm *vm, struct vvm_stat_actor *actor, struct block *b,
+		  unsigned i);
 
 /* ---- reads ---- */
 

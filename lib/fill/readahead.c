@@ -133,8 +133,8 @@ static unsigned good_run(const struct readahead *ra, unsigned i, unsigned most)
 }
 
 /* Installs or gives up the next page or pages; returns how many. */
-static unsigned install_next(struct readahead *ra,
-			     struct vvm_stat_actor *actor, unsigned most)
+static unsigned install_next(struct readahead *ra, struct vvm_stat_actor *actor,
+			     unsigned most)
 {
 	unsigned i = ra->at, n;
 

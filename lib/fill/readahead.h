@@ -11,16 +11,17 @@
 /* Pages of one block, in a run of slots with few gaps. */
 struct readahead {
 	struct io io;	 /* io.buf is the owner's */
-	uint16_t *index; /* the owner's: of page i of io in the block, or IO_GAP */
+	uint16_t *index; /* the owner's: of page i of io in the block, or IO_GAP
+			  */
 	unsigned room;	 /* pages that buf and index can hold */
 	struct vvm *vm;
 	struct block *block;
-	haddr_t host;	 /* of the block's first page, mapped or not */
+	haddr_t host; /* of the block's first page, mapped or not */
 	int uffd;
-	bool intended;	 /* pages shall be DIRTY: they will likely be written */
-	bool map;	 /* they shall be mapped at once */
-	bool gave_up;	 /* pages that somebody may have to ask for again */
-	unsigned at;	 /* of io.pages: installed or given up so far */
+	bool intended; /* pages shall be DIRTY: they will likely be written */
+	bool map;      /* they shall be mapped at once */
+	bool gave_up;  /* pages that somebody may have to ask for again */
+	unsigned at;   /* of io.pages: installed or given up so far */
 	uint64_t start_ns; /* the owner began to read */
 };
 

@@ -17,22 +17,15 @@
  * time, and in between the handler looks for fault events: those of other
  * threads do not wait for the whole, and the stream goes on with what is there.
  *
- * Without a frame to spare the jobs wait, for RETRY_US at a time (there is no
- * wake-up for readahead: a frame that comes free is a fault's), and after
- * DRY_US they are forgotten. They are advice.
+ * When there is no frame to spare the jobs wait, RETRY_US at a time: a frame
+ * that comes free is a fault's, so nobody wakes readahead for it. After DRY_US
+ * the jobs are forgotten. They are advice.
  *
- * Buffers. Reads of 256 KiB, several in flight, into huge pages (util/buffer.h):
- * the disk here takes 4 KiB pages that do not adjoin in physical memory as
- * segments of their own, and that costs it half its speed. Read with O_DIRECT
- * and 1 MiB in flight, 4 KiB pages and huge ones, pages/s:
- *
- *				4 KiB	huge
- *	64 KiB, 4 in flight	186k	188k
- *	256 KiB, 4 in flight	291k	506k
- *	512 KiB, 2 in flight	245k	536k
- *	1 MiB, 1 in flight	256k	549k
- *
- * The last one used goes first, so that what nobody needs is not touched.
+ * Buffers. Reads of 256 KiB, several in flight, into huge pages
+ * (util/buffer.h): the disk takes 4 KiB pages that do not adjoin in physical
+ * memory as segments of their own, and with those it is half as fast
+ * (MEASURED.md, "The disk"). The buffer that was used last is used first, so
+ * that what nobody needs is not touched.
  */
 #include "fill/reader.h"
 
@@ -122,8 +115,7 @@ static void arrived(struct io *io, int result)
 
 	readahead_arrived(&rr->ra, rr->reader->actor, result);
 	/* Streams come by in the order of the reads, not of their ends. */
-	while (next->prev != head &&
-	       started_after(next->prev, rr->ra.start_ns))
+	while (next->prev != head && started_after(next->prev, rr->ra.start_ns))
 		next = next->prev;
 	list_insert(next, &rr->link);
 }
@@ -208,7 +200,7 @@ static void init_reads(struct reader *rd)
 		rr->ra.index = rd->indices + (size_t)i * rd->room;
 		rr->ra.io.done = arrived;
 		rr->ra.io.buf = rd->buffer.start +
-				  pages_to_bytes((uint64_t)i * rd->room);
+				pages_to_bytes((uint64_t)i * rd->room);
 		list_insert(&rd->idle, &rr->link);
 	}
 }

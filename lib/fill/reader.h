@@ -33,22 +33,21 @@ struct reader {
 	struct vvm_stat_actor *actor; /* (i) */
 	struct ring *ring;	      /* (i) */
 	struct reader_read read[READER_READS];
-	struct list idle;    /* (o) reads */
-	struct list arrived; /* (o) read, and to be installed */
+	struct list idle;     /* (o) reads */
+	struct list arrived;  /* (o) read, and to be installed */
 	unsigned reads, room; /* (i) reads, and pages of each */
 	struct buffer buffer; /* (i) of all reads */
-	uint16_t *indices; /* (i) */
-	uint64_t dry_us;   /* (o) no frame to spare since; 0: there are */
-	struct lock lock;  /* rank LOCK_MISC */
+	uint16_t *indices;    /* (i) */
+	uint64_t dry_us;      /* (o) no frame to spare since; 0: there are */
+	struct lock lock;     /* rank LOCK_MISC */
 	struct ahead_job jobs[READER_JOBS], needs[READER_WILLNEED];
 	struct reader_queue streams;  /* (l) goes first */
 	struct reader_queue willneed; /* (l) */
 };
 
 /* share: pages that the buffers may hold; there is at least one. -ENOMEM. */
-int reader_init(struct reader *rd, struct vvm *vm,
-		struct vvm_stat_actor *actor, struct ring *ring,
-		uint64_t share_pages);
+int reader_init(struct reader *rd, struct vvm *vm, struct vvm_stat_actor *actor,
+		struct ring *ring, uint64_t share_pages);
 /* => no read in flight, the jobs are forgotten. */
 void reader_fini(struct reader *rd);
 /*

@@ -2,32 +2,28 @@
 /*
  * fill/streams.c - whose faults make a stream.
  *
- * A thread that walks through memory is a stream, whatever the others do, so
- * faults are sorted by thread before policy/prefetch.c looks at them: into LANES
- * lanes, by a hash of the thread. Threads seldom share one (they may: a lane
- * follows 16 streams), nothing is allocated when a thread comes, and nothing
- * is to be cleaned up when one ends. That a stream goes from one handler's
- * stripe to the next handler's does not matter to its lane.
+ * A thread that walks through memory is a stream, whatever the others do. So
+ * faults are sorted by thread before policy/prefetch.c looks at them: into
+ * LANES lanes, by a hash of the thread. Threads seldom share a lane (they may:
+ * a lane follows 16 streams). Nothing is allocated when a thread comes, and
+ * nothing is to be cleaned up when one ends. A stream may go from one handler's
+ * stripe to the next handler's: its lane stays the same.
  *
- * The largest window is the setting's, but no more than 1/BUDGET_SHARE of the
+ * The largest window is the setting's, but at most 1/BUDGET_SHARE of the
  * budget, so that a few streams cannot fill it with what they have ahead. The
- * setting's 2 MiB are what hides the wake-ups of a handler on a busy machine:
- * one stream of 256 MiB at 64 MiB, 4 CPUs with a load of 13, medians of 5: 256
- * pages 67 k pages/s in thread and 70 k in inline mode, 512 pages 88 k and 94
- * k.
+ * default of 2 MiB hides the wake-ups of a handler on a busy machine: 1 MiB is
+ * a quarter slower (MEASURED.md, "Readahead").
  *
- * A stream that has got windows of MAP_MIN pages has walked through as many
- * before; its readahead is mapped at once (fill/fill.c). Then nobody sees each
- * page's use: the pages from one fault of a stream to the next count as hits,
- * and what a stream that is forgotten had ahead as waste.
+ * A stream that is given windows of MAP_MIN pages has walked through as many
+ * before; its readahead is mapped at once (fill/readahead.c). Then nobody sees
+ * each page's use. So the pages from one fault of a stream to the next count as
+ * hits, and what a forgotten stream had ahead counts as waste.
  *
  * Rejected: streams of each handler (a stream starts anew in each stripe, and
- * random faults of other threads recycle its entry); of each region (the
- * same, and a region would no longer be O(1)).
- * Rejected: reading the neighbours of a fault that is in no stream, as the
- * kernel's swap does. Of 8 aligned pages those not asked for were used in 4 %
- * (jq, group_by) and 6 % of the cases (sort), at a quarter of their memory:
- * as many faults as before, 4 to 6 times the reads, 2 to 3 times the time.
+ * random faults of other threads recycle its entry); streams of each region
+ * (the same, and a region would no longer be O(1)); reading the neighbours of a
+ * fault that is in no stream, as the kernel's swap does (as many faults as
+ * before, 4 to 6 times the reads, 2 to 3 times the time).
  */
 #include "fill/streams.h"
 

@@ -4,20 +4,20 @@
  *
  * Two steps, since most children execute a program at once.
  *
- * In the fork handler the space is *taken over*: whatever belongs to the
- * parent (descriptors, rings, statistics) is closed, a memfd and userfaultfds
- * of its own are put in the place of the guest view, and one thread, the
+ * In the fork handler the space is *taken over*: whatever belongs to the parent
+ * (descriptors, rings, statistics) is closed, a memfd and userfaultfds of the
+ * child's own are put in the place of the guest view, and one thread, the
  * *starter*, is left to watch over them. The space is *dormant*.
  *
- * The first fault, or the first vvm_* call, rouses the starter: it turns the
+ * The first fault, or the first vvm_* call, rouses the starter. It turns the
  * page table into one without resident pages (every page is in the parent's
- * slots or frames now, see snapshot/inherit.c), opens swap and statistics, starts the
- * actors and ends. The fault that woke it is still there for the handlers to
- * read, so nobody notices more than a delay.
+ * slots or frames now, see snapshot/inherit.c), opens swap and statistics,
+ * starts the actors and ends. The fault that woke it is still there for the
+ * handlers to read, so nobody notices more than a delay.
  *
- * What fails in the first step is reported, and the memory stays away: who
- * touches it dies. In the second step there is nobody to report to: the
- * process is aborted with a message, rather than hang or read zeros.
+ * What fails in the first step is reported, and the memory stays away: a
+ * process that touches it dies. In the second step there is nobody to report
+ * to: the process is aborted with a message, rather than hang or read zeros.
  */
 #include "fork/fork.h"
 
@@ -37,7 +37,10 @@
 
 /* ---- taking over ---- */
 
-/* Of the actors, which are not here. They had stopped with nothing in hand. */
+/*
+ * Frees what belonged to the actors: their threads are not here. They had
+ * stopped with nothing in hand.
+ */
 static void abandon_actors(struct vvm *vm)
 {
 	size_t i;
@@ -74,7 +77,7 @@ static int take_origin(struct vvm *vm)
 	return rc;
 }
 
-/* Whom a dormant space waits for: any fault, or space_rouse(). */
+/* The descriptors that wake a dormant space: any fault, or space_rouse(). */
 static unsigned rousers(const struct vvm *vm, int *fds)
 {
 	unsigned i;
@@ -137,7 +140,8 @@ static void convert_page(struct vvm *vm, struct block *b, unsigned i,
 {
 	uint64_t slot = pte_slot(b->pte[i]);
 
-	b->pte[i] &= ~PTE_PREFETCHED; /* its copy is not here: space/standby.c */
+	/* its copy is not here: space/standby.c */
+	b->pte[i] &= ~PTE_PREFETCHED;
 	switch (pte_state(b->pte[i])) {
 	case PAGE_CLEAN:
 		pt_move(b, i, slot ? PAGE_SWAPPED : PAGE_FRESH, slot);
@@ -207,7 +211,7 @@ static void convert_all(struct vvm *vm)
 
 /* ---- rousing ---- */
 
-/* The parent has locked its own file or device: a directory is needed. */
+/* The parent has locked its swap file or device, so this needs a directory. */
 static void choose_directory(struct conf *conf)
 {
 	enum os_file_type type = OS_FILE_REG;
@@ -239,8 +243,8 @@ static int open_own_swap(struct vvm *vm)
 }
 
 /*
- * Until all of them run: a fork could come while a thread is starting, which
- * the address sanitizer's allocator does not survive.
+ * Waits until all of them run: a fork might come while a thread is starting,
+ * and the address sanitizer's allocator does not survive that.
  */
 static void await_actors(struct vvm *vm)
 {

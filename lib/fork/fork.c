@@ -6,16 +6,17 @@
  * regions of ours included. The guest view is shared memory and is not copied
  * at all. So the child can have a space if at that moment
  *   (1) no thread is in the middle of a change to it, and
- *   (2) everything that its page table names stays readable: snapshot/snapshot.c.
+ *   (2) everything that its page table names stays readable
+ *       (snapshot/snapshot.c).
  * fork/child.c is about what the child makes of it.
  *
  * The handlers. glibc calls prepare() before the fork and parent() or child()
  * after it. prepare() stops the actors at a point where they have nothing in
- * flight (util/pause.c), takes the mapping lock and the space lock, for writing,
- * waits until no page is FILLING, and takes the snapshot. Then the *gate* is
- * CLOSED: all locks stay taken until the fork has been tried, so faults and
- * calls of other threads wait, and nothing changes. Plain accesses go on
- * where the page is mapped; the first write to a page that was dirty is a
+ * flight (util/pause.c), takes the mapping lock and the space lock, for
+ * writing, waits until no page is FILLING, and takes the snapshot. Then the
+ * *gate* is CLOSED: all locks stay taken until the fork has been tried, so
+ * faults and calls of other threads wait, and nothing changes. Plain accesses
+ * go on where the page is mapped; the first write to a page that was dirty is a
  * fault as well, since it is FROZEN.
  *
  *	       prepare           fork tried: the child inherits
@@ -24,14 +25,14 @@
  *			   | no success  | it does not	           |
  *			   +-----------> BROKEN -------------------+
  *
- * Overdue. Between prepare() and the fork other handlers run, and take locks
- * of the program; whoever has such a lock may be waiting for us, in a fault.
- * That would be a deadlock. So a gate that is CLOSED too long is broken by
- * one of the paused actors: everything goes on, and the child, which finds it
+ * Overdue. Between prepare() and the fork other handlers run and take locks of
+ * the program; a thread that holds such a lock may be waiting for us, in a
+ * fault. That would be a deadlock. So one of the paused actors breaks a gate
+ * that is CLOSED too long: everything goes on, and the child, which finds it
  * BROKEN in its copy, inherits nothing and says so. Handlers run in reverse
  * order of registration; ours are registered when the library is loaded, so
- * that few are left. Of glibc's own locks those of malloc protect no paged
- * memory; the one of the streams is taken first (os_streams_lock()).
+ * that few run after them. Of glibc's own locks those of malloc protect no
+ * paged memory; that of the streams is taken first (os_streams_lock()).
  *
  * Is the cut consistent? The child has, of each thread, what it wrote before
  * some moment, to private memory (the kernel's copy-on-write) and to guest
@@ -39,9 +40,9 @@
  * over, so nothing that came after the cut of one thread can have reached
  * another one before its own.
  *
- * All waits in prepare() are bounded (in time that the process was not stopped:
- * util/awake.h), since fork() may be called in a signal
- * handler, by a thread that holds one of our locks: then nothing is inherited.
+ * All waits in prepare() are bounded, not counting time in which the process
+ * was stopped (util/awake.h): fork() may be called in a signal handler, by a
+ * thread that holds one of our locks. Then nothing is inherited.
  *
  * State outside `struct vvm`: which spaces there are to hold still. Fork
  * handlers belong to the process and have no argument. An entry is one word,
@@ -56,7 +57,7 @@
 #include "snapshot/snapshot.h"
 #include "fault/trap.h"
 
-/* For a lock, or for I/O in flight: a slow disk has done it by then. */
+/* How long to wait for a lock, or for I/O in flight: enough for a slow disk. */
 #define ACQUIRE_US 2000000
 /*
  * Longer than any fork takes: the kernel copies the page tables of 10 GiB of
@@ -70,6 +71,7 @@ static struct lock table_lock = {.rank = LOCK_FORK}; /* to change `spaces` */
 static _Atomic bool forking;	 /* between prepare() and parent() */
 static _Atomic pthread_t forker; /* who set it; 0: nobody yet, or any more */
 static unsigned nested;		 /* (forking) forks of its signal handlers */
+static uint64_t signals;	 /* (forking) its mask before prepare() */
 
 /* ---- the gate ---- */
 
@@ -159,8 +161,8 @@ no_actors:
 }
 
 /*
- * The starter has done its work, or will. It shall not be ending while we
- * fork: some allocators (the address sanitizer's) do not survive that.
+ * The starter has done its work, or will. It must not be ending while we fork:
+ * some allocators (the address sanitizer's) do not survive that.
  */
 static void join_starter(struct fork *f)
 {
@@ -220,7 +222,9 @@ static bool any_space(void)
 	return false;
 }
 
-/* Is it us who holds the spaces still? The child has its parent's thread. */
+/*
+ * Does this thread hold the spaces still? The child's thread is its parent's.
+ */
 static bool my_turn(void)
 {
 	return atomic_load(&forking) &&
@@ -283,13 +287,20 @@ static void prepare_spaces(void)
 	}
 }
 
-/* fork(2) is no cancellation point, and so none of these is. */
+/*
+ * fork(2) is no cancellation point, and so none of these is. Signal handlers of
+ * the program wait until it is over: they may touch the memory.
+ */
 static void prepare(void)
 {
+	uint64_t before = os_signals_block();
 	int state;
 
-	if (!any_space() || !take_turn())
+	if (!any_space() || !take_turn()) {
+		os_signals_restore(before);
 		return;
+	}
+	signals = before;
 	state = os_cancel_off();
 	prepare_spaces();
 	os_cancel_restore(state);
@@ -297,6 +308,7 @@ static void prepare(void)
 
 static void parent(void)
 {
+	uint64_t before = signals;
 	int state;
 	unsigned i;
 
@@ -314,6 +326,7 @@ static void parent(void)
 	os_streams_unlock();
 	end_turn();
 	os_cancel_restore(state);
+	os_signals_restore(before);
 }
 
 /* Nobody else's mapping shall appear where the memory was. */
@@ -349,7 +362,8 @@ static void child_space(struct vvm *vm, bool prepared)
 
 static void child(void)
 {
-	bool prepared = my_turn() && !nested;
+	bool mine = my_turn(), prepared = mine && !nested;
+	uint64_t before = signals;
 	int state = os_cancel_off();
 	unsigned i;
 
@@ -367,6 +381,8 @@ static void child(void)
 	}
 	end_turn();
 	os_cancel_restore(state);
+	if (mine)
+		os_signals_restore(before);
 }
 
 /*

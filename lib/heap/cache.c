@@ -16,17 +16,17 @@
  * at it.
  *
  * A thread exits: the destructor of a pthread key gives back what the caches
- * hold. Destructors of other keys may run after it and use the heap again:
- * from then on the thread has no caches and goes to the spans directly. The
- * thread may outlive the heap, or exit while somebody closes it: slots[] says
- * which heap is open, under a lock that is held while the cache is drained.
- * This table is the one mutable global of the library besides its signal
- * handlers': threads belong to the process, not to a heap.
+ * hold. Destructors of other keys may run after it and use the heap again; from
+ * then on the thread has no caches and goes to the spans directly. A thread may
+ * outlive the heap, or exit while somebody closes it: slots[] says which heap
+ * is open, under a lock that is held while the cache is drained. This table is
+ * global because threads belong to the process, not to a heap.
  *
- * fork(): the other threads' caches are found in the child as they were at
- * that moment, for a thread stores an object before it counts it. Objects that
- * one was just giving back may be there twice, or free already, so each is
- * looked at. One on its way to or from the program is lost to the child.
+ * fork(): the child finds the other threads' caches as they were at that
+ * moment, for a thread stores an object before it counts it. Objects that a
+ * thread was just giving back may be there twice, or be free already, so each
+ * is looked at. An object on its way to or from the program is lost to the
+ * child.
  */
 #include "heap/heap.h"
 
@@ -375,7 +375,7 @@ static bool cached(const struct vvm_heap *h, const void *ptr, unsigned class)
 	return state == HEAP_CACHED || state == HEAP_CACHED_FRESH;
 }
 
-/* Its thread may have been giving objects back: those are still in it. */
+/* Its thread may have been giving objects back: they are still in the cache. */
 static void salvage(struct vvm_heap *h, struct heap_cache *c, unsigned class)
 {
 	void **stack = c->object + h->classes.info[class].first;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap/heap.c - the public functions of <vvm_heap.h>, and the theory of the heap.
+ * heap/heap.c - the public functions of <vvm_heap.h>, and the theory of the
+ * heap.
  *
  * A general allocator keeps its lists and headers in the memory that it hands
  * out. When that memory is paged, each malloc and free may wait for the disk,
@@ -28,9 +29,9 @@
  *	span --take--> thread cache --malloc--> program
  *	     <--give--		    <--free----
  *
- * malloc and free use the calling thread's cache alone (heap/cache.c), and
- * whoever frees an object has it in his cache, whoever allocated it. Batches
- * go between cache and span under the lock of the class.
+ * malloc and free use the calling thread's cache alone (heap/cache.c). A freed
+ * object goes to the cache of the thread that frees it, whoever allocated it.
+ * Batches go between cache and span under the lock of the class.
  *
  * Which pages. Objects are placed for the pager: a batch comes from one span
  * in the order of addresses, so what is allocated together is on one page; a
@@ -40,10 +41,10 @@
  * Nothing here calls the C library's malloc: the heap may be what replaces it.
  *
  * Rejected: a bit for each object, set and cleared atomically (two locked
- * instructions for each malloc, 5 ns each here, where a byte is a plain
- * store); free lists through the objects (the reason for this file); arenas
- * for each thread (objects of one time would be spread over as many pages as
- * there are threads).
+ * instructions for each malloc, 5 ns each, where a byte is a plain store); free
+ * lists through the objects (the reason for this file); arenas for each thread
+ * (objects of one time would be spread over as many pages as there are
+ * threads).
  */
 #include "heap/heap.h"
 
@@ -301,9 +302,8 @@ static __attribute__((noinline)) void *small_alloc(struct vvm_heap *h,
 }
 
 /*
- * What malloc does nearly always. All that is rare is in other functions, so
- * that this one saves no registers: 12 ns for malloc and free became 10
- * (glibc: 9; the least of many runs).
+ * What malloc nearly always does. All that is rare is in other functions, so
+ * that this one saves no registers (2 ns of 12 for malloc and free).
  */
 static inline void *pop_live(struct vvm_heap *h, unsigned class, bool *fresh)
 {
@@ -485,7 +485,7 @@ void *vvm_realloc(struct vvm_heap *heap, void *ptr, size_t bytes)
 
 /* ---- the rest of the family ---- */
 
-/* The first class for so many bytes whose objects are aligned. */
+/* The first class whose objects hold so many bytes and are aligned. */
 static unsigned aligned_class(const struct vvm_heap *h, size_t align,
 			      size_t bytes)
 {

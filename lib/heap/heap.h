@@ -167,9 +167,8 @@ extern __thread struct heap_thread *heap_mine
 /*
  * Letters: (i) set when the heap is opened; (c) the lock of its class; (p)
  * pages.lock; (k) cache_lock; (a) atomic; (o) owner thread only. Lock order:
- * slot lock, trim lock, cache_lock, class locks, pages.lock. None but the first
- * two is held over a call
- * of <vvm.h> or of the report function.
+ * slot lock, trim lock, cache_lock, class locks, pages.lock. Only the first two
+ * are held over a call of <vvm.h> or of the report function.
  */
 struct vvm_heap {
 	haddr_t base;		     /* (i) of page 0 */
@@ -346,14 +345,18 @@ size_t heap_large_usable(const struct vvm_heap *h, const void *ptr);
 /* malloc, copy, free for an object that cannot stay where it is. */
 void *heap_large_move(struct vvm_heap *h, void *ptr, size_t bytes);
 
-/* heap/cache.c */
-/* Counts and reports; comes back if the program wants to go on. */
+/* heap/report.c */
+/* Counts and reports; returns if the program wants to go on. */
 void heap_report(struct vvm_heap *h, enum vvm_heap_misuse what,
 		 const void *ptr);
+/* The same for a pointer that is no live object: finds out what it is. */
+void heap_report_pointer(struct vvm_heap *h, const void *ptr);
 
+/* heap/cache.c */
 /*
- * Around everything that uses the cache or takes a lock: a signal handler must
- * not do that in the middle of it. False: this is one that has. c may be NULL.
+ * Goes around everything that uses the cache or takes a lock, because a signal
+ * handler must not use the heap in the middle of that. False: we are in such a
+ * handler. c may be NULL.
  */
 static inline bool heap_enter(struct heap_cache *c)
 {
@@ -394,7 +397,7 @@ static inline struct heap_cache *heap_cache_get(struct vvm_heap *h)
 	return likely(c != NULL) ? c : heap_cache_make(h);
 }
 
-/* A CACHED object of the class, or NULL: ask heap_cache_take(). */
+/* A CACHED object of the class, or NULL: call heap_cache_take(). */
 static inline void *heap_cache_pop(struct vvm_heap *h, struct heap_cache *c,
 				   unsigned class)
 {
@@ -412,7 +415,7 @@ static inline void *heap_cache_pop(struct vvm_heap *h, struct heap_cache *c,
 	return ptr;
 }
 
-/* Puts a CACHED object back. False: ask heap_cache_put(). */
+/* Puts a CACHED object back. False: call heap_cache_put(). */
 static inline bool heap_cache_push(struct vvm_heap *h, struct heap_cache *c,
 				   unsigned class, void *ptr)
 {
@@ -461,9 +464,5 @@ void heap_harden_shuffle(struct vvm_heap *h, void **objects, unsigned n);
 
 /* heap/check.c: NULL, or which invariant is broken. => nobody uses the heap */
 const char *heap_check(const struct vvm_heap *h);
-
-/* heap/report.c */
-/* The same for a pointer that is no live object: finds out what it is. */
-void heap_report_pointer(struct vvm_heap *h, const void *ptr);
 
 #endif

@@ -3,13 +3,13 @@
  * heap/large.c - objects of more than 32 KiB, each in a run of its own.
  *
  * The table of pages holds all there is to know: the entry of the first page
- * has the length of the run, the next the bytes asked for. An object of n
- * pages has a run of at least n + 1. The page behind it, the *gap*, stays
- * untouched, so whether it was written tells of an overrun, and the space
- * knows that without a fault: vvm_residency(). (A run that is used again
- * may have a gap that was written before; then this one is not watched.)
- * In a hardened heap the gap has no permissions, the rest of the last page is
- * filled and checked, and what is freed is given back at once: reads as zeros.
+ * has the length of the run, the next entry the bytes asked for. An object of n
+ * pages has a run of at least n + 1. The page behind the object, the *gap*,
+ * stays untouched: if it was written, the object was overrun, and
+ * vvm_residency() tells that without a fault. (A run that is used again may
+ * have a gap that was written before; then this gap is not watched.) In a
+ * hardened heap the gap has no permissions, the rest of the last page is filled
+ * and checked, and what is freed is given back at once, so it reads as zeros.
  *
  * Address space costs nothing here, so an object that has to move because it
  * grows gets a run of twice its size, to grow into: a chain of realloc()s
@@ -17,8 +17,8 @@
  * given back, so that it needs frames and swap once, not twice.
  *
  * Rejected: moving the page table entries instead of the bytes. A frame lies
- * in the memfd at the offset of its page (space/space.c), so a resident page must
- * be copied anyway, and slots would need a new kind of move in the engine.
+ * in the memfd at the offset of its page (space/space.c), so a resident page
+ * must be copied anyway, and slots would need a new kind of move in the engine.
  */
 #include "heap/heap.h"
 
@@ -58,9 +58,10 @@ static bool all_zero(const char *page)
 }
 
 /*
- * A dirty page may have been filled ahead of a stream over fresh pages, and in
- * a fork child such a page counts as swapped: its content tells. A look costs
- * nothing if it is resident; one in swap has been written, but for that.
+ * Was the page written? A dirty page may also have been filled with zeros ahead
+ * of a stream, and in a fork child such a page counts as swapped; so its
+ * content decides. To look costs nothing if the page is resident; one in swap
+ * has, but for that case, been written anyway.
  */
 static bool page_written(const struct vvm_heap *h, heap_page_t i)
 {
@@ -83,7 +84,7 @@ static heap_entry_t watch_gap(struct vvm_heap *h, heap_page_t gap, bool fresh)
 	return fresh || !page_written(h, gap) ? HEAP_GAP_CLEAN : 0;
 }
 
-/* Ends that. True: somebody wrote there. */
+/* Stops watching the gap. True: somebody has written there. */
 static bool unwatch_gap(struct vvm_heap *h, heap_page_t gap, heap_entry_t flags)
 {
 	if (flags & HEAP_GAP_GUARDED) {
@@ -124,7 +125,9 @@ static bool tail_written(const struct vvm_heap *h, heap_page_t first)
 	       (tail[0] != TAIL_FILL || memcmp(tail, tail + 1, bytes - 1));
 }
 
-/* What is behind the object is looked at for the last time. */
+/*
+ * Looks for the last time at what is behind the object, and reports an overrun.
+ */
 static void unwatch(struct vvm_heap *h, heap_page_t first, heap_entry_t e)
 {
 	bool written = unwatch_gap(h, gap_of(h, first), e & GAP_FLAGS);
@@ -137,7 +140,7 @@ static void unwatch(struct vvm_heap *h, heap_page_t first, heap_entry_t e)
 
 /* ---- allocation ---- */
 
-/* Of an object of so many bytes. */
+/* What the program may use of an object of so many bytes. */
 static uint64_t usable(const struct vvm_heap *h, uint64_t bytes)
 {
 	return h->hardened ? bytes : page_ceil(bytes);
@@ -150,7 +153,7 @@ static void count_large(struct vvm_heap *h, int objects, uint64_t before,
 	h->pages.large_bytes += usable(h, after) - usable(h, before);
 }
 
-/* Takes a run; `run` pages of which the object may use all but one. */
+/* Takes a run of `run` pages; the object may use all of them but one. */
 static heap_page_t take(struct vvm_heap *h, heap_page_t run, size_t align,
 			size_t bytes, bool *fresh)
 {
@@ -222,8 +225,9 @@ void *heap_large_alloc(struct vvm_heap *h, size_t bytes, size_t align,
 /* ---- freeing ---- */
 
 /*
- * Unpublishes the object at page first if its entry is still e, so that of
- * two threads that free it one reports.
+ * Takes the object at page first out of the table, if its entry is still e.
+ * When two threads free one object, this succeeds for one of them; the other
+ * reports.
  */
 static bool claim(struct vvm_heap *h, heap_page_t first, heap_entry_t e)
 {
@@ -231,7 +235,10 @@ static bool claim(struct vvm_heap *h, heap_page_t first, heap_entry_t e)
 	       atomic_compare_exchange_strong(&h->page[first], &e, HEAP_NONE);
 }
 
-/* Else we are in a signal handler that has interrupted the heap. */
+/*
+ * May this thread use the heap now? Not in a signal handler that has
+ * interrupted the heap: that is reported.
+ */
 static bool may_enter(struct vvm_heap *h, const void *ptr)
 {
 	struct heap_cache *c = heap_cache_get(h);
@@ -310,8 +317,8 @@ static bool lengthen(struct vvm_heap *h, heap_page_t first, heap_page_t *run,
 }
 
 /*
- * Gives back the end of a run when the object got smaller: all behind the
- * new gap that had something in it; the rest, never touched, goes along.
+ * Gives back the end of a run when the object got smaller: everything behind
+ * the new gap. A part of that may never have been touched.
  */
 static void shorten(struct vvm_heap *h, heap_page_t first, heap_page_t *run,
 		    heap_page_t need)
@@ -367,7 +374,10 @@ void *heap_large_resize(struct vvm_heap *h, void *ptr, size_t bytes)
 	return ptr;
 }
 
-/* Room to grow into, while less than half of the addresses are taken. */
+/*
+ * Pages to take for an object that may grow again: twice as many, while less
+ * than half of the addresses are taken.
+ */
 static heap_page_t roomy(const struct vvm_heap *h, heap_page_t pages)
 {
 	uint64_t run = (uint64_t)pages * 2;
@@ -377,7 +387,8 @@ static heap_page_t roomy(const struct vvm_heap *h, heap_page_t pages)
 	return (heap_page_t)run + 1;
 }
 
-/* Copies, giving back what is done. The source is clean when it returns true.
+/*
+ * Copies, and discards the source as it goes. True: the source reads as zeros.
  */
 static bool copy_away(struct vvm_heap *h, char *to, char *from, size_t bytes)
 {

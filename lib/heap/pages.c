@@ -25,10 +25,10 @@
  * enough for one free(). Runs on their way are in no bin and have no entries:
  * to others they are in use.
  *
- * What is kept may be swapped out meanwhile; to use such a page again would
- * read back what nobody wants. So who takes pages of which nothing is alive
- * has those in swap voided first: heap_pages_void(). (An eighth of all reads of
- * `vvmbench heap --pressure --lookups 0` were of that kind.)
+ * What is kept may be swapped out meanwhile, and to use such a page again would
+ * read back what nobody wants. So a caller that takes pages with nothing alive
+ * in them first voids those that are in swap: heap_pages_void(). An eighth of
+ * all reads under pressure were of that kind (MEASURED.md, "Heap").
  */
 #include "heap/heap.h"
 
@@ -365,7 +365,7 @@ bool heap_pages_extend(struct vvm_heap *h, heap_page_t at, heap_page_t n)
 
 /* ---- giving back ---- */
 
-/* Takes the longest dirty run out, for nobody to find. */
+/* Takes the longest dirty run out of the bins: nobody else can find it then. */
 static heap_page_t longest_dirty(struct vvm_heap *h, heap_page_t *n)
 {
 	struct heap_pages *p = &h->pages;
@@ -377,7 +377,8 @@ static heap_page_t longest_dirty(struct vvm_heap *h, heap_page_t *n)
 			break;
 	if (word >= HEAP_BIN_WORDS)
 		return 0;
-	bin = word * BITS_PER_WORD + 63 - (unsigned)__builtin_clzll(p->full[true][word]);
+	bin = word * BITS_PER_WORD + 63 -
+	      (unsigned)__builtin_clzll(p->full[true][word]);
 	first = p->bin[true][bin];
 	*n = heap_run_pages(heap_entry(h, first));
 	run_remove(h, first, *n, true);

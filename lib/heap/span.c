@@ -17,8 +17,8 @@
  * object malloc'd and freed over and over moves no pages.
  *
  * Rejected: to ask the space which spans are resident, and to take a new page
- * rather than one that must be read. As many reads for each operation of
- * `vvmbench heap --pressure`: what is saved at first is lost to the holes.
+ * rather than one that must be read (as many reads for each operation: what is
+ * saved at first is lost to the holes).
  *
  * Invariants, while the class lock is free:
  *   (1) span.free is the number of its objects that are FRESH or USED.

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * heap/walk.c - looking at a whole heap: every object, the statistics, and
- * the numbered invariants of heap/span.c and heap/pages.c for tests.
+ * heap/walk.c - looking at a whole heap: every object, and the statistics.
  *
- * A walk goes from entry to entry of the table of pages. It holds no lock
- * while it calls the program, so it copies what a span holds first. What it
- * steps over may change under it: each entry is looked at once, and a span
- * again under its class lock.
+ * A walk goes from entry to entry of the table of pages. It holds no lock while
+ * it calls the program, so it first copies what a span holds. What it steps
+ * over may change under it: each entry is looked at once, and a span again
+ * under its class lock.
  */
 #include "heap/heap.h"
 

@@ -25,7 +25,7 @@
 #include "fault/fault.h"
 #include "fault/inline.h"
 
-/* vvm_pin() leaves so many frames unpinned, below twice that half of them. */
+/* vvm_pin() leaves this many frames unpinned, or half of a smaller budget. */
 #define PIN_RESERVE 8
 /* Loads and stores go through the stack in pieces of this size. */
 #define COPY_BYTES 1024
@@ -263,6 +263,16 @@ static unsigned char page_flags(pte_t e)
 	if (pte_state(e) == PAGE_POISONED)
 		flags |= VVM_PAGE_POISONED;
 	return (unsigned char)flags;
+}
+
+int access_covered(struct vvm *vm, gaddr_t start, gaddr_t end)
+{
+	bool covered;
+
+	rwlock_read(&vm->lock);
+	covered = regions_cover(&vm->regions, start, end);
+	rwlock_end_read(&vm->lock);
+	return covered ? 0 : -VVM_EUNMAPPED;
 }
 
 int access_residency(struct vvm *vm, gaddr_t start, gaddr_t end,

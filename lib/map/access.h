@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * map/access.h - what API threads do to pages without a plain access: touch, pin,
- * checked loads and stores, looking. Errors as the public functions.
- * => nothing locked.
+ * map/access.h - what API threads do to pages without a plain access: touch,
+ * pin, checked loads and stores, looking. Errors as the public functions. =>
+ * nothing locked.
  */
 #ifndef VVM_ACCESS_H
 #define VVM_ACCESS_H
@@ -13,6 +13,9 @@
 int access_touch(struct vvm *vm, gaddr_t start, gaddr_t end, bool write);
 int access_pin(struct vvm *vm, gaddr_t start, gaddr_t end);
 int access_unpin(struct vvm *vm, gaddr_t start, gaddr_t end);
+/* Do regions cover the range? 0 or -VVM_EUNMAPPED. */
+int access_covered(struct vvm *vm, gaddr_t start, gaddr_t end);
+/* flags: no guest memory, since they are stored under locks. */
 int access_residency(struct vvm *vm, gaddr_t start, gaddr_t end,
 		     unsigned char *flags);
 /* Any range. */

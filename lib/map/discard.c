@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * map/discard.c - calls that are about the pages of a range and leave the
- * regions as they are: discarding them, making them cold; and what unmapping
- * has in common with that.
+ * map/discard.c - calls about the pages of a range that leave the regions as
+ * they are (discarding pages, making them cold), and the part of that which
+ * unmapping uses, too.
  */
 #include "map/impl.h"
 

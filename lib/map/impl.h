@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * map/impl.h - what the mapping calls share; for mapping*.c only.
+ * map/impl.h - what the mapping calls share; for lib/map only.
  */
 #ifndef VVM_MAPPING_IMPL_H
 #define VVM_MAPPING_IMPL_H

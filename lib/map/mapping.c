@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * map/mapping.c - map, unmap, protect, advise.
+ * map/mapping.c - map, protect, advise.
  *
- * These calls are serialised by the mapping lock, which no actor takes, so
- * they may wait for I/O with it held. The space lock they hold only for the
+ * The mapping calls are serialised by the mapping lock, which no actor takes,
+ * so they may wait for I/O with it held. They hold the space lock only for the
  * change of the index itself.
  *
- * Here is what changes the regions but for unmapping, which has a file of its
- * own (map/unmap.c); map/discard.c is about the pages in them.
+ * Unmapping is in map/unmap.c; map/discard.c is about the pages in the regions.
  */
 #include "map/impl.h"
 

@@ -13,8 +13,9 @@
  * (1) Nothing here allocates with malloc except where noted, and nothing takes
  *     a lock. Nothing that is used after vvm_open() is a cancellation point:
  *     these calls are made in SIGBUS handlers and in the middle of changes to
- *     a space, where no thread may end. So it is syscall(2) for what is one in
- *     the C library: reads, writes, fallocate(2), polls, sleeps.
+ *     a space, where no thread may end. Where the C library's function is a
+ *     cancellation point (reads, writes, fallocate(2), polls, sleeps) it is
+ *     syscall(2) that makes the call.
  * (2) Buffers on the stack stay under 4 KiB: these functions are called on
  *     handler stacks and on the application's signal stacks. os_open() with
  *     OS_OPEN_TMP is the exception (a path), and runs at open time only.
@@ -36,44 +37,44 @@
 #include "base.h"
 
 /* X(name): the injection points. */
-#define OS_POINTS(X)                                                           \
-	X(memfd)                                                               \
-	X(reserve)                                                             \
-	X(map)                                                                 \
-	X(unmap)                                                               \
-	X(protect)                                                             \
-	X(advise)                                                              \
-	X(punch)                                                               \
-	X(frame_read)                                                          \
-	X(frame_write)                                                         \
-	X(truncate)                                                            \
-	X(pagemap)                                                             \
-	X(uffd_open)                                                           \
-	X(uffd_register)                                                       \
-	X(uffd_copy)                                                           \
-	X(uffd_zero)                                                           \
-	X(uffd_wp)                                                             \
-	X(uffd_wake)                                                           \
-	X(uffd_poison)                                                         \
-	X(uffd_read)                                                           \
-	X(open)                                                                \
-	X(pread)                                                               \
-	X(pwrite)                                                              \
-	X(fallocate)                                                           \
-	X(eventfd)                                                             \
-	X(thread)                                                              \
-	X(create)                                                              \
-	X(claim)                                                               \
-	X(read_text)                                                           \
-	X(ring_setup)                                                          \
-	X(pipe)                                                                \
+#define OS_POINTS(X)     \
+	X(memfd)         \
+	X(reserve)       \
+	X(map)           \
+	X(unmap)         \
+	X(protect)       \
+	X(advise)        \
+	X(punch)         \
+	X(frame_read)    \
+	X(frame_write)   \
+	X(truncate)      \
+	X(pagemap)       \
+	X(uffd_open)     \
+	X(uffd_register) \
+	X(uffd_copy)     \
+	X(uffd_zero)     \
+	X(uffd_wp)       \
+	X(uffd_wake)     \
+	X(uffd_poison)   \
+	X(uffd_read)     \
+	X(open)          \
+	X(pread)         \
+	X(pwrite)        \
+	X(fallocate)     \
+	X(eventfd)       \
+	X(thread)        \
+	X(create)        \
+	X(claim)         \
+	X(read_text)     \
+	X(ring_setup)    \
+	X(pipe)          \
 	X(epoll)
 
 enum os_point {
 #define X(name) OS_##name,
 	OS_POINTS(X)
 #undef X
-	OS_POINT_COUNT
+		OS_POINT_COUNT
 };
 
 /* Arms a point; error 0 disarms it. nth counts from 1. Thread-safe. */
@@ -91,7 +92,7 @@ int os_inject_check(enum os_point point);
 enum os_prot { OS_READ = 1, OS_WRITE = 2, OS_EXEC = 4 };
 
 enum os_advice {
-	OS_ADV_DONTNEED,   /* drop the mapping of a shared range, not its pages */
+	OS_ADV_DONTNEED, /* drop the mapping of a shared range, not its pages */
 	OS_ADV_DONTFORK,
 	OS_ADV_DONTDUMP,
 	OS_ADV_NOHUGEPAGE, /* -EINVAL from a kernel without THP is reported 0, */
@@ -108,7 +109,8 @@ int os_memfd(const char *name, int *fd);
 int os_reserve(uint64_t bytes, uint64_t align, uint64_t congruent, haddr_t hint,
 	       haddr_t *out);
 /* Maps fd at a reserved address (MAP_FIXED, MAP_SHARED, prot of os_prot). */
-int os_map_fixed(haddr_t at, uint64_t bytes, unsigned prot, int fd, uint64_t off);
+int os_map_fixed(haddr_t at, uint64_t bytes, unsigned prot, int fd,
+		 uint64_t off);
 /* Puts a PROT_NONE reservation over whatever is mapped there. */
 int os_unmap_keep(haddr_t at, uint64_t bytes);
 /*
@@ -143,13 +145,15 @@ int os_pagemap_present(int pagemap_fd, haddr_t at, unsigned pages,
 
 /* ---- userfaultfd ---- */
 
-enum os_uffd_method { /* how the descriptor was got, in the order tried */
+/* How the descriptor was got, in the order tried. */
+enum os_uffd_method {
 	OS_UFFD_SYSCALL,
 	OS_UFFD_DEV,
 	OS_UFFD_USER_ONLY, /* system calls on absent pages fail with EFAULT */
 };
 
-enum os_uffd_feature { /* what os_uffd_probe reports, decided at run time */
+/* What os_uffd_probe reports, decided at run time. */
+enum os_uffd_feature {
 	OS_UFFD_SHMEM = 1 << 0,	    /* MISSING on shmem (4.11) */
 	OS_UFFD_WP_SHMEM = 1 << 1,  /* WP on shmem (5.19) */
 	OS_UFFD_THREAD_ID = 1 << 2, /* 4.14 */
@@ -201,7 +205,7 @@ enum os_open_flags {
 	OS_OPEN_DIRECT = 1,
 	OS_OPEN_CREATE = 2,
 	OS_OPEN_TMP = 4,
-	OS_OPEN_EXCL = 8, /* block devices: -EBUSY while mounted or swapped to */
+	OS_OPEN_EXCL = 8, /* devices: -EBUSY while mounted or swapped to */
 };
 /*
  * Opens read-write, close-on-exec, mode 0600, never following a final
@@ -217,8 +221,8 @@ int os_lock_file(int fd);
  * 0: only looks, < 0: no limit. Bit i of *ready for fds[i], and of *invalid
  * too when it cannot be polled. After a timeout both are 0.
  */
-int os_poll(const int *fds, unsigned count, int64_t timeout_us,
-	    uint64_t *ready, uint64_t *invalid);
+int os_poll(const int *fds, unsigned count, int64_t timeout_us, uint64_t *ready,
+	    uint64_t *invalid);
 /* Turns O_DIRECT on or off. */
 int os_set_direct(int fd, bool on);
 /* Whole transfers: a short one is continued; end of file reads -EIO. */
@@ -244,9 +248,10 @@ unsigned os_fork_count(void);
 int os_fork_watch(void);
 
 /*
- * Has glibc's fork() call these: before in the parent, last of all that were
- * registered later, and after in the parent and the child, first. Not
- * async-signal-safe; for a constructor.
+ * Makes glibc's fork() call these. prepare() runs in the parent before the
+ * fork, after the handlers of all that were registered later; parent() and
+ * child() run after it, before the handlers of those. Not async-signal-safe;
+ * for a constructor.
  */
 int os_fork_handlers(void (*prepare)(void), void (*parent)(void),
 		     void (*child)(void));
@@ -272,7 +277,8 @@ void os_eventfd_signal(int fd);
 void os_eventfd_drain(int fd);
 
 /* Waits while *word == value. 0, -EAGAIN (changed), -ETIMEDOUT, -EINTR. */
-int os_futex_wait(const _Atomic uint32_t *word, uint32_t value, int64_t timeout_us);
+int os_futex_wait(const _Atomic uint32_t *word, uint32_t value,
+		  int64_t timeout_us);
 void os_futex_wake(_Atomic uint32_t *word, int count);
 
 /*
@@ -304,10 +310,18 @@ void os_yield(void);
 int os_sigbus_thread(int tid, haddr_t addr);
 /*
  * Installs a handler that runs on the alternate stack, if there is one, with
- * all signals blocked but the synchronous ones. *old (never NULL) is what was there.
+ * all signals blocked but the synchronous ones. *old (never NULL) is what was
+ * there.
  */
 int os_signal(int sig, void (*handler)(int, siginfo_t *, void *),
 	      struct sigaction *old);
+/*
+ * Blocks every signal of the calling thread but the synchronous ones, that of
+ * pthread_cancel() included. Returns the mask before, for os_signals_restore().
+ * Two system calls, 0.1 us each.
+ */
+uint64_t os_signals_block(void);
+void os_signals_restore(uint64_t mask);
 /* Gives the thread the signal mask that a handler's context came with. */
 void os_signal_unblock(const sigset_t *mask);
 /* Has the signal a handler: neither the default action nor "ignore"? */
@@ -329,8 +343,8 @@ int os_create(const char *path, int *fd);
  */
 int os_open_own(const char *path, int *fd);
 /*
- * Claims a file for as long as the descriptor, and what fork made of it, is
- * open; exec and death end it. -EBUSY: it is claimed already.
+ * Claims a file until this descriptor and its copies in fork children are
+ * closed; exec and death close them. -EBUSY: it is claimed already.
  */
 int os_claim_file(int fd);
 /* Has anybody claimed it? Needs no right to write. */

@@ -2,7 +2,8 @@
 /*
  * os/proc.c - processes, threads, time, and how threads wait for each other.
  *
- * Thin, as all of os/os.h: one system call each. Three things are more than that.
+ * Thin, as all of os/os.h: one system call each. Three things are more than
+ * that.
  *
  * Forks. The guest view is not inherited by a child, so whoever holds a
  * space must notice that it lives in one. The check is on every public call
@@ -17,17 +18,18 @@
  * their own instructions: the application's handlers must not run on a
  * thread it does not know, least of all on one that serves faults.
  *
- * Cancellation. No call of the library is a cancellation point, and no fault.
- * On the paths of a fault that is because nothing there is one (os/os.h (1));
- * what opens and closes a space turns it off. A thread that may be cancelled
- * anywhere is not while it is in the SIGBUS handler, whose mask has the C
- * library's signal for it, too.
+ * Cancellation. No call of the library is a cancellation point, and no fault
+ * is. On the paths of a fault nothing is one (os/os.h (1)); what opens and
+ * closes a space turns cancellation off. A thread with asynchronous
+ * cancellation cannot be cancelled in the SIGBUS handler: the handler's mask
+ * blocks the C library's signal for it, too.
  *
- * SIGBUS. A failed access is reported as the kernel would: queued to the
- * thread that made it, with si_addr. But si_code: the kernel lets a thread
- * fake its codes (BUS_ADRERR, as all above 0) towards itself only, to other
- * threads of its own process it answers EPERM. They get the same si_addr
- * with SI_QUEUE, whose siginfo the kernel passes on untouched.
+ * SIGBUS. A failed access is reported as the kernel would report it: queued to
+ * the thread that made it, with si_addr. The si_code can differ: the kernel
+ * lets a thread use the kernel's own codes (BUS_ADRERR and all others above 0)
+ * towards itself only, and answers EPERM for other threads of its process.
+ * Those get the same si_addr with SI_QUEUE, whose siginfo the kernel passes on
+ * untouched.
  *
  * State outside `struct vvm`: the number of forks, a property of the process.
  */
@@ -57,8 +59,9 @@ static _Atomic unsigned forks; /* (a) since the watch was installed */
 static int watch_error;	       /* (i) by pthread_once */
 
 /*
- * gettid() takes 170 ns here, and an inline fault notes its thread. Initial
- * exec: a signal handler may not make the thread's first access allocate.
+ * The id of the thread, kept because gettid() takes 170 ns and an inline fault
+ * needs it. Initial-exec: the first access may be in a signal handler, where
+ * nothing may be allocated.
  */
 static __thread int own_tid __attribute__((tls_model("initial-exec")));
 static _Atomic bool watched; /* (a) forks reset own_tid */
@@ -95,10 +98,10 @@ int os_fork_handlers(void (*prepare)(void), void (*parent)(void),
 }
 
 /*
- * Between our fork handler and the fork itself glibc takes the lock of the
- * list of streams, and fopen() touches the stream, which may be paged memory,
- * with that lock held. So it is taken first: it is recursive, and exported
- * since ever. Other C libraries do not have it.
+ * Between our fork handler and the fork itself glibc takes the lock of its list
+ * of streams. fopen() holds that lock while it touches the stream, which may be
+ * paged memory. So we take it first: it is recursive, and glibc has always
+ * exported it. Other C libraries do not have it.
  */
 extern void _IO_list_lock(void) __attribute__((weak));
 extern void _IO_list_unlock(void) __attribute__((weak));
@@ -432,6 +435,32 @@ int os_signal(int sig, void (*handler)(int, siginfo_t *, void *),
 	async_signals(&sa.sa_mask);
 	add_cancel_signal(&sa.sa_mask);
 	return os_result(sigaction(sig, &sa, old));
+}
+
+/* Not pthread_sigmask(3), which leaves the cancel signal out. */
+static uint64_t set_mask(int how, uint64_t mask)
+{
+	uint64_t old = 0;
+
+	syscall(SYS_rt_sigprocmask, how, &mask, &old, sizeof(mask));
+	return old;
+}
+
+uint64_t os_signals_block(void)
+{
+	static const int synchronous[] = {SIGSEGV, SIGBUS,  SIGFPE,
+					  SIGILL,  SIGTRAP, SIGSYS};
+	uint64_t mask = ~UINT64_C(0);
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(synchronous); i++)
+		mask &= ~(UINT64_C(1) << (synchronous[i] - 1));
+	return set_mask(SIG_BLOCK, mask);
+}
+
+void os_signals_restore(uint64_t mask)
+{
+	set_mask(SIG_SETMASK, mask);
 }
 
 void os_signal_unblock(const sigset_t *mask)

@@ -46,7 +46,7 @@
 #include "os/os.h"
 #include "os/ring_impl.h"
 
-/* A queue deeper than this is no gain on any disk we know (FACTS 4). */
+/* A deeper queue gained nothing on any disk that we tried (MEASURED.md). */
 #define RING_DEPTH_MAX 1024
 /*
  * Attempts in a row without progress. The kernel gives EAGAIN for want of a

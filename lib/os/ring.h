@@ -7,9 +7,9 @@
  * A ring belongs to one thread, the one that first calls ring_run(); nothing
  * here locks. Another thread may open it, start operations before that first
  * ring_run(), and close it after the owner's last. Callbacks run inside
- * ring_run() and may queue further operations,
- * never call ring_run(). No malloc after ring_open(); operations and watches
- * are the caller's memory and stay untouched until their callback.
+ * ring_run(). They may start further operations, but must not call ring_run().
+ * No malloc after ring_open(). Operations and watches are the caller's memory,
+ * which the caller leaves alone until the callback.
  */
 #ifndef VVM_RING_H
 #define VVM_RING_H
@@ -70,9 +70,9 @@ enum vvm_io ring_engine(const struct ring *r);
 /* Starts op (submitted at the latest by the next ring_run()). Cannot fail. */
 void ring_start(struct ring *r, struct ring_op *op);
 /*
- * Starts watching, until ring_close(), in those ring_run()s that may wait:
- * who only looks (timeout 0) may not be told. -ENOSPC: RING_WATCHES are
- * watched.
+ * Starts watching, until ring_close(), in those ring_run()s that may wait: a
+ * call that only looks (timeout 0) may not be told. -ENOSPC: RING_WATCHES are
+ * being watched.
  */
 #define RING_WATCHES 40 /* a port for each handler, and a few more */
 int ring_watch(struct ring *r, struct ring_watch *watch);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * os/ring_impl.h - what os/ring.c shares with its two engines, os/ring_uring.c and
- * os/ring_sync.c; nobody else includes it.
+ * os/ring_impl.h - what os/ring.c shares with its two engines, os/ring_uring.c
+ * and os/ring_sync.c; nobody else includes it.
  */
 #ifndef VVM_RING_IMPL_H
 #define VVM_RING_IMPL_H

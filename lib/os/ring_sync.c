@@ -65,7 +65,7 @@ static int run_one_op(struct ring *r)
 
 /* Collects the watches that can be polled. Returns their number. */
 static unsigned live_watches(struct ring *r, struct ring_watch **watches,
-			      int *fds)
+			     int *fds)
 {
 	unsigned i, n = 0;
 

@@ -33,16 +33,14 @@
  *  (4) A completion is taken off the queue before its callback runs.
  *
  * Watches are one-shot polls, armed only by a turn that is going to wait. A
- * handler that polls its userfaultfd by reading it leaves no poll behind, and
- * so a faulting thread finds nobody to wake. Multishot polls, armed for good,
- * were there before: every fault event then ran io_uring's wake-up in the
- * faulting thread and its completion in ours (faults without I/O: 5-8 % slower,
- * uniform read, 4 threads: 7 %).
- * Reading the userfaultfd through the ring was rejected too: io_uring would
- * hold the descriptor's reads in worker threads.
+ * handler that polls its userfaultfd by reading it leaves no poll behind, so a
+ * faulting thread finds nobody to wake.
  *
- * Registered files and buffers, SQPOLL and IOPOLL gave nothing that could be
- * measured here (FACTS 1), so there are none.
+ * Rejected: multishot polls, armed for good (every fault event then ran
+ * io_uring's wake-up in the faulting thread and its completion in ours: faults
+ * without I/O 5-8 % slower); reading the userfaultfd through the ring (io_uring
+ * would hold the descriptor's reads in worker threads); registered files and
+ * buffers, SQPOLL and IOPOLL (nothing that could be measured, MEASURED.md).
  */
 
 #include "os/ring_impl.h"

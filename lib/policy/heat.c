@@ -2,81 +2,60 @@
 /*
  * policy/heat.c - evicts what was used least of late, resident or not.
  *
- * CLOCK and LRU know of a page only when it was last used, and only while it
- * is resident. On skewed loads the pages at the border of the budget are used
- * once in several times their stay: each time they come back as strangers.
- * What would tell them apart is how often they were used over a time much
- * longer than one stay. The page table has a place for it: a leaf exists for
- * pages that were evicted, too.
+ * CLOCK and LRU know when a page was last used, and only while it is resident.
+ * On skewed loads the pages at the border of the budget are used once in
+ * several times their stay: each time they come back as strangers. What tells
+ * them apart is how often they were used over a time much longer than one stay.
+ * The page table has a place for that: a leaf exists for evicted pages, too.
  *
- * Heat. 16 bits for each page: a fault adds FAULT, a use that the hand sees
- * adds USE, and at each turn of the hand 1/64 of it is lost. A page that is
- * used in each turn comes to SURE = 64 * USE; heat / SURE estimates how likely
- * it is to be used in a turn, which is what matters of a page. Blocks are
- * cooled when somebody comes by, for all turns since the last time.
+ * Heat. Each page has 16 bits. A fault adds FAULT, a use that the hand sees
+ * adds USE, and each turn of the hand takes 1/64 away. A page that is used in
+ * each turn reaches SURE = 64 * USE. So heat / SURE estimates how likely the
+ * page is to be used in a turn, and that is what matters. A block is cooled
+ * when somebody visits it, for all turns since the last visit.
  *
- * A fault is worth half a use: of two pages used equally often the one that is
- * there stays. That keeps a part of a loop that is larger than the budget
- * resident, where LRU would always evict what is needed next.
+ * A fault is worth half a use: of two pages that are used equally often the
+ * resident one stays. That keeps a part of a loop that is larger than the
+ * budget resident, where LRU always evicts what is needed next.
  *
- * Ages. Only "new" is asked for; the others tell readers of the statistics how
- * far a page is from being evicted.
+ * Ages. The policy itself asks for two of them only: AGE_NEW, and AGE_COLD of a
+ * page that prefetch brought. The others tell readers of the statistics how far
+ * a page is from being evicted.
  *
- * Installing a page maps it: at the first pass after its fault every page
- * shows as referenced, which says nothing (AGE_NEW). Pages that prefetch brings
- * are not mapped: a reference is the use that the fault would have been, and
- * counted by admit() already. Those unused for a turn lose half of their heat
- * at each pass.
+ * A page that a fault installs is mapped by that: at the first pass after it
+ * every such page shows as referenced, which says nothing (AGE_NEW). A page
+ * that prefetch brings is not mapped: its first reference is the use that the
+ * fault would have been, and admit() has counted that one. Such a page, when it
+ * is cold and still unused, loses half of its heat at each pass.
  *
- * Victims. The hand evicts the coldest quarter of what it passes, wherever
- * that is: `seen` counts its visits by level of heat, over a turn or two, and
- * begin() finds the level below which a quarter of them was. A block of pages
- * that are all hot loses none, one that was scanned once loses all. Where the
- * level itself has too many, whole blocks are taken or spared, so that what
- * was written together goes and comes back together; other blocks each turn, or
- * those that are spared would be all that is left.
+ * Victims. The hand evicts the coldest quarter of what it passes, wherever that
+ * is. `seen` counts its visits by level of heat, over a turn or two, and
+ * begin() finds the level below which a quarter of the visits was. A block in
+ * which all pages are hot loses none; one that was scanned once loses all. If
+ * the level itself has too many pages, whole blocks are taken or spared, so
+ * that what was written together leaves and comes back together. Other blocks
+ * are taken each turn, or the spared ones would be all that is left.
  *
- * Surprise. Such a memory is slow to forget: after a change of the load the
- * old working set would sit there for 50 turns. But then pages are not used
- * that were expected to be, and that shows at once: the sum of heat / SURE over
- * the pages passed in a turn is the number of uses to expect. If, in
- * proportion, fewer than 5/8 of the usual number are seen, all heat is scaled
- * down, by as much and then to an eighth: what comes now counts for more.
- * "Usual" is close to the lowest of late, because a loop meets the hand in
- * waves, and their troughs are no surprise.
+ * Surprise. Such a memory is slow to forget: after a change of the load the old
+ * working set would stay for 50 turns. But the change shows at once: pages that
+ * were expected to be used are not. The sum of heat / SURE over the pages
+ * passed in a turn is the number of uses to expect. If the number seen is, in
+ * proportion to it, below 5/8 of what is usual, all heat is scaled down, first
+ * by that proportion and then to an eighth, so that what comes now counts for
+ * more. "Usual" is close to the lowest proportion of late, because a loop meets
+ * the hand in waves, and their troughs are no surprise.
  *
- * Misses in % (vvmbench sim: 262,144 pages of 4 KiB, a quarter of them
- * resident, 2 million accesses after the first touch of all; the scan of
- * scanmix faults page by page, in brackets the zipf part alone; "clock" is
- * policy/clock.c, CLOCK and LRU are exact and use all frames):
+ * Pressure 1: whatever was not used in the last turn is a victim. From 2 on
+ * every page is.
  *
- *		zipf 0.99  scanmix	  scanmix 90 %	 phases	 loop 1.1
- *	OPT	  8.7	   38.0 (3.1)	  67.6 (3.0)	 10.7	   8.9
- *	LRU	 15.9	   58.2 (23.5)	  92.1 (34.0)	 17.9	 100
- *	CLOCK	 15.4	   57.5 (22.2)	  91.9 (32.1)	 17.9	 100
- *	clock	 15.4	   59.8 (24.3)	  92.8 (35.5)	 18.6	  27.6
- *	heat	 14.2	   51.2 (16.1)	  85.3 (22.0)	 18.8	  34.4
+ * Measured (MEASURED.md, "Replacement"): misses on zipf 0.99 14.2 %, where
+ * CLOCK has 15.4 and the optimum 8.7; on zipf with a scan 51.2, where CLOCK has
+ * 57.5.
  *
- * Real programs (valgrind --tool=lackey; budgets of 1/16 and 1/8 of what they
- * touch):
- *
- *		sort(1)		cc1 -O2		python3
- *	OPT	10.1  3.7	1.01  0.29	0.45  0.18
- *	LRU	21.2  8.8	1.99  0.48	0.84  0.36
- *	clock	22.7 10.6	2.79  0.68	1.39  0.48
- *	heat	21.8  9.0	3.05  0.73	0.91  0.40
- *
- * Losers: 8 bits of heat (a page used once in 30 turns is as cold as one never
- * used: zipf part of scanmix +2 points); a fault worth a use (loop +10); a
- * third instead of a quarter (zipf +0.15), a fifth (a quarter more page
- * visits, for 0.05); cooling 1/32 a turn (scanmix +0.5), 1/128 (no gain);
- * sparing pages in use from forgetting (no gain); judging the surprise over
- * several turns (phases +0.3 to 1); no surprise at all (phases +2.5, loop 21);
- * the same blocks winning each tie (a scan left only winners: 445 page visits
- * for an eviction).
- *
- * Pressure 1: whatever was not used in the last turn is a victim; from 2 on
- * everything.
+ * Rejected: 8 bits of heat; a fault worth a whole use; evicting the coldest
+ * third or fifth; cooling by 1/32 or 1/128 a turn; sparing pages in use from
+ * forgetting; judging the surprise over several turns; no surprise at all; the
+ * same blocks winning each tie.
  */
 #include "policy/policy.h"
 
@@ -190,7 +169,8 @@ static void heat_enter(struct policy_step *step)
 }
 
 /* The page's heat after a pass that says something about it. */
-static unsigned heat_now(struct policy_step *step, const struct policy_page *page)
+static unsigned heat_now(struct policy_step *step,
+			 const struct policy_page *page)
 {
 	step->expected += page->heat;
 	if (!page->referenced)

@@ -4,29 +4,29 @@
  *
  * A page that is filled for reading is write-protected, so that its eviction
  * may cost nothing. If it is written after all, that is a second event: 6 us
- * inline, 20 to 60 with a handler. Programs that read a page and then write
- * it (a counter, a hash table, a collector) pay it for every page. If it was
- * known, the page would be filled writable, DIRTY from the start.
+ * inline, 20 to 60 with a handler. Programs that read a page and then write it
+ * (a counter, a hash table, a collector) pay that for every page. If we knew it
+ * in advance, we would fill the page writable, DIRTY from the start.
  *
  * So each region counts, over its last fills, how many of the pages that were
  * filled protected were written while they were still new. When ON_SHARE of
- * them are, fills are made for writing; below OFF_SHARE no more. While they
- * are, every SAMPLE'th fill is protected all the same: these samples are all
- * that is counted then, so that the region notices when its use changes.
+ * them are, fills are made for writing; below OFF_SHARE they are not any more.
+ * While they are, every SAMPLE'th fill is protected all the same. Then only
+ * these samples are counted, so the region notices when its use changes.
  *
- * A wrong guess costs a write-back of a page that did not change, a copy, a
- * checksum and its share of a large write, about 5 us of CPU: so a guess must
- * be right in more than half of the cases. It never costs correctness: DIRTY
- * only says that the frame is the only copy.
+ * A wrong guess costs a write-back of a page that did not change: a copy, a
+ * checksum and its share of a large write, about 5 us of CPU. So a guess must
+ * be right in more than half of the cases. A wrong guess never costs
+ * correctness: DIRTY only says that the frame is the only copy.
  *
  * The counts are halved at WINDOW: what is old weighs less and less. They are
- * relaxed atomics; two threads that meet at the window's end may halve twice
- * or drop a count, which moves the shares by a hair.
+ * relaxed atomics; two threads that meet at the window's end may halve twice or
+ * drop a count, which hardly moves the shares.
  *
- * Rejected: to keep the slot and compare the page with its checksum when it
- * is evicted, so that a wrong guess costs no write. 32 bits of checksum say
- * "unchanged" of one changed page in 4 billion, and that one would be lost
- * without a trace; and reading the slot back costs more than writing it.
+ * Rejected: to keep the slot and compare the page with its checksum when it is
+ * evicted, so that a wrong guess costs no write. 32 bits of checksum call one
+ * changed page in 4 billion "unchanged", and that one would be lost without a
+ * trace. And reading the slot back costs more than writing it.
  */
 #include "policy/intent.h"
 

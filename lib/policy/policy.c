@@ -2,9 +2,10 @@
 /*
  * policy/policy.c - the replacement policies there are, by name.
  *
- * A policy is chosen when a space is opened and stays. To add one: its own
- * file policy_<name>.c with its struct policy_ops, a line in POLICIES, and its
- * word at the same place of the settings table (settings.h, POLICY).
+ * A policy is chosen when a space is opened and stays. To add one: a file
+ * policy/<name>.c of its own with its struct policy_ops, a line in POLICIES
+ * (policy/policy.h), and its word at the same place of the settings table
+ * (settings.h, POLICY).
  *
  * These files are a library of their own (libvvmpolicy), which needs nothing
  * else of ours, for the simulator of vvmbench.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * policy/policy.h - which pages to evict. Mechanism (evict/evict.c) walks the clock and
- * knows what was referenced; a policy only decides. An ops table with no
- * lock, clock or system call of its own, so that the same object runs in the
+ * policy/policy.h - which pages to evict. Mechanism (evict/evict.c) walks the
+ * clock and knows what was referenced; a policy only decides. An ops table with
+ * no lock, clock or system call of its own, so that the same object runs in the
  * simulator from a trace.
  *
  * What a policy may remember:
@@ -96,7 +96,7 @@ struct policy_ops {
 	void (*end)(struct policy_space *space, const struct policy_step *step);
 };
 
-/* X(name, help): the policies, each policy_<name>.c. */
+/* X(name, help): the policies, each in policy/<name>.c. */
 #define POLICIES(X)                                              \
 	X(heat, "least used of late, by a history of all pages") \
 	X(clock, "two more chances for pages that were used")

@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * policy/prefetch.c - finds streams in a sequence of faults, says what to read ahead.
+ * policy/prefetch.c - finds streams in a sequence of faults, and says what to
+ * read ahead of them.
  *
  * Only faults are seen, never hits: a stream whose next pages were prefetched
  * is silent until it reaches a page that was not. If that were the first page
- * after the window, the stream would stand still while the next one is read.
- * So each window has a *trigger*, its first page: the caller sees to it that
- * the stream faults there without having to wait for a read (fill/fill.c parks
- * it), and the window after it is planned then. A stream is kept as the page
- * of its last fault, its stride, the trigger and `next`, the page that it
- * must fault on at the latest:
+ * after the window, the stream would stand still while the next one is read. So
+ * each window has a *trigger*, its first page. The caller sees to it that the
+ * stream faults there without having to wait for a read (space/standby.c keeps
+ * a copy), and the next window is planned then. A stream is kept as the page of
+ * its last fault, its stride, the trigger and `next`, the page on which it must
+ * fault at the latest:
  *
  *	       last		trigger			       next
  *	... ----+-----+-----+-----+-----+-----+-----+-----+-----+---> stride
  *	      fault   |<-- read --------|<-- being read ------->| expected
  *
- * A fault on the last page of a stream again (it was evicted at once, or this
- * is the write after the read) says nothing. Any other is one of four:
+ * A second fault on the last page of a stream (it was evicted at once, or this
+ * is the write after the read) says nothing. Any other fault is one of four:
  *   hit     page == trigger, or another one from there to next: the stream
  *	     has walked through a window. The window doubles; the next one
  *	     is planned from `next` on and has the trigger.
@@ -26,36 +27,35 @@
  *   lost    page lies on the stride between last and trigger: evicted again,
  *	     or never read for want of frames. Plans again from here, with half
  *	     the window; the caller skips pages that are there.
- *   miss    a new candidate in the least recently used entry, whose stride is
- *	     the distance to the nearest last fault if that is at most
- *	     STRIDE_MAX pages. The old entry stays, so that two streams that
- *	     run close to each other, whose first faults pair up wrongly, are
- *	     told apart by their second ones.
+ *   miss    a new candidate in the least recently used entry. Its stride is
+ *	     the distance to the nearest last fault, if that is at most
+ *	     STRIDE_MAX pages. The old entry stays: the first faults of two
+ *	     streams that run close to each other may pair up wrongly; their
+ *	     second ones tell them apart.
  *
  * Random faults make candidates only. Of faults spread over 1 GiB, 0.8 % come
- * within 64 pages of one of the 16 entries, and of those one in 16,000 is
+ * within 64 pages of one of the 16 entries, and one in 16,000 of those is
  * followed by the third in step before the entry is recycled.
  *
- * Is it any use? useful_pct is the share of pages read ahead that were used,
- * as far as faults tell at once: a hit counts the pages since the last one as
- * used; a stream whose entry is recycled before it reached `next` broke off
- * somewhere in its windows, and half of that counts as wasted. Who knows
- * better, and later (evict does), may add prefetch_feedback(). At FULL_PCT
- * and above windows may reach max_pages. At POOR_PCT and below nothing is
- * read but one window of PREFETCH_MIN pages in PROBE_PERIOD, so that a change
- * for the better is noticed. In between the largest window shrinks in step.
- * FULL_PCT is below 50 so that a stream which walks through all it is given
- * keeps its windows even if reports call each of its pages wasted once.
+ * Is it any use? useful_pct is the share of pages read ahead that were used, as
+ * far as faults tell. A hit counts the pages since the last one as used. A
+ * stream whose entry is recycled before it reached `next` broke off somewhere
+ * in its windows: half of what it had ahead counts as wasted. Nobody else
+ * reports today; prefetch_feedback() would be the way in. At FULL_PCT and above
+ * windows may reach max_pages. At POOR_PCT and below nothing is read but one
+ * window of PREFETCH_MIN pages in PROBE_PERIOD, so that a change for the better
+ * is noticed. In between the largest window shrinks in step. FULL_PCT is below
+ * 50 so that a stream which walks through all that it is given keeps its
+ * windows even if each of its pages is reported wasted once.
  *
  * Invariants, verified by check_stream() in debug builds:
  *  (1) window > 0 only with stride != 0 and run >= RUN_STREAM.
  *  (2) stride != 0: next = last + k * stride with k >= 1, and trigger =
  *	last + j * stride with 1 <= j <= k.
  *  (3) |stride| <= STRIDE_MAX; window <= max_pages.
- * and of a plan: it never holds the faulting page, and lies in [low, high).
+ * And of a plan: it never holds the faulting page, and lies in [low, high).
  *
- * Page numbers are below 2^52, so that distances fit int64_t and need no care
- * for overflow.
+ * Page numbers are below 2^52, so distances fit int64_t and cannot overflow.
  */
 #include "policy/prefetch.h"
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * policy/prefetch.h - detects sequential streams in a sequence of faults and says
- * how far to read ahead, and where. Pure: the caller locks; no clock, no
+ * policy/prefetch.h - detects sequential streams in a sequence of faults and
+ * says how far to read ahead, and where. Pure: the caller locks; no clock, no
  * system call. Fed with the demand faults of a thread or a few.
  *
  * Several streams at once (PREFETCH_STREAMS, least recently advanced one is
@@ -50,9 +50,9 @@ struct prefetch {
 
 /* What to read besides the faulting page: count pages, stride apart. */
 struct prefetch_plan {
-	uint64_t first; /* page number; also the trigger */
-	int64_t stride; /* pages; 1 or -1: adjacent */
-	uint32_t count; /* 0: nothing */
+	uint64_t first;	  /* page number; also the trigger */
+	int64_t stride;	  /* pages; 1 or -1: adjacent */
+	uint32_t count;	  /* 0: nothing */
 	uint32_t walked;  /* pages that the stream used since its last fault */
 	uint32_t dropped; /* pages ahead of a stream that was given up */
 };
@@ -69,8 +69,9 @@ struct prefetch_plan prefetch_fault(struct prefetch *p, uint64_t page,
 				    uint64_t low, uint64_t high,
 				    bool sequential);
 /*
- * So many prefetched pages were found used, or evicted unused. Optional: what
- * the faults themselves tell is counted by prefetch_fault().
+ * So many prefetched pages were found used, or evicted unused. Optional:
+ * prefetch_fault() counts what the faults themselves tell, and it is the only
+ * caller but for tests.
  */
 void prefetch_feedback(struct prefetch *p, uint32_t used, uint32_t wasted);
 

@@ -7,8 +7,8 @@
  * reads these. What it writes out goes to a swap of its own. When it forks in
  * its turn, its child reads both, and so on: each process is a *generation*,
  * and what one generation has left to the next is its *origin*. A slot says
- * which generation it is of (snapshot/inherit.h), so the page table is passed on as it
- * is, however long the chain.
+ * which generation it is of (snapshot/inherit.h), so the page table is passed
+ * on as it is, however long the chain.
  *
  *	grandchild's table --+-- own slots ------> own swap
  *			     +-- slots of gen. 1 -> origin[1]: child's swap,
@@ -17,16 +17,16 @@
  *
  * A frame is read from the memfd of the process that forked, and counts only
  * if the word in `where` says afterwards that it has not been changed since;
- * else the copy is read (snapshot/snapshot.c has the protocol). The checksums of slots
- * came with the fork, as private memory of the parent's `struct swap`.
+ * else the copy is read (snapshot/snapshot.c has the protocol). The checksums
+ * of slots came with the fork, as private memory of the parent's `struct swap`.
  *
  * An origin counts the entries that name it. With the last one its descriptors
- * are closed, which also tells the parents that they need not keep it. Those
- * of frames and preimages are closed before that, with the last entry that names
- * a frame: when the parent has gone without closing its space, its memfd is
- * there for its children only, and all of it, up to the parent's budget. That
- * memory is in nobody's budget. An entry names a frame until its page is
- * written to, discarded or unmapped; only to read it is not enough.
+ * are closed, which also tells the parents that they need not keep it. The
+ * descriptors of frames and preimages are closed before that, with the last
+ * entry that names a frame: when the parent has gone without closing its space,
+ * its memfd exists for its children only, all of it, up to the parent's budget.
+ * That memory is in nobody's budget. An entry names a frame until its page is
+ * written to, discarded or unmapped; reading it is not enough.
  *
  * Invariants:
  *  (1) origin[g] is open as long as an entry names generation g, its frames as
@@ -54,8 +54,8 @@ struct generation {
 
 struct inherit {
 	struct backing backing;
-	struct backing *own;	/* (i) NULL until inherit_set_own() */
-	unsigned generation;	/* (i) ours */
+	struct backing *own;	  /* (i) NULL until inherit_set_own() */
+	unsigned generation;	  /* (i) ours */
 	struct generation past[]; /* those before us */
 };
 
@@ -326,8 +326,10 @@ static const struct backing_ops inherit_ops = {
 
 /* ---- construction ---- */
 
-/* What the parent had inherited is ours now; of each entry it had counted
- * one, and so shall we, from nothing. */
+/*
+ * What the parent had inherited is ours now. The parent counted one for each of
+ * its entries; we count again from nothing.
+ */
 static void take_generations(struct inherit *in, struct inherit *from)
 {
 	unsigned g;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * snapshot/inherit.h - the backing of a space in a fork child: what it inherited,
- * which it only reads, and a swap of its own.
+ * snapshot/inherit.h - the backing of a space in a fork child: what it
+ * inherited, which it only reads, and a swap of its own.
  */
 #ifndef VVM_INHERIT_H
 #define VVM_INHERIT_H
@@ -75,10 +75,10 @@ void inherit_set_own(struct backing *b, struct backing *own);
 /* The process's own swap: b itself when it has inherited nothing. */
 struct backing *inherit_own(struct backing *b);
 /*
- * Counts an entry of the page table that names the slot: when the last one
- * has been given back the origin is closed (its frames and preimages with the
- * last that names one of these), and inherit_counted() closes what no entry
- * names at all. => not in use yet.
+ * Counts an entry of the page table that names the slot. An origin is closed
+ * when the last one has been given back (its frames and preimages with the last
+ * that names one of these), and inherit_counted() closes what no entry names at
+ * all. => not in use yet.
  */
 void inherit_count(struct backing *b, uint64_t slot);
 void inherit_counted(struct backing *b);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * snapshot/preimages.h - pages that are kept for fork children: a memfd of numbered
- * pages, each with a count of who needs it. Pages are numbered from 1.
+ * snapshot/preimages.h - pages that are kept for fork children: a memfd of
+ * numbered pages, each with a count of who needs it. Pages are numbered from 1.
  * => all: the caller's lock is held.
  */
 #ifndef VVM_PREIMAGES_H
@@ -16,7 +16,7 @@ struct preimages {
 	char *page;	    /* buffer */
 };
 
-/* Errors as memfd_create(2), or -ENOMEM; then preimages_fini() is due as well. */
+/* Errors as memfd_create(2), or -ENOMEM; preimages_fini() is due even then. */
 int preimages_init(struct preimages *c);
 /* Frees the tables. The file stays open if keep_file is set. */
 void preimages_fini(struct preimages *c, bool keep_file);

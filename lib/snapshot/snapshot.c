@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * snapshot/snapshot.c - what fork children may still read of their parent's space.
+ * snapshot/snapshot.c - what fork children may still read of their parent's
+ * space.
  *
  * A child sees the memory as of the fork. What was in swap then it reads from
  * its parent's slots, which are held (swap/hold.c). What was dirty then has no
@@ -23,15 +24,16 @@
  * else it reads the copy, which never changes. The parent may be killed at
  * any point in between.
  *
- * One copy serves all snapshots that need the page: snapshot/preimages.c counts them.
+ * One copy serves all snapshots that need the page: snapshot/preimages.c counts
+ * them.
  *
- * A snapshot ends when nobody has the writing end of its pipe any more. It is
- * close-on-exec, the child's children inherit it along with what they may
- * read, and the kernel closes it for who is killed. The reading ends are all
- * in one epoll descriptor, which the reclaimer watches with its ring. When no
- * snapshot is left, all FROZEN pages are made DIRTY again at once (0.1 us a
- * page), so that a program which runs others by fork and exec has not a fault
- * for each page it writes to.
+ * A snapshot ends when nobody has the writing end of its pipe any more. That
+ * end is close-on-exec; the child's children inherit it along with what they
+ * may read; and the kernel closes it for a process that is killed. The reading
+ * ends are all in one epoll descriptor, which the reclaimer watches with its
+ * ring. When no snapshot is left, all FROZEN pages are made DIRTY again at once
+ * (0.1 us a page), so that a program which runs others by fork and exec does
+ * not take a fault for each page that it writes to afterwards.
  *
  * Pinned pages are not protected (a device may write to them, and in inline
  * mode a system call, which would fail): they are copied at once.
@@ -77,12 +79,12 @@ struct snapshot {
 
 /* Locks: (i) set by snapshots_new(), (s) space lock, (lock) its own. */
 struct snapshots {
-	struct lock lock;      /* rank LOCK_SNAPSHOT */
-	struct list live;      /* (lock) */
-	struct snapshot *next; /* (s) taken, the fork is not through */
-	_Atomic bool frozen;   /* pages may be FROZEN */
-	int epoll;	       /* (i) */
-	struct preimages preimages;  /* (lock) */
+	struct lock lock;	    /* rank LOCK_SNAPSHOT */
+	struct list live;	    /* (lock) */
+	struct snapshot *next;	    /* (s) taken, the fork is not through */
+	_Atomic bool frozen;	    /* pages may be FROZEN */
+	int epoll;		    /* (i) */
+	struct preimages preimages; /* (lock) */
 };
 
 /* ---- construction ---- */
@@ -315,9 +317,9 @@ static int copy_pinned(struct vvm *vm, haddr_t host)
 }
 
 /*
- * Protects a run without pinned pages, from its first page to freeze to its
- * last. What lies between is protected already, or absent: a marker there does
- * no harm, since every install sets the protection that it wants.
+ * Protects a run without pinned pages, from its first page that must be frozen
+ * to its last. What lies between is protected already, or absent: a marker
+ * there does no harm, since every install sets the protection that it wants.
  */
 static int protect_run(struct extent *p, unsigned from, unsigned to)
 {
@@ -331,8 +333,8 @@ static int protect_run(struct extent *p, unsigned from, unsigned to)
 		to--;
 	if (from == to)
 		return 0;
-	rc = os_uffd_wp(p->uffd, extent_host(p, from), pages_to_bytes(to - from),
-			true);
+	rc = os_uffd_wp(p->uffd, extent_host(p, from),
+			pages_to_bytes(to - from), true);
 	/* no slot, no frame and no counter of the space changes */
 	for (i = from; i < to && rc == 0; i++)
 		if (must_freeze(b->pte[i]))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * snapshot/snapshot.h - what fork children may still read of their parent's space.
+ * snapshot/snapshot.h - what fork children may still read of their parent's
+ * space.
  *
  * The parent's side. A snapshot is taken while the space is still, and ends
  * when the child and its own children have exited, executed a program or

@@ -9,11 +9,11 @@
 
 struct clock {
 	const struct policy_ops *ops; /* (i) */
-	struct lock lock; /* rank LOCK_CLOCK */
-	struct list ring; /* (lock) of block.clock_link */
+	struct lock lock;	      /* rank LOCK_CLOCK */
+	struct list ring;	      /* (lock) of block.clock_link */
 	struct list *hand; /* (lock) next to visit; may be the head */
-	uint64_t blocks;  /* (lock) */
-	uint64_t barren;  /* (lock) steps in a row that found no victim */
+	uint64_t blocks;   /* (lock) */
+	uint64_t barren;   /* (lock) steps in a row that found no victim */
 	struct policy_space policy; /* (lock), see policy/policy.h */
 };
 

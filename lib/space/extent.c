@@ -7,16 +7,16 @@
  *
  * A run for punching or protecting may go over pages that have no frame: there
  * is nothing to punch, and a marker there says what the next fill says anew.
- * With a quarter of a block resident (us per page by victims per run; 128 of
- * 512 pages, every fourth):	1	2	4	8	128
- *	punch			2.35	1.5	1.05	0.78	0.55
- *	protect			0.62	0.32	0.16	0.09	0.02
+ * Long runs are worth it: with a quarter of a block resident, punching costs
+ * 2.35 us a page one by one and 0.55 in one run, protecting 0.62 and 0.02
+ * (MEASURED.md, "Primitives").
  */
 #include "space/extent.h"
 
 #include "util/probe.h"
 
-bool extent_next(struct vvm *vm, struct block *b, gaddr_t addr, struct extent *p)
+bool extent_next(struct vvm *vm, struct block *b, gaddr_t addr,
+		 struct extent *p)
 {
 	gaddr_t block_end = b->base + BLOCK_BYTES, end;
 	struct region *r = regions_next_guest(&vm->regions, addr);
@@ -58,7 +58,7 @@ static void count_evicted(struct vvm_stat_actor *actor, const struct block *b,
  * must stay. FILLING ones may be getting a frame just now.
  */
 bool extent_bridge(const struct vvm *vm, const struct block *b, unsigned from,
-		  unsigned to)
+		   unsigned to)
 {
 	for (; from < to; from++)
 		if ((b->pte[from] & (PTE_PRESENT | PTE_BUSY | PTE_POISON)))
@@ -108,8 +108,8 @@ static unsigned next_victim(const struct extent *p, const uint64_t *victims,
 }
 
 unsigned extent_evict(struct vvm *vm, struct vvm_stat_actor *actor,
-		     const struct extent *p, const uint64_t *victims,
-		     bool written)
+		      const struct extent *p, const uint64_t *victims,
+		      bool written)
 {
 	unsigned from = next_victim(p, victims, p->first), to, next, freed = 0;
 
@@ -118,7 +118,8 @@ unsigned extent_evict(struct vvm *vm, struct vvm_stat_actor *actor,
 		do {
 			to = next + 1;
 			next = next_victim(p, victims, to);
-		} while (next < p->end && extent_bridge(vm, p->block, to, next));
+		} while (next < p->end &&
+			 extent_bridge(vm, p->block, to, next));
 		freed += punch_run(vm, actor, p, victims, from, to, written);
 		from = next;
 	}

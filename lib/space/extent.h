@@ -28,14 +28,15 @@ static inline haddr_t extent_host(const struct extent *p, unsigned index)
  * The extent of b that starts at or after addr. False: none. => space lock
  * held.
  */
-bool extent_next(struct vvm *vm, struct block *b, gaddr_t addr, struct extent *p);
+bool extent_next(struct vvm *vm, struct block *b, gaddr_t addr,
+		 struct extent *p);
 
 /*
  * May a call for two pages of b cover all pages [from, to) between them?
  * => block lock held.
  */
 bool extent_bridge(const struct vvm *vm, const struct block *b, unsigned from,
-		  unsigned to);
+		   unsigned to);
 
 /*
  * Evicts the pages of p whose bit (by index in the block) is set; all CLEAN.
@@ -44,7 +45,7 @@ bool extent_bridge(const struct vvm *vm, const struct block *b, unsigned from,
  * does not punch stays. => block lock held.
  */
 unsigned extent_evict(struct vvm *vm, struct vvm_stat_actor *actor,
-		     const struct extent *p, const uint64_t *victims,
-		     bool written);
+		      const struct extent *p, const uint64_t *victims,
+		      bool written);
 
 #endif

@@ -28,16 +28,14 @@
 
 /*
  * Below this many pages there is no low watermark: 2 % would be less than one
- * page, and a frame kept free for later is one that a thread needs now. It is
- * the size below which vvm_pin() also counts differently.
+ * page, and a frame kept free for later is one that a thread needs now.
+ * vvm_pin() counts differently below it, too.
  */
 #define FRAMES_TINY 16
 /*
  * What reclaim frees at a time, once it has started, on budgets of which 4 %
- * are fewer: waking it and the thread that waits takes longer than freeing
- * some more. Inline, 16 MiB in sequence, half of it writes, faults that had
- * to wait with and without: 8 pages 45 and 100 %, 16 pages 25 and 100 %, 64
- * pages 4 and 28 %; CPU for a fault 86, 65, 44 and 113, 116, 81 us.
+ * are fewer: waking it and the thread that waits takes longer than freeing some
+ * more (MEASURED.md, "Reclaim").
  */
 #define FRAMES_BATCH 16
 

@@ -12,13 +12,13 @@
 #include "base.h"
 
 struct frames {
-	_Atomic uint64_t used;	  /* taken frames */
-	_Atomic uint64_t budget;  /* may be below used for a while: resize */
-	_Atomic uint64_t low;	  /* reclaim starts when free < low */
-	_Atomic uint64_t high;	  /* and ends when free >= high */
-	_Atomic uint64_t peak;	  /* highest `used` ever */
-	_Atomic uint64_t wanted;  /* frames that somebody waits for now */
-	_Atomic uint64_t pinned;  /* of used, pinned ones */
+	_Atomic uint64_t used;	 /* taken frames */
+	_Atomic uint64_t budget; /* may be below used for a while: resize */
+	_Atomic uint64_t low;	 /* reclaim starts when free < low */
+	_Atomic uint64_t high;	 /* and ends when free >= high */
+	_Atomic uint64_t peak;	 /* highest `used` ever */
+	_Atomic uint64_t wanted; /* frames that somebody waits for now */
+	_Atomic uint64_t pinned; /* of used, pinned ones */
 };
 
 /* Percentages of the budget; both are 0 for budgets of a few pages. */

@@ -12,7 +12,7 @@
  *	M mapped  R W X permissions  P present  D dirty  B busy
  *	! poisoned or, of a page that is present, frozen
  *	N pinned  PF brought by prefetch, not yet seen used; without a frame:
- *	parked, or to be (space/standby.c)   age 0..3
+ *	on standby, or to be (space/standby.c)   age 0..3
  *
  * The life of a page is the table in space/pagetable.c: states are derived from
  * M P D B ! and the slot; pt_move() is the one function that changes them.
@@ -40,7 +40,8 @@
  * every state but FILLING to NONE, discard (DONTNEED) takes it to FRESH; a
  * synchronous write takes DIRTY to CLEAN in one step. A fork takes DIRTY to
  * FROZEN: protected, because a snapshot may still read the frame
- * (snapshot/snapshot.c). It is DIRTY again when the snapshot has its copy or is gone.
+ * (snapshot/snapshot.c). It is DIRTY again when the snapshot has its copy or is
+ * gone.
  *
  * DIRTY is never write-protected; CLEAN, WRITING and FROZEN always are (space
  * (2)).
@@ -105,7 +106,8 @@ static inline uint64_t pte_slot(pte_t e)
 
 static inline pte_t pte_with_slot(pte_t e, uint64_t slot)
 {
-	return (e & (((pte_t)1 << PTE_SLOT_SHIFT) - 1)) | slot << PTE_SLOT_SHIFT;
+	return (e & (((pte_t)1 << PTE_SLOT_SHIFT) - 1)) |
+	       slot << PTE_SLOT_SHIFT;
 }
 
 static inline unsigned pte_age(pte_t e)

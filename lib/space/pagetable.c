@@ -18,9 +18,9 @@
  * pt_free_block(), with the space lock held for writing, so a pointer read
  * under the lock stays good until the lock is dropped.
  *
- * The life of a page is the table `legal` below, drawn in space/page.h. pt_move()
- * is the one function that changes a state; it asserts that the move is in
- * the table and that the slot fits the state, and keeps the counts. Ages,
+ * The life of a page is the table `legal` below, drawn in space/page.h.
+ * pt_move() is the one function that changes a state; it asserts that the move
+ * is in the table and that the slot fits the state, and keeps the counts. Ages,
  * PREFETCHED and pins are no states: their owners set them in place.
  *
  * Invariants, verified by pt_check_block() (1-5) and pt_check() (6-7):
@@ -355,10 +355,11 @@ static struct pt_node *node_get(struct pagetable *pt, struct pt_node *n,
 }
 
 /*
- * A thread that waits in busy_done with nothing locked (fault/inline.c) may be there
- * still when the block has been freed, and when it is another one. It takes
- * itself out of `waiters` then; so busy_done goes on from block to block. New,
- * it is zero, as waitq_init() makes it.
+ * A thread that waits in busy_done with nothing locked (fault/inline.c) may
+ * still be there when the block has been freed, and even when its memory has
+ * become another block. It then takes itself out of `waiters`. So busy_done is
+ * kept from block to block. In a new block it is zero, as waitq_init() makes
+ * it.
  */
 static struct block *block_new(struct pagetable *pt, gaddr_t base)
 {

@@ -23,7 +23,7 @@
 
 struct block {
 	struct lock lock;	/* rank LOCK_BLOCK */
-	struct waitq busy_done; /* woken when a busy page of the block is done */
+	struct waitq busy_done; /* woken when a busy page is done */
 	gaddr_t base;		/* (i) guest address of page 0 */
 	struct list clock_link; /* (c) in the clock's ring while on_clock */
 	bool on_clock;		/* (b) */
@@ -70,8 +70,8 @@ struct block *pt_get(struct pagetable *pt, gaddr_t addr, bool *fresh);
  * skips holes at the highest level that is empty. => space lock held.
  */
 struct block *pt_next(struct pagetable *pt, gaddr_t from, gaddr_t end);
-#define pt_for_each_block(pt, b, from, end)                                    \
-	for ((b) = pt_next(pt, from, end); (b);                                \
+#define pt_for_each_block(pt, b, from, end)     \
+	for ((b) = pt_next(pt, from, end); (b); \
 	     (b) = pt_next(pt, (b)->base + BLOCK_BYTES, end))
 /*
  * Frees a block whose entries are all NONE and interior nodes that become

@@ -32,7 +32,7 @@
 /* Room for so many regions at first, then twice as many. */
 #define REGIONS_FIRST 16
 
-/* How region_stripe_shift() sizes stripes. */
+/* The sizes that region_stripe_shift() chooses from. */
 #define STRIPES_PER_HANDLER 16
 #define STRIPE_SHIFT_MIN    BLOCK_SHIFT /* a block has one descriptor */
 #define STRIPE_SHIFT_MAX    40

@@ -20,16 +20,16 @@
 #include "stat/stat.h"
 
 struct region {
-	gaddr_t start, end;   /* (s) guest range, page aligned */
-	haddr_t host;	      /* (s) host address of start */
-	unsigned prot;	      /* (s) VVM_PROT_* of vvm.h */
-	unsigned advice;      /* (s) VVM_ADV_NORMAL, RANDOM or SEQUENTIAL */
+	gaddr_t start, end;    /* (s) guest range, page aligned */
+	haddr_t host;	       /* (s) host address of start */
+	unsigned prot;	       /* (s) VVM_PROT_* of vvm.h */
+	unsigned advice;       /* (s) VVM_ADV_NORMAL, RANDOM or SEQUENTIAL */
 	unsigned stripe_shift; /* (i) log2 bytes of a stripe */
-	uint64_t mapping_id;  /* (i) the vvm_map() call that it came from */
-	char name[32];	      /* (i) */
-	struct intent intent; /* (a) */
+	uint64_t mapping_id;   /* (i) the vvm_map() call that it came from */
+	char name[32];	       /* (i) */
+	struct intent intent;  /* (a) */
 	struct vvm_stat_region *stat; /* (s) what readers see; or NULL */
-	struct region *next;  /* (m) on its way out: map/unmap.c */
+	struct region *next;	      /* (m) on its way out: map/unmap.c */
 };
 
 struct regions {

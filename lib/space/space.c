@@ -5,8 +5,8 @@
  * Terms. A *page* is 4 KiB of guest addresses. A *frame* is a page of the
  * space's memfd. A *slot* is a page of the backing (swap). A *block* is one
  * page table leaf, 512 pages. An *actor* is whoever moves pages: a handler
- * (fault/handler.c), a reclaimer (evict/reclaim.c), or an API thread (map/access.c,
- * map/mapping.c).
+ * (fault/handler.c), a reclaimer (evict/reclaim.c), or an API thread
+ * (map/access.c, map/mapping.c).
  *
  * Where the bytes are. The frame of a page lies in the memfd at the offset
  * that equals the page's host address. Host addresses are unique in the
@@ -20,17 +20,18 @@
  *   - the write-protect bit of a shmem page survives the dropping of its
  *     mapping (a PTE marker), so a clean page stays guarded.
  *
- * The software page table is the authority. A page's state (space/page.h) changes
- * only under its block's lock, by space_move(). The kernel's view may lag
- * behind for a moment inside that lock, never outside it.
+ * The software page table is the authority. A page's state (space/page.h)
+ * changes only under its block's lock, by space_move(). The kernel's view may
+ * lag behind for a moment inside that lock, never outside it.
  *
  * Invariants, whenever no block lock is held:
  *   (1) PRESENT pages have a frame in the memfd, FILLING ones may, and no
  *	 others do.
  *   (2) CLEAN, WRITING and FROZEN pages are write-protected, DIRTY ones are
  *	 not. So a write to a clean or in-flight page, or to one that a fork
- *	 child may still read (snapshot/snapshot.c), is always an event, and a thread
- *	 that holds the block lock may write to a DIRTY page without one.
+ *	 child may still read (snapshot/snapshot.c), is always an event, and a
+ *	 thread that holds the block lock may write to a DIRTY page without
+ *	 one.
  *   (3) The content of a CLEAN page equals its slot, or is all zero without
  *	 one; of a SWAPPED page it is in its slot only.
  *   (4) A slot is named by at most one entry, or by one write-back in flight.
@@ -43,8 +44,9 @@
  *   (8) A MAPPED entry is covered by a region and has its permissions. An
  *	 entry is MAPPED when somebody first looks for its page, so a region
  *	 costs nothing where it is not touched.
- *   (9) Who has a page FILLING does not wait for the space lock: a fork waits
- *	 for FILLING pages while it holds it for writing (fork/fork.c).
+ *   (9) A thread that has a page FILLING never waits for the space lock: a fork
+ *	 holds that lock for writing while it waits until no page is FILLING
+ *	 (fork/fork.c).
  *
  * Why no write is lost. A page is evicted in two ways only. Clean: it is
  * write-protected (2), so the frame equals the slot at the moment of the
@@ -81,7 +83,7 @@
 /* Host user addresses end here on x86-64; the memfd is that long. */
 #define MEMFD_BYTES ((uint64_t)1 << 47)
 
-/* Parked pages are no frames, but RAM: at most this part of the budget. */
+/* Pages on standby are no frames, but RAM: at most this part of the budget. */
 #define STANDBY_SHARE	64
 #define UNPROTECT_TRIES 1000
 #define ROUSE_LOOK_US	100000
@@ -136,8 +138,8 @@ static int open_memfd(struct vvm *vm)
 }
 
 /*
- * In inline mode up to two, for what is no fault: reading ahead. Else one for
- * two CPUs, of which mostly one works: see fault/crew.c.
+ * In inline mode up to two: they take no faults, they only read ahead. In
+ * thread mode one for two CPUs, of which mostly one works: see fault/crew.c.
  */
 static unsigned handler_threads(const struct conf *conf)
 {
@@ -406,7 +408,7 @@ void space_wait_busy(struct block *b, unsigned first, unsigned last,
 	}
 }
 
-/* Its starter (fork/child.c) waits for the event, or for a fault. */
+/* The starter (fork/child.c) sleeps until this event or a fault. */
 void space_rouse(struct vvm *vm)
 {
 	for (;;) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * space/space.h - struct vvm: one address space with all its state, and the small
- * steps that every actor (fault, evict, mapping, access) is made of.
+ * space/space.h - struct vvm: one address space with all its state, and the
+ * small steps that every actor (fault, evict, mapping, access) is made of.
  *
  * The theory of the whole engine is at the head of space/space.c.
  */
@@ -24,18 +24,18 @@
 /*
  * Below this many frames a page that a fault has just filled is not aged, hence
  * not evicted, for SPACE_GRACE_US: the thread that waited for it has to run and
- * use it first, or many threads on few frames would only steal from each
- * other. A wake-up takes 25-60 us here; 500 leaves room for a busy machine.
- * At larger budgets the hand takes longer than that to come round.
+ * use it first. Otherwise many threads on few frames would only steal from each
+ * other. A wake-up takes 25-60 us; 500 leaves room for a busy machine. At
+ * larger budgets the hand takes longer than that to come round.
  */
 #define SPACE_GRACE_PAGES 512
 #define SPACE_GRACE_US	  500
 
 /* A userfaultfd, and where other threads reach the handler of its number. */
 struct port {
-	int uffd;		/* (i) of its stripes of every region */
-	int event;		/* (i) eventfd that wakes the handler */
-	_Atomic bool starving;	/* has faults that wait for a frame */
+	int uffd;	       /* (i) of its stripes of every region */
+	int event;	       /* (i) eventfd that wakes the handler */
+	_Atomic bool starving; /* has faults that wait for a frame */
 };
 
 struct handler;
@@ -50,38 +50,39 @@ struct streams;
  * lock, (c) clock.lock, (a) atomic, (t) fault/trap.c's registry.
  */
 struct vvm {
-	struct conf conf;      /* (i) */
-	int memfd;	       /* (i) the frames, at offset = host address */
-	int pagemap_fd;	       /* (i) */
+	struct conf conf;	/* (i) */
+	int memfd;		/* (i) the frames, at offset = host address */
+	int pagemap_fd;		/* (i) */
 	unsigned uffd_features; /* (i) enum os_uffd_feature */
-	unsigned forks;	       /* (i) os_fork_count() when it was opened */
+	unsigned forks;		/* (i) os_fork_count() when it was opened */
 
-	struct lock mapping;   /* serialises the mapping calls */
-	struct rwlock lock;    /* the space lock */
-	struct regions regions; /* (s) */
-	struct pagetable pt;   /* (s) (b) */
-	uint64_t mappings;     /* (m) vvm_map() calls so far */
-	struct frames frames;  /* (a) */
+	struct lock mapping;	 /* serialises the mapping calls */
+	struct rwlock lock;	 /* the space lock */
+	struct regions regions;	 /* (s) */
+	struct pagetable pt;	 /* (s) (b) */
+	uint64_t mappings;	 /* (m) vvm_map() calls so far */
+	struct frames frames;	 /* (a) */
 	struct waitq frame_free; /* API threads that wait for a frame */
-	struct clock clock;    /* (c) */
-	struct pool bounce;    /* page buffers for reads in place */
-	struct standby standby;      /* pages that wait for a stream to come by */
+	struct clock clock;	 /* (c) */
+	struct pool bounce;	 /* page buffers for reads in place */
+	struct standby standby;	 /* pages that wait for a stream to come by */
 
-	struct backing *swap;  /* (i) */
-	struct stats stats;    /* (i) */
+	struct backing *swap;	    /* (i) */
+	struct stats stats;	    /* (i) */
 	struct vvm_stat_actor *api; /* (i) counters of API threads */
 
-	unsigned handler_count; /* (i) */
+	unsigned handler_count;			/* (i) */
 	struct port port[SETTING_HANDLERS_MAX]; /* (i) */
-	struct handler *handlers; /* (i) */
-	_Atomic uint32_t serving; /* bit i: handler i reads events (fault/crew.c) */
+	struct handler *handlers;		/* (i) */
+	_Atomic uint32_t
+		serving; /* bit i: handler i reads events (fault/crew.c) */
 	struct reclaimer *reclaimer; /* (i) */
-	struct streams *streams; /* (i) */
-	struct lanes *lanes;   /* (i) of inline mode; NULL in thread mode */
-	struct pause pause;      /* where the actors stop for a fork */
+	struct streams *streams;     /* (i) */
+	struct lanes *lanes; /* (i) of inline mode; NULL in thread mode */
+	struct pause pause;  /* where the actors stop for a fork */
 	struct snapshots *snapshots; /* (i) NULL: children do not inherit */
-	struct fork *fork;     /* (i) the same; NULL */
-	int reclaim_event;     /* (i) wakes the reclaimer */
+	struct fork *fork;	     /* (i) the same; NULL */
+	int reclaim_event;	     /* (i) wakes the reclaimer */
 	_Atomic bool reclaim_asleep;
 	_Atomic bool stopping; /* the actors shall end */
 	_Atomic bool dormant;  /* a fork child has not used it yet */
@@ -126,7 +127,8 @@ void space_move(struct vvm *vm, struct vvm_stat_actor *actor, struct block *b,
 bool space_take_frames(struct vvm *vm, struct vvm_stat_actor *actor, uint64_t n,
 		       uint64_t reserve);
 /* Gives frames back and wakes whoever waits for one. Any lock may be held. */
-void space_give_frames(struct vvm *vm, struct vvm_stat_actor *actor, uint64_t n);
+void space_give_frames(struct vvm *vm, struct vvm_stat_actor *actor,
+		       uint64_t n);
 /* Wakes the reclaimer unless it is awake. */
 void space_kick_reclaim(struct vvm *vm);
 

@@ -10,11 +10,10 @@
  * Is the copy still good when the fault comes? The page's entry has the flag
  * PREFETCHED while it is SWAPPED, from the moment the copy was put here until
  * the entry's next move (pt_move() drops it), both under the block lock. So
- * whoever claims the page and saw the flag knows that nothing happened to it
- * since a copy was put here, and there is but one copy of each page, the
- * latest. A copy without a flag is garbage that some later one replaces.
- * Nobody waits for a parked page, and none needs cleaning up when a region
- * goes.
+ * whoever claims the page and saw the flag knows that nothing has happened to
+ * it since a copy was put here; and there is but one copy of each page, the
+ * latest. A copy without a flag is garbage that some later one replaces. Nobody
+ * waits for a page on standby, and none needs cleaning up when a region goes.
  *
  * Rejected: keeping the page FILLING until its fault comes. It holds a frame,
  * and unmap, discard, pinning and API threads would wait for a fault that may

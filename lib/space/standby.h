@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * space/standby.h - copies of pages that were read ahead and are not resident: the
- * triggers of streams (policy/prefetch.h). See space/standby.c for when a copy is good.
+ * space/standby.h - copies of pages that were read ahead and are not resident:
+ * the triggers of streams (policy/prefetch.h). space/standby.c says when a copy
+ * is good.
  */
 #ifndef VVM_STANDBY_H
 #define VVM_STANDBY_H
@@ -11,7 +12,7 @@
 #define STANDBY_PAGES_MAX 32
 
 struct standby_place {
-	haddr_t host; /* of the page; 0: empty */
+	haddr_t host;  /* of the page; 0: empty */
 	uint64_t used; /* turn when it was put here */
 };
 

@@ -232,7 +232,7 @@ static void write_header(struct vvm_stat_segment *s, uint64_t bytes)
 	s->opened_unix_us = os_unix_us();
 	process_command(s->command, sizeof(s->command));
 	format_text(s->library_version, sizeof(s->library_version), "%d.%d.%d",
-		   VVM_VERSION_MAJOR, VVM_VERSION_MINOR, VVM_VERSION_PATCH);
+		    VVM_VERSION_MAJOR, VVM_VERSION_MINOR, VVM_VERSION_PATCH);
 }
 
 /* From now on readers believe what they see (1). */

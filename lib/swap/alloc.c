@@ -12,12 +12,10 @@
  * what is swapped, plus a chunk; but without that bound a fragmented file
  * would eat the disk for the sake of contiguity.
  *
- * Writing ahead. The first write to what fallocate gave costs a change of the
- * extent in the journal. Here (ext4, 256 and 32 KiB, eight in flight) a fresh
- * 64 MiB is written at 1.3 and 0.6 GB/s and later at 1.9 and 0.8; the longest
- * write took 4.4 ms, later ones up to 6.4, submitting one never took more than
- * 0.4 ms, and fallocate itself 0.07 to 0.3. So it is paid once per slot, and
- * nothing is to be gained by zeroing the chunk first, a whole write of it.
+ * The first write to what fallocate gave is slower than later ones, because it
+ * changes the extent in the journal. That is paid once for each slot. Rejected:
+ * to zero a chunk first, which is a whole write of it (MEASURED.md, "The
+ * disk").
  */
 #include "swap/impl.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * swap/backing.h - where pages live when they have no frame: an ops table. Fault
- * handling and reclaim know only this; swap/swap.c is the first backing.
+ * swap/backing.h - where pages live when they have no frame: an ops table.
+ * Fault handling and reclaim know only this. swap/swap.c is the first backing,
+ * snapshot/inherit.c the second.
  *
  * All functions are thread-safe unless they say otherwise.
  */
@@ -13,13 +14,15 @@
 
 #define IO_MAX_PAGES 256
 #define IO_GAP	     UINT16_MAX
-/* What a disk that works does not exceed, whatever is queued. */
+/*
+ * A disk that works completes something within this time, however much is
+ * queued.
+ */
 #define BACKING_STALL_US 1000000
 
 /*
- * One transfer between a buffer and consecutive slots. Owned by the caller,
- * untouched by it
- * from the start of the transfer until done() was called.
+ * One transfer between a buffer and consecutive slots. The caller owns it and
+ * leaves it alone from the start of the transfer until done() was called.
  */
 struct io {
 	/*
@@ -29,10 +32,10 @@ struct io {
 	void (*done)(struct io *io, int result);
 	gaddr_t addr; /* guest address of the first page */
 	/*
-	 * NULL: the pages are consecutive from addr. Else page i is the one
-	 * at addr + order[i] pages: victims of one block need not be
-	 * neighbours to share a write. In a read IO_GAP is a slot that is only
-	 * read because its neighbours are.
+	 * NULL: the pages are consecutive from addr. Else page i is the one at
+	 * addr + order[i] pages: victims of one block need not be neighbours to
+	 * share a write. In a read IO_GAP marks a slot that is read only
+	 * because its neighbours are.
 	 */
 	const uint16_t *order;
 	uint64_t slot;	/* first slot */

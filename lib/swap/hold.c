@@ -15,11 +15,11 @@
  *  (1) A kept slot is taken, and named by at least one hold.
  *  (2) A hold names no slot that was kept when it began: no page had it.
  *
- * Rejected: one number for each slot, of the last fork before it was taken
- * (4 bytes more for each slot, always, for a thing that is rare); marking
- * kept slots with the youngest fork and waiting until all older ones are gone
- * (a child that lives long would keep every slot that any later, short-lived
- * child had kept).
+ * Rejected: to keep for each slot the number of the last fork before it was
+ * taken (4 bytes more for each slot, always, for a thing that is rare); to mark
+ * kept slots with the youngest fork and wait until all older ones are gone (a
+ * child that lives long would keep every slot that any later, short-lived child
+ * had kept).
  */
 #include "swap/hold.h"
 

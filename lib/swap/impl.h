@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * swap/impl.h - inside the swap file; for swap*.c only. The theory is at the
+ * swap/impl.h - inside the swap file; for lib/swap only. The theory is at the
  * head of swap/swap.c.
  */
 #ifndef VVM_SWAP_IMPL_H
@@ -15,9 +15,9 @@
 #include "swap/swap.h"
 
 /*
- * By how much the file grows. 64 MiB: 16,384 slots, 30 ms of writing at full
- * speed here, so that the millisecond of fallocate vanishes; small beside any
- * disk.
+ * By how much the file grows. 64 MiB are 16,384 slots and 30 ms of writing at
+ * full speed, so that the time of fallocate vanishes, and they are small beside
+ * any disk.
  */
 #define GROW_PAGES ((uint64_t)64 << 20 >> PAGE_SHIFT)
 

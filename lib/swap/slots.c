@@ -22,12 +22,12 @@
  *	      ^ never handed out: slot 0 means "no slot"
  *
  * Ageing. A program that rewrites pages at random frees single slots
- * everywhere. With the area at most twice what is in use (swap/alloc.c) the
+ * everywhere. The area is at most twice what is in use (swap/alloc.c), so the
  * free half then lies in holes: one turn of the cursor writes into what became
- * free since the last, and 64-slot holes would take an area of four times the
- * use. The holes settle at 8 slots (check_slots, "ageing": the same after 60
- * turns and after 120), and evict/writeback.c makes as many writes of a block's
- * victims as it takes. Sequential rewriting heals it: 64 again after two turns.
+ * free since the last turn. The holes settle at 8 slots (tests/unit/slots.c,
+ * "ageing"); holes of 64 would take an area of four times the use.
+ * evict/writeback.c makes as many writes of a block's victims as it takes.
+ * Sequential rewriting heals it: the holes are 64 again after two turns.
  *
  * Invariants:
  *  (1) Bit 0 and the bits of taken slots are set; no bit above `area` is.

@@ -19,7 +19,9 @@
 
 #include "base.h"
 
-/* Those who wait look every 0.02 to 100 ms, on a busy machine some later. */
+/*
+ * Waiting threads look every 0.02 to 100 ms; on a busy machine somewhat later.
+ */
 #define AWAKE_STEP_US 100000
 
 struct awake {
@@ -36,12 +38,14 @@ static inline uint64_t awake_look(struct awake *a, uint64_t now_us)
 	return a->us;
 }
 
-/* For several threads that look, each at its own times, after one wait. */
+/*
+ * The same for one wait at which several threads look, each at its own times.
+ */
 struct awake_shared {
 	_Atomic uint64_t seen_us, us;
 };
 
-/* The wait begins. Who still looks after the last one adds a step at most. */
+/* The wait begins. A late look for the wait before adds at most one step. */
 static inline void awake_begin(struct awake_shared *a, uint64_t now_us)
 {
 	atomic_store(&a->us, 0);

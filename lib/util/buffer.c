@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * util/buffer.c - memory that the disk reads into and writes from: see util/buffer.h.
+ * util/buffer.c - memory that the disk reads into and writes from: see
+ * util/buffer.h.
  *
  * The mapping of a large one is longer by a huge page, so that its start can
  * be aligned; what is beyond the last whole huge page is in small ones. What

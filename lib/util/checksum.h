@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * util/checksum.h - what is done to the bytes of a page on their way to and from a
- * slot: zero detection and the checksum (XXH3 by libxxhash; compression
+ * util/checksum.h - what is done to the bytes of a page on their way to and
+ * from a slot: zero detection and the checksum (XXH3 by libxxhash; compression
  * will live here). Pure; no state.
  */
 #ifndef VVM_CHECKSUM_H

@@ -228,8 +228,8 @@ void lock_freeze(struct lock *l)
 
 void lock_thaw(struct lock *l)
 {
-	uint32_t old = atomic_exchange_explicit(&l->word, FREE,
-						memory_order_release);
+	uint32_t old =
+		atomic_exchange_explicit(&l->word, FREE, memory_order_release);
 
 	ASSERT(old != FREE);
 	if (old == CONTENDED)

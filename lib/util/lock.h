@@ -26,14 +26,14 @@ enum lock_rank {
 	LOCK_HEAP_CLASS,    /* spans of a size class */
 	LOCK_HEAP_PAGES,    /* free runs of a heap */
 	LOCK_FORK,	    /* the spaces that fork children inherit */
-	LOCK_MAPPING,	  /* serialises map, unmap, protect, advise, resize */
-	LOCK_SPACE,	  /* region index and page table shape (rwlock) */
-	LOCK_BLOCK,	  /* one leaf: its entries and counts */
-	LOCK_SNAPSHOT,	  /* what fork children may still read of a space */
-	LOCK_CLOCK,	  /* the ring of blocks with resident pages */
-	LOCK_SLOTS,	  /* free slots of a backing */
-	LOCK_POOL,	  /* free objects of a pool */
-	LOCK_MISC,	  /* leaf locks that take nothing */
+	LOCK_MAPPING,	    /* serialises map, unmap, protect, advise, resize */
+	LOCK_SPACE,	    /* region index and page table shape (rwlock) */
+	LOCK_BLOCK,	    /* one leaf: its entries and counts */
+	LOCK_SNAPSHOT,	    /* what fork children may still read of a space */
+	LOCK_CLOCK,	    /* the ring of blocks with resident pages */
+	LOCK_SLOTS,	    /* free slots of a backing */
+	LOCK_POOL,	    /* free objects of a pool */
+	LOCK_MISC,	    /* leaf locks that take nothing */
 	LOCK_RANKS
 };
 
@@ -52,17 +52,17 @@ void lock_take(struct lock *l);
 /* Takes l if it is free; never sleeps. */
 bool lock_try(struct lock *l);
 /*
- * Gives up after timeout_us, in which the process was not stopped (util/awake.h):
- * false. It polls, so it is not for busy paths.
+ * Gives up after timeout_us, not counting time in which the process was stopped
+ * (util/awake.h): false then. It polls, so it is not for busy paths.
  */
 bool lock_take_timed(struct lock *l, uint64_t timeout_us);
 void lock_drop(struct lock *l);
 /* For assertions: in debug builds exact, else "somebody holds it". */
 bool lock_held(const struct lock *l);
 /*
- * For pthread_atfork(): takes a lock across fork(), and drops it in the
- * parent; the child uses lock_init(). Many may be held, whatever their ranks:
- * the caller sees to an order.
+ * For pthread_atfork(): lock_freeze() takes a lock across fork() and
+ * lock_thaw() drops it in the parent; the child uses lock_init(). Many may be
+ * held, whatever their ranks: the caller sees to an order.
  */
 void lock_freeze(struct lock *l);
 void lock_thaw(struct lock *l);

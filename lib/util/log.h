@@ -24,10 +24,10 @@ void log_print(enum log_level level, const char *fmt, ...)
 #define log_warn(...)  log_print(LOG_WARN, __VA_ARGS__)
 #define log_info(...)  log_print(LOG_INFO, __VA_ARGS__)
 /* Prints the first time only; `once` is an atomic_flag of the caller. */
-#define log_warn_once(once, ...)                                               \
-	do {                                                                   \
-		if (!atomic_flag_test_and_set(once))                           \
-			log_warn(__VA_ARGS__);                                 \
+#define log_warn_once(once, ...)                     \
+	do {                                         \
+		if (!atomic_flag_test_and_set(once)) \
+			log_warn(__VA_ARGS__);       \
 	} while (0)
 
 #endif

@@ -5,23 +5,19 @@
  * live/failures.c), and plain pointers on a region larger than the budget,
  * execution included.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include "support/test.h"
-#include "support/live.h"
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
 
-static struct vvm *vm;
+#include "support/access.h"
+#include "support/frames.h"
+#include "support/live.h"
+#include "support/random.h"
+#include "support/test.h"
 
 static void setup(void)
 {
-	vm = live_open(8);
-	live_catch();
-}
-
-static void teardown(void)
-{
-	live_ok(vvm_close(vm));
+	live_begin(8);
 }
 
 static void map_at(uint64_t addr, uint64_t pages, unsigned prot)
@@ -358,9 +354,8 @@ END_TEST
 
 static void add_refusals(Suite *s)
 {
-	TCase *tc = test_case(s, "refusals", 60);
+	TCase *tc = test_case(s, "refusals");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, access_refuses_null);
 	tcase_add_test(tc, access_of_unmapped_addresses);
 	tcase_add_test(tc, access_past_the_end);
@@ -372,9 +367,8 @@ static void add_refusals(Suite *s)
 
 static void add_checked(Suite *s)
 {
-	TCase *tc = test_case(s, "checked access", 60);
+	TCase *tc = test_case(s, "checked access");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, load_of_untouched_memory_is_zeros);
 	tcase_add_test(tc, load_and_store_agree_with_a_model);
 	tcase_add_test(tc, load_and_store_more_than_the_budget);
@@ -383,9 +377,8 @@ static void add_checked(Suite *s)
 
 static void add_pointers(Suite *s)
 {
-	TCase *tc = test_case(s, "pointers", 60);
+	TCase *tc = test_case(s, "pointers");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, pointers_over_ten_times_the_budget);
 	tcase_add_test(tc, pointers_unaligned_over_page_borders);
 #ifdef __x86_64__
@@ -393,12 +386,17 @@ static void add_pointers(Suite *s)
 #endif
 }
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("api_access");
-
 	add_refusals(s);
 	add_checked(s);
 	add_pointers(s);
-	return live_run(s, "api_access");
 }
+
+const struct test_program test_program = {
+	.name = "api_access",
+	.add = add_tests,
+	.setup = setup,
+	.teardown = live_end,
+	.missing = live_missing,
+};

@@ -9,18 +9,20 @@
  * event of its own, and a budget that is either ample or changed when nothing
  * moves.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include "support/test.h"
-#include "support/live.h"
-
+#include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 #include <vvm_stat.h>
+
+#include "support/access.h"
+#include "support/live.h"
+#include "support/random.h"
+#include "support/test.h"
+#include "support/wait.h"
 
 #define N 300
 
-static struct vvm *vm;
 static const struct vvm_stat_segment *seg;
 static struct vvm_stats seen; /* at the last expect() */
 
@@ -60,23 +62,6 @@ static void teardown(void)
 
 /* ---- counters ---- */
 
-/* A snapshot after the reclaimer and the disk came to rest. */
-static struct vvm_stats idle_stats(void)
-{
-	struct vvm_stats last = live_stats(vm), now;
-	int i;
-
-	for (i = 0; i < 2000; i++) {
-		live_nap_us(3000);
-		now = live_stats(vm);
-		if (memcmp(&now, &last, sizeof(now)) == 0)
-			return now;
-		last = now;
-	}
-	live_fail("the counters do not come to rest");
-	return last;
-}
-
 static void counters_of(const struct vvm_stats *s, int64_t *to)
 {
 #define X(name, kind, help) *to++ = s->name;
@@ -93,7 +78,7 @@ static void compare(const int64_t *want, int line)
 #undef X
 	};
 	int64_t old[VVM_STAT_COUNTER_COUNT], now[VVM_STAT_COUNTER_COUNT];
-	struct vvm_stats s = idle_stats();
+	struct vvm_stats s = live_idle_stats(vm);
 	unsigned i;
 
 	counters_of(&seen, old);
@@ -333,7 +318,7 @@ START_TEST(swap_in_of_pages)
 
 	write_pages(p, N);
 	live_ok(vvm_resize(vm, 100 * LIVE_PAGE));
-	s = idle_stats();
+	s = live_idle_stats(vm);
 	out = s.swapped_pages;
 	live_check(out >= N - 100);
 	live_equal(s.evict_written_pages, out);
@@ -354,7 +339,7 @@ START_TEST(swap_in_of_pages)
 	check_segment();
 	/* they kept their slots: going again they need no write */
 	live_ok(vvm_resize(vm, 100 * LIVE_PAGE));
-	s = idle_stats();
+	s = live_idle_stats(vm);
 	live_equal(s.faults, seen.faults);
 	live_equal(s.evict_clean_pages + s.evict_written_pages - out,
 		   s.swapped_pages);
@@ -375,7 +360,7 @@ START_TEST(zero_pages)
 	read_zeros(p, N);
 	expect(C(faults) = N, C(faults_zero) = N, C(resident_pages) = N);
 	live_ok(vvm_resize(vm, 100 * LIVE_PAGE));
-	s = idle_stats();
+	s = live_idle_stats(vm);
 	out = s.evict_zero_pages;
 	live_equal(s.resident_pages, N - out);
 	live_equal(s.evict_clean_pages, out);
@@ -476,12 +461,10 @@ START_TEST(events_tell_each_fault)
 }
 END_TEST
 
-static Suite *make(const char *name)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create(name);
-	TCase *tc = test_case(s, "counters", 60);
+	TCase *tc = test_case(s, "counters");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, first_writes);
 	tcase_add_test(tc, first_reads_then_writes);
 	tcase_add_test(tc, dontneed_then_read_again);
@@ -490,10 +473,13 @@ static Suite *make(const char *name)
 	tcase_add_test(tc, calls_of_the_library);
 	tcase_add_test(tc, regions_that_change);
 	tcase_add_test(tc, events_tell_each_fault);
-	return s;
 }
 
-int main(void)
-{
-	return live_run_modes(make, "api_counters");
-}
+const struct test_program test_program = {
+	.name = "api_counters",
+	.add = add_tests,
+	.setup = setup,
+	.teardown = teardown,
+	.missing = live_missing,
+	.modes = true,
+};

@@ -4,13 +4,21 @@
  * by siglongjmp), the handlers that were there before, death by default; and
  * vvm_touch(), vvm_pin(), vvm_unpin() with their errors.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include "support/test.h"
-#include "support/live.h"
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-static struct vvm *vm;
+#include "support/access.h"
+#include "support/child.h"
+#include "support/frames.h"
+#include "support/live.h"
+#include "support/random.h"
+#include "support/test.h"
 
 /* What the callback saw last, and what it is to do. */
 static struct seen {
@@ -26,13 +34,7 @@ static sigjmp_buf out;
 static void setup(void)
 {
 	memset(&seen, 0, sizeof seen);
-	live_catch();
-	vm = live_open(64);
-}
-
-static void teardown(void)
-{
-	live_ok(vvm_close(vm));
+	live_begin(64);
 }
 
 static enum vvm_verdict callback(struct vvm *space,
@@ -642,9 +644,8 @@ END_TEST
 
 static void add_callback(Suite *s)
 {
-	TCase *tc = test_case(s, "fault callback", 60);
+	TCase *tc = test_case(s, "fault callback");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, callback_arguments);
 	tcase_add_test(tc, callback_repairs_and_the_access_is_done_again);
 #ifdef __x86_64__
@@ -664,15 +665,15 @@ static void add_callback(Suite *s)
 	tcase_add_test(tc, callbacks_of_two_spaces);
 	tcase_add_test(tc, callbacks_of_too_many_spaces);
 
-	tc = test_case(s, "death", 60); /* in children: no space here */
+	/* in children: no space here */
+	tc = test_case_with(s, "death", NULL, NULL);
 	tcase_add_test(tc, illegal_access_without_handlers_is_death_by_sigsegv);
 }
 
 static void add_pin(Suite *s)
 {
-	TCase *tc = test_case(s, "touch and pin", 60);
+	TCase *tc = test_case(s, "touch and pin");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, touch_refuses);
 	tcase_add_test(tc, touch_makes_pages_resident);
 	tcase_add_test(tc, pin_refuses);
@@ -683,11 +684,16 @@ static void add_pin(Suite *s)
 	tcase_add_test(tc, pinned_pages_stay_under_pressure);
 }
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("api_fault");
-
 	add_callback(s);
 	add_pin(s);
-	return live_run(s, "api_fault");
 }
+
+const struct test_program test_program = {
+	.name = "api_fault",
+	.add = add_tests,
+	.setup = setup,
+	.teardown = live_end,
+	.missing = live_missing,
+};

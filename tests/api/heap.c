@@ -4,19 +4,26 @@
  * several heaps, misuse and how it is reported, that free pages go back, and
  * that nothing grows over many cycles.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include "support/test.h"
-#include "support/live.h"
-
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <vvm_heap.h>
+
+#include "support/access.h"
+#include "support/child.h"
+#include "support/live.h"
+#include "support/process.h"
+#include "support/random.h"
+#include "support/test.h"
+#include "support/wait.h"
 
 #define KIB (1ul << 10)
 #define MIB (1ul << 20)
 #define GIB (1ul << 30)
 
-static struct vvm *vm;
 static struct vvm_heap *heap;
 
 static struct {
@@ -47,7 +54,7 @@ static struct vvm_heap *open_heap(unsigned flags)
 
 static void setup(void)
 {
-	vm = live_open(1024);
+	live_begin(1024);
 	heap = open_heap(0);
 	memset(&seen, 0, sizeof seen);
 }
@@ -399,7 +406,8 @@ static int free_twice(void *arg)
 	child_expect(vvm_heap_open(mine, NULL, &h), 0);
 	p = vvm_malloc(h, 10);
 	vvm_free(h, p);
-	freopen("/dev/null", "w", stderr);
+	if (!freopen("/dev/null", "w", stderr))
+		return 1;
 	vvm_free(h, p);
 	return 0;
 }
@@ -701,12 +709,10 @@ START_TEST(heaps_leave_nothing)
 }
 END_TEST
 
-static Suite *make(const char *name)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create(name);
-	TCase *tc = test_case(s, "heap", 60);
+	TCase *tc = test_case(s, "heap");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, bad_arguments);
 	tcase_add_test(tc, a_shorter_options_struct);
 	if (!LIVE_SANITIZED)
@@ -733,11 +739,14 @@ static Suite *make(const char *name)
 	tcase_add_test(tc, free_pages_go_back);
 	tcase_add_test(tc, nothing_grows);
 	tcase_add_test(tc, heaps_leave_nothing);
-	return s;
 }
 
-int main(void)
-{
-	live_catch();
-	return live_run_modes(make, "api_heap");
-}
+const struct test_program test_program = {
+	.name = "api_heap",
+	.add = add_tests,
+	.setup = setup,
+	.teardown = teardown,
+	.missing = live_missing,
+	.modes = true,
+	.begin = live_catch,
+};

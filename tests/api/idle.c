@@ -8,16 +8,20 @@
  * a thread that looks around now and then leaves none. Where a thread has to
  * look around it does so seldom.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include "support/test.h"
+#include <dirent.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "support/child.h"
 #include "support/live.h"
+#include "support/random.h"
+#include "support/test.h"
+#include "support/wait.h"
 
 /* As long as any period that a thread of ours might have. */
 #define WINDOW_MS   500
 #define LOOK_US	    20000
-#define PATIENCE_MS 30000
+#define PATIENCE_MS wait_scaled(10000)
 #define MY_THREADS  64
 
 static const char prefix[] = "vvm-"; /* what the library calls its threads */
@@ -277,18 +281,18 @@ START_TEST(pinned_memory_is_left_alone)
 }
 END_TEST
 
-static Suite *make(const char *name)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create(name);
-	TCase *tc = test_case(s, "idle", 60);
+	TCase *tc = test_case(s, "idle");
 
 	tcase_add_test(tc, spaces_are_idle_after_work);
 	tcase_add_test(tc, spaces_are_idle_after_a_fork);
 	tcase_add_test(tc, pinned_memory_is_left_alone);
-	return s;
 }
 
-int main(void)
-{
-	return live_run_modes(make, "api_idle");
-}
+const struct test_program test_program = {
+	.name = "api_idle",
+	.add = add_tests,
+	.missing = live_missing,
+	.modes = true,
+};

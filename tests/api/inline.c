@@ -5,19 +5,31 @@
  * kind of stack; other people's SIGBUS and SIGBUS for good; system calls,
  * which fail with EFAULT; tiny budgets, streams, races.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include "support/test.h"
-#include "support/live.h"
-
+#include <errno.h>
 #include <malloc.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/access.h"
+#include "support/child.h"
+#include "support/files.h"
+#include "support/frames.h"
+#include "support/live.h"
+#include "support/process.h"
+#include "support/random.h"
+#include "support/test.h"
+#include "support/wait.h"
 
 #define THREADS 16
 
-#define PATIENCE_MS 10000 /* no page may fail for want of a frame */
-
-static struct vvm *vm;
+#define PATIENCE_MS \
+	wait_scaled(10000) /* no page may fail for want of a frame */
 
 static struct vvm *open_inline(uint64_t budget, uint64_t swap_limit_bytes,
 			       uint64_t wait_ms, const char *path)
@@ -756,8 +768,8 @@ static LIVE_BARE void *thrash(void *arg)
 	uint64_t random = (uint64_t)(uintptr_t)arg;
 
 	while (!atomic_load(&stop))
-		*(volatile char *)(base + live_below(&random, 200) *
-						  LIVE_PAGE) += 1;
+		*(volatile char *)(base +
+				   live_below(&random, 200) * LIVE_PAGE) += 1;
 	return NULL;
 }
 
@@ -828,10 +840,10 @@ static void *stress(void *arg)
 			continue;
 		w = (void *)(base + page * LIVE_PAGE);
 		for (uint64_t i = 1; i < 512; i += 73)
-			live_check(w[i] ==
-				   (versions[page] ? live_stamp(page * 512 + i,
-								versions[page])
-						   : 0));
+			live_check(w[i] == (versions[page]
+						    ? live_stamp(page * 512 + i,
+								 versions[page])
+						    : 0));
 		versions[page]++;
 		for (uint64_t i = 1; i < 512; i += 73)
 			w[i] = live_stamp(page * 512 + i, versions[page]);
@@ -1020,7 +1032,7 @@ END_TEST
 
 static void add_faults(Suite *s)
 {
-	TCase *tc = test_case(s, "faults", 30);
+	TCase *tc = test_case(s, "faults");
 
 	tcase_add_test(tc, reads_and_writes);
 	tcase_add_test(tc, faults_are_counted);
@@ -1042,7 +1054,7 @@ static void add_faults(Suite *s)
 
 static void add_signals(Suite *s)
 {
-	TCase *tc = test_case(s, "signals", 30);
+	TCase *tc = test_case(s, "signals");
 
 	tcase_add_unchecked_fixture(tc, live_dir_make, live_dir_remove);
 	tcase_add_test(tc, the_callback_repairs);
@@ -1058,18 +1070,13 @@ static void add_signals(Suite *s)
 	tcase_add_test(tc, pinned_buffers_work);
 }
 
-int main(void)
+static void add_tests(Suite *s)
 {
-#ifndef __x86_64__
-	printf("api_inline: skipped: faults=inline is for x86-64 only\n");
-	return TEST_SKIP;
-#else
-	Suite *s = suite_create("api_inline");
 	TCase *tc;
 
 	add_faults(s);
 	add_signals(s);
-	tc = test_case(s, "load", 60);
+	tc = test_case(s, "load");
 	tcase_add_loop_test(tc, sixteen_threads_on_a_tiny_budget, 0,
 			    (int)LIVE_LEN(budgets));
 	tcase_add_test(tc, sequential_reads_are_read_ahead);
@@ -1077,6 +1084,19 @@ int main(void)
 	tcase_add_test(tc, willneed_reads_ahead);
 	tcase_add_test(tc, unmap_races_with_faults);
 	tcase_add_test(tc, unmapped_is_sigsegv);
-	return live_run(s, "api_inline");
+}
+
+static const char *missing(void)
+{
+#ifdef __x86_64__
+	return live_missing();
+#else
+	return "faults=inline is for x86-64 only";
 #endif
 }
+
+const struct test_program test_program = {
+	.name = "api_inline",
+	.add = add_tests,
+	.missing = missing,
+};

@@ -4,23 +4,22 @@
  * they split and merge, what their pages read as, permissions, advice,
  * residency, and every documented error of those functions.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include "support/test.h"
-#include "support/live.h"
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
 
-static struct vvm *vm;
+#include "support/access.h"
+#include "support/frames.h"
+#include "support/live.h"
+#include "support/process.h"
+#include "support/random.h"
+#include "support/test.h"
+#include "support/wait.h"
 
 static void setup(void)
 {
-	vm = live_open(64);
-	live_catch();
-}
-
-static void teardown(void)
-{
-	live_ok(vvm_close(vm));
+	live_begin(64);
 }
 
 static int map_at(uint64_t want, uint64_t len, unsigned prot)
@@ -935,9 +934,8 @@ END_TEST
 
 static void add_map(Suite *s)
 {
-	TCase *tc = test_case(s, "map", 60);
+	TCase *tc = test_case(s, "map");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, map_anywhere_is_fresh_zeros_at_the_host_address);
 	tcase_add_test(tc, map_rounds_the_length_up);
 	tcase_add_test(tc, map_at_given_guest_addresses);
@@ -954,9 +952,8 @@ static void add_map(Suite *s)
 
 static void add_unmap(Suite *s)
 {
-	TCase *tc = test_case(s, "unmap", 60);
+	TCase *tc = test_case(s, "unmap");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, unmap_refuses_bad_arguments);
 	tcase_add_test(tc, unmap_one_of_two_leaves_the_other);
 	tcase_add_test(tc, unmap_the_middle_splits);
@@ -967,9 +964,8 @@ static void add_unmap(Suite *s)
 
 static void add_protect(Suite *s)
 {
-	TCase *tc = test_case(s, "protect", 60);
+	TCase *tc = test_case(s, "protect");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, protect_refuses_bad_arguments);
 	tcase_add_test(tc, protect_is_enforced);
 	tcase_add_test(tc, protect_holds_for_absent_pages);
@@ -980,9 +976,8 @@ static void add_protect(Suite *s)
 
 static void add_advise(Suite *s)
 {
-	TCase *tc = test_case(s, "advise", 60);
+	TCase *tc = test_case(s, "advise");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, advise_refuses_bad_arguments);
 	tcase_add_test(tc, advise_that_stays_is_seen_and_splits);
 	tcase_add_test(tc, advise_does_not_change_content);
@@ -993,23 +988,27 @@ static void add_advise(Suite *s)
 
 static void add_query(Suite *s)
 {
-	TCase *tc = test_case(s, "query", 60);
+	TCase *tc = test_case(s, "query");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, query_walks_and_ends);
 	tcase_add_test(tc, residency_refuses_bad_arguments);
 	tcase_add_test(tc, residency_follows_a_page);
 	tcase_add_test(tc, pointers_and_addresses);
 }
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("api_map");
-
 	add_map(s);
 	add_unmap(s);
 	add_protect(s);
 	add_advise(s);
 	add_query(s);
-	return live_run(s, "api_map");
 }
+
+const struct test_program test_program = {
+	.name = "api_map",
+	.add = add_tests,
+	.setup = setup,
+	.teardown = live_end,
+	.missing = live_missing,
+};

@@ -9,19 +9,14 @@
  * size fill when they are first used: the same work is done once on another
  * region beforehand.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include "support/test.h"
 #include "support/live.h"
+#include "support/test.h"
 
-#define BUDGET	  1024			/* pages */
-#define WARM	  ((uint64_t)1 << 11)	/* pages */
+#define BUDGET	  1024		      /* pages */
+#define WARM	  ((uint64_t)1 << 11) /* pages */
 #define PAGES	  ((uint64_t)1 << 16)
-#define PAGE_COST 32 /* bytes, the promise */
+#define PAGE_COST 32			/* bytes, the promise */
 #define SLACK	  ((uint64_t)256 << 10) /* of the C library, for all else */
-
-static struct vvm *vm;
 
 static uint64_t rss_anon(void)
 {
@@ -67,13 +62,8 @@ static void work(char *p, uint64_t pages)
 
 static void setup(void)
 {
-	vm = live_open(BUDGET);
+	live_begin(BUDGET);
 	work(live_map(vm, WARM, LIVE_RW), WARM);
-}
-
-static void teardown(void)
-{
-	live_ok(vvm_close(vm));
 }
 
 /* Growth of RssAnon since `before`, bytes; 0 when it has shrunk. */
@@ -144,20 +134,26 @@ START_TEST(a_region_costs_as_much_large_or_small)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("api_memory");
-	TCase *tc = test_case(s, "memory", 60);
+	TCase *tc = test_case(s, "memory");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, a_touched_page_costs_at_most_32_bytes);
 	tcase_add_test(tc, what_is_not_touched_costs_nothing);
 	tcase_add_test(tc, a_region_costs_as_much_large_or_small);
-	if (LIVE_SANITIZED) {
-		printf("api_memory: skipped: a sanitizer's memory is counted "
-		       "with the library's\n");
-		srunner_free(srunner_create(s));
-		return TEST_SKIP;
-	}
-	return live_run(s, "api_memory");
 }
+
+static const char *missing(void)
+{
+	if (LIVE_SANITIZED)
+		return "a sanitizer's memory is counted with the library's";
+	return live_missing();
+}
+
+const struct test_program test_program = {
+	.name = "api_memory",
+	.add = add_tests,
+	.setup = setup,
+	.teardown = live_end,
+	.missing = missing,
+};

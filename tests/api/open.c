@@ -5,25 +5,38 @@
  * without fault injection (live/failures.c does the rest), what open and
  * close leave behind, fork(), two spaces, vvm_probe() and the error texts.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include "support/test.h"
-#include "support/live.h"
-
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/filter.h>
 #include <linux/loop.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <spawn.h>
+#include <stdatomic.h>
+#include <string.h>
 #include <sys/fsuid.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/access.h"
+#include "support/child.h"
+#include "support/files.h"
+#include "support/live.h"
+#include "support/process.h"
+#include "support/random.h"
+#include "support/test.h"
 
 extern char **environ;
 
@@ -1092,7 +1105,7 @@ END_TEST
 
 static void add_options(Suite *s)
 {
-	TCase *tc = test_case(s, "options", 60);
+	TCase *tc = test_case(s, "options");
 
 	tcase_add_test(tc, options_have_the_documented_defaults);
 	tcase_add_test(tc, options_come_from_the_environment);
@@ -1105,7 +1118,7 @@ static void add_options(Suite *s)
 
 static void add_swap(Suite *s)
 {
-	TCase *tc = test_case(s, "swap path", 60);
+	TCase *tc = test_case(s, "swap path");
 
 	tcase_add_unchecked_fixture(tc, live_dir_make, live_dir_remove);
 	tcase_add_test(tc, swap_in_a_directory_leaves_no_file);
@@ -1120,7 +1133,7 @@ static void add_swap(Suite *s)
 
 static void add_open(Suite *s)
 {
-	TCase *tc = test_case(s, "open and close", 60);
+	TCase *tc = test_case(s, "open and close");
 
 	tcase_add_test(tc, open_with_too_few_descriptors);
 	tcase_add_test(tc, open_with_a_limit_on_file_sizes);
@@ -1140,7 +1153,7 @@ static void add_open(Suite *s)
 
 static void add_fork(Suite *s)
 {
-	TCase *tc = test_case(s, "fork", 60);
+	TCase *tc = test_case(s, "fork");
 
 	tcase_add_test(tc, fork_child_gets_echild_from_every_function);
 	tcase_add_test(tc, fork_child_that_touches_the_memory_dies);
@@ -1152,21 +1165,24 @@ static void add_fork(Suite *s)
 
 static void add_texts(Suite *s)
 {
-	TCase *tc = test_case(s, "probe and texts", 20);
+	TCase *tc = test_case(s, "probe and texts");
 
 	tcase_add_test(tc, probe_agrees_with_itself);
 	tcase_add_test(tc, strerror_knows_every_code);
 	tcase_add_test(tc, version_is_the_headers);
 }
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("api_open");
-
 	add_options(s);
 	add_swap(s);
 	add_open(s);
 	add_fork(s);
 	add_texts(s);
-	return live_run(s, "api_open");
 }
+
+const struct test_program test_program = {
+	.name = "api_open",
+	.add = add_tests,
+	.missing = live_missing,
+};

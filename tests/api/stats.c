@@ -3,23 +3,18 @@
  * api/stats.c - the counters tell what happened, exactly, for scripted
  * workloads of one thread; the budget holds; vvm_resize() and its errors.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include "support/test.h"
-#include "support/live.h"
+#include <errno.h>
+#include <string.h>
 
-static struct vvm *vm;
+#include "support/frames.h"
+#include "support/live.h"
+#include "support/random.h"
+#include "support/test.h"
+#include "support/wait.h"
 
 static void setup(void)
 {
-	vm = live_open(1024);
-	live_catch();
-}
-
-static void teardown(void)
-{
-	live_ok(vvm_close(vm));
+	live_begin(1024);
 }
 
 static void write_pages(char *p, uint64_t first, uint64_t n, uint64_t version)
@@ -33,22 +28,6 @@ static void read_pages(const char *p, uint64_t first, uint64_t n,
 {
 	for (uint64_t i = first; i < first + n; i++)
 		live_equal(live_verify(p + i * LIVE_PAGE, i, version), -1);
-}
-
-/* A snapshot after the reclaimer and the disk came to rest. */
-static struct vvm_stats idle_stats(void)
-{
-	struct vvm_stats last = live_stats(vm), now;
-
-	for (int i = 0; i < 2000; i++) {
-		live_nap_us(3000);
-		now = live_stats(vm);
-		if (memcmp(&now, &last, sizeof now) == 0)
-			return now;
-		last = now;
-	}
-	live_fail("the counters do not come to rest");
-	return last;
 }
 
 /* What always holds when the library is idle and nothing was unmapped. */
@@ -84,7 +63,7 @@ static void check_sums(const struct vvm_stats *s)
 
 START_TEST(stats_of_a_new_space)
 {
-	struct vvm_stats s = idle_stats();
+	struct vvm_stats s = live_idle_stats(vm);
 
 	live_equal(s.budget_pages, 1024);
 	live_check(s.handlers >= 1);
@@ -107,7 +86,7 @@ START_TEST(stats_arguments)
 	live_expect(vvm_stats(NULL, &whole, sizeof whole), -EINVAL);
 	live_expect(vvm_stats(vm, NULL, sizeof whole), -EINVAL);
 	live_map(vm, 10, LIVE_RW)[0] = 1;
-	whole = idle_stats();
+	whole = live_idle_stats(vm);
 	memset(part, 0xa5, sizeof part); /* of an older, shorter header */
 	live_ok(vvm_stats(vm, (struct vvm_stats *)(void *)part, 64));
 	live_check(memcmp(part, &whole, 64) == 0);
@@ -133,7 +112,7 @@ START_TEST(a_stream_of_first_writes_is_filled_ahead)
 
 	write_pages(p, 0, 600, 1);
 	read_pages(p, 0, 600, 1);
-	s = idle_stats();
+	s = live_idle_stats(vm);
 	live_check(s.zero_ahead_pages > 300);
 	/* the last window may reach past what was written */
 	live_check(s.faults_zero + s.zero_ahead_pages >= 600);
@@ -152,7 +131,7 @@ START_TEST(first_writes_are_zero_fills)
 	write_pages(p, 0, 300, 1);
 	write_pages(p, 0, 300, 2); /* hits: nothing is counted */
 	read_pages(p, 0, 300, 2);
-	s = idle_stats();
+	s = live_idle_stats(vm);
 	live_equal(s.faults_zero, 300);
 	live_equal(s.faults_wp, 0);
 	live_equal(s.faults_swapin, 0);
@@ -177,7 +156,7 @@ START_TEST(a_stream_over_zeros_is_filled_ahead)
 
 	for (i = 0; i < 600; i++)
 		live_equal(*(volatile uint64_t *)(p + i * LIVE_PAGE), 0);
-	s = idle_stats();
+	s = live_idle_stats(vm);
 	live_check(s.zero_ahead_pages > 300);
 	live_check(s.faults_zero + s.zero_ahead_pages >= 600);
 	live_equal(s.resident_pages, 600);
@@ -192,13 +171,13 @@ START_TEST(reads_then_writes_are_write_protect_faults)
 
 	for (uint64_t i = 0; i < 200; i++)
 		live_equal(*(volatile uint64_t *)(p + i * LIVE_PAGE), 0);
-	s = idle_stats();
+	s = live_idle_stats(vm);
 	live_equal(s.faults_zero, 200);
 	live_equal(s.faults_wp, 0);
 	live_equal(s.resident_pages, 200);
 	live_equal(s.dirty_pages, 0);
 	write_pages(p, 0, 200, 1);
-	s = idle_stats();
+	s = live_idle_stats(vm);
 	live_equal(s.faults_zero, 200);
 	live_equal(s.faults_wp, 200);
 	live_equal(s.dirty_pages, 200);
@@ -216,7 +195,7 @@ START_TEST(touch_and_pin_are_counted)
 	live_ok(vvm_touch(vm, live_addr(p), 50 * LIVE_PAGE, VVM_TOUCH_READ));
 	live_ok(vvm_pin(vm, live_addr(p) + 50 * LIVE_PAGE, 10 * LIVE_PAGE));
 	live_ok(vvm_store(vm, live_addr(p) + 60 * LIVE_PAGE, buf, 5000));
-	s = idle_stats();
+	s = live_idle_stats(vm);
 	live_equal(s.faults_zero, 0);
 	live_equal(s.api_fills, 62);
 	live_equal(s.resident_pages, 62);
@@ -236,20 +215,20 @@ START_TEST(spilling_adds_up)
 
 	live_ok(vvm_advise(vm, live_addr(p), 4096 * LIVE_PAGE, VVM_ADV_RANDOM));
 	write_pages(p, 0, 4096, 1);
-	s = idle_stats();
+	s = live_idle_stats(vm);
 	/* a page may go between its fault and the write that had it */
 	live_equal(s.faults_zero, 4096 + s.evict_zero_pages);
 	live_check(s.swapout_pages >= 4096 - 1024);
 	read_pages(p, 0, 4096, 1);
 	read_pages(p, 0, 4096, 1);
-	s = idle_stats();
+	s = live_idle_stats(vm);
 	live_equal(s.faults_wp, 0);
 	live_equal(s.prefetch_pages, 0);
 	live_equal(s.swapin_pages, s.faults_swapin);
 	live_equal(s.swapped_pages + s.resident_pages, 4096);
 	check_sums(&s);
 	read_pages(p, 0, 4096, 1); /* clean evictions write nothing */
-	t = idle_stats();
+	t = live_idle_stats(vm);
 	check_sums(&t);
 	live_check(t.swapin_pages > s.swapin_pages + 2000);
 	live_equal(t.swapout_pages, s.swapout_pages);
@@ -273,7 +252,7 @@ START_TEST(sequential_reads_are_read_ahead)
 			   VVM_ADV_SEQUENTIAL));
 	read_pages(p, 0, 4096, 1);
 	read_pages(p, 0, 4096, 1);
-	s = idle_stats();
+	s = live_idle_stats(vm);
 	live_check(s.prefetch_pages > 0);
 	live_equal(s.swapin_pages, s.faults_swapin + s.prefetch_pages);
 	live_check(s.swapin_reads < s.swapin_pages); /* larger reads */
@@ -295,7 +274,7 @@ START_TEST(zero_pages_take_no_swap)
 		}
 	for (uint64_t i = 0; i < 4096; i++)
 		live_check(live_is_zero(p + i * LIVE_PAGE));
-	s = idle_stats();
+	s = live_idle_stats(vm);
 	live_equal(s.swap_used_pages, 0);
 	live_equal(s.swapout_pages, 0);
 	live_equal(s.swapin_pages, 0);
@@ -313,13 +292,13 @@ START_TEST(unmap_and_dontneed_give_everything_back)
 	write_pages(q, 0, 3000, 2);
 	live_ok(vvm_advise(vm, live_addr(p), 3000 * LIVE_PAGE,
 			   VVM_ADV_DONTNEED));
-	s = idle_stats();
+	s = live_idle_stats(vm);
 	live_check(s.discarded_pages > 0);
 	live_equal(s.swapped_pages + s.resident_pages, 3000);
 	live_equal(s.mapped_bytes, 6000 * LIVE_PAGE);
 	live_ok(vvm_unmap(vm, live_addr(q), 3000 * LIVE_PAGE));
 	live_ok(vvm_unmap(vm, live_addr(p), 3000 * LIVE_PAGE));
-	s = idle_stats();
+	s = live_idle_stats(vm);
 	live_equal(s.resident_pages, 0);
 	live_equal(s.dirty_pages, 0);
 	live_equal(s.swapped_pages, 0);
@@ -337,7 +316,7 @@ START_TEST(latencies_are_counted)
 	uint64_t sum = 0;
 
 	write_pages(p, 0, 500, 1);
-	s = idle_stats();
+	s = live_idle_stats(vm);
 	for (int i = 0; i < VVM_STAT_BUCKETS; i++)
 		sum += s.latency[i];
 	live_check(sum >= 500 && sum <= (uint64_t)s.faults);
@@ -389,9 +368,8 @@ END_TEST
 
 static void add_counters(Suite *s)
 {
-	TCase *tc = test_case(s, "counters", 60);
+	TCase *tc = test_case(s, "counters");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, stats_of_a_new_space);
 	tcase_add_test(tc, stats_arguments);
 	tcase_add_test(tc, a_stream_over_zeros_is_filled_ahead);
@@ -408,18 +386,22 @@ static void add_counters(Suite *s)
 
 static void add_resize(Suite *s)
 {
-	TCase *tc = test_case(s, "resize", 60);
+	TCase *tc = test_case(s, "resize");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, resize_refuses);
 	tcase_add_test(tc, resize_down_and_up);
 }
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("api_stats");
-
 	add_counters(s);
 	add_resize(s);
-	return live_run(s, "api_stats");
 }
+
+const struct test_program test_program = {
+	.name = "api_stats",
+	.add = add_tests,
+	.setup = setup,
+	.teardown = live_end,
+	.missing = live_missing,
+};

@@ -4,23 +4,27 @@
  * system calls with buffers of 1 MiB at a budget of 16 pages, contents
  * verified; mutexes and futexes that are paged out while in use.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include "support/test.h"
-#include "support/live.h"
-
+#include <errno.h>
 #include <poll.h>
+#include <pthread.h>
+#include <string.h>
 #include <sys/random.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/utsname.h>
+#include <unistd.h>
+
+#include "support/frames.h"
+#include "support/live.h"
+#include "support/random.h"
+#include "support/test.h"
+#include "support/wait.h"
 
 #define BYTES ((size_t)1 << 20)
 #define PAGES (BYTES / LIVE_PAGE)
 
-static struct vvm *vm;
 static char *p, *q; /* two buffers of BYTES */
 static int file;
 
@@ -30,7 +34,7 @@ static void setup(void)
 
 	live_check(f != NULL);
 	file = fileno(f);
-	vm = live_open(16);
+	live_begin(16);
 	p = live_map(vm, PAGES, LIVE_RW);
 	q = live_map(vm, PAGES, LIVE_RW);
 	for (uint64_t i = 0; i < PAGES; i++)
@@ -120,7 +124,7 @@ START_TEST(arguments_in_paged_memory)
 	live_equal(write(fds[1], path, 9), 9);
 	poll_fd->fd = fds[0];
 	poll_fd->events = POLLIN;
-	live_equal(poll(poll_fd, 1, 10000), 1);
+	live_equal(poll(poll_fd, 1, (int)wait_scaled(10000)), 1);
 	live_equal(poll_fd->revents, POLLIN);
 	live_equal(read(fds[0], path, 9), 9);
 	live_equal(memcmp(path, "/dev/null", 9), 0);
@@ -303,13 +307,10 @@ START_TEST(mutexes_in_paged_memory)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("api_syscalls");
-	TCase *tc = test_case(s, "system calls", 60);
-	struct vvm_probe probe;
+	TCase *tc = test_case(s, "system calls");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, write_and_read);
 	tcase_add_test(tc, pwrite_and_pread_in_odd_pieces);
 	tcase_add_test(tc, writev_and_readv);
@@ -320,11 +321,22 @@ int main(void)
 	tcase_add_test(tc, getrandom_and_uname);
 	tcase_add_test(tc, process_vm_readv_of_ourselves);
 	tcase_add_test(tc, mutexes_in_paged_memory);
-	if (vvm_probe(&probe) == 0 && (probe.flags & VVM_PROBE_USER_ONLY)) {
-		printf("api_syscalls: skipped: userfaultfd only for user-mode "
-		       "faults, system calls get EFAULT\n");
-		srunner_free(srunner_create(s));
-		return TEST_SKIP;
-	}
-	return live_run(s, "api_syscalls");
 }
+
+static const char *missing(void)
+{
+	struct vvm_probe probe;
+
+	if (vvm_probe(&probe) == 0 && (probe.flags & VVM_PROBE_USER_ONLY))
+		return "userfaultfd only for user-mode faults, system calls "
+		       "get EFAULT";
+	return live_missing();
+}
+
+const struct test_program test_program = {
+	.name = "api_syscalls",
+	.add = add_tests,
+	.setup = setup,
+	.teardown = teardown,
+	.missing = missing,
+};

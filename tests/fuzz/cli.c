@@ -7,7 +7,6 @@
  * The parser ends the program by exit(); the linker sends that here (--wrap).
  */
 #define _GNU_SOURCE 1
-#define FUZZ_RUNS   20000
 #include "fuzz/fuzz.h"
 
 #include <getopt.h>
@@ -96,8 +95,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
-#ifndef VVM_LIBFUZZER
-static size_t fuzz_make(uint8_t *data, size_t most)
+const long fuzz_runs = 20000;
+
+size_t fuzz_make(uint8_t *data, size_t most)
 {
 	static const char letters[] = "\n\n\n-=,.x019af";
 	size_t size = 1 + fuzz_random() % 24, i;
@@ -110,4 +110,3 @@ static size_t fuzz_make(uint8_t *data, size_t most)
 						     (sizeof(letters) - 1)];
 	return size;
 }
-#endif

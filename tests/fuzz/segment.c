@@ -13,7 +13,6 @@
  * of no interest.
  */
 #define _GNU_SOURCE 1
-#define FUZZ_RUNS   2000
 #include "fuzz/fuzz.h"
 
 #include <fcntl.h>
@@ -346,8 +345,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
-#ifndef VVM_LIBFUZZER
-static size_t fuzz_make(uint8_t *data, size_t most)
+const long fuzz_runs = 2000;
+
+size_t fuzz_make(uint8_t *data, size_t most)
 {
 	size_t records = 1 + fuzz_random() % 12, i;
 	size_t size = 1 + records * RECORD_BYTES;
@@ -357,4 +357,3 @@ static size_t fuzz_make(uint8_t *data, size_t most)
 		data[i] = (uint8_t)fuzz_random();
 	return size;
 }
-#endif

@@ -5,17 +5,19 @@
  * writes, from large budgets down to a few pages. Every page is verified,
  * the budget is watched from outside, and streams must be found.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include "support/test.h"
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "support/frames.h"
 #include "support/live.h"
+#include "support/random.h"
+#include "support/test.h"
+#include "support/wait.h"
 
 #define THREADS 4
 #define SHARE	1024 /* pages of a thread's part of the region */
 #define PAGES	(THREADS * SHARE)
 
-static struct vvm *vm;
 static char *base;
 static struct live_sampler sampler;
 static uint64_t version[PAGES]; /* each only touched by its thread */
@@ -79,15 +81,27 @@ static void walk_all(const int64_t *strides, uint64_t pages, bool write,
 		     bool one_at_random)
 {
 	for (int i = 0; i < THREADS; i++) {
-		walk[i] = (struct walk){
-			.first = (uint64_t)i * SHARE, .pages = pages,
-			.stride = strides[i], .write = write, .random = (uint64_t)i,
-			.at_random = one_at_random && i == 0};
+		walk[i] = (struct walk){.first = (uint64_t)i * SHARE,
+					.pages = pages,
+					.stride = strides[i],
+					.write = write,
+					.random = (uint64_t)i,
+					.at_random = one_at_random && i == 0};
 		live_equal(pthread_create(&walk[i].thread, NULL, lap, &walk[i]),
 			   0);
 	}
 	for (int i = 0; i < THREADS; i++)
 		live_equal(pthread_join(walk[i].thread, NULL), 0);
+}
+
+/*
+ * Nearly all is out, and frames are free: no stream has to wait for those
+ * that a loaded disk must write first.
+ */
+static void page_out(uint64_t budget)
+{
+	live_wait(vvm_resize(vm, 8 * LIVE_PAGE) == 0, 60000);
+	live_ok(vvm_resize(vm, budget * LIVE_PAGE));
 }
 
 /* One thread, one kind of stream: few faults wait for a read of their own. */
@@ -98,6 +112,7 @@ START_TEST(one_stream)
 	struct vvm_stats s, t;
 
 	open_space(PAGES / 4);
+	page_out(PAGES / 4);
 	s = live_stats(vm);
 	for (int i = 0; i < THREADS; i++) {
 		w.first = (uint64_t)i * SHARE;
@@ -143,9 +158,9 @@ START_TEST(a_stream_of_many_threads)
 	open_space(512);
 	atomic_store(&next_page, 0);
 	for (int i = 0; i < THREADS; i++)
-		live_equal(pthread_create(&walk[i].thread, NULL, take_turns,
-					  NULL),
-			   0);
+		live_equal(
+			pthread_create(&walk[i].thread, NULL, take_turns, NULL),
+			0);
 	for (int i = 0; i < THREADS; i++)
 		live_equal(pthread_join(walk[i].thread, NULL), 0);
 	close_space(512);
@@ -163,8 +178,8 @@ START_TEST(what_is_ahead_goes_away)
 
 		for (uint64_t n = 0; n < 100; n++)
 			visit(&w, w.first + n);
-		live_ok(vvm_advise(vm, live_addr(page_at(hole)),
-				   50 * LIVE_PAGE, VVM_ADV_DONTNEED));
+		live_ok(vvm_advise(vm, live_addr(page_at(hole)), 50 * LIVE_PAGE,
+				   VVM_ADV_DONTNEED));
 		live_ok(vvm_unmap(vm, live_addr(page_at(hole + 50)),
 				  50 * LIVE_PAGE));
 		for (uint64_t n = 0; n < 50; n++)
@@ -176,19 +191,19 @@ START_TEST(what_is_ahead_goes_away)
 }
 END_TEST
 
-static Suite *make(const char *name)
+static void add_tests(Suite *suite)
 {
-	Suite *suite = suite_create(name);
-	TCase *tc = test_case(suite, "streams", 60);
+	TCase *tc = test_case(suite, "streams");
 
 	tcase_add_loop_test(tc, one_stream, 0, 5);
 	tcase_add_loop_test(tc, many_streams, 0, 3);
 	tcase_add_test(tc, a_stream_of_many_threads);
 	tcase_add_test(tc, what_is_ahead_goes_away);
-	return suite;
 }
 
-int main(void)
-{
-	return live_run_modes(make, "live_ahead");
-}
+const struct test_program test_program = {
+	.name = "live_ahead",
+	.add = add_tests,
+	.missing = live_missing,
+	.modes = true,
+};

@@ -1,18 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * live/failures.c - what the user sees when the disk is full, when it fails,
- * when it lies, and when the kernel refuses: DESIGN section 4, line by line.
+ * when it lies, and when the kernel refuses: the table "Failures" of
+ * lib/README.md, line by line.
  * Faults are injected at os/os.h's points; the full swap, the corrupted and the
  * truncated swap file are real.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include "support/test.h"
-#include "support/live.h"
-#include "os/os.h"
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-static struct vvm *vm;
+#include "os/os.h"
+#include "support/access.h"
+#include "support/child.h"
+#include "support/files.h"
+#include "support/frames.h"
+#include "support/live.h"
+#include "support/process.h"
+#include "support/random.h"
+#include "support/test.h"
+#include "support/wait.h"
 
 static struct vvm *open_with(uint64_t budget, uint64_t swap_limit_bytes,
 			     uint64_t wait_ms, const char *path)
@@ -396,7 +406,7 @@ START_TEST(writes_that_fail_now_and_then_lose_nothing)
 	char *p;
 
 	live_catch();
-	vm = open_with(64, 0, 20000, NULL);
+	vm = open_with(64, 0, wait_scaled(20000), NULL);
 	p = live_map(vm, 300, LIVE_RW);
 	live_equal(pthread_create(&thread, NULL, fail_now_and_then, &stop), 0);
 	for (uint64_t n = 1; n <= 3000; n++) {
@@ -604,7 +614,7 @@ START_TEST(failing_reads_under_load)
 	char *p, gone[300] = "";
 
 	live_catch();
-	vm = open_with(32, 0, 5000, NULL);
+	vm = open_with(32, 0, wait_scaled(5000), NULL);
 	p = live_map(vm, 300, LIVE_RW);
 	for (uint64_t i = 0; i < 300; i++)
 		live_fill(p + i * LIVE_PAGE, i, 1);
@@ -646,7 +656,7 @@ START_TEST(failing_fills_are_repeated)
 	char *p;
 
 	live_catch();
-	vm = open_with(16, 0, 5000, NULL);
+	vm = open_with(16, 0, wait_scaled(5000), NULL);
 	p = live_map(vm, 64, LIVE_RW);
 	for (uint64_t n = 1; n <= 12; n++) {
 		uint64_t value;
@@ -841,7 +851,7 @@ END_TEST
 
 static void add_full(Suite *s)
 {
-	TCase *tc = test_case(s, "full swap", 60);
+	TCase *tc = test_case(s, "full swap");
 
 	tcase_add_test(tc, full_swap_fails_some_accesses_and_loses_nothing);
 	tcase_add_test(tc, full_swap_and_the_other_functions);
@@ -851,7 +861,7 @@ static void add_full(Suite *s)
 
 static void add_io(Suite *s)
 {
-	TCase *tc = test_case(s, "failing I/O", 60);
+	TCase *tc = test_case(s, "failing I/O");
 
 	tcase_add_unchecked_fixture(tc, live_dir_make, live_dir_remove);
 	tcase_add_test(tc, failing_swap_writes_keep_pages_resident);
@@ -867,7 +877,7 @@ static void add_io(Suite *s)
 
 static void add_kernel(Suite *s)
 {
-	TCase *tc = test_case(s, "failing kernel", 60);
+	TCase *tc = test_case(s, "failing kernel");
 
 	tcase_add_loop_test(tc, failing_fills_are_repeated, 0, 6);
 	tcase_add_loop_test(tc, open_fails_cleanly_at_every_point, 0,
@@ -876,18 +886,17 @@ static void add_kernel(Suite *s)
 			    OS_POINT_COUNT);
 }
 
-static Suite *make(const char *name)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create(name);
-
 	add_full(s);
 	add_io(s);
 	if (!live_inline()) /* what fails there fails in either mode */
 		add_kernel(s);
-	return s;
 }
 
-int main(void)
-{
-	return live_run_modes(make, "live_failures");
-}
+const struct test_program test_program = {
+	.name = "live_failures",
+	.add = add_tests,
+	.missing = live_missing,
+	.modes = true,
+};

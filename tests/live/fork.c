@@ -8,22 +8,31 @@
  * status 99 on wrong content, so "died with a message" and "read wrong data"
  * can be told apart.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include "support/test.h"
-#include "support/live.h"
-
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <spawn.h>
-#include "support/jump.h"
+#include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "os/os.h"
+#include "support/child.h"
+#include "support/files.h"
+#include "support/frames.h"
+#include "support/jump.h"
+#include "support/live.h"
+#include "support/process.h"
+#include "support/random.h"
+#include "support/test.h"
+#include "support/wait.h"
 
 #define PAGES  256
 #define BUDGET 32
 /* Two of each paused actor every 100 ms; two more are on their way. */
 #define JUMP_LOOKS 12
 
-static struct vvm *vm;
 static char *base;
 static uint64_t pages = PAGES; /* that write_all() and wrong() go through */
 
@@ -42,11 +51,6 @@ static void set_up(void)
 {
 	vm = open_inherited(BUDGET);
 	base = live_map(vm, PAGES, LIVE_RW);
-}
-
-static void tear_down(void)
-{
-	live_ok(vvm_close(vm));
 }
 
 static void write_all(uint64_t version)
@@ -217,8 +221,8 @@ START_TEST(a_child_lets_go_of_frames_that_it_does_not_need)
 	live_equal(live_count_memfds(), 2); /* frames, and copies */
 	write_all(1);
 	for (uint64_t i = 0; i < PAGES; i++)
-		n += was_dirty[i] = live_flags(vm, base + i * LIVE_PAGE) &
-				    VVM_PAGE_DIRTY;
+		n += was_dirty[i] =
+			live_flags(vm, base + i * LIVE_PAGE) & VVM_PAGE_DIRTY;
 	live_check(n > 0 && n < PAGES);
 	live_child_ok(write_the_dirty, was_dirty);
 	live_equal(wrong(1), 0);
@@ -696,7 +700,7 @@ START_TEST(the_parent_is_gone_first)
 	struct meeting m;
 	char c;
 
-	tear_down();
+	live_end();
 	gate_make(&m.parent);
 	gate_make(&m.child);
 	live_ended_ok(live_fork(lasts[_i], &m));
@@ -908,7 +912,8 @@ START_TEST(a_fork_that_waits_for_a_faulting_thread_gets_on)
 	live_equal(live_verify(base, 0, 2), -1);
 	live_fill(base, 0, 1);
 	live_equal(wrong(1), 0);
-	live_ended_ok(live_fork(read_then_write, NULL)); /* the next one works */
+	live_ended_ok(
+		live_fork(read_then_write, NULL)); /* the next one works */
 	wait_released();
 }
 END_TEST
@@ -985,12 +990,10 @@ START_TEST(the_swap_is_a_file_with_a_name)
 }
 END_TEST
 
-static Suite *make(const char *name)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create(name);
-	TCase *tc = test_case(s, "fork", 60);
+	TCase *tc = test_case(s, "fork");
 
-	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, both_go_on_independently);
 	tcase_add_test(tc, child_sees_the_memory_as_of_the_fork);
 	tcase_add_test(tc, parent_does_not_see_what_the_child_writes);
@@ -1016,10 +1019,13 @@ static Suite *make(const char *name)
 	tcase_add_test(tc, the_swap_is_a_file_with_a_name);
 	tcase_add_loop_test(tc, a_failing_system_call_is_no_wrong_data, 0,
 			    LIVE_LEN(points));
-	return s;
 }
 
-int main(void)
-{
-	return live_run_modes(make, "live_fork");
-}
+const struct test_program test_program = {
+	.name = "live_fork",
+	.add = add_tests,
+	.setup = set_up,
+	.teardown = live_end,
+	.missing = live_missing,
+	.modes = true,
+};

@@ -16,11 +16,15 @@
  * then the version is published in plain memory. A reader that has seen the
  * version published must find it, or a later one, in the page.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include "support/test.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+#include "support/frames.h"
 #include "support/live.h"
+#include "support/random.h"
+#include "support/test.h"
+#include "support/wait.h"
 
 #define THREADS	    16
 #define FIRST	    64 /* first counter */
@@ -179,9 +183,8 @@ static void stress(uint64_t budget, uint32_t pages, long ms)
 	st = live_stats(vm);
 	printf("live_stress%s: budget %llu, %u pages: %llu operations, %lld "
 	       "faults, at most %llu frames (%llu samples)\n",
-	       live_inline() ? " (inline)" : "",
-	       (unsigned long long)budget, pages,
-	       (unsigned long long)run.operations, (long long)st.faults,
+	       live_inline() ? " (inline)" : "", (unsigned long long)budget,
+	       pages, (unsigned long long)run.operations, (long long)st.faults,
 	       (unsigned long long)max, (unsigned long long)sampler.samples);
 	fflush(stdout);
 	live_check(max >= 1 && max <= budget);
@@ -220,18 +223,19 @@ START_TEST(sixteen_threads_on_the_same_pages)
 }
 END_TEST
 
-static Suite *make(const char *name)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create(name);
-	TCase *tc = test_case(s, "stress", (int)(stress_ms() / 500 + 120));
+	TCase *tc = test_case(s, "stress");
 
+	test_limit(tc, (unsigned)(stress_ms() / 500 + 120));
 	tcase_add_loop_test(tc, sixteen_threads_on_a_tiny_budget, 0,
 			    (int)LIVE_LEN(budgets));
 	tcase_add_test(tc, sixteen_threads_on_the_same_pages);
-	return s;
 }
 
-int main(void)
-{
-	return live_run_modes(make, "live_stress");
-}
+const struct test_program test_program = {
+	.name = "live_stress",
+	.add = add_tests,
+	.missing = live_missing,
+	.modes = true,
+};

@@ -9,17 +9,22 @@
  * meets the next mapping of the same address is no false alarm. Nothing but
  * the library maps memory while such late writers run.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include "support/test.h"
-#include "support/live.h"
-
+#include <errno.h>
 #include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+
+#include "support/access.h"
+#include "support/frames.h"
+#include "support/live.h"
+#include "support/process.h"
+#include "support/random.h"
+#include "support/test.h"
+#include "support/wait.h"
 
 #define THREADS 8
 
-static struct vvm *vm;
 static atomic_bool stop;
 
 struct worker {
@@ -570,11 +575,11 @@ START_TEST(budget_from_256_mib_to_1_mib_and_back_under_load)
 }
 END_TEST
 
-static Suite *make(const char *name)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create(name);
-	TCase *tc = test_case(s, "races", 120);
+	TCase *tc = test_case(s, "races");
 
+	test_limit(tc, 120);
 	tcase_add_test(tc, unmap_races_with_faults);
 	tcase_add_test(tc, unmap_races_with_calls);
 	tcase_add_test(tc, protect_races_with_paging);
@@ -582,15 +587,18 @@ static Suite *make(const char *name)
 	tcase_add_test(tc, dontneed_races_with_paging);
 	tcase_add_test(tc, close_with_faults_in_flight);
 	if (live_inline()) /* the rest has no part in who resolves faults */
-		return s;
-	tc = test_case(s, "cycles", 120);
+		return;
+	tc = test_case(s, "cycles");
+	test_limit(tc, 120);
 	tcase_add_test(tc, ten_thousand_cycles_leave_nothing);
-	tc = test_case(s, "resize", 120);
+	tc = test_case(s, "resize");
+	test_limit(tc, 120);
 	tcase_add_test(tc, budget_from_256_mib_to_1_mib_and_back_under_load);
-	return s;
 }
 
-int main(void)
-{
-	return live_run_modes(make, "live_unmap");
-}
+const struct test_program test_program = {
+	.name = "live_unmap",
+	.add = add_tests,
+	.missing = live_missing,
+	.modes = true,
+};

@@ -6,7 +6,8 @@
 # called in lib/os only; tools and api tests see the public headers only. And
 # Makefile.am names every source file, or a package would lack it.
 #
-# layers.sh --list [lib|tools] prints the floors as a table.
+# layers.sh --list [lib|tools] prints the floors as a table, which for lib is
+# the one in lib/README.md.
 : "${top_srcdir:=.}"
 cd "$top_srcdir" || exit 99
 bad=0
@@ -57,7 +58,7 @@ fail()
 	bad=1
 }
 
-# The table of floors, highest first, for a reader.
+# The table of floors, from low to high, for a reader.
 list()
 {
 	echo "| folder | one sentence |"
@@ -132,10 +133,36 @@ check_circles()
 	rm -f "${TMPDIR:-/tmp}/layers.$$"
 }
 
+# lib/README.md shows the floors, and names files and functions that exist;
+# what a comment cites as 'MEASURED.md, "Title"' is a title there
+check_papers()
+{
+	shown=$(sed -n '/^<!-- floors -->$/,/^<!-- end of floors -->$/p' \
+		lib/README.md | grep '^|')
+	[ "$shown" = "$(list lib)" ] ||
+		fail "the floors of lib/README.md: see layers.sh --list"
+	find lib -name '*.[ch]' -exec cat {} + | tr '\n\t' '  ' | sed 's/  *\* */ /g' |
+		grep -o 'MEASURED\.md, "[^"]*"' | cut -d'"' -f2 | sort -u |
+		while read -r title; do
+			grep -qx "## $title" lib/MEASURED.md || echo "$title"
+		done | grep . && fail "lib/MEASURED.md has no such title"
+	# shellcheck disable=SC2016 # backquotes of the page
+	grep -o '`[a-z_]*()`' lib/README.md | tr -d '`()' | sort -u |
+		while read -r name; do
+			grep -rqw "$name" --include='*.[ch]' lib tools tests ||
+				echo "$name"
+		done | grep . && fail "lib/README.md names no such function"
+	grep -o '[a-z_]*/[a-z_/]*\.[ch]\>' lib/README.md | sort -u |
+		while read -r name; do
+			[ -f "$name" ] || [ -f "lib/$name" ] || echo "$name"
+		done | grep . && fail "lib/README.md names no such file"
+}
+
 for tree in lib tools; do
 	check_tree $tree
 	check_circles $tree
 done
+check_papers
 
 kernel='sys/mman\.h|sys/ioctl\.h|sys/syscall\.h|linux/userfaultfd\.h|linux/fs\.h'
 for file in $(sources lib); do

@@ -1,21 +1,21 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# The README does not rot: its settings table is what lib/settings.h says, its
-# example compiles against the built library and prints what the README
-# shows, and its commands work.
+# What the reader is told does not rot: the commands and examples of README.md
+# and of the man pages work, and what they and the other pages name is there.
+# Runs in the build directory.
 #
-#	readme.sh           check; runs in the build directory
-#	readme.sh --table   print the settings table, for pasting
-#
-# Conventions in README.md: the ```c block is demo.c, and a block after a line
-# "<!-- file: name -->" is that file. The "$ " lines of a ```console block are
-# one script, run with the built tools in a directory that holds these files;
-# it fails if a command does. A block after a line "<!-- not run: why -->" is
-# left out, and one that needs c++ where there is none. Lines after "$ " lines are output
-# and are not compared, except demo's.
+# Conventions. In README.md the ```c block is demo.c. The "$ " lines of a
+# ```console block are one script; so are those of a literal block of a man page
+# (.Bd -literal or .nf) behind a line '.\" run'. A script is run with the built
+# tools in a directory that holds these files, and fails if a command does. Lines
+# that are not "$ " lines are output and are not compared, except demo's. A block
+# behind "<!-- not run: why -->" or '.\" not run: why' is left out, and so is one
+# that needs c++ where there is none. A block of a man page behind
+# '.\" file: name' is that file.
 : "${top_srcdir:=..}" "${CC:=cc}"
 top_srcdir=$(cd "$top_srcdir" && pwd) || exit 99
 readme=$top_srcdir/README.md
+papers="$readme $top_srcdir/tests/README.md $top_srcdir/lib/README.md"
 build=$PWD
 tmp=$(mktemp -d) || exit 99
 trap 'rm -rf "$tmp"' EXIT
@@ -27,75 +27,39 @@ fail()
 	bad=1
 }
 
-table()
-{
-	cat >"$tmp/table.c" <<-'END'
-	#include <stdio.h>
-	#include "settings.h"
-
-	static void row(const char *env, const char *field, const char *def,
-			const char *unit, const char *desc)
-	{
-		printf("| `VVM_%s` | `%s` | `%s` | ", env, field, def);
-		for (; *unit; unit++)
-			printf(*unit == '|' ? ", " : "%c", *unit);
-		printf(" | %s |\n", desc);
-	}
-
-	int main(void)
-	{
-		printf("| variable | field | default | unit or values | what |\n");
-		printf("|---|---|---|---|---|\n");
-	#define X(type, field, env, def, unit, range, desc) \
-		row(#env, #field, def, unit, desc);
-		SETTINGS(X)
-		return 0;
-	}
-	END
-	# shellcheck disable=SC2086 # CC may hold options
-	$CC -w -iquote "$top_srcdir/lib" -o "$tmp/table" "$tmp/table.c" &&
-		"$tmp/table"
-}
-
-if [ "${1:-}" = --table ]; then
-	table
-	exit
-fi
-
-check_table()
-{
-	table >"$tmp/table.md" || fail "lib/settings.h: no table"
-	sed -n '/^<!-- settings -->$/,/^<!-- end of settings -->$/p' "$readme" |
-		grep '^|' >"$tmp/readme.md"
-	diff "$tmp/readme.md" "$tmp/table.md" ||
-		fail "settings: README (<) and lib/settings.h (>) differ;" \
-			"see tests/script/readme.sh --table"
-}
-
-# Each "./bootstrap WORD" and `make WORD` of the README exists; they are not
-# run here, because they run this.
-# shellcheck disable=SC2013,SC2016 # words, and backquotes of the README
+# Each "./bootstrap WORD" and `make WORD` of the papers exists; they are not run
+# here, because they run this. So does each test that they name.
+# shellcheck disable=SC2013,SC2016,SC2086 # words, and backquotes of the papers
 check_words()
 {
-	for word in $(grep -o '\./bootstrap [a-z][a-z]*' "$readme" |
+	for word in $(grep -ho '\./bootstrap [a-z][a-z]*' $papers |
 		sort -u | cut -d' ' -f2); do
 		"$top_srcdir/bootstrap" --help | grep -q "^  $word" ||
 			fail "bootstrap knows no '$word'"
 	done
-	for word in $(grep -o '`make [a-z][a-z]*`' "$readme" | tr -d '`' |
+	for word in $(grep -ho '`make [a-z][a-z-]*`' $papers | tr -d '`' |
 		sort -u | cut -d' ' -f2); do
 		grep -Eq "^([a-z-]+ )*$word( [a-z-]+)*:" Makefile ||
 			fail "no target 'make $word'"
 	done
-	for test in $(grep -o '`\(api\|fuzz\|live\|unit\|torture\)/[a-z_]*`' \
-		"$readme" | tr -d '`' | sort -u); do
+	for test in $(grep -ho '`\(api\|fuzz\|live\|unit\|torture\)/[a-z_][a-z_]*`' \
+		$papers | tr -d '`' | sort -u); do
 		[ -f "$top_srcdir/tests/$test.c" ] ||
 			fail "there is no tests/$test.c"
 	done
+	for script in $(grep -ho 'tests/script/[a-z]*\.sh' $papers | sort -u); do
+		[ -f "$top_srcdir/$script" ] || fail "there is no $script"
+	done
+	for paper in $papers; do
+		for link in $(grep -o '](\([^):]*\))' "$paper" | tr -d ']()'); do
+			[ -e "$(dirname "$paper")/$link" ] ||
+				fail "$paper: there is no $link"
+		done
+	done
 }
 
-# The blocks go to demo.c, block-1.sh, block-2.sh, ...
-extract()
+# The blocks of README go to demo.c, README.md-1.sh, README.md-2.sh, ...
+extract_readme()
 {
 	awk -v tmp="$tmp" '
 	/^```/ {
@@ -103,12 +67,8 @@ extract()
 		kind = substr($0, 4)
 		if (kind == "") kind = "text"
 		if (kind == "console" && previous !~ /^<!-- not run: /)
-			file = tmp "/block-" ++blocks ".sh"
-		else if (previous ~ /^<!-- file: [a-z.]+ -->$/) {
-			split(previous, word)
-			file = tmp "/" word[3]
-			kind = "source"
-		} else if (kind == "c")
+			file = tmp "/README.md-" ++blocks ".sh"
+		else if (kind == "c")
 			file = tmp "/demo.c"
 		else
 			file = ""
@@ -117,11 +77,49 @@ extract()
 	}
 	kind == "" { if ($0 != "") previous = $0; next }
 	file == "" { next }
-	kind == "c" || kind == "source" { print >file }
+	kind == "c" { print >file }
 	kind == "console" && /^\$ / { print substr($0, 3) >file; more = 0 }
 	kind == "console" && more { print >file }
 	kind == "console" { more = /\\$/ }
 	' "$readme"
+}
+
+# The marked blocks of a man page go to PAGE-1.sh, ... and to the files named.
+extract_page() # PAGE
+{
+	awk -v tmp="$tmp" -v page="${1##*/}" '
+	function plain(line) {
+		gsub(/\\-/, "-", line)
+		gsub(/\\&/, "", line)
+		gsub(/\\\(aq/, "\047", line)
+		gsub(/\\e/, "\\", line)
+		return line
+	}
+	/^\.\\" run$/ { file = tmp "/" page "-" ++blocks ".sh"; run = 1; next }
+	/^\.\\" file: [a-z.]+$/ { file = tmp "/" $3; run = 0; next }
+	/^\.\\" not run: / { file = "/dev/null"; run = 0; next }
+	/^\.(Bd -literal|nf)/ { inside = 1; next }
+	/^\.(Ed|fi)/ { inside = run = more = 0; file = ""; next }
+	!inside || /^\.R[SE]/ { next }
+	{ line = plain($0) }
+	line ~ /^\$ / && file == "" {
+		print page ": commands without a mark: " line
+		next
+	}
+	file != "" && !run { print line >file }
+	run && line ~ /^\$ / { print substr(line, 3) >file; more = 0 }
+	run && more { print line >file }
+	run { more = line ~ /\\$/ }
+	' "$1" >>"$tmp/unmarked"
+}
+
+extract()
+{
+	extract_readme
+	for page in "$top_srcdir"/lib/api/*.7 "$top_srcdir"/tools/*/*.1; do
+		extract_page "$page"
+	done
+	[ ! -s "$tmp/unmarked" ] || fail "$(cat "$tmp/unmarked")"
 }
 
 # A pkg-config file for the library that is built, not installed.
@@ -147,8 +145,8 @@ run_blocks()
 	PATH=$build/tools/vvmbench:$build/tools/vvmrun:$build/tools/vvmstat:$PATH
 	export PKG_CONFIG_PATH LD_LIBRARY_PATH PATH
 	cd "$tmp" || exit 99
-	for block in block-*.sh; do
-		[ -f "$block" ] || fail "README has no commands"
+	for block in README.md-*.sh *.[17]-*.sh; do
+		[ -f "$block" ] || fail "no commands: $block"
 		if grep -q '^c++ ' "$block" && ! command -v c++ >/dev/null; then
 			echo "-- $block: left out, there is no c++"
 			continue
@@ -162,7 +160,6 @@ run_blocks()
 	done
 }
 
-check_table
 check_words
 extract
 [ -f "$tmp/demo.c" ] || fail "README has no example"

@@ -95,6 +95,7 @@ static void growing(void)
 
 static void alignments(void)
 {
+	volatile size_t hundred = 100; /* which compilers warn of */
 	size_t align;
 	void *p;
 
@@ -109,7 +110,7 @@ static void alignments(void)
 	CHECK(posix_memalign(&p, 24, 100) == EINVAL);
 	CHECK(posix_memalign(&p, 4, 100) == EINVAL);
 	CHECK(posix_memalign(&p, 4096, huge) == ENOMEM);
-	p = memalign(100, 10); /* rounded up */
+	p = memalign(hundred, 10); /* rounded up */
 	CHECK(p && (uintptr_t)p % 128 == 0);
 	free(p);
 	p = valloc(10);

@@ -6,7 +6,8 @@
 #   measure it, and two at once would slow each other past their time limits;
 # - without address space randomisation when VVM_TEST_NO_ASLR is set:
 #   ThreadSanitizer refuses some layouts;
-# - scripts with a time limit (libcheck gives the programs theirs).
+# - scripts with a time limit, which the load lengthens as support/wait.c does
+#   that of the programs.
 prefix=
 if [ -n "$VVM_TEST_NO_ASLR" ] && setarch -R true 2>/dev/null; then
 	prefix="setarch -R"
@@ -21,7 +22,12 @@ for arg; do
 		break
 		;;
 	*.sh)
-		prefix="timeout 300 $prefix"
+		read -r load _ 2>/dev/null </proc/loadavg || load=0
+		cpus=$(getconf _NPROCESSORS_ONLN 2>/dev/null) || cpus=1
+		factor=$((1 + (4 + ${load%.*}) / cpus))
+		[ "$factor" -le 20 ] || factor=20
+		limit=$((300 * factor * ${CK_TIMEOUT_MULTIPLIER:-1}))
+		prefix="timeout $limit $prefix"
 		break
 		;;
 	esac

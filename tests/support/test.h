@@ -1,37 +1,50 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * support/test.h - the frame of every libcheck program: one suite, exit status 0, 1,
- * or 77 when the machine lacks what the whole program needs.
+ * support/test.h - the frame of every libcheck program. A program defines
+ * test_program, and nothing else that is not static; main() is in
+ * support/main.c. Cases are made by test_case(), so that each has a time
+ * limit, and the fixture of its program.
  */
 #ifndef VVM_TEST_H
 #define VVM_TEST_H
 
 #include <check.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define TEST_SKIP 77
+struct test_program {
+	const char *name; /* of its suite */
+	void (*add)(Suite *suite);
+	/* In the process of each test, before it and after it; or NULL. */
+	SFun setup, teardown;
+	/* Why this machine cannot run the program, NULL: it can. Or NULL. */
+	const char *(*missing)(void);
+	/*
+	 * All of it once for each way to take faults, or for the one that
+	 * VVM_FAULTS names, where a space takes it from. The suite's name has
+	 * the way's behind it.
+	 */
+	bool modes;
+	/* Once, in the process that runs the tests, around all; or NULL. */
+	void (*begin)(void), (*end)(void);
+};
 
-/* Runs and frees the suite; for main() to return. */
-static inline int test_run(Suite *suite)
-{
-	SRunner *runner = srunner_create(suite);
-	int failed;
+extern const struct test_program test_program;
 
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
-}
+/* A new case, with the program's fixture, that has TEST_SECONDS for each test.
+ */
+TCase *test_case(Suite *suite, const char *name);
 
-/* A test case of its own with a time limit in seconds. */
-static inline TCase *test_case(Suite *suite, const char *name, int seconds)
-{
-	TCase *tc = tcase_create(name);
+/* The same with another fixture; NULL: none. */
+TCase *test_case_with(Suite *suite, const char *name, SFun setup,
+		      SFun teardown);
 
-	tcase_set_timeout(tc, seconds);
-	suite_add_tcase(suite, tc);
-	return tc;
-}
+/*
+ * A limit bounds what hangs, it measures nothing: it is far more than any test
+ * takes, and is lengthened as wait_factor() says.
+ */
+#define TEST_SECONDS 60
+void test_limit(TCase *tc, unsigned seconds);
 
 #endif

@@ -12,13 +12,15 @@
  * claimed by exchanging its object with NULL, so it belongs to whoever got
  * it, and any thread may free what another has allocated.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include "support/test.h"
-#include "support/live.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
 
 #include "heap/heap.h"
+#include "support/live.h"
+#include "support/random.h"
+#include "support/test.h"
+#include "support/wait.h"
 
 #define THREADS 4
 #define SLOTS	2048
@@ -312,17 +314,18 @@ START_TEST(random_operations_of_threads)
 }
 END_TEST
 
-static Suite *make(const char *name)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create(name);
-	TCase *tc = test_case(s, "torture", (int)(torture_ms() / 500 + 120));
+	TCase *tc = test_case(s, "torture");
 
+	test_limit(tc, (unsigned)(torture_ms() / 500 + 120));
 	tcase_add_loop_test(tc, random_operations_of_threads, 0,
 			    (int)LIVE_LEN(cases));
-	return s;
 }
 
-int main(void)
-{
-	return live_run_modes(make, "torture_heap");
-}
+const struct test_program test_program = {
+	.name = "torture_heap",
+	.add = add_tests,
+	.missing = live_missing,
+	.modes = true,
+};

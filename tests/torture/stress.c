@@ -10,19 +10,27 @@
  * of them: the version each was last filled with (0: zeros). Anybody may
  * increment the shared counters, one page of them for each 16 pages.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include "support/live.h"
-
+#include <errno.h>
 #include <getopt.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "support/access.h"
+#include "support/frames.h"
+#include "support/live.h"
+#include "support/random.h"
+#include "support/wait.h"
 
 static struct {
 	long seconds, threads, budget, size_mib;
 	uint64_t seed;
 } option = {20, 8, 64, 16, 1};
 
-static struct vvm *vm;
 static char *base, *shared;
 static uint64_t pages, shared_pages;
 static _Atomic uint64_t *expected; /* increments, by shared page */
@@ -355,6 +363,7 @@ int main(int argc, char **argv)
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
+	const char *missing = live_missing();
 	int c;
 
 	while ((c = getopt_long(argc, argv, "h", names, NULL)) != -1) {
@@ -391,8 +400,10 @@ int main(int argc, char **argv)
 	if (option.seconds < 1 || option.threads < 1 || option.threads > 128 ||
 	    option.budget < 1 || option.size_mib < 1)
 		return usage(argv[0], 64);
-	if (live_cannot_run("torture_stress"))
+	if (missing) {
+		printf("torture_stress: skipped: %s\n", missing);
 		return 77;
+	}
 	live_catch();
 	torture();
 	printf("torture_stress: %llu operations, no violation (seed %llu)\n",

@@ -5,19 +5,19 @@
  * shrinks; frames; zeros ahead. After each: states, frames, content. Needs
  * userfaultfd, else skips.
  */
-#include "support/test.h"
+#include "fill/ahead.h"
+
+#include <errno.h>
+#include <unistd.h>
+
 #include "support/engine.h"
+#include "support/engine_count.h"
+#include "support/engine_fault.h"
+#include "support/test.h"
 
 #define RW (VVM_READ | VVM_WRITE)
 
-static gaddr_t addr; /* of one block, mapped */
 static struct ahead_job job;
-
-static void setup(void)
-{
-	engine_open(600);
-	addr = engine_map(BLOCK_PAGES, RW);
-}
 
 static gaddr_t at(unsigned i)
 {
@@ -26,8 +26,10 @@ static gaddr_t at(unsigned i)
 
 static void want(unsigned first, int64_t stride, uint64_t count)
 {
-	job = (struct ahead_job){.addr = at(first), .stride = stride,
-				 .count = count, .most = count};
+	job = (struct ahead_job){.addr = at(first),
+				 .stride = stride,
+				 .count = count,
+				 .most = count};
 }
 
 static enum ahead_result claim(void)
@@ -157,7 +159,9 @@ END_TEST
 START_TEST(a_gap_may_be_bad)
 {
 	/* A write of another page into the slot of page 11. */
-	struct io io = {.done = engine_read_done, .addr = at(300), .pages = 1,
+	struct io io = {.done = engine_read_done,
+			.addr = at(300),
+			.pages = 1,
 			.buf = engine_buf,
 			.slot = engine_out(at(10), 7) + 1};
 
@@ -315,14 +319,18 @@ END_TEST
 
 START_TEST(jobs_outside_of_everything)
 {
-	job = (struct ahead_job){.addr = GUEST_END - PAGE_BYTES, .stride = 1,
-				 .count = 9, .most = 9};
-	expect_end();
-	job = (struct ahead_job){.addr = PAGE_BYTES, .stride = -1, .count = 9,
+	job = (struct ahead_job){.addr = GUEST_END - PAGE_BYTES,
+				 .stride = 1,
+				 .count = 9,
 				 .most = 9};
 	expect_end();
-	job = (struct ahead_job){.addr = UINT64_MAX - PAGE_BYTES, .stride = 64,
-				 .count = 9, .most = 9};
+	job = (struct ahead_job){
+		.addr = PAGE_BYTES, .stride = -1, .count = 9, .most = 9};
+	expect_end();
+	job = (struct ahead_job){.addr = UINT64_MAX - PAGE_BYTES,
+				 .stride = 64,
+				 .count = 9,
+				 .most = 9};
 	expect_end();
 }
 END_TEST
@@ -428,9 +436,9 @@ END_TEST
 START_TEST(zeros_over_blocks_to_the_end_of_the_region)
 {
 	addr = engine_map(2 * BLOCK_PAGES + 7, RW);
-	ck_assert_uint_eq(ahead_zeros(vm, actor,
-				      host_of(at(2 * BLOCK_PAGES - 10)), 99),
-			  17);
+	ck_assert_uint_eq(
+		ahead_zeros(vm, actor, host_of(at(2 * BLOCK_PAGES - 10)), 99),
+		17);
 	space_check(vm);
 }
 END_TEST
@@ -458,9 +466,8 @@ END_TEST
 
 static void add_other_tests(Suite *s)
 {
-	TCase *tc = test_case(s, "frames", 30);
+	TCase *tc = test_case(s, "frames");
 
-	tcase_add_checked_fixture(tc, setup, engine_close);
 	tcase_add_test(tc, frames_to_spare);
 	tcase_add_test(tc, frames_for_a_strided_run);
 	tcase_add_test(tc, the_first_page_that_is_read_is_the_trigger);
@@ -470,12 +477,10 @@ static void add_other_tests(Suite *s)
 	tcase_add_test(tc, zeros_refused);
 }
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("ahead");
-	TCase *tc = test_case(s, "runs", 30);
+	TCase *tc = test_case(s, "runs");
 
-	tcase_add_checked_fixture(tc, setup, engine_close);
 	tcase_add_test(tc, a_run);
 	tcase_add_test(tc, a_run_over_pages_that_are_there);
 	tcase_add_test(tc, slots_in_a_row_over_fresh_pages);
@@ -493,5 +498,12 @@ int main(void)
 	tcase_add_test(tc, jobs_outside_of_everything);
 	tcase_add_test(tc, a_run_ends_with_the_stripe);
 	add_other_tests(s);
-	return engine_run(s, "check_ahead");
 }
+
+const struct test_program test_program = {
+	.name = "ahead",
+	.add = add_tests,
+	.setup = engine_setup,
+	.teardown = engine_close,
+	.missing = engine_missing,
+};

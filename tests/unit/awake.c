@@ -59,14 +59,17 @@ START_TEST(several_who_look_count_once)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *suite)
 {
-	Suite *suite = suite_create("awake");
-	TCase *tc = test_case(suite, "awake", 5);
+	TCase *tc = test_case(suite, "awake");
 
 	tcase_add_test(tc, nothing_has_passed_at_the_first_look);
 	tcase_add_test(tc, all_time_between_looks_in_time_counts);
 	tcase_add_test(tc, a_stop_of_any_length_counts_as_one_step);
 	tcase_add_test(tc, several_who_look_count_once);
-	return test_run(suite);
 }
+
+const struct test_program test_program = {
+	.name = "awake",
+	.add = add_tests,
+};

@@ -874,7 +874,7 @@ END_TEST
 
 static void add_patterns(Suite *suite)
 {
-	TCase *tc = test_case(suite, "patterns", 30);
+	TCase *tc = test_case(suite, "patterns");
 
 	tcase_add_test(tc, rng_below_is_even);
 	tcase_add_loop_test(tc, zipf_has_its_shares, 0, COUNT(thetas));
@@ -897,7 +897,7 @@ static void add_patterns(Suite *suite)
 
 static void add_figures(Suite *suite)
 {
-	TCase *tc = test_case(suite, "figures", 10);
+	TCase *tc = test_case(suite, "figures");
 
 	tcase_add_test(tc, hist_buckets_tile);
 	tcase_add_test(tc, hist_empty);
@@ -909,10 +909,10 @@ static void add_figures(Suite *suite)
 
 static void add_rest(Suite *suite)
 {
-	TCase *stamps = test_case(suite, "stamps", 10);
-	TCase *options = test_case(suite, "options", 10);
-	TCase *lines = test_case(suite, "lines", 10);
-	TCase *heap = test_case(suite, "heap", 10);
+	TCase *stamps = test_case(suite, "stamps");
+	TCase *options = test_case(suite, "options");
+	TCase *lines = test_case(suite, "lines");
+	TCase *heap = test_case(suite, "heap");
 
 	tcase_add_test(stamps, stamp_sees_any_change);
 	tcase_add_test(stamps, stamp_counter_counts);
@@ -936,12 +936,14 @@ static void add_rest(Suite *suite)
 			    TOOL_FAILED);
 }
 
-int main(void)
+static void add_tests(Suite *suite)
 {
-	Suite *suite = suite_create("bench");
-
 	add_patterns(suite);
 	add_figures(suite);
 	add_rest(suite);
-	return test_run(suite);
 }
+
+const struct test_program test_program = {
+	.name = "bench",
+	.add = add_tests,
+};

@@ -370,12 +370,10 @@ START_TEST(lackey_filter_has_16_pages)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *suite)
 {
-	Suite *suite = suite_create("bench_trace");
-	TCase *tc = test_case(suite, "trace", 10);
+	TCase *tc = test_case(suite, "trace");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, comes_back);
 	tcase_add_test(tc, blocks_are_dense);
 	tcase_add_test(tc, threads_keep_their_order);
@@ -385,5 +383,11 @@ int main(void)
 	tcase_add_test(tc, a_full_disk_is_noticed);
 	tcase_add_test(tc, lackey_is_understood);
 	tcase_add_test(tc, lackey_filter_has_16_pages);
-	return test_run(suite);
 }
+
+const struct test_program test_program = {
+	.name = "bench_trace",
+	.add = add_tests,
+	.setup = setup,
+	.teardown = teardown,
+};

@@ -70,15 +70,18 @@ START_TEST(checksum_sees_the_address)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *suite)
 {
-	Suite *suite = suite_create("checksum");
-	TCase *tc = test_case(suite, "checksum", 5);
+	TCase *tc = test_case(suite, "checksum");
 
 	tcase_add_test(tc, zero_page_is_zero);
 	tcase_add_test(tc, one_byte_anywhere_is_seen);
 	tcase_add_test(tc, eight_byte_alignment_is_enough);
 	tcase_add_test(tc, checksum_sees_every_byte);
 	tcase_add_test(tc, checksum_sees_the_address);
-	return test_run(suite);
 }
+
+const struct test_program test_program = {
+	.name = "checksum",
+	.add = add_tests,
+};

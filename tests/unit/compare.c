@@ -13,6 +13,7 @@
 #include "vvmbench/contender.h"
 #include "vvmbench/table.h"
 #include "support/test.h"
+#include "support/wait.h"
 #include "common/tool.h"
 
 #include <errno.h>
@@ -739,7 +740,7 @@ static pid_t child_of(pid_t pid)
 /* Until its worker runs, and everything is set up. */
 static void wait_until_on(pid_t pid)
 {
-	int tries = 1000;
+	int tries = 1000 * (int)wait_factor();
 
 	while (tries-- &&
 	       !(swap_is_on(pid) && group_is_there(pid) && child_of(pid) > 0))
@@ -805,7 +806,7 @@ END_TEST
 START_TEST(next_one_restores_after_a_kill)
 {
 	char cluster[32];
-	int status, tries = 500;
+	int status, tries = 500 * (int)wait_factor();
 	pid_t pid, worker, next;
 
 	ck_assert_int_eq(line_read(page_cluster, cluster, sizeof(cluster)), 0);
@@ -830,8 +831,8 @@ END_TEST
 
 static void add_pure(Suite *suite)
 {
-	TCase *engines = test_case(suite, "engines", 10);
-	TCase *tables = test_case(suite, "tables", 10);
+	TCase *engines = test_case(suite, "engines");
+	TCase *tables = test_case(suite, "tables");
 
 	tcase_add_test(engines, engines_by_default);
 	tcase_add_test(engines, engines_in_their_order);
@@ -851,7 +852,7 @@ static void add_pure(Suite *suite)
 
 static void add_files(Suite *suite)
 {
-	TCase *tc = test_case(suite, "files", 10);
+	TCase *tc = test_case(suite, "files");
 
 	tcase_add_loop_test(tc, cgroup_of_version_1, 0, COUNT(v1));
 	tcase_add_test(tc, cgroup_of_version_2);
@@ -884,18 +885,20 @@ static void add_machine(Suite *suite)
 		printf("skipped, the tests of restoring: %s\n", why);
 		return;
 	}
-	tc = test_case(suite, "machine", 60);
+	tc = test_case(suite, "machine");
 	tcase_add_loop_test(tc, interrupted_restores, 0, COUNT(signals));
 	tcase_add_loop_test(tc, killed_worker_restores, 0, 2);
 	tcase_add_test(tc, next_one_restores_after_a_kill);
 }
 
-int main(void)
+static void add_tests(Suite *suite)
 {
-	Suite *suite = suite_create("compare");
-
 	add_pure(suite);
 	add_files(suite);
 	add_machine(suite);
-	return test_run(suite);
 }
+
+const struct test_program test_program = {
+	.name = "compare",
+	.add = add_tests,
+};

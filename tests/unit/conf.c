@@ -427,15 +427,13 @@ START_TEST(check_rounds_down_to_pages)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("conf");
-	TCase *walk = test_case(s, "every setting", 5);
-	TCase *values = test_case(s, "values", 5);
-	TCase *check = test_case(s, "check", 5);
+	TCase *walk = test_case(s, "every setting");
+	TCase *values = test_case(s, "values");
+	TCase *check = test_case(s, "check");
 	const int n = ARRAY_SIZE(rows);
 
-	tcase_add_checked_fixture(walk, setup, NULL);
 	tcase_add_test(walk, defaults_are_the_tables);
 	tcase_add_loop_test(walk, default_text_is_the_default, 0, n);
 	tcase_add_loop_test(walk, set_changes_its_field, 0, n);
@@ -447,7 +445,6 @@ int main(void)
 	tcase_add_test(walk, environment_reports_range_as_invalid);
 	tcase_add_test(walk, set_unknown_name);
 
-	tcase_add_checked_fixture(values, setup, NULL);
 	tcase_add_test(values, enum_every_word);
 	tcase_add_test(values, words_of_the_log_are_its_levels);
 	tcase_add_test(values, words_of_the_policy_are_the_policies);
@@ -456,11 +453,15 @@ int main(void)
 	tcase_add_test(values, path_too_long);
 	tcase_add_test(values, size_percent_of_ram);
 
-	tcase_add_checked_fixture(check, setup, NULL);
 	tcase_add_loop_test(check, check_bounds, 0, ARRAY_SIZE(bounds));
 	tcase_add_loop_test(check, check_enum_from_a_program, 0, n);
 	tcase_add_test(check, check_empty_path);
 	tcase_add_test(check, check_reserve_with_limit);
 	tcase_add_test(check, check_rounds_down_to_pages);
-	return test_run(s);
 }
+
+const struct test_program test_program = {
+	.name = "conf",
+	.add = add_tests,
+	.setup = setup,
+};

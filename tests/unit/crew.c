@@ -163,12 +163,10 @@ START_TEST(one_handler_has_nobody_to_invite)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("crew");
-	TCase *tc = test_case(s, "all", 5);
+	TCase *tc = test_case(s, "all");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, host_serves_alone_at_first);
 	tcase_add_test(tc, busy_host_invites_one_a_window);
 	tcase_add_test(tc, host_with_time_invites_nobody_and_stays);
@@ -177,5 +175,11 @@ int main(void)
 	tcase_add_test(tc, who_left_is_invited_again);
 	tcase_add_test(tc, an_interrupted_look_is_work);
 	tcase_add_test(tc, one_handler_has_nobody_to_invite);
-	return test_run(s);
 }
+
+const struct test_program test_program = {
+	.name = "crew",
+	.add = add_tests,
+	.setup = setup,
+	.teardown = teardown,
+};

@@ -3,19 +3,26 @@
  * unit/demand.c - the faults that a handler has taken on, without the handler:
  * the test reads the events and runs the ring. Needs userfaultfd, else skips.
  */
-#include "support/test.h"
-#include "support/engine.h"
-
-#include "map/access.h"
 #include "fault/demand.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+
 #include "fill/streams.h"
+#include "policy/prefetch.h"
+#include "map/access.h"
+#include "support/engine.h"
+#include "support/engine_app.h"
+#include "support/engine_count.h"
+#include "support/engine_fault.h"
+#include "support/test.h"
 #include "swap/impl.h"
 
 #define FAULTS	(DEMAND_READS + 1)
 #define WAIT_MS 2
 
 static struct demands demands;
-static gaddr_t addr;
 
 static void setup(void)
 {
@@ -85,6 +92,36 @@ START_TEST(a_slow_disk_is_no_want_of_frames)
 }
 END_TEST
 
+static void *walk(void *arg)
+{
+	unsigned i, *pages = arg;
+
+	for (i = 0; i < *pages; i++)
+		(void)*(volatile char *)ptr_of(page_of(addr, i));
+	return NULL;
+}
+
+/* What a stream will want is left to the handler: after three faults. */
+START_TEST(what_to_read_ahead_is_noted)
+{
+	unsigned i, pages = 3;
+	pthread_t thread;
+
+	engine_out(addr, DEMAND_READS);
+	ck_assert_int_eq(pthread_create(&thread, NULL, walk, &pages), 0);
+	for (i = 0; i < pages; i++) {
+		ck_assert_uint_eq(demands.ahead_count, 0);
+		read_events(1);
+		engine_complete();
+	}
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	ck_assert_uint_eq(demands.ahead_count, 1);
+	ck_assert_uint_eq(demands.ahead[0].addr, page_of(addr, pages));
+	ck_assert_int_eq(demands.ahead[0].stride, 1);
+	ck_assert_uint_ge(demands.ahead[0].count, PREFETCH_MIN);
+}
+END_TEST
+
 static atomic_int touched; /* the result; 1: not yet */
 
 static void *touch(void *arg)
@@ -115,7 +152,8 @@ START_TEST(a_stalled_disk_is_no_want_of_frames)
 	app_start(&app[1], page_of(addr, 1), false, 0);
 	read_events(1);
 	ck_assert_int_eq(pthread_create(&thread, NULL, touch, NULL), 0);
-	for (i = 0; i < 40 * WAIT_MS; i++) { /* fault/inline.c looks every 10 ms */
+	for (i = 0; i < 40 * WAIT_MS;
+	     i++) { /* fault/inline.c looks every 10 ms */
 		os_sleep_us(1000);
 		ck_assert(!demands_go_on(&demands));
 	}
@@ -168,14 +206,20 @@ START_TEST(a_want_of_frames_is)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("demand");
-	TCase *tc = test_case(s, "waiting", 30);
+	TCase *tc = test_case(s, "waiting");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, a_slow_disk_is_no_want_of_frames);
+	tcase_add_test(tc, what_to_read_ahead_is_noted);
 	tcase_add_test(tc, a_stalled_disk_is_no_want_of_frames);
 	tcase_add_test(tc, a_want_of_frames_is);
-	return engine_run(s, "check_demand");
 }
+
+const struct test_program test_program = {
+	.name = "demand",
+	.add = add_tests,
+	.setup = setup,
+	.teardown = teardown,
+	.missing = engine_missing,
+};

@@ -8,21 +8,24 @@
  * Pages are made victims by engine_cold(): old and unmapped. The evictor has
  * 4 write-backs of 64 pages; a write completes in engine_complete().
  */
-#include "support/test.h"
-#include "support/engine.h"
+#include "evict/evict.h"
 
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "fill/ahead.h"
 #include "map/access.h"
+#include "support/engine.h"
+#include "support/engine_app.h"
+#include "support/engine_count.h"
+#include "support/engine_fault.h"
+#include "support/test.h"
 
 #define RW  (VVM_READ | VVM_WRITE)
 #define ALL 10000 /* a target that no step reaches */
-
-static gaddr_t addr; /* of one block, mapped */
-
-static void setup(void)
-{
-	engine_open(600);
-	addr = engine_map(BLOCK_PAGES, RW);
-}
 
 static gaddr_t at(unsigned i)
 {
@@ -146,7 +149,7 @@ START_TEST(the_first_steps_only_age)
 	ck_assert(!is_mapped(at(10)) && !is_mapped(at(11)));
 	engine_expect(C(reclaim_steps) = 1, C(reclaim_scanned_pages) = 2,
 		      C(reclaim_referenced_pages) = 2);
-	clock_found(&vm->clock, true); /* no pressure */
+	clock_found(&vm->clock, true);		       /* no pressure */
 	ck_assert(stamped(ptr_of(at(11)), at(11), 1)); /* used again */
 	expect_step(ALL, EVICT_FREED);
 	expect_state(at(10), PAGE_SWAPPED);
@@ -464,9 +467,8 @@ END_TEST
 START_TEST(a_page_pinned_in_flight_stays)
 {
 	dirty(10, 2);
-	ck_assert_int_eq(mapping_protect(vm, addr, addr + BLOCK_BYTES,
-					 VVM_READ),
-			 0);
+	ck_assert_int_eq(
+		mapping_protect(vm, addr, addr + BLOCK_BYTES, VVM_READ), 0);
 	expect_step(ALL, EVICT_FREED);
 	ck_assert_int_eq(access_pin(vm, at(11), at(12)), 0);
 	engine_complete();
@@ -751,9 +753,8 @@ START_TEST(a_run_ends_at_a_filling_page)
 	expect_step(ALL, EVICT_FREED);
 	expect_state(at(10), PAGE_SWAPPED);
 	expect_state(at(12), PAGE_SWAPPED);
-	ck_assert_int_eq(os_frame_read(vm->memfd, kept, PAGE_BYTES,
-				       host_of(at(11))),
-			 0);
+	ck_assert_int_eq(
+		os_frame_read(vm->memfd, kept, PAGE_BYTES, host_of(at(11))), 0);
 	ck_assert_mem_eq(kept, arriving, PAGE_BYTES);
 	engine_read();
 	ck_assert_int_eq(engine_install(0), FAULT_DONE);
@@ -832,9 +833,8 @@ END_TEST
 START_TEST(a_pagemap_that_fails_spares_pinned_pages)
 {
 	dirty(10, 2);
-	ck_assert_int_eq(mapping_protect(vm, addr, addr + BLOCK_BYTES,
-					 VVM_READ),
-			 0);
+	ck_assert_int_eq(
+		mapping_protect(vm, addr, addr + BLOCK_BYTES, VVM_READ), 0);
 	expect_step(ALL, EVICT_FREED);
 	ck_assert_int_eq(access_pin(vm, at(11), at(12)), 0);
 	os_inject(OS_pagemap, 1, false, EIO);
@@ -852,7 +852,7 @@ static const struct {
 	uint64_t nth;
 	unsigned written;
 } prepare[] = {
-	{OS_uffd_wp, 1, 0},	{OS_uffd_wp, 2, 2},    {OS_uffd_wp, 3, 5},
+	{OS_uffd_wp, 1, 0},    {OS_uffd_wp, 2, 2},    {OS_uffd_wp, 3, 5},
 	{OS_frame_read, 1, 0}, {OS_frame_read, 2, 2}, {OS_frame_read, 3, 5},
 };
 
@@ -953,9 +953,8 @@ END_TEST
 
 static void add_refusals(Suite *s)
 {
-	TCase *tc = test_case(s, "refusals", 30);
+	TCase *tc = test_case(s, "refusals");
 
-	tcase_add_checked_fixture(tc, setup, engine_close);
 	tcase_add_test(tc, a_write_that_fails);
 	tcase_add_test(tc, a_full_swap);
 	tcase_add_test(tc, a_punch_that_fails);
@@ -973,12 +972,10 @@ static void add_refusals(Suite *s)
 	tcase_add_test(tc, construction_fails_cleanly);
 }
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("evict");
-	TCase *tc = test_case(s, "evict", 30);
+	TCase *tc = test_case(s, "evict");
 
-	tcase_add_checked_fixture(tc, setup, engine_close);
 	tcase_add_test(tc, nothing_resident);
 	tcase_add_test(tc, clean_pages_go_at_once);
 	tcase_add_test(tc, pages_never_written_need_no_slot);
@@ -1006,5 +1003,12 @@ int main(void)
 	tcase_add_test(tc, the_target_holds_over_pieces);
 	tcase_add_test(tc, the_target_holds_over_pieces_of_dirty_pages);
 	add_refusals(s);
-	return engine_run(s, "check_evict");
 }
+
+const struct test_program test_program = {
+	.name = "evict",
+	.add = add_tests,
+	.setup = engine_setup,
+	.teardown = engine_close,
+	.missing = engine_missing,
+};

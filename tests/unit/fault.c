@@ -5,20 +5,20 @@
  * give, no region, and a kernel that refuses; and accesses that are made to
  * fail. Needs userfaultfd, else skips.
  */
-#include "support/test.h"
-#include "support/engine.h"
+#include "fault/fault.h"
 
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
 #include <sys/mman.h>
 
-#define RW     (VVM_READ | VVM_WRITE)
+#include "support/engine.h"
+#include "support/engine_app.h"
+#include "support/engine_count.h"
+#include "support/engine_fault.h"
+#include "support/test.h"
 
-static gaddr_t addr; /* of one block, mapped */
-
-static void setup(void)
-{
-	engine_open(600);
-	addr = engine_map(BLOCK_PAGES, RW);
-}
+#define RW (VVM_READ | VVM_WRITE)
 
 static gaddr_t at(unsigned i)
 {
@@ -56,8 +56,7 @@ static void bring_to(enum page_state state)
 	default:
 		engine_out(at(3), 1);
 		ck_assert_int_eq(engine_begin(at(3), false), FAULT_READ);
-		ck_assert_int_eq(engine_install(-EIO),
-				 FAULT_FAILED);
+		ck_assert_int_eq(engine_install(-EIO), FAULT_FAILED);
 	}
 	expect_state(at(3), state);
 	engine_remember();
@@ -79,35 +78,82 @@ static const struct {
 	bool write;
 	enum fault_result result;
 	enum page_state after;
-	int64_t slots;	/* given back, so minus */
+	int64_t slots; /* given back, so minus */
 	int64_t moved[VVM_STAT_COUNTER_COUNT];
 } cases[] = {
-	{PAGE_FRESH, false, FAULT_DONE, PAGE_CLEAN, 0,
+	{PAGE_FRESH,
+	 false,
+	 FAULT_DONE,
+	 PAGE_CLEAN,
+	 0,
 	 {C(faults_zero) = 1, C(resident_pages) = 1}},
-	{PAGE_FRESH, true, FAULT_DONE, PAGE_DIRTY, 0,
+	{PAGE_FRESH,
+	 true,
+	 FAULT_DONE,
+	 PAGE_DIRTY,
+	 0,
 	 {C(faults_zero) = 1, C(resident_pages) = 1, C(dirty_pages) = 1}},
-	{PAGE_SWAPPED, false, FAULT_READ, PAGE_FILLING, 0,
+	{PAGE_SWAPPED,
+	 false,
+	 FAULT_READ,
+	 PAGE_FILLING,
+	 0,
 	 {C(faults_swapin) = 1, C(resident_pages) = 1, C(swapped_pages) = -1}},
-	{PAGE_SWAPPED, true, FAULT_READ, PAGE_FILLING, 0,
+	{PAGE_SWAPPED,
+	 true,
+	 FAULT_READ,
+	 PAGE_FILLING,
+	 0,
 	 {C(faults_swapin) = 1, C(resident_pages) = 1, C(swapped_pages) = -1}},
-	{PAGE_FILLING, false, FAULT_JOINED, PAGE_FILLING, 0,
+	{PAGE_FILLING,
+	 false,
+	 FAULT_JOINED,
+	 PAGE_FILLING,
+	 0,
 	 {C(faults_joined) = 1}},
-	{PAGE_FILLING, true, FAULT_JOINED, PAGE_FILLING, 0,
+	{PAGE_FILLING,
+	 true,
+	 FAULT_JOINED,
+	 PAGE_FILLING,
+	 0,
 	 {C(faults_joined) = 1}},
-	{PAGE_CLEAN, false, FAULT_DONE, PAGE_CLEAN, 0,
+	{PAGE_CLEAN,
+	 false,
+	 FAULT_DONE,
+	 PAGE_CLEAN,
+	 0,
 	 {C(faults_spurious) = 1}},
-	{PAGE_CLEAN, true, FAULT_DONE, PAGE_DIRTY, -1,
+	{PAGE_CLEAN,
+	 true,
+	 FAULT_DONE,
+	 PAGE_DIRTY,
+	 -1,
 	 {C(faults_wp) = 1, C(dirty_pages) = 1}},
-	{PAGE_DIRTY, false, FAULT_DONE, PAGE_DIRTY, 0,
+	{PAGE_DIRTY,
+	 false,
+	 FAULT_DONE,
+	 PAGE_DIRTY,
+	 0,
 	 {C(faults_spurious) = 1}},
-	{PAGE_DIRTY, true, FAULT_DONE, PAGE_DIRTY, 0,
-	 {C(faults_spurious) = 1}},
-	{PAGE_WRITING, false, FAULT_DONE, PAGE_WRITING, 0,
+	{PAGE_DIRTY, true, FAULT_DONE, PAGE_DIRTY, 0, {C(faults_spurious) = 1}},
+	{PAGE_WRITING,
+	 false,
+	 FAULT_DONE,
+	 PAGE_WRITING,
+	 0,
 	 {C(faults_spurious) = 1}},
 	{PAGE_WRITING, true, FAULT_DONE, PAGE_DIRTY, 0, {C(faults_wp) = 1}},
-	{PAGE_POISONED, false, FAULT_FAILED, PAGE_POISONED, 0,
+	{PAGE_POISONED,
+	 false,
+	 FAULT_FAILED,
+	 PAGE_POISONED,
+	 0,
 	 {C(faults_failed) = 1}},
-	{PAGE_POISONED, true, FAULT_FAILED, PAGE_POISONED, 0,
+	{PAGE_POISONED,
+	 true,
+	 FAULT_FAILED,
+	 PAGE_POISONED,
+	 0,
 	 {C(faults_failed) = 1}},
 };
 
@@ -297,6 +343,27 @@ START_TEST(no_region)
 }
 END_TEST
 
+/* It was counted by what it met; its event tells how it ended. */
+START_TEST(counted_then_lost)
+{
+	struct fault f;
+
+	bring_to(PAGE_FILLING);
+	f = engine_new_fault(host_of(at(3)), true);
+	ck_assert_int_eq(fault_run(&f), FAULT_JOINED);
+	engine_expect(C(faults) = 1, C(faults_joined) = 1);
+	fault_count_lost(&f); /* gone, and woken */
+	ck_assert_uint_eq(f.stat.flags & VVM_STAT_EVENT_KIND,
+			  VVM_STAT_KIND_joined);
+	f.error = -VVM_ENOFRAME;
+	fault_count_lost(&f);
+	ck_assert_uint_eq(f.stat.flags,
+			  VVM_STAT_KIND_failed | VVM_STAT_EVENT_WRITE);
+	engine_expect_nothing();
+	tidy();
+}
+END_TEST
+
 START_TEST(no_memory_for_the_table)
 {
 	os_inject_clear();
@@ -313,8 +380,10 @@ static const struct {
 	bool write;
 	enum os_point point;
 } kernel[] = {
-	{PAGE_FRESH, false, OS_uffd_copy}, {PAGE_FRESH, true, OS_uffd_zero},
-	{PAGE_CLEAN, true, OS_uffd_wp},	   {PAGE_WRITING, true, OS_uffd_wp},
+	{PAGE_FRESH, false, OS_uffd_copy},
+	{PAGE_FRESH, true, OS_uffd_zero},
+	{PAGE_CLEAN, true, OS_uffd_wp},
+	{PAGE_WRITING, true, OS_uffd_wp},
 };
 
 START_TEST(the_kernel_refuses)
@@ -479,10 +548,9 @@ START_TEST(unfail_spares_strangers)
 	bring_to(PAGE_SWAPPED);
 	ck_assert(engine_fail(host, 0));
 	ck_assert_int_eq(mapping_unmap(vm, addr, at(BLOCK_PAGES)), 0);
-	stranger = mmap((void *)(uintptr_t)host, PAGE_BYTES,
-			PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
-			0);
+	stranger = mmap(
+		(void *)(uintptr_t)host, PAGE_BYTES, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	ck_assert_uint_eq((uintptr_t)stranger, host);
 	memset(stranger, 'x', PAGE_BYTES);
 	fault_unfail(vm, host);
@@ -512,17 +580,14 @@ START_TEST(refusals)
 	ck_assert_int_eq(fault_refusal(PTE_READ, PTE_WRITE), -VVM_ENOWRITE);
 	ck_assert_int_eq(fault_refusal(PTE_READ | PTE_WRITE, PTE_EXEC),
 			 -VVM_ENOEXEC);
-	ck_assert_int_eq(fault_refusal(0, PTE_READ | PTE_WRITE),
-			 -VVM_ENOWRITE);
+	ck_assert_int_eq(fault_refusal(0, PTE_READ | PTE_WRITE), -VVM_ENOWRITE);
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("fault");
-	TCase *tc = test_case(s, "states", 30);
+	TCase *tc = test_case(s, "states");
 
-	tcase_add_checked_fixture(tc, setup, engine_close);
 	tcase_add_loop_test(tc, state, 0, (int)ARRAY_SIZE(cases));
 	tcase_add_loop_test(tc, the_thread_goes_on, 0, (int)ARRAY_SIZE(cases));
 	tcase_add_test(tc, a_spurious_fault_wakes);
@@ -533,11 +598,11 @@ int main(void)
 	tcase_add_loop_test(tc, no_frame, 0, 4);
 	tcase_add_loop_test(tc, no_frame_needed, 0, 3);
 	tcase_add_test(tc, no_region);
+	tcase_add_test(tc, counted_then_lost);
 	tcase_add_test(tc, no_memory_for_the_table);
 	tcase_add_loop_test(tc, the_kernel_refuses, 0, (int)ARRAY_SIZE(kernel));
 	tcase_add_loop_test(tc, zeros_over_a_frame, 0, 2);
-	tc = test_case(s, "failing", 30);
-	tcase_add_checked_fixture(tc, setup, engine_close);
+	tc = test_case(s, "failing");
 	tcase_add_test(tc, poisoned_is_sigbus);
 	tcase_add_loop_test(tc, fail_and_unfail, 0, 4);
 	tcase_add_test(tc, fail_wakes);
@@ -546,5 +611,12 @@ int main(void)
 	tcase_add_test(tc, unfail_spares_strangers);
 	tcase_add_test(tc, fail_without_a_region);
 	tcase_add_test(tc, refusals);
-	return engine_run(s, "check_fault");
 }
+
+const struct test_program test_program = {
+	.name = "fault",
+	.add = add_tests,
+	.setup = engine_setup,
+	.teardown = engine_close,
+	.missing = engine_missing,
+};

@@ -6,19 +6,19 @@
  * slots, content and counters. Claims of readahead are unit/ahead.c's. Needs
  * userfaultfd, else skips.
  */
-#include "support/test.h"
-#include "support/engine.h"
 #include "fill/fill.h"
 
+#include <errno.h>
+#include <string.h>
+
+#include "fill/ahead.h"
+#include "support/engine.h"
+#include "support/engine_app.h"
+#include "support/engine_count.h"
+#include "support/engine_fault.h"
+#include "support/test.h"
+
 #define RW (VVM_READ | VVM_WRITE)
-
-static gaddr_t addr; /* of one block, mapped */
-
-static void setup(void)
-{
-	engine_open(600);
-	addr = engine_map(BLOCK_PAGES, RW);
-}
 
 static gaddr_t at(unsigned i)
 {
@@ -234,7 +234,8 @@ START_TEST(readahead_of_a_proved_stream_is_mapped_and_new)
 	for (i = 10; i < 19; i++) {
 		expect_state(at(i), PAGE_CLEAN);
 		ck_assert(!(entry(at(i)) & PTE_PREFETCHED));
-		ck_assert_uint_eq(pte_age(entry(at(i))), vm->clock.ops->new_age);
+		ck_assert_uint_eq(pte_age(entry(at(i))),
+				  vm->clock.ops->new_age);
 		ck_assert(is_mapped(at(i)));
 		expect_content(i, 1);
 	}
@@ -286,8 +287,10 @@ END_TEST
 /* Readahead of [first, end) whose first page is a trigger. */
 static void ahead_with_trigger(unsigned first, unsigned end)
 {
-	struct ahead_job job = {.addr = at(first), .stride = 1,
-				.count = end - first, .most = end - first,
+	struct ahead_job job = {.addr = at(first),
+				.stride = 1,
+				.count = end - first,
+				.most = end - first,
 				.trigger = true};
 
 	ck_assert_int_eq(engine_claim_ahead(&job), AHEAD_CLAIMED);
@@ -295,7 +298,7 @@ static void ahead_with_trigger(unsigned first, unsigned end)
 	expect_state(at(first), PAGE_FILLING);
 }
 
-START_TEST(a_trigger_is_parked)
+START_TEST(a_trigger_is_on_standby)
 {
 	uint64_t slot = engine_out(at(10), 5);
 
@@ -314,14 +317,15 @@ START_TEST(a_trigger_is_parked)
 	engine_expect(C(faults) = 1, C(faults_joined) = 1,
 		      C(resident_pages) = 1, C(swapped_pages) = -1);
 	memset(engine_buf, 0xee, PAGE_BYTES);
-	memset(engine_io->bad, 0xff, sizeof(engine_io->bad)); /* of an earlier use */
+	memset(engine_io->bad, 0xff,
+	       sizeof(engine_io->bad)); /* of an earlier use */
 	ck_assert(fault_from_standby(&fault));
 	engine_remember();
 	ck_assert_int_eq(engine_install(0), FAULT_DONE);
 	space_check(vm);
 	expect_content(10, 1);
 	engine_expect(C(prefetch_hit_pages) = 1);
-	/* Out again: it is not parked any more. */
+	/* Out again: it is not on standby any more. */
 	engine_cold(at(10), 1);
 	ck_assert_int_eq(evict_step(&evictor, 99), EVICT_FREED);
 	expect_state(at(10), PAGE_SWAPPED);
@@ -349,8 +353,8 @@ START_TEST(a_trigger_that_is_wanted_is_installed)
 }
 END_TEST
 
-/* What is parked is not what the page holds once it was resident. */
-START_TEST(a_parked_copy_is_not_believed_for_long)
+/* What is on standby is not what the page holds once it was resident. */
+START_TEST(a_standby_copy_is_not_believed_for_long)
 {
 	unsigned how = (unsigned)_i;
 
@@ -375,7 +379,7 @@ START_TEST(a_parked_copy_is_not_believed_for_long)
 }
 END_TEST
 
-START_TEST(parked_pages_go_with_their_region)
+START_TEST(standby_pages_go_with_their_region)
 {
 	engine_out(at(10), 5);
 	ahead_with_trigger(10, 15);
@@ -411,7 +415,7 @@ START_TEST(an_unwanted_copy_makes_room)
 }
 END_TEST
 
-START_TEST(a_bad_trigger_is_not_parked)
+START_TEST(a_bad_trigger_is_not_on_standby)
 {
 	engine_out(at(10), 3);
 	ahead_with_trigger(10, 13);
@@ -587,9 +591,9 @@ START_TEST(a_frame_that_is_there_already)
 	if (injected)
 		os_inject(OS_uffd_copy, 1, false, EEXIST);
 	else
-		ck_assert_int_eq(os_pwrite(vm->memfd, junk, PAGE_BYTES,
-					   host_of(at(10))),
-				 0);
+		ck_assert_int_eq(
+			os_pwrite(vm->memfd, junk, PAGE_BYTES, host_of(at(10))),
+			0);
 	expect_overwritten(write);
 	app_start(&app, at(10), true, 5);
 	if (!write) { /* protected all the same */
@@ -709,9 +713,9 @@ START_TEST(put_many_and_some_are_there)
 			 0);
 	ck_assert_int_eq(os_pwrite(vm->memfd, "x", 1, host + 5 * PAGE_BYTES),
 			 0);
-	ck_assert_uint_eq(fill_put(vm, vm->port[0].uffd, host, engine_buf, 8,
-				   false, &rc),
-			  8);
+	ck_assert_uint_eq(
+		fill_put(vm, vm->port[0].uffd, host, engine_buf, 8, false, &rc),
+		8);
 	ck_assert_int_eq(rc, 0);
 	for (i = 0; i < 8; i++)
 		ck_assert(stamped(frame_of(at(i)), at(i), 3));
@@ -732,23 +736,20 @@ END_TEST
 
 static void add_trigger_tests(Suite *s)
 {
-	TCase *tc = test_case(s, "triggers", 30);
+	TCase *tc = test_case(s, "triggers");
 
-	tcase_add_checked_fixture(tc, setup, engine_close);
-	tcase_add_test(tc, a_trigger_is_parked);
+	tcase_add_test(tc, a_trigger_is_on_standby);
 	tcase_add_test(tc, a_trigger_that_is_wanted_is_installed);
-	tcase_add_loop_test(tc, a_parked_copy_is_not_believed_for_long, 0, 2);
-	tcase_add_test(tc, parked_pages_go_with_their_region);
+	tcase_add_loop_test(tc, a_standby_copy_is_not_believed_for_long, 0, 2);
+	tcase_add_test(tc, standby_pages_go_with_their_region);
 	tcase_add_test(tc, an_unwanted_copy_makes_room);
-	tcase_add_test(tc, a_bad_trigger_is_not_parked);
+	tcase_add_test(tc, a_bad_trigger_is_not_on_standby);
 }
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("fill");
-	TCase *tc = test_case(s, "install", 30);
+	TCase *tc = test_case(s, "install");
 
-	tcase_add_checked_fixture(tc, setup, engine_close);
 	tcase_add_test(tc, claim_takes_one_page);
 	tcase_add_test(tc, installed_for_reading);
 	tcase_add_test(tc, installed_for_reading_is_protected);
@@ -774,5 +775,12 @@ int main(void)
 			    (int)ARRAY_SIZE(install_points));
 	tcase_add_test(tc, put_many_and_some_are_there);
 	add_trigger_tests(s);
-	return engine_run(s, "check_fill");
 }
+
+const struct test_program test_program = {
+	.name = "fill",
+	.add = add_tests,
+	.setup = engine_setup,
+	.teardown = engine_close,
+	.missing = engine_missing,
+};

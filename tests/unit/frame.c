@@ -233,10 +233,9 @@ START_TEST(racing_takers_respect_the_budget)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *suite)
 {
-	Suite *suite = suite_create("frame");
-	TCase *tc = test_case(suite, "frame", 5);
+	TCase *tc = test_case(suite, "frame");
 
 	tcase_add_test(tc, takes_all_or_nothing);
 	tcase_add_test(tc, reserve_stays_free);
@@ -250,5 +249,9 @@ int main(void)
 	tcase_add_test_raise_signal(tc, no_budget_aborts, SIGABRT);
 	tcase_add_test(tc, agrees_with_arithmetic);
 	tcase_add_test(tc, racing_takers_respect_the_budget);
-	return test_run(suite);
 }
+
+const struct test_program test_program = {
+	.name = "frame",
+	.add = add_tests,
+};

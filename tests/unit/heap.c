@@ -4,18 +4,24 @@
  * thread caches, fork, and what happens when the kernel refuses. The heap's
  * invariants (heap_check) are verified after each step.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE
-#endif
-#include "support/test.h"
-#include "support/live.h"
-
-#include <sys/time.h>
-
 #include "heap/heap.h"
-#include "os/os.h"
 
-static struct vvm *vm;
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "os/os.h"
+#include "support/live.h"
+#include "support/process.h"
+#include "support/random.h"
+#include "support/test.h"
+#include "support/wait.h"
+
 static struct vvm_heap *heap;
 
 static void misuse(void *arg, int what, const void *ptr, const char *text)
@@ -35,7 +41,7 @@ static void open_heap(uint64_t reserve_bytes)
 
 static void setup(void)
 {
-	vm = live_open(256);
+	live_begin(256);
 	open_heap(4 << 20); /* 1024 pages */
 }
 
@@ -742,16 +748,14 @@ START_TEST(pages_that_cannot_be_given_back_are_kept)
 }
 END_TEST
 
-static Suite *make(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("heap");
-	TCase *pure = test_case(s, "classes", 20);
-	TCase *tc = test_case(s, "heap", 60);
+	TCase *pure = test_case_with(s, "classes", NULL, NULL);
+	TCase *tc = test_case(s, "heap");
 
 	tcase_add_test(pure, every_size_has_the_smallest_class_that_holds_it);
 	tcase_add_test(pure, spans_waste_little);
 	tcase_add_test(pure, index_by_multiplication_is_exact);
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, runs_come_from_the_top_and_go_back_to_it);
 	tcase_add_test(tc, dirty_runs_are_taken_first_unless_fresh_is_wanted);
 	tcase_add_test(tc, clean_and_dirty_runs_do_not_merge);
@@ -774,10 +778,12 @@ static Suite *make(void)
 	tcase_add_test(tc, open_fails_at_each_system_call);
 	tcase_add_test(tc, no_memory_for_a_cache);
 	tcase_add_test(tc, pages_that_cannot_be_given_back_are_kept);
-	return s;
 }
 
-int main(void)
-{
-	return live_run(make(), "check_heap");
-}
+const struct test_program test_program = {
+	.name = "heap",
+	.add = add_tests,
+	.setup = setup,
+	.teardown = teardown,
+	.missing = live_missing,
+};

@@ -164,16 +164,20 @@ START_TEST(random_against_the_model)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("hold");
-	TCase *tc = test_case(s, "hold", 60);
+	TCase *tc = test_case(s, "hold");
 
-	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, without_holds_it_is_slots_give);
 	tcase_add_test(tc, a_held_slot_is_kept_until_the_end);
 	tcase_add_test(tc, a_kept_slot_is_not_held_again);
 	tcase_add_test(tc, the_area_may_grow_in_between);
 	tcase_add_test(tc, random_against_the_model);
-	return test_run(s);
 }
+
+const struct test_program test_program = {
+	.name = "hold",
+	.add = add_tests,
+	.setup = set_up,
+	.teardown = tear_down,
+};

@@ -109,17 +109,20 @@ START_TEST(late_writes_do_not_weigh_for_ever)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *suite)
 {
-	Suite *suite = suite_create("intent");
-	TCase *tc = test_case(suite, "intent", 5);
+	TCase *tc = test_case(suite, "intent");
 
-	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(
 		tc, pages_that_are_only_read_are_never_expected_to_be_written);
 	tcase_add_test(tc, read_modify_write_is_noticed_soon);
 	tcase_add_test(tc, the_end_of_it_is_noticed_too);
 	tcase_add_test(tc, half_is_not_enough_to_begin_but_to_go_on);
 	tcase_add_test(tc, late_writes_do_not_weigh_for_ever);
-	return test_run(suite);
 }
+
+const struct test_program test_program = {
+	.name = "intent",
+	.add = add_tests,
+	.setup = setup,
+};

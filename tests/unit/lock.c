@@ -7,7 +7,6 @@
  * never sleep to win a race. A lost wake-up is a hang, which the limit of
  * the test case ends.
  */
-#define _GNU_SOURCE 1
 #include "util/lock.h"
 
 #include <errno.h>
@@ -18,11 +17,12 @@
 #include "support/jump.h"
 #include "os/os.h"
 #include "support/test.h"
+#include "support/wait.h"
 
 #define THREADS	     8
 #define ROUNDS	     20000
 #define WAITERS_MASK 0x7ff00000u
-#define PATIENCE_US  30000000 /* longer than any test takes */
+#define PATIENCE_US  wait_scaled(30000000) /* longer than any test takes */
 
 static struct lock lock;
 static struct rwlock rwlock;
@@ -681,7 +681,7 @@ END_TEST
 
 static void add_order_tests(Suite *suite)
 {
-	TCase *tc = test_case(suite, "order", 5);
+	TCase *tc = test_case(suite, "order");
 
 	tcase_add_test(tc, test_rising_ranks_are_legal);
 	tcase_add_test(tc, test_order_is_per_thread);
@@ -701,10 +701,9 @@ static void add_order_tests(Suite *suite)
 #endif
 }
 
-int main(void)
+static void add_tests(Suite *suite)
 {
-	Suite *suite = suite_create("lock");
-	TCase *tc = test_case(suite, "lock", 20);
+	TCase *tc = test_case(suite, "lock");
 
 	tcase_add_test(tc, test_lock_states);
 	tcase_add_test(tc, test_lock_excludes);
@@ -713,7 +712,7 @@ int main(void)
 	tcase_add_test(tc, test_timed_take_gives_up);
 	tcase_add_test(tc, test_timed_take_and_a_stopped_process);
 	tcase_add_test_raise_signal(tc, test_drop_of_free_lock_aborts, SIGABRT);
-	tc = test_case(suite, "rwlock", 20);
+	tc = test_case(suite, "rwlock");
 	tcase_add_test(tc, test_rwlock_states);
 	tcase_add_test(tc, test_rwlock_excludes);
 	tcase_add_test(tc, test_readers_share);
@@ -723,12 +722,16 @@ int main(void)
 	tcase_add_test(tc, test_timed_write_and_a_stopped_process);
 	tcase_add_test_raise_signal(tc, test_end_of_unread_aborts, SIGABRT);
 	tcase_add_test_raise_signal(tc, test_end_of_unwritten_aborts, SIGABRT);
-	tc = test_case(suite, "waitq", 20);
+	tc = test_case(suite, "waitq");
 	tcase_add_test(tc, test_waitq_wake_since_ticket);
 	tcase_add_test(tc, test_waitq_times_out);
 	tcase_add_test(tc, test_waitq_survives_signals);
 	tcase_add_test(tc, test_waitq_loses_no_wake);
 	tcase_add_test(tc, test_waitq_wakes_all);
 	add_order_tests(suite);
-	return test_run(suite);
 }
+
+const struct test_program test_program = {
+	.name = "lock",
+	.add = add_tests,
+};

@@ -4,7 +4,6 @@
  * levels, and what a failed assertion does. stderr is a pipe here, read by
  * the test itself: a line fits the pipe, so nothing can block.
  */
-#define _GNU_SOURCE 1
 #include "format.h"
 #include "os/os.h"
 
@@ -280,23 +279,26 @@ START_TEST(test_failed_assertion_says_where)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *suite)
 {
-	Suite *suite = suite_create("log");
-	TCase *tc = test_case(suite, "format", 5);
+	TCase *tc = test_case(suite, "format");
 
 	tcase_add_test(tc, test_format_each_conversion);
 	tcase_add_test(tc, test_format_null_string);
 	tcase_add_test(tc, test_format_cuts_and_terminates);
-	tc = test_case(suite, "print", 5);
+	tc = test_case(suite, "print");
 	tcase_add_test(tc, test_line_has_prefix_and_newline);
 	tcase_add_test(tc, test_long_line_is_cut_but_ended);
 	tcase_add_test(tc, test_levels);
 	tcase_add_test(tc, test_warn_once);
 	tcase_add_test(tc, test_what_comes_again_is_held_back);
 	tcase_add_test(tc, test_errno_is_preserved_when_stderr_is_gone);
-	tc = test_case(suite, "assert", 5);
+	tc = test_case(suite, "assert");
 	tcase_add_test_raise_signal(tc, test_failed_assertion_aborts, SIGABRT);
 	tcase_add_exit_test(tc, test_failed_assertion_says_where, EXIT_SUCCESS);
-	return test_run(suite);
 }
+
+const struct test_program test_program = {
+	.name = "log",
+	.add = add_tests,
+};

@@ -8,18 +8,27 @@
  * then succeeds. Then what they leave of pages, frames, slots and neighbours,
  * and that they wait for I/O in flight. Needs userfaultfd, else skips.
  */
-#include "support/test.h"
-#include "support/engine.h"
+#include "map/mapping.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "map/access.h"
+#include "support/engine.h"
+#include "support/engine_app.h"
+#include "support/engine_count.h"
+#include "support/engine_fault.h"
+#include "support/test.h"
 
 #define RW    (VVM_READ | VVM_WRITE)
 #define PAGES (3 * BLOCK_PAGES)
 /* Of the range that is worked on: parts of three regions. */
 #define FIRST 5
 #define LAST  1100
-
-static gaddr_t addr; /* of PAGES pages, in three regions */
 
 static gaddr_t at(unsigned i)
 {
@@ -41,8 +50,10 @@ static void populate(void)
 		engine_dirty(at(from), 8);
 		engine_out(at(from + 8), 4);
 		ck_assert_int_eq(engine_fault(at(from + 8), false), FAULT_DONE);
-		ck_assert_int_eq(engine_fault(at(from + 20), false), FAULT_DONE);
-		ck_assert_int_eq(engine_begin(at(from + 11), false), FAULT_READ);
+		ck_assert_int_eq(engine_fault(at(from + 20), false),
+				 FAULT_DONE);
+		ck_assert_int_eq(engine_begin(at(from + 11), false),
+				 FAULT_READ);
 		ck_assert_int_eq(engine_install(-EIO),
 				 FAULT_FAILED); /* POISONED */
 	}
@@ -351,9 +362,9 @@ START_TEST(protect_and_back_is_one_region_again)
 
 	ck_assert_int_eq(engine_fault(page_of(one, 3), true), FAULT_DONE);
 	look(&before);
-	ck_assert_int_eq(mapping_protect(vm, page_of(one, 2), page_of(one, 9),
-					 VVM_READ),
-			 0);
+	ck_assert_int_eq(
+		mapping_protect(vm, page_of(one, 2), page_of(one, 9), VVM_READ),
+		0);
 	space_check(vm);
 	ck_assert_uint_eq(vm->regions.count, before.regions + 2);
 	ck_assert_uint_eq(entry(page_of(one, 3)) & PTE_PERMS, PTE_READ);
@@ -377,9 +388,8 @@ START_TEST(advice_splits_and_joins)
 	ck_assert_uint_eq(regions_at_guest(&vm->regions, at(LAST))->advice,
 			  VVM_ADV_NORMAL);
 	space_check(vm);
-	ck_assert_int_eq(mapping_set_advice(vm, at(0), at(PAGES),
-					    VVM_ADV_NORMAL),
-			 0);
+	ck_assert_int_eq(
+		mapping_set_advice(vm, at(0), at(PAGES), VVM_ADV_NORMAL), 0);
 	expect_unchanged();
 }
 END_TEST
@@ -430,9 +440,9 @@ START_TEST(a_hundred_cycles_leave_nothing)
 	for (i = 0; i < 100; i++) {
 		ck_assert_int_eq(i % 2 ? do_map() : do_map_at(), 0);
 		ck_assert_int_eq(engine_fault(mapped_at, true), FAULT_DONE);
-		ck_assert_int_eq(mapping_unmap(vm, mapped_at,
-					       mapped_at + BLOCK_BYTES),
-				 0);
+		ck_assert_int_eq(
+			mapping_unmap(vm, mapped_at, mapped_at + BLOCK_BYTES),
+			0);
 	}
 	ck_assert_uint_eq(vm->frames.used, used);
 	ck_assert_uint_eq(slots_used(), slots);
@@ -572,18 +582,16 @@ END_TEST
 
 static void add_walk(Suite *s)
 {
-	TCase *tc = test_case(s, "walk", 60);
+	TCase *tc = test_case_with(s, "walk", NULL, NULL);
 
 	tcase_add_loop_test(tc, every_os_call_fails_once, 0,
 			    (int)ARRAY_SIZE(calls));
 }
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("mapping");
-	TCase *tc = test_case(s, "mapping", 30);
+	TCase *tc = test_case(s, "mapping");
 
-	tcase_add_checked_fixture(tc, setup, engine_close);
 	tcase_add_test(tc, pinned_pages_refuse);
 	tcase_add_test(tc, holes_refuse);
 	tcase_add_test(tc, taken_addresses_refuse);
@@ -599,5 +607,12 @@ int main(void)
 	tcase_add_test(tc, unmap_wakes_the_blocked);
 	tcase_add_test(tc, frames_that_cannot_be_freed);
 	add_walk(s);
-	return engine_run(s, "check_mapping");
 }
+
+const struct test_program test_program = {
+	.name = "mapping",
+	.add = add_tests,
+	.setup = setup,
+	.teardown = engine_close,
+	.missing = engine_missing,
+};

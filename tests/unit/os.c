@@ -4,7 +4,6 @@
  * kernel or another file system would answer is made by a seccomp filter
  * (support/refuse.h).
  */
-#define _GNU_SOURCE 1
 #include "os/os.h"
 
 #include <errno.h>
@@ -594,9 +593,8 @@ END_TEST
 
 static void add_memory_tests(Suite *suite)
 {
-	TCase *tc = test_case(suite, "memory", 5);
+	TCase *tc = test_case(suite, "memory");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_memfd);
 	tcase_add_test(tc, test_memfd_on_older_kernel);
 	tcase_add_test(tc, test_reserve_is_congruent);
@@ -618,9 +616,8 @@ static void add_memory_tests(Suite *suite)
 
 static void add_file_tests(Suite *suite)
 {
-	TCase *tc = test_case(suite, "files", 5);
+	TCase *tc = test_case(suite, "files");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_open_create);
 	tcase_add_test(tc, test_create_follows_no_symlink);
 	tcase_add_test(tc, test_open_tmp);
@@ -635,11 +632,15 @@ static void add_file_tests(Suite *suite)
 	tcase_add_test(tc, test_file_info_of_block_device);
 }
 
-int main(void)
+static void add_tests(Suite *suite)
 {
-	Suite *suite = suite_create("os");
-
 	add_memory_tests(suite);
 	add_file_tests(suite);
-	return test_run(suite);
 }
+
+const struct test_program test_program = {
+	.name = "os",
+	.add = add_tests,
+	.setup = setup,
+	.teardown = teardown,
+};

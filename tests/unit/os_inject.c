@@ -4,7 +4,6 @@
  * syntax of VVM_INJECT is read or refused as a whole, and that each function
  * of os.c and os/proc.c has its point. (Those of os/uffd.c: unit/os_uffd.c.)
  */
-#define _GNU_SOURCE 1
 #include "os/os.h"
 
 #include <errno.h>
@@ -365,10 +364,9 @@ START_TEST(test_inject_parse_knows_error)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *suite)
 {
-	Suite *suite = suite_create("os_inject");
-	TCase *tc = test_case(suite, "inject", 5);
+	TCase *tc = test_case_with(suite, "inject", NULL, NULL);
 
 	tcase_add_test(tc, test_inject_nth);
 	tcase_add_test(tc, test_inject_counts);
@@ -378,9 +376,14 @@ int main(void)
 			    ARRAY_SIZE(wrong_specs));
 	tcase_add_loop_test(tc, test_inject_parse_knows_error, 0,
 			    ARRAY_SIZE(error_specs));
-	tc = test_case(suite, "inject functions", 5);
-	tcase_add_checked_fixture(tc, setup, teardown);
+	tc = test_case(suite, "inject functions");
 	tcase_add_loop_test(tc, test_inject_reaches_every_function, 0,
 			    ARRAY_SIZE(tries));
-	return test_run(suite);
 }
+
+const struct test_program test_program = {
+	.name = "os_inject",
+	.add = add_tests,
+	.setup = setup,
+	.teardown = teardown,
+};

@@ -4,7 +4,6 @@
  * time. Signals that must interrupt something come from a timer that ticks
  * on, so that none can come too early and be missed.
  */
-#define _GNU_SOURCE 1
 #include "os/os.h"
 
 #include <errno.h>
@@ -295,10 +294,9 @@ START_TEST(test_time)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *suite)
 {
-	Suite *suite = suite_create("os_proc");
-	TCase *tc = test_case(suite, "processes", 5);
+	TCase *tc = test_case(suite, "processes");
 
 	tcase_add_test(tc, test_fork_watch);
 	tcase_add_test(tc, test_eventfd);
@@ -310,5 +308,9 @@ int main(void)
 	tcase_add_test(tc, test_sigbus_to_self);
 	tcase_add_test(tc, test_identity);
 	tcase_add_test(tc, test_time);
-	return test_run(suite);
 }
+
+const struct test_program test_program = {
+	.name = "os_proc",
+	.add = add_tests,
+};

@@ -5,7 +5,6 @@
  * descriptor, refused one by one (support/refuse.h). Needs userfaultfd: skips with
  * 77 where no method gives one that can handle a memfd.
  */
-#define _GNU_SOURCE 1
 #include "os/os.h"
 
 #include <errno.h>
@@ -22,10 +21,11 @@
 
 #include "support/refuse.h"
 #include "support/test.h"
+#include "support/wait.h"
 
 #define PAGES	   16
 #define VIEW_BYTES (PAGES * PAGE_BYTES)
-#define WAIT_MS	   4000
+#define WAIT_MS	   ((int)wait_scaled(4000))
 
 static unsigned kernel_features;
 static enum os_uffd_method first_method;
@@ -421,7 +421,7 @@ START_TEST(test_protected_page)
 }
 END_TEST
 
-/* The protection outlives the mapping: DESIGN 3 is built on it. */
+/* The protection outlives the mapping: space (2) is built on it. */
 START_TEST(test_protection_survives_dontneed)
 {
 	struct toucher t;
@@ -660,7 +660,7 @@ END_TEST
 
 static void add_open_tests(Suite *suite)
 {
-	TCase *tc = test_case(suite, "open", 5);
+	TCase *tc = test_case_with(suite, "open", NULL, NULL);
 	int n = ARRAY_SIZE(refusals);
 
 	tcase_add_test(tc, test_open_leaves_out_unknown_features);
@@ -676,9 +676,8 @@ static void add_open_tests(Suite *suite)
 
 static void add_range_tests(Suite *suite)
 {
-	TCase *tc = test_case(suite, "range", 5);
+	TCase *tc = test_case(suite, "range");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_open_flags);
 	tcase_add_test(tc, test_register_errors);
 	tcase_add_test(tc, test_copy);
@@ -694,9 +693,8 @@ static void add_range_tests(Suite *suite)
 
 static void add_fault_tests(Suite *suite)
 {
-	TCase *tc = test_case(suite, "fault", 5);
+	TCase *tc = test_case(suite, "fault");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_read_fault);
 	tcase_add_test(tc, test_write_fault);
 	tcase_add_test(tc, test_protected_page);
@@ -707,19 +705,28 @@ static void add_fault_tests(Suite *suite)
 	tcase_add_test(tc, test_read_many);
 }
 
-int main(void)
+static void add_tests(Suite *suite)
 {
-	Suite *suite = suite_create("os_uffd");
-	int error = os_uffd_probe(&kernel_features, &first_method);
-
-	if (error || !(kernel_features & OS_UFFD_WP_SHMEM)) {
-		printf("SKIP: needs userfaultfd with write protection of "
-		       "shared memory (Linux 5.19): %s\n",
-		       error ? strerror(-error) : "this kernel is older");
-		return TEST_SKIP;
-	}
 	add_open_tests(suite);
 	add_range_tests(suite);
 	add_fault_tests(suite);
-	return test_run(suite);
 }
+
+static const char *missing(void)
+{
+	int error = os_uffd_probe(&kernel_features, &first_method);
+
+	if (error)
+		return strerror(-error);
+	return kernel_features & OS_UFFD_WP_SHMEM
+		       ? NULL
+		       : "no write protection of shared memory (Linux 5.19)";
+}
+
+const struct test_program test_program = {
+	.name = "os_uffd",
+	.add = add_tests,
+	.setup = setup,
+	.teardown = teardown,
+	.missing = missing,
+};

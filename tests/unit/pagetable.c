@@ -6,6 +6,7 @@
 #include "space/pagetable.h"
 #include "os/os.h"
 #include "support/test.h"
+#include "support/wait.h"
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -149,8 +150,7 @@ START_TEST(moves_are_published)
 	}
 	ck_assert_uint_eq(b->stat->page[PAGE_CLEAN] & VVM_STAT_PAGE_SLOT,
 			  VVM_STAT_PAGE_SLOT);
-	ck_assert_uint_eq(VVM_STAT_BLOCK_MAPPED(b->stat->pages),
-			  PAGE_POISONED);
+	ck_assert_uint_eq(VVM_STAT_BLOCK_MAPPED(b->stat->pages), PAGE_POISONED);
 	ck_assert_uint_eq(VVM_STAT_BLOCK_RESIDENT(b->stat->pages), 3);
 	ck_assert_uint_eq(VVM_STAT_BLOCK_DIRTY(b->stat->pages), 2);
 	ck_assert_uint_eq(VVM_STAT_BLOCK_SWAPPED(b->stat->pages), 1);
@@ -462,7 +462,8 @@ static void *wait_for_busy(void *arg)
 {
 	struct waitq *q = arg;
 
-	return (void *)(intptr_t)waitq_wait(q, waitq_ticket(q), 5000000);
+	return (void *)(intptr_t)waitq_wait(q, waitq_ticket(q),
+					    (int64_t)wait_scaled(5000000));
 }
 
 static void start_waiter(pthread_t *thread, struct waitq *q)
@@ -623,12 +624,10 @@ START_TEST(racing_gets_make_one_block)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *suite)
 {
-	Suite *suite = suite_create("pagetable");
-	TCase *tc = test_case(suite, "moves", 5);
+	TCase *tc = test_case(suite, "moves");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, legal_moves_are_the_documented_ones);
 	tcase_add_test(tc, every_legal_move_works);
 	tcase_add_test(tc, moves_are_published);
@@ -637,13 +636,11 @@ int main(void)
 	tcase_add_test(tc, unpinning_keeps_the_page);
 	tcase_add_test(tc, random_moves_keep_the_counts);
 
-	tc = test_case(suite, "promises", 5);
-	tcase_add_checked_fixture(tc, setup, NULL);
+	tc = test_case_with(suite, "promises", setup, NULL);
 	tcase_add_loop_test_raise_signal(tc, broken_promises_abort, SIGABRT, 0,
 					 ABUSES);
 
-	tc = test_case(suite, "tree", 10);
-	tcase_add_checked_fixture(tc, setup, teardown);
+	tc = test_case(suite, "tree");
 	tcase_add_test(tc, find_and_get_agree);
 	tcase_add_test(tc, next_visits_all_in_order);
 	tcase_add_test(tc, next_skips_holes_fast);
@@ -654,5 +651,11 @@ int main(void)
 	tcase_add_test(tc, out_of_memory_is_null_and_recovers);
 	tcase_add_test(tc, each_allocation_may_fail);
 	tcase_add_test(tc, racing_gets_make_one_block);
-	return test_run(suite);
 }
+
+const struct test_program test_program = {
+	.name = "pagetable",
+	.add = add_tests,
+	.setup = setup,
+	.teardown = teardown,
+};

@@ -141,17 +141,20 @@ START_TEST(number_refuses)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("parse");
-	TCase *tc = test_case(s, "sizes", 5);
+	TCase *tc = test_case(s, "sizes");
 
 	tcase_add_test(tc, size_accepts);
 	tcase_add_test(tc, size_refuses);
 	tcase_add_test(tc, size_overflows);
 	tcase_add_test(tc, size_percent);
-	tc = test_case(s, "numbers", 5);
+	tc = test_case(s, "numbers");
 	tcase_add_test(tc, number_accepts);
 	tcase_add_test(tc, number_refuses);
-	return test_run(s);
 }
+
+const struct test_program test_program = {
+	.name = "parse",
+	.add = add_tests,
+};

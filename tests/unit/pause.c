@@ -9,9 +9,12 @@
 #include <stdatomic.h>
 #include "util/pause.h"
 #include "support/jump.h"
+#include "support/wait.h"
 #include "os/os.h"
 
 #define ACTORS 4
+/* The longest that anything may take. */
+#define PATIENCE_US wait_scaled(10000000)
 
 static struct pause gate;
 static _Atomic bool stopped, finish;
@@ -51,7 +54,7 @@ START_TEST(nobody_runs_while_stopped)
 				 0);
 	for (round = 0; round < 300; round++) {
 		pause_request(&gate);
-		ck_assert(pause_wait(&gate, 10000000));
+		ck_assert(pause_wait(&gate, PATIENCE_US));
 		atomic_store(&stopped, true);
 		before = atomic_load(&turns);
 		os_yield();
@@ -83,7 +86,7 @@ END_TEST
 
 static void *wait_patiently(void *arg)
 {
-	*(bool *)arg = pause_wait(&gate, 30000000); /* longer than the test */
+	*(bool *)arg = pause_wait(&gate, PATIENCE_US);
 	return NULL;
 }
 
@@ -121,14 +124,17 @@ START_TEST(a_halted_actor_looks_whether_it_is_overdue)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("pause");
-	TCase *tc = test_case(s, "pause", 60);
+	TCase *tc = test_case(s, "pause");
 
 	tcase_add_test(tc, nobody_runs_while_stopped);
 	tcase_add_test(tc, waiting_has_a_limit);
 	tcase_add_test(tc, waiting_while_the_process_is_stopped);
 	tcase_add_test(tc, a_halted_actor_looks_whether_it_is_overdue);
-	return test_run(s);
 }
+
+const struct test_program test_program = {
+	.name = "pause",
+	.add = add_tests,
+};

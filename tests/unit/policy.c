@@ -379,11 +379,10 @@ START_TEST(heat_is_not_surprised_by_nothing)
 }
 END_TEST
 
-static TCase *heat_case(void)
+static void add_heat(Suite *suite)
 {
-	TCase *tc = test_case(NULL, "heat", 5);
+	TCase *tc = test_case_with(suite, "heat", setup_heat, NULL);
 
-	tcase_add_checked_fixture(tc, setup_heat, NULL);
 	tcase_add_test(tc, heat_survives_eviction_and_cools);
 	tcase_add_test(tc, heat_cools_the_same_late_or_at_once);
 	tcase_add_test(tc, heat_of_a_use);
@@ -393,30 +392,30 @@ static TCase *heat_case(void)
 	tcase_add_test(tc, heat_spares_hot_blocks);
 	tcase_add_test(tc, heat_forgets_after_a_surprise);
 	tcase_add_test(tc, heat_is_not_surprised_by_nothing);
-	return tc;
 }
 
-static TCase *clock_case(void)
+static void add_clock(Suite *suite)
 {
-	TCase *tc = test_case(NULL, "clock", 5);
+	TCase *tc = test_case_with(suite, "clock", setup_clock, NULL);
 
-	tcase_add_checked_fixture(tc, setup_clock, NULL);
 	tcase_add_test(tc, clock_install_is_no_use);
 	tcase_add_test(tc, clock_prefetched_pages_start_old);
 	tcase_add_test(tc, clock_a_used_page_outlives_a_new_one);
-	return tc;
 }
 
-int main(void)
+static void add_tests(Suite *suite)
 {
-	Suite *suite = suite_create("policy");
-	TCase *tc = test_case(suite, "all", 5);
+	TCase *tc = test_case(suite, "all");
 
 	tcase_add_test(tc, found_by_place);
 	tcase_add_loop_test(tc, pressure_makes_every_page_a_victim, 0, 2);
 	tcase_add_loop_test(tc, used_pages_stay_without_pressure, 0, 2);
 	tcase_add_loop_test(tc, an_unused_page_becomes_a_victim, 0, 2);
-	suite_add_tcase(suite, clock_case());
-	suite_add_tcase(suite, heat_case());
-	return test_run(suite);
+	add_clock(suite);
+	add_heat(suite);
 }
+
+const struct test_program test_program = {
+	.name = "policy",
+	.add = add_tests,
+};

@@ -187,15 +187,19 @@ START_TEST(a_child_leaves_the_reads_to_its_parent)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *suite)
 {
-	Suite *suite = suite_create("poller");
-	TCase *tc = test_case(suite, "pollers", 20);
+	TCase *tc = test_case(suite, "pollers");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, there_are_as_many_as_may_be);
 	tcase_add_test(tc, only_the_first_readers_poll);
 	tcase_add_test(tc, threads_use_them_in_turn);
 	tcase_add_test(tc, a_child_leaves_the_reads_to_its_parent);
-	return test_run(suite);
 }
+
+const struct test_program test_program = {
+	.name = "poller",
+	.add = add_tests,
+	.setup = setup,
+	.teardown = teardown,
+};

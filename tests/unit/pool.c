@@ -3,7 +3,6 @@
  * unit/pool.c - util/pool.c: alignment, zeroing, reuse, accounting, many
  * threads, and what happens when the kernel gives no memory.
  */
-#define _GNU_SOURCE 1
 #include "util/pool.h"
 
 #include <errno.h>
@@ -204,10 +203,9 @@ START_TEST(test_give_more_than_taken_aborts)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *suite)
 {
-	Suite *suite = suite_create("pool");
-	TCase *tc = test_case(suite, "pool", 5);
+	TCase *tc = test_case(suite, "pool");
 
 	tcase_add_test(tc, test_init_rounds_up);
 	tcase_add_loop_test(tc, test_objects_are_apart, 0, 6);
@@ -218,5 +216,9 @@ int main(void)
 	tcase_add_test(tc, test_threads);
 	tcase_add_test_raise_signal(tc, test_give_more_than_taken_aborts,
 				    SIGABRT);
-	return test_run(suite);
 }
+
+const struct test_program test_program = {
+	.name = "pool",
+	.add = add_tests,
+};

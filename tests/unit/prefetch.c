@@ -432,12 +432,10 @@ START_TEST(estimate_follows_the_reports)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *suite)
 {
-	Suite *suite = suite_create("prefetch");
-	TCase *tc = test_case(suite, "streams", 5);
+	TCase *tc = test_case(suite, "streams");
 
-	tcase_add_checked_fixture(tc, setup, NULL);
 	tcase_add_test(tc, third_fault_in_step_starts_a_window);
 	tcase_add_loop_test(tc, streams_of_any_stride, 0, 7);
 	tcase_add_test(tc, a_stride_too_long_is_none);
@@ -455,11 +453,15 @@ int main(void)
 	tcase_add_test(tc, sequential_advice_starts_at_once);
 	tcase_add_test(tc, max_pages_bounds_all);
 
-	tc = test_case(suite, "feedback", 5);
-	tcase_add_checked_fixture(tc, setup, NULL);
+	tc = test_case(suite, "feedback");
 	tcase_add_test(tc, waste_turns_it_down_and_a_probe_turns_it_up);
 	tcase_add_test(tc, a_stream_reported_wasted_goes_on);
 	tcase_add_test(tc, broken_streams_turn_it_down_without_reports);
 	tcase_add_test(tc, estimate_follows_the_reports);
-	return test_run(suite);
 }
+
+const struct test_program test_program = {
+	.name = "prefetch",
+	.add = add_tests,
+	.setup = setup,
+};

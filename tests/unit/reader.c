@@ -7,18 +7,25 @@
  * while regions are unmapped, discarded and the budget shrinks. Needs
  * userfaultfd, else skips.
  */
-#include "support/test.h"
-#include "support/engine.h"
 #include "fill/reader.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
 #include "evict/reclaim.h"
 #include "fill/streams.h"
+#include "support/engine.h"
+#include "support/engine_count.h"
+#include "support/engine_fault.h"
+#include "support/test.h"
 
 #define RW	  (VVM_READ | VVM_WRITE)
 #define BUDGET	  2048
 #define READAHEAD 64 /* largest window: BUDGET / 32 */
 #define PAGES	  (4 * BLOCK_PAGES)
 
-static gaddr_t addr; /* of four blocks, all out */
 static struct reader reader;
 static uint64_t out_pages;
 
@@ -74,8 +81,10 @@ static int64_t work(void)
 
 static struct ahead_job job_of(unsigned first, int64_t stride, uint64_t count)
 {
-	return (struct ahead_job){.addr = at(first), .stride = stride,
-				  .count = count, .most = count};
+	return (struct ahead_job){.addr = at(first),
+				  .stride = stride,
+				  .count = count,
+				  .most = count};
 }
 
 static void ask(unsigned first, int64_t stride, uint64_t count)
@@ -508,9 +517,8 @@ END_TEST
 
 static void add_other_tests(Suite *s)
 {
-	TCase *tc = test_case(s, "streams", 30);
+	TCase *tc = test_case(s, "streams");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, a_stream_waits_for_three_reads, 0, 5);
 	tcase_add_test(tc, threads_are_told_apart);
 	tcase_add_test(tc, windows_are_mapped_once_proved);
@@ -522,12 +530,10 @@ static void add_other_tests(Suite *s)
 	tcase_add_test(tc, under_eviction);
 }
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("reader");
-	TCase *tc = test_case(s, "reader", 30);
+	TCase *tc = test_case(s, "reader");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, a_job_is_read_to_its_end);
 	tcase_add_test(tc, strides_and_backward);
 	tcase_add_test(tc, streams_go_first);
@@ -539,5 +545,12 @@ int main(void)
 	tcase_add_test(tc, a_read_that_fails_in_the_middle);
 	tcase_add_test(tc, a_kernel_that_refuses);
 	add_other_tests(s);
-	return engine_run(s, "check_reader");
 }
+
+const struct test_program test_program = {
+	.name = "reader",
+	.add = add_tests,
+	.setup = setup,
+	.teardown = teardown,
+	.missing = engine_missing,
+};

@@ -437,12 +437,10 @@ START_TEST(fifty_thousand_regions)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *suite)
 {
-	Suite *suite = suite_create("region");
-	TCase *tc = test_case(suite, "region", 10);
+	TCase *tc = test_case(suite, "region");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, empty_index_finds_nothing);
 	tcase_add_test(tc, lookups_at_the_edges);
 	tcase_add_test(tc, free_and_covered_ranges);
@@ -458,9 +456,14 @@ int main(void)
 	tcase_add_test(tc, random_history_agrees_with_array);
 	tcase_add_test(tc, fifty_thousand_regions);
 
-	tc = test_case(suite, "promises", 5);
-	tcase_add_checked_fixture(tc, setup, NULL);
+	tc = test_case_with(suite, "promises", setup, NULL);
 	tcase_add_loop_test_raise_signal(tc, wrong_region_aborts, SIGABRT, 0,
 					 5);
-	return test_run(suite);
 }
+
+const struct test_program test_program = {
+	.name = "region",
+	.add = add_tests,
+	.setup = setup,
+	.teardown = teardown,
+};

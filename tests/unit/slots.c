@@ -436,10 +436,9 @@ START_TEST(giving_slot_0_aborts)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *suite)
 {
-	Suite *suite = suite_create("slots");
-	TCase *tc = test_case(suite, "slots", 20);
+	TCase *tc = test_case(suite, "slots");
 
 	tcase_add_loop_test(tc, random_walk_agrees_with_the_model, 0, 10);
 	tcase_add_test(tc, empty_area_wants_to_grow);
@@ -453,5 +452,9 @@ int main(void)
 	tcase_add_test(tc, init_without_memory_is_enomem);
 	tcase_add_test_raise_signal(tc, giving_twice_aborts, 6);
 	tcase_add_test_raise_signal(tc, giving_slot_0_aborts, 6);
-	return test_run(suite);
 }
+
+const struct test_program test_program = {
+	.name = "slots",
+	.add = add_tests,
+};

@@ -5,8 +5,21 @@
  * ring, waiting for busy pages; and that space_check() passes what is good
  * and aborts on each broken invariant. Needs userfaultfd, else skips.
  */
-#include "support/test.h"
+#include "space/space.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "support/engine.h"
+#include "support/engine_app.h"
+#include "support/engine_count.h"
+#include "support/engine_fault.h"
+#include "support/test.h"
 
 #define RW (VVM_READ | VVM_WRITE)
 
@@ -63,8 +76,8 @@ static void expect_order(const char *order)
 	for (i = 0; i < strlen(order); i++) {
 		struct block *b = clock_advance(&vm->clock);
 
-		seen[i] = b ? (char)('A' + (b->base - base) / BLOCK_BYTES)
-			    : '-';
+		seen[i] =
+			b ? (char)('A' + (b->base - base) / BLOCK_BYTES) : '-';
 	}
 	ck_assert_str_eq(seen, order);
 }
@@ -204,7 +217,8 @@ START_TEST(few_frames_wake_the_reclaimer_once)
 	ck_assert(space_take_frames(vm, actor, 1, 0)); /* it is awake now */
 	ck_assert(!signalled(vm->reclaim_event));
 	vm->reclaim_asleep = true;
-	ck_assert(!space_take_frames(vm, actor, 9, 0)); /* refused counts, too */
+	ck_assert(
+		!space_take_frames(vm, actor, 9, 0)); /* refused counts, too */
 	ck_assert(!vm->reclaim_asleep && signalled(vm->reclaim_event));
 	space_give_frames(vm, actor, 92);
 	space_kick_reclaim(vm);
@@ -539,12 +553,10 @@ START_TEST(space_check_passes_what_is_good)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("space");
-	TCase *tc = test_case(s, "space", 30);
+	TCase *tc = test_case(s, "space");
 
-	tcase_add_checked_fixture(tc, setup, engine_close);
 	tcase_add_test(tc, clock_goes_round);
 	tcase_add_test(tc, a_new_block_comes_last);
 	tcase_add_test(tc, removal_keeps_the_hand);
@@ -560,9 +572,15 @@ int main(void)
 	tcase_add_test(tc, wait_for_a_fill_and_a_write);
 	tcase_add_test(tc, a_child_knows_that_it_is_one);
 	tcase_add_test(tc, publish_says_what_is);
-	tc = test_case(s, "space_check", 30);
-	tcase_add_checked_fixture(tc, setup, NULL);
+	tc = test_case_with(s, "space_check", setup, NULL);
 	tcase_add_test(tc, space_check_passes_what_is_good);
 	tcase_add_loop_test(tc, space_check_aborts_on, 0, BREAKS);
-	return engine_run(s, "check_space");
 }
+
+const struct test_program test_program = {
+	.name = "space",
+	.add = add_tests,
+	.setup = setup,
+	.teardown = engine_close,
+	.missing = engine_missing,
+};

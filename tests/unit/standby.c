@@ -93,14 +93,17 @@ START_TEST(no_more_than_there_is_room_for)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *suite)
 {
-	Suite *suite = suite_create("standby");
-	TCase *tc = test_case(suite, "standby", 5);
+	TCase *tc = test_case(suite, "standby");
 
 	tcase_add_test(tc, taken_once);
 	tcase_add_test(tc, the_latest_copy_counts);
 	tcase_add_test(tc, the_oldest_is_lost);
 	tcase_add_test(tc, no_more_than_there_is_room_for);
-	return test_run(suite);
 }
+
+const struct test_program test_program = {
+	.name = "standby",
+	.add = add_tests,
+};

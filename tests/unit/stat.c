@@ -5,7 +5,6 @@
  * may use /dev/shm at the same time: each test looks only at files named
  * after its own process or after children that it made.
  */
-#define _GNU_SOURCE 1
 #include "support/test.h"
 
 #include <errno.h>
@@ -344,8 +343,7 @@ START_TEST(events_fill_a_ring)
 {
 	struct stat_fault f = {.at = {1000, 1100, 1300, 0},
 			       .page = 0x12345000,
-			       .flags = VVM_STAT_KIND_wp |
-					VVM_STAT_EVENT_WRITE,
+			       .flags = VVM_STAT_KIND_wp | VVM_STAT_EVENT_WRITE,
 			       .tid = 4711};
 	struct vvm_stat_actor *a;
 	struct vvm_stat_event *e;
@@ -365,8 +363,8 @@ START_TEST(events_fill_a_ring)
 	ck_assert_uint_eq(e->seq,
 			  vvm_stat_event_seq(VVM_STAT_EVENTS, e->time_ns,
 					     e->page, e->took));
-	ck_assert_uint_ne(e->seq, vvm_stat_event_seq(0, e->time_ns, e->page,
-						     e->took));
+	ck_assert_uint_ne(e->seq,
+			  vvm_stat_event_seq(0, e->time_ns, e->page, e->took));
 	/* the application's threads take no faults */
 	stat_event(&st, stat_actor(&st, VVM_STAT_API), &f, 2000);
 	ck_assert_uint_eq(st.segment->actor[0].events, 0);
@@ -394,9 +392,8 @@ START_TEST(stages_add_up)
 	ck_assert_uint_eq(a->stage[VVM_STAT_STAGE_install][8], 2); /* 400 */
 	stat_resolved(&st, a, &spurious, UINT64_MAX);
 	ck_assert_uint_eq(a->latency[VVM_STAT_BUCKETS - 1], 1);
-	ck_assert_uint_eq(a->stage[VVM_STAT_STAGE_lookup]
-				  [VVM_STAT_STAGE_BUCKETS - 1],
-			  1);
+	ck_assert_uint_eq(
+		a->stage[VVM_STAT_STAGE_lookup][VVM_STAT_STAGE_BUCKETS - 1], 1);
 	ck_assert_uint_eq(a->events, 3);
 }
 END_TEST
@@ -589,8 +586,10 @@ static _Noreturn void exec_self(void)
 	if (stat_open(&st, true))
 		_exit(1);
 	snprintf(fd, sizeof(fd), "%d", getpid());
-	execl("/bin/sh", "sh", "-c", "test -e " VVM_STAT_DIR "/"
-	      VVM_STAT_PREFIX "$0.0 && kill -STOP $0 && exit 7", fd, NULL);
+	execl("/bin/sh", "sh", "-c",
+	      "test -e " VVM_STAT_DIR "/" VVM_STAT_PREFIX
+	      "$0.0 && kill -STOP $0 && exit 7",
+	      fd, NULL);
 	_exit(1);
 }
 
@@ -748,18 +747,9 @@ START_TEST(fork_child_does_not_remove)
 }
 END_TEST
 
-static TCase *new_case(Suite *s, const char *name)
+static void add_tests(Suite *s)
 {
-	TCase *tc = test_case(s, name, 5);
-
-	tcase_add_checked_fixture(tc, setup, teardown);
-	return tc;
-}
-
-int main(void)
-{
-	Suite *s = suite_create("stat");
-	TCase *tc = new_case(s, "content");
+	TCase *tc = test_case(s, "content");
 
 	tcase_add_test(tc, header_and_file);
 	tcase_add_test(tc, names_are_numbered);
@@ -770,7 +760,7 @@ int main(void)
 	tcase_add_test(tc, threads_lose_nothing);
 	tcase_add_test(tc, buckets_meet);
 
-	tc = new_case(s, "regions, blocks and events");
+	tc = test_case(s, "regions, blocks and events");
 	tcase_add_test(tc, items_get_storage_and_are_used_again);
 	tcase_add_test(tc, no_storage_no_item);
 	tcase_add_test(tc, region_faults_are_inherited);
@@ -778,7 +768,7 @@ int main(void)
 	tcase_add_test(tc, stages_add_up);
 	tcase_add_test(tc, private_ones_have_neither);
 
-	tc = new_case(s, "without a file");
+	tc = test_case(s, "without a file");
 	tcase_add_test(tc, private_when_not_published);
 	tcase_add_loop_test(tc, private_when_the_file_fails, 0,
 			    ARRAY_SIZE(breaks));
@@ -787,7 +777,7 @@ int main(void)
 	tcase_add_test(tc, proc_cannot_be_read);
 	tcase_add_test(tc, failures_leak_no_descriptor);
 
-	tc = new_case(s, "stale files");
+	tc = test_case(s, "stale files");
 	tcase_add_loop_test(tc, killed_process_is_cleaned_up, 0, 2);
 	tcase_add_test(tc, unclaimed_file_is_cleaned_up);
 	tcase_add_test(tc, claim_outlives_other_descriptors);
@@ -800,5 +790,11 @@ int main(void)
 	tcase_add_test(tc, other_users_file_is_kept);
 	tcase_add_test(tc, strange_names_are_left_alone);
 	tcase_add_test(tc, fork_child_does_not_remove);
-	return test_run(s);
 }
+
+const struct test_program test_program = {
+	.name = "stat",
+	.add = add_tests,
+	.setup = setup,
+	.teardown = teardown,
+};

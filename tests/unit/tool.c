@@ -231,12 +231,11 @@ static void add_refusals(TCase *tc)
 	tcase_add_exit_test(tc, die_has_status, TOOL_TARGET);
 }
 
-int main(void)
+static void add_tests(Suite *suite)
 {
-	Suite *suite = suite_create("tool");
-	TCase *numbers = test_case(suite, "numbers", 10);
-	TCase *refusals = test_case(suite, "refusals", 10);
-	TCase *json = test_case(suite, "json", 10);
+	TCase *numbers = test_case(suite, "numbers");
+	TCase *refusals = test_case(suite, "refusals");
+	TCase *json = test_case(suite, "json");
 
 	tcase_add_loop_test(numbers, size_understands, 0, COUNT(good_sizes));
 	tcase_add_test(numbers, number_understands);
@@ -247,5 +246,9 @@ int main(void)
 	tcase_add_test(json, json_values);
 	tcase_add_test(json, json_nesting);
 	tcase_add_loop_test(json, json_text, 0, COUNT(texts));
-	return test_run(suite);
 }
+
+const struct test_program test_program = {
+	.name = "tool",
+	.add = add_tests,
+};

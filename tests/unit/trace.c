@@ -3,7 +3,6 @@
  * unit/trace.c - vvmstat's reader of recent faults: filters, and rings that
  * are written while they are read.
  */
-#define _GNU_SOURCE 1
 #include "support/test.h"
 
 #include <pthread.h>
@@ -271,12 +270,10 @@ START_TEST(filters_that_select)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	Suite *s = suite_create("trace");
-	TCase *tc = test_case(s, "rings", 10);
+	TCase *tc = test_case(s, "rings");
 
-	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, events_come_once_in_order_of_time);
 	tcase_add_test(tc, what_was_overwritten_is_counted);
 	tcase_add_test(tc, an_event_that_is_being_written);
@@ -284,10 +281,15 @@ int main(void)
 	tcase_add_test(tc, hostile_counts);
 	tcase_add_test(tc, torn_events_are_never_shown);
 
-	tc = test_case(s, "filters", 5);
-	tcase_add_checked_fixture(tc, setup, teardown);
+	tc = test_case(s, "filters");
 	tcase_add_loop_test(tc, filters_that_make_no_sense, 0,
 			    ARRAY_SIZE(wrong));
 	tcase_add_loop_test(tc, filters_that_select, 0, ARRAY_SIZE(filters));
-	return test_run(s);
 }
+
+const struct test_program test_program = {
+	.name = "trace",
+	.add = add_tests,
+	.setup = setup,
+	.teardown = teardown,
+};

@@ -15,16 +15,18 @@
  * (both run from the build directory, with top_srcdir and VVMSTAT set as
  * `make check` sets them).
  */
-#define _GNU_SOURCE 1
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
 #include "support/statview.h"
+#include "support/test.h"
 
 #ifdef HAVE_LIBPNG
 #include "support/picture.h"
 #endif
-
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <time.h>
 
 #define RECORDED_S 1795371000 /* 2026-11-22 18:10:00 UTC */
 
@@ -135,7 +137,7 @@ static const struct {
 
 static void setup_golden(void)
 {
-	setup();
+	view_setup();
 	setenv("TZ", "UTC0", 1);
 	setenv("LC_ALL", "C", 1);
 	unsetenv("S_TIME_FORMAT");
@@ -184,7 +186,7 @@ START_TEST(outputs_are_golden)
 {
 	ck_assert_int_eq(
 		run("%s -f %s/0 -f %s/1", outputs[_i].options, dir, dir), 0);
-	ck_assert_str_eq(err, "");
+	ck_assert_str_eq(errors, "");
 	hide_host(out);
 	compare(outputs[_i].name);
 }
@@ -216,11 +218,11 @@ END_TEST
 START_TEST(copies_are_read_with_care)
 {
 	ck_assert_int_eq(run("-f %s/none", dir), 2);
-	assert_contains(err, "No such file");
+	assert_contains(errors, "No such file");
 	ck_assert_int_eq(run("-f %s", dir), 2);
-	assert_contains(err, "not a regular file");
+	assert_contains(errors, "not a regular file");
 	ck_assert_int_eq(run("-f %s", golden("0.words")), 2);
-	assert_contains(err, "not a libvvm segment");
+	assert_contains(errors, "not a libvvm segment");
 	ck_assert_int_eq(run("-f %s/0 -p 1", dir), 1);
 	ck_assert_int_eq(run("-f %s/0 1", dir), 1);
 	ck_assert_int_eq(run("-f %s/0 -y", dir), 1);
@@ -229,20 +231,31 @@ START_TEST(copies_are_read_with_care)
 }
 END_TEST
 
-int main(void)
+static void add_tests(Suite *s)
 {
-	const char *wish = getenv("GOLDEN_RECORD");
-	char from[512];
-	Suite *s = suite_create("vvmgolden");
-	TCase *tc = test_case(s, "golden", 60);
+	TCase *tc = test_case(s, "golden");
 
-	if (wish && sscanf(wish, "%511[^=]", from) == 1 && strchr(wish, '='))
-		return record(from, strchr(wish, '=') + 1);
-	tcase_add_checked_fixture(tc, setup_golden, teardown);
 	tcase_add_loop_test(tc, outputs_are_golden, 0, ARRAY_SIZE(outputs));
 #ifdef HAVE_LIBPNG
 	tcase_add_test(tc, picture_is_golden);
 #endif
 	tcase_add_test(tc, copies_are_read_with_care);
-	return test_run(s);
 }
+
+/* The environment may want a recording instead of the tests. */
+static void record_on_demand(void)
+{
+	const char *wish = getenv("GOLDEN_RECORD");
+	char from[512];
+
+	if (wish && sscanf(wish, "%511[^=]", from) == 1 && strchr(wish, '='))
+		exit(record(from, strchr(wish, '=') + 1));
+}
+
+const struct test_program test_program = {
+	.name = "vvmgolden",
+	.add = add_tests,
+	.setup = setup_golden,
+	.teardown = view_teardown,
+	.begin = record_on_demand,
+};

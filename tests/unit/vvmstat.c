@@ -3,14 +3,18 @@
  * unit/vvmstat.c - vvmstat's command line, the processes it finds, and what
  * it does with hostile segments. What it shows is in unit/vvmview.c.
  */
-#define _GNU_SOURCE 1
-#include "support/statview.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
+
+#include "os/os.h"
+#include "support/statview.h"
+#include "support/test.h"
 #include "vvmstat/layout.h"
 
 /* ---- command line ---- */
@@ -22,7 +26,7 @@ START_TEST(help_and_version)
 	ck_assert_int_eq(run("-V"), 0);
 	assert_contains(out, "0.1.0");
 	ck_assert_int_eq(run("--version"), 0);
-	ck_assert_str_eq(err, "");
+	ck_assert_str_eq(errors, "");
 }
 END_TEST
 
@@ -76,7 +80,7 @@ START_TEST(usage_errors)
 {
 	ck_assert_msg(run("%s", misuse[_i]) == 1, "%s", misuse[_i]);
 	ck_assert_str_eq(out, "");
-	ck_assert_str_ne(err, "");
+	ck_assert_str_ne(errors, "");
 }
 END_TEST
 
@@ -84,10 +88,10 @@ START_TEST(nobody_there)
 {
 	unlink(in_dir(getpid(), 0));
 	ck_assert_int_eq(run("--dir %s", dir), 2);
-	assert_contains(err, "no process uses libvvm");
+	assert_contains(errors, "no process uses libvvm");
 	ck_assert_int_eq(run("--dir %s -l", dir), 2);
 	ck_assert_int_eq(run("--dir %s -p %d", dir, getpid()), 2);
-	assert_contains(err, "no libvvm space");
+	assert_contains(errors, "no libvvm space");
 	ck_assert_int_eq(run("--dir /nonexistent -l"), 2);
 }
 END_TEST
@@ -100,7 +104,7 @@ START_TEST(no_such_process)
 		_exit(0);
 	waitpid(pid, NULL, 0);
 	ck_assert_int_eq(run("-p %d 1 1", pid), 2);
-	assert_contains(err, "no process");
+	assert_contains(errors, "no process");
 	ck_assert_str_eq(out, "");
 }
 END_TEST
@@ -150,7 +154,7 @@ START_TEST(list_in_dev_shm)
 	char pid[32];
 
 	ck_assert_int_eq(run("-l"), 0);
-	snprintf(pid, sizeof(pid), "%7d check_vvmstat", getpid());
+	snprintf(pid, sizeof(pid), "%7d vvmstat", getpid());
 	assert_contains(out, pid);
 }
 END_TEST
@@ -160,10 +164,10 @@ START_TEST(row_fits_80_columns)
 {
 	const char *p, *end;
 
-	stat_add(actor, VVM_STAT_faults, 123456789);
-	stat_add(actor, VVM_STAT_faults_swapin, 123456789);
-	stat_add(actor, VVM_STAT_swapin_pages, 123456789);
-	stat_latency(actor, 20000000000);
+	stat_add(writer, VVM_STAT_faults, 123456789);
+	stat_add(writer, VVM_STAT_faults_swapin, 123456789);
+	stat_add(writer, VVM_STAT_swapin_pages, 123456789);
+	stat_latency(writer, 20000000000);
 	ck_assert_int_eq(run("--dir %s", dir), 0);
 	ck_assert_uint_eq(lines(out), 3);
 	for (p = out; *p; p = end + 1) {
@@ -208,7 +212,7 @@ END_TEST
 
 START_TEST(totals_name_every_counter)
 {
-	stat_add(actor, VVM_STAT_faults_wp, 4711);
+	stat_add(writer, VVM_STAT_faults_wp, 4711);
 	ck_assert_int_eq(run("--dir %s -s", dir), 0);
 #define X(name, kind, help)                  \
 	assert_contains(out, " " #name " "); \
@@ -251,9 +255,9 @@ START_TEST(percentiles)
 	int i;
 
 	for (i = 0; i < 98; i++)
-		stat_latency(actor, 1000);
-	stat_latency(actor, 1000000);
-	stat_latency(actor, 1000000);
+		stat_latency(writer, 1000);
+	stat_latency(writer, 1000000);
+	stat_latency(writer, 1000000);
 	ck_assert_int_eq(run("--dir %s --json", dir), 0);
 	ck_assert_double_ge(number(out, "latency_p50_us"), 0.96);
 	ck_assert_double_le(number(out, "latency_p50_us"), 1.024);
@@ -269,12 +273,12 @@ START_TEST(rates_of_an_interval)
 	const char *row;
 	FILE *f;
 
-	stat_add(actor, VVM_STAT_faults, 1000);
+	stat_add(writer, VVM_STAT_faults, 1000);
 	f = start("--json 0.3 2", getpid());
 	row = next_line(f);
 	ck_assert_double_eq(number(row, "faults"), 1000);
-	stat_add(actor, VVM_STAT_faults, 100);
-	stat_latency(actor, 5000);
+	stat_add(writer, VVM_STAT_faults, 100);
+	stat_latency(writer, 5000);
 	row = next_line(f);
 	assert_contains(row, "\"since_start\":false");
 	ck_assert_double_eq(number(row, "faults"), 1100);
@@ -291,10 +295,10 @@ START_TEST(counter_going_backwards_shows_zero)
 {
 	FILE *f;
 
-	stat_add(actor, VVM_STAT_faults, 1000);
+	stat_add(writer, VVM_STAT_faults, 1000);
 	f = start("--json 0.3 2", getpid());
 	next_line(f);
-	stat_add(actor, VVM_STAT_faults, -500);
+	stat_add(writer, VVM_STAT_faults, -500);
 	ck_assert_double_eq(number(next_line(f), "faults_per_s"), 0);
 	ck_assert_int_eq(pclose(f), 0);
 }
@@ -309,7 +313,7 @@ START_TEST(spaces_are_summed_and_may_go)
 	ck_assert_int_eq(stat_open(&second, true), 0);
 	ck_assert_int_eq(link(second.path, in_dir(getpid(), 1)), 0);
 	stat_set(&second, budget_pages, 1000);
-	stat_add(actor, VVM_STAT_faults, 10);
+	stat_add(writer, VVM_STAT_faults, 10);
 	stat_add(stat_actor(&second, VVM_STAT_API), VVM_STAT_faults, 5);
 	stat_add(stat_actor(&second, VVM_STAT_API), VVM_STAT_resident_pages, 8);
 	f = start("--json 0.3 4", getpid());
@@ -422,8 +426,8 @@ START_TEST(target_that_ends_while_watched)
 	ck_assert_double_eq(number(next_line(f), "faults"), 42);
 	ck_assert_int_eq(WEXITSTATUS(pclose(f)), 3);
 	ck_assert_uint_lt(now_ms() - from, 2000);
-	slurp("err", err, sizeof(err));
-	assert_contains(err, "ended");
+	slurp("err", errors, sizeof(errors));
+	assert_contains(errors, "ended");
 }
 END_TEST
 
@@ -449,7 +453,7 @@ START_TEST(several_processes_are_listed)
 
 	ck_assert_int_eq(run("--dir %s 1", dir), 1);
 	ck_assert_uint_eq(lines(out), 3);
-	assert_contains(err, "choose with -p");
+	assert_contains(errors, "choose with -p");
 	ck_assert_int_eq(run("--dir %s -p %d 1 1", dir, pid), 0);
 	end(pid);
 	/* The dead one's file is still there; now there is only us. */
@@ -494,9 +498,9 @@ START_TEST(program_that_fails)
 	if (!can_page())
 		return;
 	ck_assert_int_eq(run("0.05 -e sh -c 'sleep 0.1; exit 7'"), 3);
-	assert_contains(err, "status 7");
+	assert_contains(errors, "status 7");
 	ck_assert_int_eq(run("0.05 -e sh -c 'sleep 0.1; kill -9 $$'"), 3);
-	assert_contains(err, "signal 9");
+	assert_contains(errors, "signal 9");
 	ck_assert_int_eq(run("-e /nonexistent/program"), 2);
 	ck_assert_int_eq(run("-p 1 -e true"), 1);
 	ck_assert_int_eq(run("-l -e true"), 1);
@@ -540,7 +544,7 @@ static int run_bad(size_t bytes)
 	put_bad(bytes);
 	status = run("--dir %s -p %d -w 0.01 2", dir, getpid());
 	ck_assert_msg(status == 0 || status == 2, "exit status %d", status);
-	ck_assert_ptr_null(strstr(err, "runtime error"));
+	ck_assert_ptr_null(strstr(errors, "runtime error"));
 	return status;
 }
 
@@ -564,7 +568,7 @@ static void look_at_bad(void)
 
 static void setup_bad(void)
 {
-	setup();
+	view_setup();
 	bad = aligned_alloc(_Alignof(struct vvm_stat_segment), sizeof(*bad));
 	memcpy(bad, st.segment, sizeof(*bad));
 }
@@ -572,7 +576,7 @@ static void setup_bad(void)
 static void teardown_bad(void)
 {
 	free(bad);
-	teardown();
+	view_teardown();
 }
 
 START_TEST(truncated)
@@ -584,7 +588,7 @@ START_TEST(truncated)
 
 	for (i = 0; i < ARRAY_SIZE(sizes); i++)
 		ck_assert_msg(run_bad(sizes[i]) == 2, "%zu bytes", sizes[i]);
-	assert_contains(err, "truncated");
+	assert_contains(errors, "truncated");
 	ck_assert_int_eq(run_bad(sizeof(*bad)), 0);
 }
 END_TEST
@@ -593,9 +597,9 @@ START_TEST(other_version)
 {
 	bad->version = 99;
 	ck_assert_int_eq(run_bad(sizeof(*bad)), 2);
-	assert_contains(err, "segment version 99, this vvmstat reads 2");
+	assert_contains(errors, "segment version 99, this vvmstat reads 2");
 	ck_assert_int_eq(run("--dir %s -l", dir), 2);
-	assert_contains(err, "segment version 99");
+	assert_contains(errors, "segment version 99");
 }
 END_TEST
 
@@ -603,7 +607,7 @@ START_TEST(not_a_segment)
 {
 	bad->magic ^= 1;
 	ck_assert_int_eq(run_bad(sizeof(*bad)), 2);
-	assert_contains(err, "not a libvvm segment");
+	assert_contains(errors, "not a libvvm segment");
 	bad->magic = 0;
 	ck_assert_int_eq(run_bad(sizeof(*bad)), 2);
 	memset(bad, 0xff, sizeof(*bad));
@@ -626,7 +630,7 @@ START_TEST(left_behind)
 {
 	abandoned = true;
 	ck_assert_int_eq(run_bad(sizeof(*bad)), 2);
-	assert_contains(err, "no libvvm space open");
+	assert_contains(errors, "no libvvm space open");
 	ck_assert_int_eq(run("--dir %s -l", dir), 2);
 	ck_assert_msg(access(in_dir(getpid(), 0), F_OK), "still there");
 	abandoned = false;
@@ -760,7 +764,7 @@ START_TEST(symlink_is_refused)
 	unlink(in_dir(getpid(), 0));
 	ck_assert_int_eq(symlink(st.path, in_dir(getpid(), 0)), 0);
 	ck_assert_int_eq(run("--dir %s -p %d", dir, getpid()), 2);
-	assert_contains(err, "symbolic link");
+	assert_contains(errors, "symbolic link");
 }
 END_TEST
 
@@ -769,7 +773,7 @@ START_TEST(fifo_is_refused)
 	unlink(in_dir(getpid(), 0));
 	ck_assert_int_eq(mkfifo(in_dir(getpid(), 0), 0600), 0);
 	ck_assert_int_eq(run("--dir %s -p %d", dir, getpid()), 2);
-	assert_contains(err, "not a regular file");
+	assert_contains(errors, "not a regular file");
 }
 END_TEST
 
@@ -778,7 +782,7 @@ START_TEST(other_owner_is_refused)
 	if (chown(st.path, 1, 1)) /* only root can make one */
 		return;
 	ck_assert_int_eq(run("--dir %s -p %d", dir, getpid()), 2);
-	assert_contains(err, "another user");
+	assert_contains(errors, "another user");
 	ck_assert_int_eq(run("--dir %s -l", dir), 2);
 }
 END_TEST
@@ -850,31 +854,17 @@ START_TEST(doctor_leaves_no_file)
 }
 END_TEST
 
-static TCase *new_case(Suite *s, const char *name, SFun up, SFun down)
+static void add_tests(Suite *s)
 {
-	TCase *tc = test_case(s, name, 60);
+	TCase *tc = test_case(s, "command line");
 
-	tcase_add_checked_fixture(tc, up, down);
-	return tc;
-}
-
-int main(void)
-{
-	Suite *s = suite_create("vvmstat");
-	TCase *tc = new_case(s, "command line", setup, teardown);
-
-	if (access(tool(), X_OK)) {
-		fprintf(stderr, "%s: %s (set VVMSTAT)\n", tool(),
-			strerror(errno));
-		return EXIT_FAILURE;
-	}
 	tcase_add_test(tc, help_and_version);
 	tcase_add_loop_test(tc, usage_errors, 0, ARRAY_SIZE(misuse));
 	tcase_add_test(tc, nobody_there);
 	tcase_add_test(tc, no_such_process);
 	tcase_add_test(tc, output_that_fails);
 
-	tc = new_case(s, "views", setup, teardown);
+	tc = test_case(s, "views");
 	tcase_add_test(tc, list_as_text);
 	tcase_add_test(tc, list_as_json);
 	tcase_add_test(tc, list_in_dev_shm);
@@ -885,7 +875,7 @@ int main(void)
 	tcase_add_test(tc, json_row_has_every_key);
 	tcase_add_test(tc, percentiles);
 
-	tc = new_case(s, "over time", setup, teardown);
+	tc = test_case(s, "over time");
 	tcase_add_test(tc, rates_of_an_interval);
 	tcase_add_test(tc, counter_going_backwards_shows_zero);
 	tcase_add_test(tc, spaces_are_summed_and_may_go);
@@ -895,7 +885,7 @@ int main(void)
 	tcase_add_test(tc, program_is_started_and_followed);
 	tcase_add_test(tc, program_that_fails);
 
-	tc = new_case(s, "hostile segments", setup_bad, teardown_bad);
+	tc = test_case_with(s, "hostile segments", setup_bad, teardown_bad);
 	tcase_add_test(tc, truncated);
 	tcase_add_test(tc, other_version);
 	tcase_add_test(tc, not_a_segment);
@@ -911,11 +901,27 @@ int main(void)
 	tcase_add_test(tc, fifo_is_refused);
 	tcase_add_test(tc, other_owner_is_refused);
 
-	tc = new_case(s, "doctor", setup, teardown);
+	tc = test_case(s, "doctor");
 	tcase_add_test(tc, doctor_as_text);
 	tcase_add_test(tc, doctor_as_json);
 	tcase_add_test(tc, doctor_finds_a_bad_swap_path);
 	tcase_add_test(tc, doctor_compares_the_budget);
 	tcase_add_test(tc, doctor_leaves_no_file);
-	return test_run(s);
 }
+
+/* Without it every test would fail, and say less. */
+static void look_for_tool(void)
+{
+	if (access(tool(), X_OK) == 0)
+		return;
+	fprintf(stderr, "%s: %s (set VVMSTAT)\n", tool(), strerror(errno));
+	exit(EXIT_FAILURE);
+}
+
+const struct test_program test_program = {
+	.name = "vvmstat",
+	.add = add_tests,
+	.setup = view_setup,
+	.teardown = view_teardown,
+	.begin = look_for_tool,
+};

@@ -3,21 +3,24 @@
  * unit/vvmtop.c - vvmstat's tables, maps and the full-screen view, the last
  * on a pseudo-terminal whose screen a small interpreter keeps.
  */
-#define _GNU_SOURCE 1
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
 #include "support/statview.h"
+#include "support/strict.h"
+#include "support/test.h"
 
 #ifdef HAVE_LIBPNG
 #include "support/picture.h"
 #endif
-
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <termios.h>
-#include <time.h>
-#include "support/strict.h"
 
 #define REGION_START 0x7f0000000000ull
 
@@ -53,7 +56,7 @@ static void setup_pages(void)
 {
 	unsigned i;
 
-	setup();
+	view_setup();
 	unsetenv("COLUMNS");
 	setenv("LC_ALL", "C", 1);
 	region = publish_region(REGION_START, 16 << 20, "heap");
@@ -238,8 +241,8 @@ END_TEST
 START_TEST(map_as_png)
 {
 	ck_assert_int_eq(run("--dir %s -m --png %s/map.png", dir, dir), 1);
-	assert_contains(err, "this build has no libpng");
-	ck_assert_uint_eq(lines(err), 1);
+	assert_contains(errors, "this build has no libpng");
+	ck_assert_uint_eq(lines(errors), 1);
 }
 END_TEST
 #endif
@@ -280,8 +283,8 @@ START_TEST(histograms_by_stage)
 				   .flags = VVM_STAT_KIND_swapin};
 	char *p;
 
-	stat_resolved(&st, actor, &fault, 103110);
-	stat_resolved(&st, actor, &fault, 103110);
+	stat_resolved(&st, writer, &fault, 103110);
+	stat_resolved(&st, writer, &fault, 103110);
 	ck_assert_int_eq(run("--dir %s -H", dir), 0);
 	p = strstr(out, "  8 ns");
 	ck_assert_ptr_nonnull(p);
@@ -365,13 +368,17 @@ static void spoil(struct vvm_stat_region **r, struct vvm_stat_block **b,
 /* No crash, no endless loop, whatever the tables hold. More: FUZZ_RUNS. */
 START_TEST(noise_in_tables)
 {
-	static const char *const views[] = {"-r",
-					    "-m",
-					    "--heat",
-					    "-r --json",
-					    "-m --region heap --csv",
-					    "-H",
-					    "-m --png /dev/null/x"};
+	static const char *const views[] = {
+		"-r",
+		"-m",
+		"--heat",
+		"-r --json",
+		"-m --region heap --csv",
+		"-H",
+#ifdef HAVE_LIBPNG
+		"-m --png /dev/null/x",
+#endif
+	};
 	const char *wanted = getenv("FUZZ_RUNS");
 	int runs = wanted ? atoi(wanted) : 30, i, status;
 	unsigned seed = wanted ? (unsigned)time(NULL) : 4711, k;
@@ -387,14 +394,14 @@ START_TEST(noise_in_tables)
 	for (i = 0; i < runs; i++) {
 		spoil(r, b, ARRAY_SIZE(r), &seed);
 		for (k = 0; k < VVM_STAT_BUCKETS; k++)
-			actor->latency[k] = nasty(&seed);
+			writer->latency[k] = nasty(&seed);
 		status = run("--dir %s %s", dir,
 			     views[(unsigned)i % ARRAY_SIZE(views)]);
 		ck_assert_msg(status == 0 || status == 2 || status == 4,
 			      "%s: status %d: %s",
 			      views[(unsigned)i % ARRAY_SIZE(views)], status,
-			      err);
-		ck_assert_ptr_null(strstr(err, "runtime error"));
+			      errors);
+		ck_assert_ptr_null(strstr(errors, "runtime error"));
 	}
 }
 END_TEST
@@ -579,10 +586,10 @@ START_TEST(top_fits_80x24)
 {
 	char title[64];
 
-	stat_add(actor, VVM_STAT_faults, 4711);
+	stat_add(writer, VVM_STAT_faults, 4711);
 	tty.strict = true;
 	open_top(24, 80, getpid());
-	snprintf(title, sizeof(title), "%d check_vvmtop  up 00:0", getpid());
+	snprintf(title, sizeof(title), "%d vvmtop  up 00:0", getpid());
 	expect(title);
 	expect("memory  [");
 	expect("res  128M of  256M");
@@ -721,22 +728,13 @@ END_TEST
 START_TEST(top_needs_a_terminal)
 {
 	ck_assert_int_eq(run("--dir %s -T </dev/null", dir), 1);
-	assert_contains(err, "terminal");
+	assert_contains(errors, "terminal");
 }
 END_TEST
 
-static TCase *new_case(Suite *s, const char *name)
+static void add_tests(Suite *s)
 {
-	TCase *tc = test_case(s, name, 30);
-
-	tcase_add_checked_fixture(tc, setup_pages, teardown);
-	return tc;
-}
-
-int main(void)
-{
-	Suite *s = suite_create("vvmtop");
-	TCase *tc = new_case(s, "tables");
+	TCase *tc = test_case(s, "tables");
 
 	tcase_add_test(tc, regions_as_text);
 	tcase_add_test(tc, regions_as_json);
@@ -750,7 +748,7 @@ int main(void)
 
 	tcase_add_test(tc, noise_in_tables);
 
-	tc = new_case(s, "full screen");
+	tc = test_case(s, "full screen");
 	tcase_add_test(tc, top_fits_80x24);
 	tcase_add_test(tc, top_has_keys);
 	tcase_add_test(tc, top_follows_the_window);
@@ -760,5 +758,11 @@ int main(void)
 	tcase_add_test(tc, top_stops_and_goes_on);
 	tcase_add_test(tc, top_ends_with_the_process);
 	tcase_add_test(tc, top_needs_a_terminal);
-	return test_run(s);
 }
+
+const struct test_program test_program = {
+	.name = "vvmtop",
+	.add = add_tests,
+	.setup = setup_pages,
+	.teardown = view_teardown,
+};

@@ -3,16 +3,19 @@
  * unit/vvmview.c - what vvmstat shows: that the columns are computed
  * exactly, and that the forms for programs are well-formed.
  */
-#define _GNU_SOURCE 1
-#include "support/statview.h"
-
 #include <math.h>
 #include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
+
+#include "support/statview.h"
+#include "support/strict.h"
+#include "support/test.h"
 #include "vvmstat/column.h"
 #include "vvmstat/openmetrics.h"
 #include "vvmstat/output.h"
-#include "support/strict.h"
 #include "vvmstat/view.h"
 
 /* ---- columns ---- */
@@ -137,7 +140,8 @@ START_TEST(man_page_names_every_column)
 	unsigned i;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "%s/tools/vvmstat/vvmstat.1", top ? top : "..");
+	snprintf(path, sizeof(path), "%s/tools/vvmstat/vvmstat.1",
+		 top ? top : "..");
 	f = fopen(path, "r");
 	ck_assert_ptr_nonnull(f);
 	page[fread(page, 1, sizeof(page) - 1, f)] = '\0';
@@ -241,7 +245,7 @@ START_TEST(idle_rows_are_left_out)
 	ck_assert_uint_eq(lines(out), 3); /* the first one stays */
 	pid = spawn("-n -z 0.02");
 	wait_for_lines(3);
-	stat_add(actor, VVM_STAT_faults_wp, 1000);
+	stat_add(writer, VVM_STAT_faults_wp, 1000);
 	ck_assert_int_eq(end_after(pid, 4, SIGTERM), 0);
 	ck_assert_uint_eq(lines(out), 4);
 }
@@ -267,9 +271,9 @@ START_TEST(colours)
 	setenv("S_COLORS", "always", 1);
 	ck_assert_int_eq(run("--dir %s -l", dir), 0);
 	assert_contains(out, "\033[1m");
-	stat_add(actor, VVM_STAT_faults_failed, 1);
+	stat_add(writer, VVM_STAT_faults_failed, 1);
 	ck_assert_int_eq(run("--dir %s", dir), 0);
-	assert_contains(out, "\033[1;31m  1\033[0m"); /* err */
+	assert_contains(out, "\033[1;31m  1\033[0m"); /* errors */
 	setenv("NO_COLOR", "1", 1);
 	ck_assert_int_eq(run("--dir %s", dir), 0);
 	ck_assert_ptr_null(strchr(out, '\033'));
@@ -485,8 +489,8 @@ static const char *const bad_metrics[] = {
 	"# TYPE a gauge\nb 1\n# EOF\n",
 	"# TYPE a gauge\na one\n# EOF\n",
 	"# TYPE a histogram\na_bucket{le=\"1\"} 1\na_sum 1\n# EOF\n",
-	"# TYPE a histogram\na_bucket{le=\"1\"} 2\na_bucket{le=\"+Inf\"} 1\n"
-	"# EOF\n",
+	("# TYPE a histogram\na_bucket{le=\"1\"} 2\na_bucket{le=\"+Inf\"} 1\n"
+	 "# EOF\n"), /* clang asks whether a comma is missing */
 	"# TYPE a histogram\na_bucket{le=\"+Inf\"} 1\na_count 2\n# EOF\n",
 };
 
@@ -496,31 +500,22 @@ START_TEST(openmetrics_checker_refuses)
 }
 END_TEST
 
-static TCase *new_case(Suite *s, const char *name)
+static void add_tests(Suite *s)
 {
-	TCase *tc = test_case(s, name, 60);
-
-	tcase_add_checked_fixture(tc, setup, teardown);
-	return tc;
-}
-
-int main(void)
-{
-	Suite *s = suite_create("vvmview");
-	TCase *tc = new_case(s, "columns");
+	TCase *tc = test_case(s, "columns");
 
 	tcase_add_test(tc, columns_are_exact);
 	tcase_add_test(tc, columns_of_an_idle_interval);
 	tcase_add_test(tc, man_page_names_every_column);
 
-	tc = new_case(s, "rows");
+	tc = test_case(s, "rows");
 	tcase_add_test(tc, numbers_fit);
 	tcase_add_test(tc, idle_rows_are_left_out);
 	tcase_add_test(tc, ctrl_c_prints_an_average);
 	tcase_add_test(tc, colours);
 	tcase_add_test(tc, time_formats);
 
-	tc = new_case(s, "forms");
+	tc = test_case(s, "forms");
 	tcase_add_test(tc, json_is_strict);
 	tcase_add_test(tc, sysstat_json);
 	tcase_add_test(tc, sysstat_json_is_closed);
@@ -530,5 +525,11 @@ int main(void)
 	tcase_add_test(tc, openmetrics_of_the_running);
 	tcase_add_loop_test(tc, openmetrics_checker_refuses, 0,
 			    ARRAY_SIZE(bad_metrics));
-	return test_run(s);
 }
+
+const struct test_program test_program = {
+	.name = "vvmview",
+	.add = add_tests,
+	.setup = view_setup,
+	.teardown = view_teardown,
+};

@@ -10,15 +10,15 @@
 #include <stdint.h>
 
 /* X(name, help): the patterns, in the order of enum pattern_kind. */
-#define PATTERNS(X)                                                     \
-	X(seq, "page after page, each thread from its own start")       \
-	X(uniform, "every page equally likely")                         \
-	X(zipf, "the k-th hottest page 1/k^theta times as likely")      \
-	X(stride, "every --stride'th page; negative: backwards")        \
-	X(scanmix, "zipf, and --scan PCT of the accesses are a scan")   \
-	X(loop, "seq over the first 1.1 x the budget")                  \
-	X(backward, "seq from the end to the start")                    \
-	X(phases, "zipf, whose hot pages change again and again")       \
+#define PATTERNS(X)                                                   \
+	X(seq, "page after page, each thread from its own start")     \
+	X(uniform, "every page equally likely")                       \
+	X(zipf, "the k-th hottest page 1/k^theta times as likely")    \
+	X(stride, "every --stride'th page; negative: backwards")      \
+	X(scanmix, "zipf, and --scan PCT of the accesses are a scan") \
+	X(loop, "seq over the first 1.1 x the budget")                \
+	X(backward, "seq from the end to the start")                  \
+	X(phases, "zipf, whose hot pages change again and again")     \
 	X(fill, "the first touch itself is measured: no set-up")
 
 enum pattern_kind {
@@ -94,8 +94,8 @@ struct walk {
 
 struct pattern {
 	enum pattern_kind kind;
-	uint64_t turn; /* accesses so far, of phases */
-	bool hot;      /* the last page came from zipf */
+	uint64_t turn;		     /* accesses so far, of phases */
+	bool hot;		     /* the last page came from zipf */
 	unsigned scan_pct, scan_due; /* of scanmix: a scan is due at 100 */
 	uint64_t phase, seed;	     /* of phases: accesses of one */
 	struct rng rng;

@@ -1,0 +1,35 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# All C files are as clang-format wants them (`make format-check`), which
+# differs from version to version: 14 is the one that decides.
+# --fix formats them (`make format`).
+: "${top_srcdir:=.}"
+cd "$top_srcdir" || exit 99
+
+is_14()
+{
+	"$1" --version 2>/dev/null | grep -q 'version 14\.'
+}
+
+for format in clang-format-14 clang-format none; do
+	! is_14 $format || break
+done
+if [ $format = none ]; then
+	echo "skipped: clang-format 14 is missing;" \
+		"Debian: apt-get install clang-format-14"
+	exit 77
+fi
+
+if [ "${1:-}" = --fix ]; then
+	find include lib tools tests -name '*.[ch]' -exec $format -i {} +
+	exit
+fi
+
+bad=0
+for file in $(find include lib tools tests -name '*.[ch]' | sort); do
+	$format "$file" | cmp -s - "$file" || {
+		echo "FAIL: $file; to format it: make format"
+		bad=1
+	}
+done
+exit $bad

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+#include "support/live.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/access.h"
+#include "support/random.h"
+#include "support/wait.h"
+
+const char *live_missing(void)
+{
+	static char text[256];
+	struct vvm_probe probe;
+
+	if (vvm_probe(&probe) == 0 && probe.usable)
+		return NULL;
+	snprintf(text, sizeof(text), "%s (%s)", vvm_strerror(probe.error),
+		 probe.reason ? probe.reason : "");
+	return text;
+}
+
+bool live_inline(void)
+{
+	const char *mode = getenv("VVM_FAULTS");
+
+	return mode && !strcmp(mode, "inline");
+}
+
+void live_begin(uint64_t budget_pages)
+{
+	live_catch();
+	vm = live_open(budget_pages);
+}
+
+void live_end(void)
+{
+	live_ok(vvm_close(vm));
+}
+
+void live_options(struct vvm_options *o, uint64_t budget_pages)
+{
+	live_ok(vvm_options_init(o));
+	o->resident_bytes = budget_pages * LIVE_PAGE;
+	o->stat_segment = 0;
+}
+
+struct vvm *live_open(uint64_t budget_pages)
+{
+	struct vvm_options o;
+	struct vvm *vm = NULL;
+
+	live_options(&o, budget_pages);
+	live_ok(vvm_open(&vm, &o));
+	live_check(vm != NULL);
+	return vm;
+}
+
+char *live_map(struct vvm *vm, uint64_t pages, unsigned prot)
+{
+	uint64_t addr = VVM_ANYWHERE;
+
+	live_ok(vvm_map(vm, &addr, pages * LIVE_PAGE, prot, "test"));
+	live_check(addr % LIVE_PAGE == 0);
+	live_check(vvm_ptr(vm, addr) == (void *)(uintptr_t)addr);
+	return vvm_ptr(vm, addr);
+}
+
+uint64_t live_addr(const void *p)
+{
+	return (uint64_t)(uintptr_t)p;
+}
+
+struct vvm_stats live_stats(struct vvm *vm)
+{
+	struct vvm_stats st;
+
+	live_ok(vvm_stats(vm, &st, sizeof st));
+	return st;
+}
+
+struct vvm_stats live_idle_stats(struct vvm *vm)
+{
+	struct vvm_stats last = live_stats(vm), now;
+
+	for (int i = 0; i < 2000; i++) {
+		/* On a loaded machine who works does nothing for a while. */
+		live_nap_us((long)wait_scaled(1000));
+		now = live_stats(vm);
+		if (memcmp(&now, &last, sizeof(now)) == 0)
+			return now;
+		last = now;
+	}
+	live_fail("the counters do not come to rest");
+}
+
+unsigned char live_flags(struct vvm *vm, const void *page)
+{
+	unsigned char flags = 0xff;
+
+	live_ok(vvm_residency(vm, live_addr(page), LIVE_PAGE, &flags));
+	return flags;
+}
+
+uint64_t live_count_flags(struct vvm *vm, const char *base, uint64_t pages,
+			  unsigned char want)
+{
+	unsigned char *flags = malloc(pages);
+	uint64_t n = 0;
+
+	live_check(flags != NULL);
+	live_ok(vvm_residency(vm, live_addr(base), pages * LIVE_PAGE, flags));
+	for (uint64_t i = 0; i < pages; i++)
+		n += (flags[i] & want) == want;
+	free(flags);
+	return n;
+}
+
+void live_push_out(struct vvm *vm, const char *base, uint64_t pages,
+		   char *other, uint64_t other_pages)
+{
+	for (int round = 0; round < 50; round++) {
+		if (!live_count_flags(vm, base, pages, VVM_PAGE_RESIDENT))
+			return;
+		for (uint64_t i = 0; i < other_pages; i++)
+			*(volatile uint64_t *)(other + i * LIVE_PAGE + 8) =
+				live_stamp(i, (uint64_t)round);
+	}
+	live_fail("pages stay resident under 50 rounds of other writes");
+}

@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: MIT */
+#include "support/vm.h"
+
+struct vvm *vm;
