@@ -281,6 +281,14 @@ int vvm_map(struct vvm *vm, uint64_t *addr, uint64_t len, unsigned prot,
 	    const char *name);
 
 /*
+ * The same where the program wants it: host, page-aligned, is the host address
+ * of the region, and its guest address. Errors as vvm_map(); -EEXIST: something
+ * is mapped there, by whomever; -ENOMEM also: nothing may be.
+ */
+int vvm_map_at(struct vvm *vm, void *host, uint64_t len, unsigned prot,
+	       const char *name);
+
+/*
  * Unmaps all regions, or parts of regions, in the range; holes are allowed.
  * Their content is gone, frames and slots are free on return. Threads blocked
  * on a page of the range get SIGSEGV. Waits for I/O in flight on the range.

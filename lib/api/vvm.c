@@ -135,6 +135,23 @@ int vvm_map(struct vvm *vm, uint64_t *addr, uint64_t len, unsigned prot,
 	return narrow(rc, "vvm_map");
 }
 
+int vvm_map_at(struct vvm *vm, void *host, uint64_t len, unsigned prot,
+	       const char *name)
+{
+	haddr_t at = (haddr_t)(uintptr_t)host;
+	gaddr_t end;
+	int rc = usable_range(vm, at, len, &end);
+
+	if (rc < 0)
+		return rc;
+	if (prot & ~(unsigned)(VVM_READ | VVM_WRITE | VVM_EXEC))
+		return -EINVAL;
+	if (!at)
+		return -ENOMEM;
+	return narrow(mapping_map_at(vm, at, page_ceil(len), prot, name),
+		      "vvm_map_at");
+}
+
 int vvm_unmap(struct vvm *vm, uint64_t addr, uint64_t len)
 {
 	SIGNALS_WAIT;

@@ -25,8 +25,7 @@
 #include "util/log.h"
 #include "os/os.h"
 
-#define POLL_US	 200
-#define ERROR_US 1000
+#define POLL_US 200
 
 void pollers_open(struct pollers *p, unsigned count, enum vvm_io engine)
 {
@@ -92,11 +91,9 @@ void poller_wait(struct ring *ring)
 
 	while (ring_inflight(ring)) {
 		n = ring_run(ring, os_now_us() < until_us ? 0 : -1);
-		if (n < 0) {
+		if (n < 0)
 			log_error("inline: waiting for a read failed (error "
 				  "%d)",
 				  -n);
-			os_sleep_us(ERROR_US);
-		}
 	}
 }

@@ -98,7 +98,8 @@ static void *starter(void *arg)
 	unsigned count = rousers(vm, fds);
 
 	while (!ready)
-		if (os_poll(fds, count, -1, &ready, &invalid) < 0)
+		/* Neither: the program has closed them behind our back. */
+		if (os_poll(fds, count, -1, &ready, &invalid) < 0 || !ready)
 			os_sleep_us(1000);
 	rouse(vm);
 	return NULL;

@@ -145,20 +145,13 @@ int mapping_insert(struct vvm *vm, struct region *r)
 	return rc;
 }
 
-int mapping_map(struct vvm *vm, gaddr_t *addr, uint64_t bytes, unsigned prot,
-		const char *name)
+/* Makes a region of a reserved range, or gives that back. => mapping lock. */
+static int map_reserved(struct vvm *vm, gaddr_t at, haddr_t host,
+			uint64_t bytes, unsigned prot, const char *name)
 {
-	gaddr_t at = *addr;
-	struct region *r = NULL;
-	haddr_t host;
-	int rc;
+	struct region *r = new_region(vm, at, bytes, prot, name);
+	int rc = -ENOMEM;
 
-	lock_take(&vm->mapping);
-	rc = reserve(vm, &at, bytes, &host);
-	if (rc < 0)
-		goto out;
-	rc = -ENOMEM;
-	r = new_region(vm, at, bytes, prot, name);
 	if (!r)
 		goto unreserve;
 	r->host = host;
@@ -172,13 +165,44 @@ int mapping_map(struct vvm *vm, gaddr_t *addr, uint64_t bytes, unsigned prot,
 		goto unreserve;
 	stat_add(vm->api, VVM_STAT_regions, 1);
 	stat_add(vm->api, VVM_STAT_mapped_bytes, (int64_t)bytes);
-	*addr = at;
-	goto out;
+	return 0;
 unreserve:
 	if (r)
 		regions_free(&vm->regions, r);
 	os_unmap(host, bytes);
-out:
+	return rc;
+}
+
+int mapping_map(struct vvm *vm, gaddr_t *addr, uint64_t bytes, unsigned prot,
+		const char *name)
+{
+	gaddr_t at = *addr;
+	haddr_t host;
+	int rc;
+
+	lock_take(&vm->mapping);
+	rc = reserve(vm, &at, bytes, &host);
+	if (rc == 0)
+		rc = map_reserved(vm, at, host, bytes, prot, name);
+	lock_drop(&vm->mapping);
+	if (rc == 0)
+		*addr = at;
+	return rc;
+}
+
+int mapping_map_at(struct vvm *vm, haddr_t at, uint64_t bytes, unsigned prot,
+		   const char *name)
+{
+	int rc = -EEXIST;
+
+	lock_take(&vm->mapping);
+	if (regions_free_range(&vm->regions, at, at + bytes)) {
+		rc = os_reserve(bytes, PAGE_BYTES, 0, at, &at);
+		if (rc == 0)
+			rc = map_reserved(vm, at, at, bytes, prot, name);
+		else if (rc != -EEXIST)
+			rc = -ENOMEM; /* nobody may map there */
+	}
 	lock_drop(&vm->mapping);
 	return rc;
 }

@@ -12,6 +12,9 @@
 
 int mapping_map(struct vvm *vm, gaddr_t *addr, uint64_t bytes, unsigned prot,
 		const char *name);
+/* The same address for guest and host, not 0. */
+int mapping_map_at(struct vvm *vm, haddr_t at, uint64_t bytes, unsigned prot,
+		   const char *name);
 int mapping_unmap(struct vvm *vm, gaddr_t start, gaddr_t end);
 int mapping_protect(struct vvm *vm, gaddr_t start, gaddr_t end, unsigned prot);
 /* NORMAL, RANDOM, SEQUENTIAL. */

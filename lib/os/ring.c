@@ -53,6 +53,11 @@
  * request structure; two or three are plausible, a hundred are not.
  */
 #define AGAIN_MAX 100
+/*
+ * After a failure to wait. It may be for good (a program that has closed our
+ * descriptor by a bare system call), and who called will call again.
+ */
+#define ERROR_US 1000
 
 static bool want_sync_instead(int error)
 {
@@ -137,9 +142,14 @@ int ring_watch(struct ring *r, struct ring_watch *watch)
 
 int ring_run(struct ring *r, int64_t timeout_us)
 {
+	int n;
+
 	/* Nothing to wait for, for ever: a hang, and a bug of the caller. */
 	ASSERT(timeout_us >= 0 || r->inflight || r->watch_count);
-	return r->ops->run(r, timeout_us);
+	n = r->ops->run(r, timeout_us);
+	if (n < 0)
+		os_sleep_us(ERROR_US);
+	return n;
 }
 
 unsigned ring_inflight(const struct ring *r)

@@ -81,7 +81,7 @@ int ring_watch(struct ring *r, struct ring_watch *watch);
  * passed (0: only look, < 0: no limit) and runs the callbacks of all that has
  * completed (the sync engine: of one operation and the watches, so that
  * events do not stand behind a queue of reads). Returns their number
- * (0: timeout), or -errno.
+ * (0: timeout), or -errno, and that not at once: all callers come again.
  */
 int ring_run(struct ring *r, int64_t timeout_us);
 /* Operations started and not yet done (watches do not count). */

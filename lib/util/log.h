@@ -4,6 +4,7 @@
  *
  * One line, one write(2), no stdio, no malloc, no locks: callable from fault
  * handling and from signal handlers. Each line starts with "libvvm[pid]: ".
+ * One that comes again and again is printed ten times in ten seconds.
  */
 #ifndef VVM_LOG_H
 #define VVM_LOG_H

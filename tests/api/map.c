@@ -157,6 +157,41 @@ START_TEST(map_refuses_overlap)
 }
 END_TEST
 
+/* Where nothing is, and only there; the content goes with the place. */
+START_TEST(map_at_a_host_address)
+{
+	char *hole = mmap(NULL, 8 * LIVE_PAGE, PROT_NONE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct vvm_region r;
+
+	live_check(hole != MAP_FAILED);
+	live_equal(vvm_map_at(vm, hole, LIVE_PAGE, LIVE_RW, NULL), -EEXIST);
+	live_ok(munmap(hole, 8 * LIVE_PAGE));
+	live_ok(vvm_map_at(vm, hole + LIVE_PAGE, 3 * LIVE_PAGE + 1, LIVE_RW,
+			   "here"));
+	live_ok(vvm_query(vm, 0, &r));
+	live_check(r.host == hole + LIVE_PAGE);
+	live_equal(r.start, live_addr(hole) + LIVE_PAGE);
+	live_equal(r.end - r.start, 4 * LIVE_PAGE);
+	ck_assert_str_eq(r.name, "here");
+	live_check(live_is_zero(hole + LIVE_PAGE));
+	memset(hole + LIVE_PAGE, 5, 4 * LIVE_PAGE);
+	live_equal(
+		vvm_map_at(vm, hole + 4 * LIVE_PAGE, LIVE_PAGE, LIVE_RW, NULL),
+		-EEXIST);
+	live_check(hole[5 * LIVE_PAGE - 1] == 5);
+	live_equal(count_regions(), 1);
+	live_equal(vvm_map_at(vm, NULL, LIVE_PAGE, LIVE_RW, NULL), -ENOMEM);
+	live_equal(vvm_map_at(vm, (void *)((1ul << 48) - LIVE_PAGE), LIVE_PAGE,
+			      LIVE_RW, NULL),
+		   -ENOMEM);
+	live_equal(vvm_map_at(vm, hole + 1, LIVE_PAGE, LIVE_RW, NULL), -EINVAL);
+	live_equal(vvm_map_at(vm, hole, 0, LIVE_RW, NULL), -EINVAL);
+	live_equal(vvm_map_at(vm, hole, LIVE_PAGE, 8, NULL), -EINVAL);
+	live_equal(count_regions(), 1);
+}
+END_TEST
+
 START_TEST(map_more_than_the_host_has_is_enomem)
 {
 	live_expect(map_at(VVM_ANYWHERE, 1ull << 47, LIVE_RW), -ENOMEM);
@@ -906,6 +941,7 @@ static void add_map(Suite *s)
 	tcase_add_test(tc, map_at_given_guest_addresses);
 	tcase_add_test(tc, map_refuses_bad_arguments);
 	tcase_add_test(tc, map_refuses_overlap);
+	tcase_add_test(tc, map_at_a_host_address);
 	tcase_add_test(tc, map_more_than_the_host_has_is_enomem);
 	tcase_add_test(tc, map_anywhere_avoids_guest_addresses_in_use);
 	tcase_add_test(tc, map_one_tebibyte_costs_what_is_touched);

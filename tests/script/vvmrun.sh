@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # vvmrun: programs that know nothing of libvvm behave under it as without:
 # results, exit statuses, signals, environment, children. Runs in the build
-# directory. What the guest does is in tests/script/vvmrun_guest.c.
+# directory. What the guests do is in tests/script/vvmrun_guest.c and
+# vvmrun_flags.c.
 : "${top_srcdir:=..}" "${CC:=cc}"
 # Where the preload object brings AddressSanitizer into programs without it;
 # they die of signals as they would otherwise.
@@ -11,6 +12,7 @@ export ASAN_OPTIONS
 build=$PWD
 run=$build/tools/vvmrun/vvmrun
 guest=$build/tests/script/vvmrun_guest
+guest_flags=$build/tests/script/vvmrun_flags
 [ -f "$build/tools/preload/.libs/libvvm-preload.so" ] || {
 	echo "no shared library was built, so no program can be paged"
 	exit 77
@@ -99,6 +101,52 @@ if $CC -static -o "$tmp/static" "$tmp/three.c" 2>/dev/null; then
 fi
 # shellcheck disable=SC2086
 $CC -o "$tmp/three" "$tmp/three.c" || fail "$CC"
+patched()
+{
+	cp "$tmp/three" "$tmp/patched"
+	printf '%b' "$1" | dd of="$tmp/patched" bs=1 seek="$2" conv=notrunc 2>/dev/null
+	expect 126 "$run" "$tmp/patched"
+}
+patched '\01' 4
+says "not a 64-bit program"
+patched '\0367\0377' 18
+says "another machine"
+loader=$(LC_ALL=C readelf -l "$tmp/three" | sed -n 's/.*interpreter: \(.*\)]/\1/p')
+expect 126 "$run" "$loader" "$tmp/three"
+says "is a dynamic loader"
+expect 3 "$run" sh -c "exec '$loader' '$tmp/three'"
+# one with another loader (a copy of ours does), which has nothing of us
+cat >"$tmp/other.c" <<-'END'
+#include <stdlib.h>
+int main(void)
+{
+	return getenv("LD_PRELOAD") || getenv("VVMRUN") ? 4 : 3;
+}
+END
+cp "$loader" "$tmp/ld-other.so.1"
+# shellcheck disable=SC2086
+$CC -Wl,--dynamic-linker="$tmp/ld-other.so.1" -o "$tmp/other" "$tmp/other.c" ||
+	fail "$CC"
+printf '#!%s\n' "$tmp/other" >"$tmp/script"
+chmod +x "$tmp/script"
+expect 3 "$tmp/other"
+for program in "$tmp/other" "$tmp/script" "$tmp/ld-other.so.1"; do
+	expect 126 "$run" "$program" true
+	[ "$(wc -l <"$tmp/out")" -eq 1 ] || fail "more than a line"
+	for how in "" --follow; do
+		# shellcheck disable=SC2086
+		{
+			expect 3 "$run" $how sh -c 'exec "$0" "$1"' "$program" \
+				"$tmp/other"
+			expect 3 env PATH="$tmp:$PATH" "$run" $how sh -c \
+				'exec "$0" "$1"' "${program##*/}" "$tmp/other"
+			expect 3 "$run" $how sh -c '"$0" "$1"' "$program" \
+				"$tmp/other"
+			expect 0 "$run" $how "$guest" spawn3 "$program" \
+				"$tmp/other"
+		}
+	done
+done
 if [ "$(id -u)" -eq 0 ]; then
 	cp "$tmp/three" "$tmp/setuid"
 	chown 65534 "$tmp/setuid" && chmod 4755 "$tmp/setuid"
@@ -135,13 +183,16 @@ fi
 # ---- what programs do -------------------------------------------------------
 
 export VVM_SWAP="$tmp"
-for test in malloc threads mainexit children fork forks dlopen closeall stack; do
+for test in malloc threads mainexit children fork forks dlopen closeall stack \
+	foreign manyfiles generations; do
 	expect 0 "$run" -m 2M "$guest" $test
 done
 expect 0 "$run" -m 2M "$guest" cycles 3
 expect 0 "$run" -m 2M --mmap "$guest" mmap
 expect 0 "$run" -m 2M --mmap=0 -o "$tmp/summary" "$guest" mmap
 [ "$(value 'Swapped out (kbytes)')" -ge 6144 ] || fail "--mmap=0"
+expect 0 "$run" -m 2M "$guest" rawclose
+[ "$(wc -l <"$tmp/out")" -le 20 ] || fail "floods: $(wc -l <"$tmp/out") lines"
 expect 125 sh -c 'ulimit -f 1000; exec "$0" true' "$run"
 says "ulimit -f"
 if [ "$(uname -m)" = x86_64 ]; then
@@ -150,6 +201,51 @@ if [ "$(uname -m)" = x86_64 ]; then
 	expect 0 "$run" -m 2M --faults inline "$guest" cycles 2
 fi
 LD_PRELOAD=libm.so.6 expect 0 "$run" sh -c 'test "$LD_PRELOAD" = libm.so.6'
+
+# ---- flags ------------------------------------------------------------------
+
+# Each call on mappings does what it does without vvmrun, or is refused as
+# vvmrun(1) says; then nothing has changed (the state of "advice" -2).
+cat >"$tmp/flags.awk" <<-'AWK'
+	function refused(call, value)
+	{
+		if (call == "mlockall")
+			return "ENOMEM"
+		if (call == "mremap" && $3 == "grow")
+			return "ENOMEM" # where the kernel has room
+		if (call == "madvise-locked" && value == 24)
+			return "EINVAL"
+		if (call !~ /^madvise/)
+			return ""
+		# what there is: up to 25 but for some, and 102, 103
+		return value ~ /^(10|12|13|14|17|18|25)$/ || value > 25 ? \
+			"EINVAL" : ""
+	}
+	{ state = $0; sub(/^.*[|] /, "", state)
+	  result = $0; sub(/^[^:]*: /, "", result); sub(/ .*/, "", result) }
+	NR == FNR { plain[FNR] = $0; old[FNR] = result; next }
+	$2 == -2 { unchanged = state }
+	$1 == "mlockall" { unchanged = "0 kwkw" }
+	{ lines = FNR }
+	$0 == plain[FNR] { same++; next }
+	# a kernel that does not know what we do
+	old[FNR] == "EINVAL" && result == 0 && $2 ~ /^(8|15|19|2[0-4])$/ { next }
+	result == refused($1, $2) && ($1 == "mremap" || state == unchanged) {
+		next
+	}
+	{ print "plain: " plain[FNR]; print "paged: " $0; bad = 1 }
+	END { exit bad || lines < 200 || same < lines / 2 ||
+	      lines != length(plain) }
+AWK
+for how in "--mmap mmap" "--mmap malloc" "--faults=inline malloc"; do
+	source=${how#* }
+	[ "$(uname -m)" = x86_64 ] || [ "${how% *}" = --mmap ] || continue
+	timeout 60 "$guest_flags" "$source" <"$0" >"$tmp/plain" || fail flags
+	expect 0 "$run" -m 4M "${how% *}" "$guest_flags" "$source" <"$0"
+	awk -f "$tmp/flags.awk" "$tmp/plain" "$tmp/out" || fail "flags: $how"
+	says '^madvise 99 prot 3: EINVAL | kwkw/k'
+	says '^mlockall 1: ENOMEM' # it was paged
+done
 
 "$run" -m 2M -o "$tmp/summary" "$guest" large || fail "summary"
 [ "$(value 'Budget (kbytes)')" = 2048 ] || fail "budget"
@@ -212,6 +308,150 @@ if command -v c++ >/dev/null; then
 	c++ -std=c++17 -o "$tmp/cxx" "$tmp/cxx.cc" || fail "c++"
 	expect 0 "$run" -m 1M "$tmp/cxx"
 fi
+
+# ---- other allocators, and plugins ------------------------------------------
+
+# An allocator that dies of blocks that are not its own.
+cat >"$tmp/allocator.c" <<-'END'
+	#include <stdint.h>
+	#include <stdlib.h>
+	#include <string.h>
+	enum { MAGIC = 0x600d600d };
+	static char room[64 << 20];
+	static size_t used = 4096;
+	struct head { uint64_t magic, bytes; };
+	static struct head *of(void *p)
+	{
+		struct head *h = (struct head *)p - 1;
+		if ((char *)p < room || (char *)p >= room + sizeof(room) ||
+		    h->magic != MAGIC)
+			abort();
+		return h;
+	}
+	size_t malloc_usable_size(void *p) { return p ? of(p)->bytes : 0; }
+	void free(void *p) { if (p) of(p); }
+	void *malloc(size_t n)
+	{
+		struct head *h = (struct head *)(room + used);
+		used += (n + 31) & -16ul;
+		if (used > sizeof(room))
+			abort();
+		*h = (struct head){MAGIC, n};
+		return h + 1;
+	}
+	void *calloc(size_t n, size_t size)
+	{
+		return malloc(n * size);
+	}
+	void *realloc(void *p, size_t n)
+	{
+		void *q = malloc(n);
+		if (p)
+			memcpy(q, p, of(p)->bytes < n ? of(p)->bytes : n);
+		return q;
+	}
+	/* libc's second names, as some have them */
+	void *__libc_malloc(size_t n) { return malloc(n); }
+	void __libc_free(void *p) { free(p); }
+	void *__libc_calloc(size_t n, size_t size) { return calloc(n, size); }
+	void *__libc_realloc(void *p, size_t n) { return realloc(p, n); }
+END
+# shellcheck disable=SC2086
+$CC -shared -fPIC -fno-builtin -o "$tmp/liballocator.so" "$tmp/allocator.c" &&
+	$CC -o "$tmp/linked" -Wl,--no-as-needed "$top_srcdir/tests/script/vvmrun_sizes.c" \
+		"$tmp/liballocator.so" &&
+	$CC -o "$tmp/unlinked" "$top_srcdir/tests/script/vvmrun_sizes.c" ||
+	fail "$CC: allocator"
+expect 0 "$tmp/linked"
+for how in --mmap --faults=inline; do
+	[ "$(uname -m)" = x86_64 ] || [ $how = --mmap ] || continue
+	expect 0 "$run" -m 2M $how "$tmp/linked"
+	LD_PRELOAD="$tmp/liballocator.so" expect 0 "$run" -m 2M $how \
+		"$tmp/unlinked"
+	for lib in /usr/lib/*/libjemalloc.so.? \
+		/usr/lib/*/libtcmalloc_minimal.so.? /usr/lib/*/libmimalloc.so.?
+	do
+		[ ! -e "$lib" ] || LD_PRELOAD=$lib expect 0 "$run" -m 2M $how \
+			"$tmp/unlinked"
+	done
+done
+
+# A plugin that would find libc's functions before ours; and it is found by the
+# program's own idea of where plugins are.
+mkdir "$tmp/plugins"
+cat >"$tmp/plugin.c" <<-'END'
+	#define _GNU_SOURCE
+	#include <stdio.h>
+	#include <stdlib.h>
+	#include <string.h>
+	#include <sys/mman.h>
+	static char *early;
+	__attribute__((constructor)) static void begin(void)
+	{
+		early = realpath("/usr/bin/..", NULL);
+		free(strdup("from libc"));
+	}
+	int plugin(void)
+	{
+		char *a = NULL, *line = NULL;
+		size_t n = 0;
+		FILE *f = fopen("/proc/self/maps", "r");
+		free(early);
+		if (asprintf(&a, "%0900d", 42) < 0 || !f ||
+		    getline(&line, &n, f) < 0)
+			return 2;
+		a = realloc(a, 200000);
+		free(a);
+		free(line);
+		fclose(f);
+		return 0;
+	}
+	void *give(size_t n) { return malloc(n); }
+	void take(void *p) { free(p); }
+	int unmap(void *p, size_t n) { return munmap(p, n); }
+END
+cat >"$tmp/host.c" <<-'END'
+	#define _GNU_SOURCE
+	#include <dlfcn.h>
+	#include <stdio.h>
+	#include <stdlib.h>
+	#include <string.h>
+	#include <sys/mman.h>
+	int main(void)
+	{
+		int (*plugin)(void), (*unmap)(void *, size_t);
+		void *(*give)(size_t), (*take)(void *), *l, *p;
+		l = dlopen("libplugin.so", RTLD_NOW | RTLD_DEEPBIND);
+		if (!l) {
+			puts(dlerror());
+			return 3;
+		}
+		plugin = (int (*)(void))dlsym(l, "plugin");
+		give = (void *(*)(size_t))dlsym(l, "give");
+		take = (void (*)(void *))dlsym(l, "take");
+		unmap = (int (*)(void *, size_t))dlsym(l, "unmap");
+		free(give(1000));
+		take(malloc(1000));
+		take(malloc(1000000));
+		p = mmap(NULL, 4 << 20, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		memset(p, 1, 4 << 20);
+		if (unmap(p, 4 << 20))
+			return 4;
+		p = malloc(4 << 20); /* it may be there again */
+		memset(p, 1, 4 << 20);
+		return plugin();
+	}
+END
+# shellcheck disable=SC2086
+$CC -shared -fPIC -o "$tmp/plugins/libplugin.so" "$tmp/plugin.c" &&
+	$CC -o "$tmp/host" "$tmp/host.c" -ldl -Wl,--enable-new-dtags \
+		-Wl,-rpath,"$tmp/plugins" || fail "$CC: plugin"
+expect 0 "$tmp/host"
+expect 0 "$run" -m 2M "$tmp/host"
+expect 0 "$run" -m 2M --mmap "$tmp/host"
+[ "$(uname -m)" != x86_64 ] ||
+	expect 0 "$run" -m 2M --faults=inline "$tmp/host"
 
 # ---- a real program ---------------------------------------------------------
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * script/vvmrun_guest.c - a program for tests/vvmrun.sh to run under vvmrun. It knows
- * nothing of libvvm. Its argument chooses what it does; it exits 0 if that
- * went as the manuals of libc say, and else with the line that failed.
+ * script/vvmrun_guest.c - a program for tests/vvmrun.sh to run under vvmrun. It
+ * knows nothing of libvvm. Its argument chooses what it does; it exits 0 if
+ * that went as the manuals of libc say, and else with the line that failed.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -289,6 +291,22 @@ static void test_children(const char *self)
 	CHECK(pclose(f) == 0);
 }
 
+/* A program that is to return 3. */
+static void test_spawn3(char **args)
+{
+	char *const env[] = {"X=1", NULL};
+	pid_t pid;
+
+	CHECK(!posix_spawn(&pid, args[0], NULL, NULL, args, environ));
+	CHECK(status_of(pid) == 3);
+	CHECK(!posix_spawnp(&pid, args[0], NULL, NULL, args, environ));
+	CHECK(status_of(pid) == 3);
+	CHECK(!posix_spawn(&pid, args[0], NULL, NULL, args, env));
+	CHECK(status_of(pid) == 3);
+	CHECK(posix_spawn(&pid, "/no such program", NULL, NULL, args, env) ==
+	      ENOENT);
+}
+
 /* ---- children without end ---- */
 
 static unsigned cycles; /* of each thread */
@@ -304,14 +322,23 @@ static unsigned descriptors(void)
 	return n;
 }
 
-static size_t resident_bytes(void)
+/* Of address space, and of RAM. */
+static void count_bytes(size_t *all, size_t *resident)
 {
-	size_t all, pages = 0;
 	FILE *f = fopen("/proc/self/statm", "r");
 
-	CHECK(f && fscanf(f, "%zu %zu", &all, &pages) == 2);
+	CHECK(f && fscanf(f, "%zu %zu", all, resident) == 2);
 	fclose(f);
-	return pages * 4096;
+	*all *= 4096;
+	*resident *= 4096;
+}
+
+static size_t resident_bytes(void)
+{
+	size_t all, resident;
+
+	count_bytes(&all, &resident);
+	return resident;
 }
 
 static void spawn(void)
@@ -394,6 +421,44 @@ static void test_dlopen(void)
 	}
 }
 
+/* One that is not ours: it is open, and close() knows nothing of it. */
+static int is_foreign(int fd)
+{
+	return fcntl(fd, F_GETFD) != -1 && close(fd) && errno == EBADF;
+}
+
+/*
+ * Descriptors of the library are not replaced, and do not shield those beside
+ * them. There is one at least. (Not in a child, where it is opening some.)
+ */
+static void test_foreign(void)
+{
+	unsigned foreign = 0;
+	int fd, null = open("/dev/null", O_RDWR);
+
+	CHECK(null >= 0);
+	for (fd = 3; fd < 4096; fd++) {
+		if (!is_foreign(fd))
+			continue;
+		foreign++;
+		errno = 0;
+		CHECK(dup2(null, fd) == -1 && errno == EBUSY);
+		CHECK(dup3(null, fd, O_CLOEXEC) == -1 && errno == EBUSY);
+		CHECK(!close_range((unsigned)fd, (unsigned)fd, 0));
+		CHECK(fcntl(fd, F_GETFD) != -1);
+		if (!is_foreign(fd + 1)) {
+			CHECK(dup2(null, fd + 1) == fd + 1);
+			CHECK(!close_range((unsigned)fd, (unsigned)fd + 1, 0));
+			CHECK(fcntl(fd + 1, F_GETFD) == -1);
+		}
+		null = open("/dev/null", O_RDWR); /* it was fd + 1, perhaps */
+	}
+	CHECK(foreign);
+	errno = 0;
+	CHECK(close_range(9, 8, 0) == -1 && errno == EINVAL);
+	close(null);
+}
+
 /* A program may close all descriptors that it did not open. */
 static void test_closeall(void)
 {
@@ -417,6 +482,96 @@ static void test_closeall(void)
 		CHECK(dup2(3, fd) == fd || errno == EBUSY);
 	CHECK(same(p, 8 * MIB, 3));
 	free(p);
+}
+
+/* A worker of a server that has all descriptors below 1500 in use. */
+static void test_manyfiles(void)
+{
+	struct rlimit limit = {4096, 4096};
+	char *p = malloc(8 * MIB), *q = malloc(64);
+	int fd = 0, how;
+	pid_t pid;
+
+	CHECK(p && q && !setrlimit(RLIMIT_NOFILE, &limit));
+	fill(p, 8 * MIB, 3);
+	while (fd < 1500)
+		CHECK((fd = open("/dev/null", O_RDONLY)) >= 0);
+	for (how = 0; how < 3; how++) {
+		pid = fork();
+		if (pid) {
+			CHECK(status_of(pid) == 0);
+			continue;
+		}
+		*q = 1; /* the child is set up */
+		if (how == 0)
+			closefrom(3);
+		else if (how == 1)
+			CHECK(!close_range(3, ~0u, 0));
+		for (fd = 3; how == 2 && fd < 4096; fd++)
+			close(fd);
+		CHECK(fcntl(1400, F_GETFD) == -1);
+		CHECK(same(p, 8 * MIB, 3));
+		fill(p, 8 * MIB, 5);
+		CHECK(same(p, 8 * MIB, 5));
+		_exit(0);
+	}
+}
+
+/*
+ * Closed by a bare system call, which nobody guards: memory that is absent is
+ * lost then, or does not come. But how much is said about it?
+ */
+static void *use(void *p)
+{
+	while (same(p, 8 * MIB, 3))
+		continue;
+	return NULL;
+}
+
+static void test_rawclose(void)
+{
+	char *p = malloc(8 * MIB);
+	pthread_t thread;
+	pid_t pid;
+
+	CHECK(p);
+	fill(p, 8 * MIB, 3);
+	pid = fork();
+	if (pid == 0) {
+		alarm(2);
+		CHECK(!pthread_create(&thread, NULL, use, p));
+		CHECK(same(p, 8 * MIB, 3));
+		syscall(SYS_close_range, 3, ~0u, 0);
+		pthread_join(thread, NULL);
+		pause();
+	}
+	status_of(pid);
+}
+
+static void grandchild(char *p, unsigned depth)
+{
+	pid_t pid;
+
+	CHECK(same(p, MIB, 3));
+	if (!depth)
+		return;
+	pid = fork();
+	if (pid == 0) {
+		fill(p, MIB, 3);
+		grandchild(p, depth - 1);
+		_exit(0);
+	}
+	CHECK(status_of(pid) == 0);
+}
+
+/* Each generation closes its parent's descriptors and opens its own. */
+static void test_generations(void)
+{
+	char *p = malloc(MIB);
+
+	CHECK(p);
+	fill(p, MIB, 3);
+	grandchild(p, 40);
 }
 
 static void fork_child(char *p)
@@ -553,6 +708,24 @@ static void resizing(char *p)
 	CHECK(!munmap(q, 6 * MIB));
 }
 
+/* What is moved is not left behind. */
+static void moving(void)
+{
+	size_t before, after, resident;
+	unsigned i;
+	char *p;
+
+	count_bytes(&before, &resident);
+	for (i = 0; i < 100; i++) {
+		p = map(4 * MIB, PROT_READ | PROT_WRITE, 0, NULL);
+		CHECK(p != MAP_FAILED);
+		p = mremap(p, 4 * MIB, 8 * MIB, MREMAP_MAYMOVE);
+		CHECK(p != MAP_FAILED && !munmap(p, 8 * MIB));
+	}
+	count_bytes(&after, &resident);
+	CHECK(after < before + 200 * MIB);
+}
+
 /* A file's mapping over a part, which then is the kernel's. */
 static void overlay(void)
 {
@@ -580,6 +753,7 @@ static void test_mmap(void)
 	CHECK(!mprotect(p, MIB, PROT_READ | PROT_WRITE));
 	discarding(p);
 	resizing(p);
+	moving();
 	overlay();
 	locked = malloc(8192);
 	CHECK(locked && !mlock(locked, 8192) && !munlock(locked, 8192));
@@ -596,12 +770,21 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(void);
 	} tests[] = {
-		{"malloc", test_malloc},     {"large", test_large},
-		{"compute", test_compute},   {"threads", test_threads},
-		{"mainexit", test_mainexit}, {"clean", test_clean},
-		{"dlopen", test_dlopen},     {"closeall", test_closeall},
-		{"stack", test_stack},	     {"fork", test_fork},
+		{"malloc", test_malloc},
+		{"large", test_large},
+		{"compute", test_compute},
+		{"threads", test_threads},
+		{"mainexit", test_mainexit},
+		{"clean", test_clean},
+		{"dlopen", test_dlopen},
+		{"closeall", test_closeall},
+		{"foreign", test_foreign},
+		{"stack", test_stack},
+		{"fork", test_fork},
 		{"forks", test_forks},
+		{"manyfiles", test_manyfiles},
+		{"generations", test_generations},
+		{"rawclose", test_rawclose},
 
 		{"mmap", test_mmap},
 	};
@@ -609,6 +792,10 @@ int main(int argc, char **argv)
 
 	if (argc == 3 && !strcmp(argv[1], "cycles")) {
 		test_cycles(argv[0], argv[2]);
+		return 0;
+	}
+	if (argc == 4 && !strcmp(argv[1], "spawn3")) {
+		test_spawn3(argv + 2);
 		return 0;
 	}
 	CHECK(argc == 2);

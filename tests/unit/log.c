@@ -5,7 +5,18 @@
  * the test itself: a line fits the pipe, so nothing can block.
  */
 #include "format.h"
-#include "util/log.h"
+#include "os/os.h"
+
+/* The clock of what is held back. */
+static uint64_t now_us = 1;
+
+static uint64_t test_now_us(void)
+{
+	return now_us;
+}
+
+#define os_now_us test_now_us
+#include "util/log.c" /* in place of the library's */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -179,6 +190,52 @@ START_TEST(test_warn_once)
 }
 END_TEST
 
+static unsigned count(const char *text, const char *what)
+{
+	unsigned n = 0;
+
+	while ((text = strstr(text, what))) {
+		text += strlen(what);
+		n++;
+	}
+	return n;
+}
+
+/* A loop that goes wrong: what is printed of so many lines. */
+static const char *repeat(unsigned times)
+{
+	unsigned i;
+
+	capture_start();
+	for (i = 0; i < times; i++) {
+		log_error("again %u", i);
+		if (i < 3)
+			log_error("other text");
+	}
+	return capture_end();
+}
+
+START_TEST(test_what_comes_again_is_held_back)
+{
+	const char *text = repeat(100000);
+
+	ck_assert_uint_eq(count(text, "again "), 10);
+	ck_assert_uint_eq(count(text, "other text\n"), 3);
+	ck_assert_uint_eq(count(text, "again 9 (more like this are not "
+				      "printed)\n"),
+			  1);
+	ck_assert_uint_eq(count(repeat(5), "again"), 0);
+	now_us += 10000000;
+	text = repeat(2);
+	ck_assert_uint_eq(count(text, "again 0 (99995 more like this were not "
+				      "printed)\n"),
+			  1);
+	ck_assert_uint_eq(count(text, "again 1\n"), 1);
+	now_us += 10000000;
+	ck_assert_uint_eq(count(repeat(2), "printed"), 0);
+}
+END_TEST
+
 START_TEST(test_errno_is_preserved_when_stderr_is_gone)
 {
 	int saved = dup(STDERR_FILENO);
@@ -234,6 +291,7 @@ static void add_tests(Suite *suite)
 	tcase_add_test(tc, test_long_line_is_cut_but_ended);
 	tcase_add_test(tc, test_levels);
 	tcase_add_test(tc, test_warn_once);
+	tcase_add_test(tc, test_what_comes_again_is_held_back);
 	tcase_add_test(tc, test_errno_is_preserved_when_stderr_is_gone);
 	tc = test_case(suite, "assert");
 	tcase_add_test_raise_signal(tc, test_failed_assertion_aborts, SIGABRT);

@@ -32,7 +32,7 @@ static char *hidden[HIDDEN + 1]; /* (i) */
 /* ------------------------------------------------------------------ */
 /* Hiding								*/
 
-static bool is_setting(const char *entry)
+bool preload_is_setting(const char *entry)
 {
 	return !strncmp(entry, "VVM_", 4) ||
 	       !strncmp(entry, WISHES_VARIABLE "=", sizeof(WISHES_VARIABLE));
@@ -75,19 +75,23 @@ const char *preload_object(void)
 	return dladdr((void *)preload_hide, &self) ? self.dli_fname : "";
 }
 
+bool preload_cut(char *list)
+{
+	return cut_path(list, preload_object());
+}
+
 void preload_hide(void)
 {
 	static const char loader[] = "LD_PRELOAD=";
-	const char *object = preload_object();
 	char **from, **to;
 
 	for (from = to = environ; from && *from; from++) {
-		if (is_setting(*from)) {
+		if (preload_is_setting(*from)) {
 			remember(*from);
 			continue;
 		}
 		if (!strncmp(*from, loader, strlen(loader)) &&
-		    !cut_path(*from + strlen(loader), object))
+		    !preload_cut(*from + strlen(loader)))
 			continue;
 		*to++ = *from;
 	}

@@ -9,15 +9,20 @@
  * environment that it is given. libc's functions do not call each other by
  * their public names, hence all of them are here.
  *
+ * A program that our object cannot be loaded into (loader.c) gets nothing of
+ * that, and with --follow, where all is in the environment, it is taken out.
+ *
  * Nothing is allocated: a child of vfork() may call these, and a signal
  * handler.
  */
 #include "preload/env.h"
+#include "preload/loader.h"
 #include "preload/state.h"
 
 #include <alloca.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -88,13 +93,59 @@ static int exec_file(const char *file, char *const *argv, char *const *env)
 	return real ? real(file, argv, env) : exec_path(file, argv, env);
 }
 
+/* file may be one that is searched for. */
+static enum loader_verdict judge(const char *file, bool searched)
+{
+	char path[PATH_MAX];
+	const char *why;
+
+	if (!searched || strchr(file, '/'))
+		snprintf(path, sizeof(path), "%s", file);
+	else if (!loader_search(file, path))
+		return LOADER_FITS;
+	return loader_judge(path, &why);
+}
+
+/* => to has room for all entries and a NULL, list for LD_PRELOAD's. */
+static void strip_environment(char **to, char *const *env, char *list)
+{
+	for (; env && *env; env++) {
+		if (preload_is_setting(*env))
+			continue;
+		if (strncmp(*env, loader, strlen(loader))) {
+			*to++ = *env;
+			continue;
+		}
+		strcpy(list, *env);
+		if (preload_cut(list + strlen(loader)))
+			*to++ = list;
+	}
+	*to = NULL;
+}
+
+/* Makes stripped of env, on the stack of who uses it. */
+#define STRIP(stripped, env)                                                 \
+	do {                                                                 \
+		(stripped) = alloca((count(env) + 1) * sizeof(*stripped));   \
+		strip_environment(                                           \
+			stripped, env,                                       \
+			alloca(strlen(loader) + strlen(preloads(env)) + 1)); \
+	} while (0)
+
 static int run(int (*exec)(const char *, char *const *, char *const *),
 	       const char *path, char *const *argv, char *const *env)
 {
+	enum loader_verdict verdict = LOADER_FITS;
 	size_t bytes;
 	char **joined, *list;
 
-	if (!follows())
+	if (follows() || preload.follow)
+		verdict = judge(path, exec == exec_file);
+	if (preload.follow && verdict == LOADER_FOREIGN) {
+		STRIP(joined, env);
+		return exec(path, argv, joined);
+	}
+	if (!follows() || verdict != LOADER_FITS)
 		return exec(path, argv, env);
 	bytes = join_preloads(NULL, 0, env);
 	list = alloca(bytes);
@@ -196,4 +247,43 @@ int execle(const char *path, const char *first, ...)
 	env = va_arg(ap, char **);
 	va_end(ap);
 	return run(exec_path, path, argv, env);
+}
+
+/* ------------------------------------------------------------------ */
+/* posix_spawn, which libc does without calling any of the above	*/
+
+typedef int spawner(pid_t *, const char *, const posix_spawn_file_actions_t *,
+		    const posix_spawnattr_t *, char *const *, char *const *);
+
+static int spawn(const char *function, bool searched, pid_t *pid,
+		 const char *path, const posix_spawn_file_actions_t *actions,
+		 const posix_spawnattr_t *attr, char *const *argv,
+		 char *const *env)
+{
+	spawner *real = (spawner *)dlsym(RTLD_NEXT, function);
+	char **stripped;
+
+	if (!real)
+		return ENOSYS;
+	if (preload.follow && judge(path, searched) == LOADER_FOREIGN) {
+		STRIP(stripped, env);
+		return real(pid, path, actions, attr, argv, stripped);
+	}
+	return real(pid, path, actions, attr, argv, env);
+}
+
+int posix_spawn(pid_t *pid, const char *path,
+		const posix_spawn_file_actions_t *actions,
+		const posix_spawnattr_t *attr, char *const *argv,
+		char *const *env)
+{
+	return spawn("posix_spawn", false, pid, path, actions, attr, argv, env);
+}
+
+int posix_spawnp(pid_t *pid, const char *file,
+		 const posix_spawn_file_actions_t *actions,
+		 const posix_spawnattr_t *attr, char *const *argv,
+		 char *const *env)
+{
+	return spawn("posix_spawnp", true, pid, file, actions, attr, argv, env);
 }

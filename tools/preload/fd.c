@@ -7,7 +7,7 @@
  * a userfaultfd would turn absent pages into zeros, so
  *   (1) the numbers of ours are high, from 928 (or, where fewer descriptors
  *	 are permitted, in the last quarter): what libvvm opens is moved there
- *	 before it learns the number. Its calls come here by --wrap;
+ *	 before it learns the number, and noted. Its calls come here by --wrap;
  *   (2) close(), close_range() and closefrom() pass over them and dup2() and
  *	 dup3() do not replace them.
  * A fork child has a table of its own: libvvm closes there what it has from its
@@ -33,10 +33,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* FD_SETSIZE, above which some programs never look, and room for ours. */
+/*
+ * FD_SETSIZE, above which some programs never look, and room for ours. Where
+ * the program has that already, ours are above.
+ */
 enum { FDS = 1024, FDS_OWN = 96 };
+/*
+ * More than a space opens: for each of at most 32 handlers and 32 pollers three
+ * (a userfaultfd, a ring, an event), and a few more.
+ */
+enum { OWN = 256 };
 
-static _Atomic bool own[FDS]; /* (a) the library's */
+static _Atomic int own[OWN];	 /* (a) descriptor + 1, or 0 */
+static _Atomic unsigned own_end; /* (a) places behind are free */
 
 /* What libc's wrappers do; ours have their names. */
 static int close_any(int fd)
@@ -55,6 +64,46 @@ static int first_own(void)
 	return (int)limit.rlim_cur / 4 * 3;
 }
 
+static bool guarded(int fd)
+{
+	unsigned i, end = atomic_load(&own_end);
+
+	for (i = 0; i < end; i++)
+		if (atomic_load(&own[i]) == fd + 1)
+			return fd >= 0;
+	return false;
+}
+
+/* False: there are more than we can watch over. */
+static bool note(int fd)
+{
+	unsigned i, end;
+	int none;
+
+	if (guarded(fd))
+		return true; /* still, from somebody who could not tell */
+	for (i = 0; i < OWN; i++) {
+		none = 0;
+		if (atomic_compare_exchange_strong(&own[i], &none, fd + 1))
+			break;
+	}
+	end = atomic_load(&own_end);
+	while (end <= i && i < OWN &&
+	       !atomic_compare_exchange_weak(&own_end, &end, i + 1))
+		continue;
+	return i < OWN;
+}
+
+static void forget(int fd)
+{
+	int mine = fd + 1;
+	unsigned i;
+
+	for (i = 0; i < OWN && fd >= 0; i++, mine = fd + 1)
+		if (atomic_compare_exchange_strong(&own[i], &mine, 0))
+			return;
+}
+
 /* The library's new descriptor: moves and notes it. Errors pass through. */
 static int adopt(int fd)
 {
@@ -67,15 +116,30 @@ static int adopt(int fd)
 		close_any(fd);
 		fd = moved;
 	}
-	if (fd < FDS)
-		atomic_store(&own[fd], true);
+	if (!note(fd)) {
+		close_any(fd);
+		errno = EMFILE;
+		return -1;
+	}
 	errno = saved;
 	return fd;
 }
 
-static bool guarded(unsigned fd)
+/* The lowest of ours from fd on. False: there is none. */
+static bool next_guarded(unsigned fd, unsigned *next)
 {
-	return fd < FDS && atomic_load(&own[fd]);
+	unsigned i, end = atomic_load(&own_end);
+	bool found = false;
+
+	for (i = 0; i < end; i++) {
+		unsigned at = (unsigned)atomic_load(&own[i]);
+
+		if (at-- && at >= fd && (!found || at < *next)) {
+			*next = at;
+			found = true;
+		}
+	}
+	return found;
 }
 
 /* ------------------------------------------------------------------ */
@@ -123,11 +187,16 @@ int __wrap_pipe2(int fd[2], int flags)
 {
 	int rc = __real_pipe2(fd, flags);
 
-	if (rc == 0) {
-		fd[0] = adopt(fd[0]);
-		fd[1] = adopt(fd[1]);
-	}
-	return rc;
+	if (rc)
+		return rc;
+	fd[0] = adopt(fd[0]);
+	fd[1] = adopt(fd[1]);
+	if (fd[0] >= 0 && fd[1] >= 0)
+		return 0;
+	__wrap_close(fd[0]);
+	__wrap_close(fd[1]);
+	errno = EMFILE;
+	return -1;
 }
 
 /* USERFAULTFD_IOC_NEW of /dev/userfaultfd, which older headers lack. */
@@ -150,6 +219,8 @@ int __real_io_uring_queue_init_params(unsigned entries, struct io_uring *ring,
 				      struct io_uring_params *params);
 int __wrap_io_uring_queue_init_params(unsigned entries, struct io_uring *ring,
 				      struct io_uring_params *params);
+void __real_io_uring_queue_exit(struct io_uring *ring);
+void __wrap_io_uring_queue_exit(struct io_uring *ring);
 
 /* The ring is mapped already; only io_uring_enter() needs the number. */
 int __wrap_io_uring_queue_init_params(unsigned entries, struct io_uring *ring,
@@ -157,18 +228,27 @@ int __wrap_io_uring_queue_init_params(unsigned entries, struct io_uring *ring,
 {
 	int rc = __real_io_uring_queue_init_params(entries, ring, params);
 
-	if (rc == 0) {
-		ring->ring_fd = adopt(ring->ring_fd);
-		ring->enter_ring_fd = ring->ring_fd;
-	}
-	return rc;
+	if (rc)
+		return rc;
+	ring->ring_fd = adopt(ring->ring_fd);
+	ring->enter_ring_fd = ring->ring_fd;
+	if (ring->ring_fd >= 0)
+		return 0;
+	__real_io_uring_queue_exit(ring);
+	return -EMFILE;
+}
+
+/* Closes it by a system call of its own. */
+void __wrap_io_uring_queue_exit(struct io_uring *ring)
+{
+	forget(ring->ring_fd);
+	__real_io_uring_queue_exit(ring);
 }
 #endif
 
 int __wrap_close(int fd)
 {
-	if (fd >= 0 && fd < FDS)
-		atomic_store(&own[fd], false);
+	forget(fd);
 	return close_any(fd);
 }
 
@@ -183,41 +263,41 @@ static int refused(int error)
 
 int close(int fd)
 {
-	return guarded((unsigned)fd) ? refused(EBADF) : close_any(fd);
+	return guarded(fd) ? refused(EBADF) : close_any(fd);
 }
 
 int dup2(int old, int new)
 {
-	if (guarded((unsigned)new))
+	if (guarded(new))
 		return refused(EBUSY);
 	return (int)syscall(SYS_dup2, old, new);
 }
 
 int dup3(int old, int new, int flags)
 {
-	if (guarded((unsigned)new))
+	if (guarded(new))
 		return refused(EBUSY);
 	return (int)syscall(SYS_dup3, old, new, flags);
 }
 
 static int close_some(unsigned first, unsigned last, int flags)
 {
-	return first > last ? 0
-			    : (int)syscall(SYS_close_range, first, last, flags);
+	return (int)syscall(SYS_close_range, first, last, flags);
 }
 
 int close_range(unsigned first, unsigned last, int flags)
 {
-	unsigned fd;
+	unsigned own_fd = 0;
 
 	/* CLOSE_RANGE_UNSHARE: the thread goes on with a table of its own, in
 	 * which it needs ours as well. */
-	for (fd = first; fd < FDS && fd <= last; fd++) {
-		if (!guarded(fd))
-			continue;
-		if (fd > first && close_some(first, fd - 1, flags))
+	while (first <= last && next_guarded(first, &own_fd) &&
+	       own_fd <= last) {
+		if (own_fd > first && close_some(first, own_fd - 1, flags))
 			return -1;
-		first = fd + 1;
+		first = own_fd + 1;
+		if (first > last)
+			return 0;
 	}
 	return close_some(first, last, flags);
 }

@@ -16,20 +16,14 @@
  * aligned_alloc() and free(). Neither does what libc allocates for its
  * callers.
  */
+#include "preload/libc.h"
 #include "preload/state.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
 #include <stdint.h>
 #include <string.h>
 #include <unistd.h>
-
-void *__libc_malloc(size_t bytes);
-void *__libc_calloc(size_t count, size_t bytes);
-void *__libc_realloc(void *p, size_t bytes);
-void *__libc_memalign(size_t align, size_t bytes);
-void __libc_free(void *p);
 
 /* Who called the function that this is used in. */
 #define CALLER ((uintptr_t)__builtin_return_address(0))
@@ -86,7 +80,7 @@ static void *new_aligned(uintptr_t caller, size_t align, size_t bytes)
 	void *p;
 
 	if (!paged(caller, bytes))
-		return __libc_memalign(align, bytes);
+		return libc_memalign(align, bytes);
 	preload_enter();
 	p = vvm_aligned_alloc(preload.heap, align, bytes);
 	preload_leave();
@@ -107,7 +101,7 @@ static size_t usable_bytes(void *p)
 
 void *malloc(size_t bytes)
 {
-	return paged(CALLER, bytes) ? new_block(bytes) : __libc_malloc(bytes);
+	return paged(CALLER, bytes) ? new_block(bytes) : libc_malloc(bytes);
 }
 
 void *calloc(size_t count, size_t size)
@@ -118,7 +112,7 @@ void *calloc(size_t count, size_t size)
 	if (__builtin_mul_overflow(count, size, &bytes))
 		return no_memory();
 	if (!paged(CALLER, bytes))
-		return __libc_calloc(count, size);
+		return libc_calloc(count, size);
 	preload_enter();
 	p = vvm_calloc(preload.heap, count, size);
 	preload_leave();
@@ -130,7 +124,7 @@ void free(void *p)
 	int saved = errno;
 
 	if (!owned(p)) {
-		__libc_free(p);
+		libc_free(p);
 		return;
 	}
 	preload_enter();
@@ -157,7 +151,7 @@ static void *move_in(void *p, size_t bytes)
 
 	if (q) {
 		memcpy(q, p, old < bytes ? old : bytes);
-		__libc_free(p);
+		libc_free(p);
 	}
 	return q;
 }
@@ -166,7 +160,7 @@ static void *resize(uintptr_t caller, void *p, size_t bytes)
 {
 	if (!p)
 		return paged(caller, bytes) ? new_block(bytes)
-					    : __libc_malloc(bytes);
+					    : libc_malloc(bytes);
 	if (!bytes) {
 		free(p);
 		return NULL;
@@ -175,7 +169,7 @@ static void *resize(uintptr_t caller, void *p, size_t bytes)
 		return resize_owned(p, bytes);
 	if (bytes >= MOVE_IN_BYTES && paged(caller, bytes))
 		return move_in(p, bytes);
-	return __libc_realloc(p, bytes);
+	return libc_realloc(p, bytes);
 }
 
 void *realloc(void *p, size_t bytes)
@@ -251,20 +245,6 @@ void *pvalloc(size_t bytes)
 
 /* ------------------------------------------------------------------ */
 /* Questions								*/
-
-/* libc's block; it has no second name for this one. */
-static size_t libc_usable_size(void *p)
-{
-	static size_t (*real)(void *p);
-
-	if (!real) {
-		preload_enter();
-		real = (size_t(*)(void *))dlsym(RTLD_NEXT,
-						"malloc_usable_size");
-		preload_leave();
-	}
-	return real ? real(p) : 0;
-}
 
 size_t malloc_usable_size(void *p)
 {

@@ -15,8 +15,7 @@
  *
  * What must never be paged is the memory that a fault needs to be resolved.
  * A handler thread that touched an absent page would wait for itself. So libc's
- * own allocator stays in use beside ours, under its second name __libc_malloc,
- * for:
+ * own allocator stays in use beside ours (libc.c) for:
  *   (1) libvvm: the linker's --wrap binds its calls to wrap.c.
  *   (2) libc and liburing, called by libvvm or by us: while such a call lasts
  *	 preload_depth is not 0 in its thread, and malloc() asks. It is never 0
@@ -46,15 +45,15 @@
  * handler, a vfork child, or the loader); -z initfirst, to be constructed
  * before all other libraries (there is one such place, and it is libc's to
  * give); a bump allocator for ourselves (it would never give back); binding
- * to libc by dlsym(RTLD_NEXT) (it calls malloc).
+ * to libc by dlsym(RTLD_NEXT) (it calls malloc, and finds another's).
  */
 #include "preload/env.h"
 #include "preload/fork.h"
+#include "preload/libc.h"
 #include "preload/state.h"
 #include "preload/thread.h"
 #include "preload/wishes.h"
 
-#include <dlfcn.h>
 #include <elf.h>
 #include <errno.h>
 #include <link.h>
@@ -63,8 +62,6 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <unistd.h>
-
-void *__libc_malloc(size_t bytes);
 
 /* Below this inline mode does not page: paths, stdio buffers, structs. */
 #define INLINE_MIN_BYTES ((size_t)128 << 10)
@@ -90,17 +87,13 @@ static uintptr_t length_of(uintptr_t base)
 	return bytes;
 }
 
-/* The kernel says where it put the loader, and the loader where libc is. */
+/* The kernel says where it put the loader. */
 static void find_objects(void)
 {
-	Dl_info libc;
-
 	preload.loader = getauxval(AT_BASE);
 	if (preload.loader) /* else the loader was started as a program */
 		preload.loader_bytes = length_of(preload.loader);
-	if (!dladdr((void *)__libc_malloc, &libc))
-		return;
-	preload.libc = (uintptr_t)libc.dli_fbase;
+	preload.libc = libc_base();
 	preload.libc_bytes = length_of(preload.libc);
 }
 

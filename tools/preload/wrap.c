@@ -6,10 +6,11 @@
  * The linker's --wrap turns each undefined reference to, say, malloc in the
  * object files of libvvm-preload.so into __wrap_malloc, while malloc itself,
  * which we define, is what the program finds. (fd.c has some more.)
- * Those below are libc's by their second names, or the bare system calls; so
+ * Those below are libc's own (libc.c), or the bare system calls; so
  * libvvm's memory is not paged, its mappings are not taken for the program's,
  * and in a signal handler (inline mode) there is no question whose call it is.
  */
+#include "preload/libc.h"
 #include "preload/state.h"
 
 #include <errno.h>
@@ -17,11 +18,6 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-void *__libc_malloc(size_t bytes);
-void *__libc_calloc(size_t count, size_t bytes);
-void *__libc_realloc(void *p, size_t bytes);
-void __libc_free(void *p);
 
 void *__wrap_malloc(size_t bytes);
 void *__wrap_calloc(size_t count, size_t size);
@@ -35,22 +31,22 @@ int __wrap_mprotect(void *addr, size_t len, int prot);
 
 void *__wrap_malloc(size_t bytes)
 {
-	return __libc_malloc(bytes);
+	return libc_malloc(bytes);
 }
 
 void *__wrap_calloc(size_t count, size_t size)
 {
-	return __libc_calloc(count, size);
+	return libc_calloc(count, size);
 }
 
 void *__wrap_realloc(void *p, size_t bytes)
 {
-	return __libc_realloc(p, bytes);
+	return libc_realloc(p, bytes);
 }
 
 void __wrap_free(void *p)
 {
-	__libc_free(p);
+	libc_free(p);
 }
 
 void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd,

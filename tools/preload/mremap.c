@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * mremap.c - mremap() of paged ranges.
+ *
+ * A range can be made smaller in place. It does not grow in place, and libvvm
+ * cannot move pages: what grows or goes elsewhere is mapped anew, the pages
+ * that were ever touched are copied, and the old range is unmapped (or voided,
+ * MREMAP_DONTUNMAP). The new one has what the old one had: protection, advice,
+ * and locks. As with the kernel the range must be of one kind, else EFAULT.
+ */
+#include "preload/part.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef MREMAP_DONTUNMAP /* 5.7 */
+#define MREMAP_DONTUNMAP 4
+#endif
+
+enum { BLOCK_PAGES = 512 }; /* looked at in one go */
+#define BLOCK (BLOCK_PAGES * PAGE)
+
+struct remap {
+	uint64_t from, len; /* what there is */
+	uint64_t wish;	    /* bytes of the new range */
+	void *to;	    /* where it is to be, or with DONTUNMAP might be */
+	int flags;
+	unsigned prot, advice; /* of the old range */
+	bool locked;
+};
+
+static void *failed(int error)
+{
+	errno = error;
+	return MAP_FAILED;
+}
+
+/* ------------------------------------------------------------------ */
+/* Moving								*/
+
+/* What is to go along. False: it is not all paged, or not of one kind. */
+static bool look(struct remap *m)
+{
+	uint64_t at = m->from, end = m->from + m->len;
+	unsigned char page = 0;
+	struct vvm_region r;
+
+	for (; at < end; at = r.end) {
+		if (!part_next(at, end, &r) || r.start != at)
+			return false;
+		if (at == m->from) {
+			m->prot = r.prot;
+			m->advice = r.advice;
+		}
+		if (r.prot != m->prot)
+			return false;
+	}
+	preload_enter();
+	vvm_residency(preload.vm, m->from, PAGE, &page);
+	preload_leave();
+	m->locked = page & VVM_PAGE_PINNED;
+	return true;
+}
+
+/* Copies the pages of at most a block that were ever touched. */
+static void copy_block(uint64_t to, uint64_t from, uint64_t len)
+{
+	unsigned char flags[BLOCK_PAGES];
+	uint64_t i, n = len / PAGE;
+
+	preload_enter();
+	if (vvm_residency(preload.vm, from, len, flags))
+		memset(flags, VVM_PAGE_RESIDENT, sizeof(flags));
+	preload_leave();
+	for (i = 0; i < n; i++)
+		if (flags[i])
+			memcpy((void *)(to + i * PAGE),
+			       (void *)(from + i * PAGE), PAGE);
+}
+
+static int set_prot(uint64_t start, uint64_t len, unsigned prot)
+{
+	int rc;
+
+	preload_enter();
+	rc = vvm_protect(preload.vm, start, len, prot);
+	preload_leave();
+	return rc;
+}
+
+static int copy(const struct remap *m, uint64_t to)
+{
+	uint64_t at, len = m->len < m->wish ? m->len : m->wish;
+	int rc = 0;
+
+	if (!(m->prot & VVM_READ))
+		rc = set_prot(m->from, m->len, m->prot | VVM_READ);
+	for (at = 0; rc == 0 && at < len; at += BLOCK)
+		copy_block(to + at, m->from + at,
+			   len - at < BLOCK ? len - at : BLOCK);
+	return rc;
+}
+
+/* The new range becomes as the old one. */
+static int furnish(const struct remap *m, uint64_t to)
+{
+	int rc = 0;
+
+	preload_enter();
+	if (m->locked)
+		rc = vvm_pin(preload.vm, to, m->wish);
+	if (rc == 0 && m->advice != VVM_ADV_NORMAL)
+		rc = vvm_advise(preload.vm, to, m->wish,
+				(enum vvm_advice)m->advice);
+	if (rc == 0 && m->prot != (VVM_READ | VVM_WRITE))
+		rc = vvm_protect(preload.vm, to, m->wish, m->prot);
+	preload_leave();
+	return rc;
+}
+
+static void leave_old(const struct remap *m)
+{
+	if (!(m->flags & MREMAP_DONTUNMAP)) {
+		unmap_parts(m->from, m->len);
+		return;
+	}
+	preload_enter();
+	if (m->locked)
+		unlock_all(m->from, m->len);
+	vvm_advise(preload.vm, m->from, m->len, VVM_ADV_DONTNEED);
+	preload_leave();
+}
+
+static bool new_range(const struct remap *m, void **to)
+{
+	unsigned prot = VVM_READ | VVM_WRITE;
+
+	if (m->to && paged_map(m->to, m->wish, prot, to) == 0)
+		return true;
+	return !(m->flags & MREMAP_FIXED) &&
+	       paged_map(NULL, m->wish, prot, to) == 0;
+}
+
+/* => look() */
+static void *move(const struct remap *m)
+{
+	void *to;
+	int rc;
+
+	if (m->flags & MREMAP_FIXED && unmap_parts((uint64_t)m->to, m->wish))
+		return MAP_FAILED;
+	if (!new_range(m, &to))
+		return failed(ENOMEM);
+	rc = copy(m, (uint64_t)to);
+	if (rc == 0)
+		rc = furnish(m, (uint64_t)to);
+	if (rc == 0)
+		leave_old(m);
+	if (!(m->prot & VVM_READ) && (rc || m->flags & MREMAP_DONTUNMAP))
+		set_prot(m->from, m->len, m->prot);
+	if (rc == 0)
+		return to;
+	unmap_parts((uint64_t)to, m->wish);
+	return failed(rc == -EAGAIN ? EAGAIN : ENOMEM);
+}
+
+/* ------------------------------------------------------------------ */
+
+static bool meets(uint64_t a, uint64_t a_len, uint64_t b, uint64_t b_len)
+{
+	return a < b + b_len && b < a + a_len;
+}
+
+/* What the kernel calls EINVAL. */
+static bool valid(const struct remap *m, size_t old_len, size_t new_len)
+{
+	bool moves = m->flags & MREMAP_MAYMOVE;
+
+	if (m->from % PAGE || !m->len || !m->wish || m->wish < new_len ||
+	    m->flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP))
+		return false;
+	if (m->flags & MREMAP_DONTUNMAP && (!moves || old_len != new_len))
+		return false;
+	if (!(m->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)))
+		return true;
+	return moves && (uint64_t)m->to % PAGE == 0 &&
+	       (m->to || !(m->flags & MREMAP_FIXED)) &&
+	       m->wish <= UINT64_MAX - (uint64_t)m->to &&
+	       !meets(m->from, m->len, (uint64_t)m->to, m->wish);
+}
+
+static void *remap_paged(struct remap *m)
+{
+	if (in_heap(m->from))
+		return failed(EINVAL); /* malloc()'s */
+	if (!(m->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP))) {
+		if (m->wish < m->len &&
+		    unmap_parts(m->from + m->wish, m->len - m->wish))
+			return MAP_FAILED;
+		if (m->wish <= m->len)
+			return (void *)m->from;
+	}
+	if (!look(m))
+		return failed(EFAULT);
+	if (!(m->flags & MREMAP_MAYMOVE))
+		return failed(ENOMEM);
+	return move(m);
+}
+
+void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
+{
+	struct remap m = {.from = (uint64_t)old,
+			  .len = UP(old_len),
+			  .wish = UP(new_len),
+			  .flags = flags};
+	va_list ap;
+
+	if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) {
+		va_start(ap, flags);
+		m.to = va_arg(ap, void *);
+		va_end(ap);
+	}
+	if (part_paged(old, old_len ? old_len : 1)) {
+		if (!valid(&m, old_len, new_len))
+			return failed(EINVAL);
+		return remap_paged(&m);
+	}
+	if (flags & MREMAP_FIXED && part_paged(m.to, new_len) &&
+	    valid(&m, old_len, new_len) && unmap_parts((uint64_t)m.to, m.wish))
+		return MAP_FAILED;
+	return (void *)syscall(SYS_mremap, old, old_len, new_len, flags, m.to);
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * part.c - cuts the calls on ranges into the parts that are paged, which libvvm
+ * gets, and the others, which the kernel gets. The theory is in mmap.c.
+ */
+#include "preload/part.h"
+
+#include <errno.h>
+
+int part_fail(int error)
+{
+	errno = error;
+	return -1;
+}
+
+int part_result(int rc)
+{
+	if (rc == 0)
+		return 0;
+	return part_fail(rc <= -VVM_EUNMAPPED ? ENOMEM : -rc);
+}
+
+bool part_next(uint64_t start, uint64_t end, struct vvm_region *part)
+{
+	int rc;
+
+	if (start >= end)
+		return false;
+	preload_enter();
+	rc = vvm_query(preload.vm, start, part);
+	preload_leave();
+	if (rc || part->start >= end)
+		return false;
+	if (part->start < start)
+		part->start = start;
+	if (part->end > end)
+		part->end = end;
+	return true;
+}
+
+bool part_paged(const void *addr, size_t len)
+{
+	uint64_t start = (uint64_t)addr;
+	struct vvm_region part;
+
+	return preload.paging && !preload_depth && len &&
+	       UP(len) <= UINT64_MAX - start &&
+	       part_next(start, start + UP(len), &part);
+}
+
+static int call_paged(const struct call *call, const struct vvm_region *part)
+{
+	int rc;
+
+	preload_enter();
+	rc = part_result(
+		call->paged(part->start, part->end - part->start, call->arg));
+	preload_leave();
+	return rc;
+}
+
+int part_each(const struct call *call, void *addr, size_t len)
+{
+	uint64_t at = (uint64_t)addr, end = at + UP(len);
+	struct vvm_region part = {0};
+	bool hole = false, more = true;
+	int rc = 0;
+
+	if (at % PAGE)
+		return part_fail(EINVAL);
+	while (at < end && more) {
+		more = part_next(at, end, &part);
+		if (!more)
+			part.start = part.end = end;
+		if (part.start > at)
+			rc = call->plain(at, part.start - at, call->arg);
+		if (rc && errno == ENOMEM && call->past_holes) {
+			hole = true;
+			rc = 0;
+		}
+		if (rc == 0 && more)
+			rc = call_paged(call, &part);
+		if (rc)
+			return rc;
+		at = part.end;
+	}
+	return hole ? part_fail(ENOMEM) : 0;
+}

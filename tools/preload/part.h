@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * part.h - calls on ranges of which parts are paged: see mmap.c for the theory.
+ */
+#ifndef VVM_PRELOAD_PART_H
+#define VVM_PRELOAD_PART_H
+
+#include "preload/state.h"
+
+#include <sys/types.h>
+
+#define PAGE  ((uint64_t)VVM_PAGE_SIZE)
+#define UP(n) (((uint64_t)(n) + PAGE - 1) & -PAGE)
+
+/*
+ * A call on a range: what it means for a paged part (0 or an error of libvvm),
+ * and for another (as a system call: 0, or -1 and errno).
+ */
+struct call {
+	int (*paged)(uint64_t start, uint64_t len, int arg);
+	int (*plain)(uint64_t start, uint64_t len, int arg);
+	int arg;
+	bool past_holes; /* ENOMEM of a part does not keep it from the others */
+};
+
+/* Sets errno; -1. */
+int part_fail(int error);
+/* What libvvm has returned, as a system call would. */
+int part_result(int rc);
+/* The next paged part of a range, cut to it. False: none is left. */
+bool part_next(uint64_t start, uint64_t end, struct vvm_region *part);
+/* Is there anything paged in the range at all? Quick when there is not. */
+bool part_paged(const void *addr, size_t len);
+/* => part_paged(). Ends with the first error. As a system call. */
+int part_each(const struct call *call, void *addr, size_t len);
+
+/* ---- mmap.c ---- */
+
+/* Nobody's opinion but the kernel's. */
+void *plain_map(void *addr, size_t len, int prot, int flags, int fd,
+		off_t offset);
+/*
+ * New paged memory, at addr, or anywhere if that is NULL. An error of libvvm,
+ * -EEXIST if addr is not free.
+ */
+int paged_map(void *addr, uint64_t len, unsigned prot, void **out);
+unsigned paged_prot(int prot);
+/* As munmap(2), of parts that are paged and of others. */
+int unmap_parts(uint64_t start, uint64_t len);
+/* A block of malloc(). */
+bool in_heap(uint64_t addr);
+/* Takes all locks of the pages. */
+void unlock_all(uint64_t start, uint64_t len);
+
+#endif

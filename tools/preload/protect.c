@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * protect.c - mprotect(), madvise(), mlock() and their kind on paged memory.
+ *
+ * What is not done is refused, with the errno that the manual has for a kernel
+ * that cannot do it: programs that depend on it (memory that a child must not
+ * see, guard pages) then do without or end. 0 is returned for advice that asks
+ * for what is so anyway.
+ *
+ * mlockall() is refused: all of a paged memory cannot be in RAM.
+ */
+#include "preload/part.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* What older headers lack. */
+#ifndef PROT_SEM
+#define PROT_SEM 8
+#endif
+#ifndef MLOCK_ONFAULT /* 4.4 */
+#define MLOCK_ONFAULT 1
+#endif
+#ifndef MCL_ONFAULT /* 4.4 */
+#define MCL_ONFAULT 4
+#endif
+#ifndef MADV_POPULATE_READ /* 5.14 */
+#define MADV_POPULATE_READ  22
+#define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MADV_DONTNEED_LOCKED /* 5.18 */
+#define MADV_DONTNEED_LOCKED 24
+#endif
+
+int pkey_mprotect(void *addr, size_t len, int prot, int pkey);
+
+/* ------------------------------------------------------------------ */
+/* mprotect								*/
+
+static int plain_protect(uint64_t start, uint64_t len, int prot)
+{
+	return (int)syscall(SYS_mprotect, start, len, prot);
+}
+
+static int paged_protect(uint64_t start, uint64_t len, int prot)
+{
+	if (prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM))
+		return -EINVAL;
+	return vvm_protect(preload.vm, start, len, paged_prot(prot));
+}
+
+int mprotect(void *addr, size_t len, int prot)
+{
+	struct call call = {paged_protect, plain_protect, prot, false};
+
+	if (!part_paged(addr, len))
+		return plain_protect((uint64_t)addr, len, prot);
+	return part_each(&call, addr, len);
+}
+
+/* A page that is read back would not have its key again. */
+int pkey_mprotect(void *addr, size_t len, int prot, int pkey)
+{
+	if (pkey == -1)
+		return mprotect(addr, len, prot);
+	if (part_paged(addr, len))
+		return part_fail(EINVAL);
+	return (int)syscall(SYS_pkey_mprotect, addr, len, prot, pkey);
+}
+
+/* ------------------------------------------------------------------ */
+/* madvise								*/
+
+static int plain_advise(uint64_t start, uint64_t len, int advice)
+{
+	return (int)syscall(SYS_madvise, start, len, advice);
+}
+
+static bool has_locked(uint64_t start, uint64_t len)
+{
+	unsigned char flags[512];
+	uint64_t at, n, i;
+
+	for (at = start; at < start + len; at += n * PAGE) {
+		n = (start + len - at) / PAGE;
+		n = n < sizeof(flags) ? n : sizeof(flags);
+		if (vvm_residency(preload.vm, at, n * PAGE, flags))
+			return false;
+		for (i = 0; i < n; i++)
+			if (flags[i] & VVM_PAGE_PINNED)
+				return true;
+	}
+	return false;
+}
+
+/* The content of what is locked is not to go. */
+static int advise_dontneed(uint64_t start, uint64_t len)
+{
+	int rc = vvm_advise(preload.vm, start, len, VVM_ADV_DONTNEED);
+
+	return rc == -EBUSY ? -EINVAL : rc;
+}
+
+static int advise_cold(uint64_t start, uint64_t len)
+{
+	if (has_locked(start, len))
+		return -EINVAL;
+	return vvm_advise(preload.vm, start, len, VVM_ADV_COLD);
+}
+
+static int populate(uint64_t start, uint64_t len, enum vvm_touch how)
+{
+	switch (vvm_touch(preload.vm, start, len, how)) {
+	case 0:
+		return 0;
+	case -VVM_ENOREAD:
+	case -VVM_ENOWRITE:
+		return -EINVAL;
+	case -VVM_EPOISON:
+		return -EFAULT;
+	default:
+		return -ENOMEM;
+	}
+}
+
+static int paged_advise(uint64_t start, uint64_t len, int advice)
+{
+	switch (advice) {
+	case MADV_DONTNEED:
+	case MADV_FREE:
+	case MADV_DONTNEED_LOCKED: /* not if it is, which is refused */
+		return advise_dontneed(start, len);
+	case MADV_WILLNEED:
+		return vvm_advise(preload.vm, start, len, VVM_ADV_WILLNEED);
+	case MADV_NORMAL:
+		return vvm_advise(preload.vm, start, len, VVM_ADV_NORMAL);
+	case MADV_RANDOM:
+		return vvm_advise(preload.vm, start, len, VVM_ADV_RANDOM);
+	case MADV_SEQUENTIAL:
+		return vvm_advise(preload.vm, start, len, VVM_ADV_SEQUENTIAL);
+	case MADV_COLD:
+	case MADV_PAGEOUT:
+		return advise_cold(start, len);
+	case MADV_POPULATE_READ:
+		return populate(start, len, VVM_TOUCH_READ);
+	case MADV_POPULATE_WRITE:
+		return populate(start, len, VVM_TOUCH_WRITE);
+	case MADV_DONTDUMP: /* it is so anyway */
+	case MADV_NOHUGEPAGE:
+		return 0;
+	case MADV_KEEPONFORK:
+	case MADV_DOFORK:
+		return preload.inherits ? 0 : -EINVAL;
+	default:
+		return -EINVAL;
+	}
+}
+
+int madvise(void *addr, size_t len, int advice)
+{
+	struct call call = {paged_advise, plain_advise, advice, true};
+
+	if (!part_paged(addr, len))
+		return plain_advise((uint64_t)addr, len, advice);
+	return part_each(&call, addr, len);
+}
+
+/* ------------------------------------------------------------------ */
+/* Locking, and asking							*/
+
+static int plain_lock(uint64_t start, uint64_t len, int flags)
+{
+	return (int)syscall(SYS_mlock2, start, len, flags);
+}
+
+/* MLOCK_ONFAULT may lock no more than what is resident: all is, at once. */
+static int paged_lock(uint64_t start, uint64_t len, int flags)
+{
+	if (flags & ~MLOCK_ONFAULT)
+		return -EINVAL;
+	return vvm_pin(preload.vm, start, len);
+}
+
+static int plain_unlock(uint64_t start, uint64_t len, int arg)
+{
+	(void)arg;
+	return (int)syscall(SYS_munlock, start, len);
+}
+
+static int paged_unlock(uint64_t start, uint64_t len, int arg)
+{
+	(void)arg;
+	unlock_all(start, len);
+	return 0;
+}
+
+/* Any address will do for mlock() and munlock(): whole pages are meant. */
+static int lock_call(const struct call *call, const void *addr, size_t len)
+{
+	uint64_t offset = (uint64_t)addr % PAGE;
+
+	if (!part_paged((const char *)addr - offset, len + offset))
+		return call->plain((uint64_t)addr, len, call->arg);
+	return part_each(call, (char *)(uint64_t)addr - offset, len + offset);
+}
+
+int mlock2(const void *addr, size_t len, unsigned flags)
+{
+	struct call call = {paged_lock, plain_lock, (int)flags, false};
+
+	return lock_call(&call, addr, len);
+}
+
+int mlock(const void *addr, size_t len)
+{
+	return mlock2(addr, len, 0);
+}
+
+int munlock(const void *addr, size_t len)
+{
+	static const struct call call = {paged_unlock, plain_unlock, 0, false};
+
+	return lock_call(&call, addr, len);
+}
+
+int mlockall(int flags)
+{
+	if (!preload.vm)
+		return (int)syscall(SYS_mlockall, flags);
+	if (!(flags & (MCL_CURRENT | MCL_FUTURE)) ||
+	    flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT))
+		return part_fail(EINVAL);
+	return part_fail(ENOMEM);
+}
+
+/* The blocks of a region in which pages are locked, one after the other. */
+static void unlock_region(const struct vvm_region *r)
+{
+	uint64_t at, block = 512 * PAGE;
+
+	preload_enter();
+	for (at = r->start; at < r->end; at += block) {
+		if (block > r->end - at)
+			block = r->end - at;
+		if (has_locked(at, block))
+			unlock_all(at, block);
+	}
+	preload_leave();
+}
+
+int munlockall(void)
+{
+	struct vvm_stats stats = {0};
+	struct vvm_region r;
+	uint64_t at = 0;
+
+	if (preload.paging && !preload_depth) {
+		preload_enter();
+		vvm_stats(preload.vm, &stats, sizeof(stats));
+		preload_leave();
+		for (; stats.pinned_pages && part_next(at, UINT64_MAX, &r);
+		     at = r.end)
+			unlock_region(&r);
+	}
+	return (int)syscall(SYS_munlockall);
+}
+
+int mincore(void *addr, size_t len, unsigned char *vec)
+{
+	uint64_t i;
+	int rc;
+
+	if (!part_paged(addr, len) || (uint64_t)addr % PAGE)
+		return (int)syscall(SYS_mincore, addr, len, vec);
+	preload_enter();
+	rc = vvm_residency(preload.vm, (uint64_t)addr, UP(len), vec);
+	preload_leave();
+	for (i = 0; rc == 0 && i < UP(len) / PAGE; i++)
+		vec[i] = vec[i] & VVM_PAGE_RESIDENT;
+	return part_result(rc);
+}
