@@ -269,7 +269,7 @@ static const struct opt *find_option(const struct opt *opts, int value)
 	for (o = opts; o->kind != OPT_END; o++)
 		if (o->letter == value)
 			return o;
-	return NULL;
+	abort(); /* getopt_long() knows those of the table only */
 }
 
 /* error: ':' or '?', as getopt has it; word: where it stopped. */
