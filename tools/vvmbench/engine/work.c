@@ -199,6 +199,7 @@ static void open_trace(struct work *w)
 	parts = calloc(w->worker_count, sizeof(*parts));
 	if (!parts)
 		tool_die(TOOL_FAILED, "out of memory");
+	w->workers[0].trace = parts; /* frees them all */
 	for (i = 0; i < w->worker_count; i++) {
 		trace_part_init(&parts[i], w->trace, i);
 		w->workers[i].trace = &parts[i];
