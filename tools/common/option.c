@@ -269,7 +269,7 @@ static const struct opt *find_option(const struct opt *opts, int value)
 	for (o = opts; o->kind != OPT_END; o++)
 		if (o->letter == value)
 			return o;
-	abort(); /* getopt_long() knows those of the table only */
+	return NULL;
 }
 
 /* error: ':' or '?', as getopt has it; word: where it stopped. */
@@ -304,6 +304,8 @@ static void take_option(const struct opt_command *cmd, void *fields, int value,
 	if (value == '?' || value == ':')
 		refuse(cmd, value, argv[optind - 1]);
 	o = find_option(cmd->opts, value);
+	if (!o)
+		abort(); /* getopt_long() takes only those of the table */
 	set_field(o, fields, optarg, argv + optind - 1);
 	if (o->kind == OPT_REST)
 		optind = argc;
