@@ -46,7 +46,7 @@ _Noreturn void assert_failed(const char *text, const char *file, int line);
 #ifdef VVM_DEBUG
 #define DEBUG_ASSERT(x) ASSERT(x)
 #else
-#define DEBUG_ASSERT(x) ((void)sizeof(!(x)))
+#define DEBUG_ASSERT(x) ((void)(0 && (x)))
 #endif
 
 static inline uint64_t page_floor(uint64_t addr)

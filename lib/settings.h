@@ -24,9 +24,14 @@
 
 #include "base.h"
 
-/* An initializer of three: from, to, what to say; for other types: any. */
-#define SETTING_RANGE(least, most, why) least, most, why
-#define SETTING_ANY			0, UINT64_MAX, ""
+/*
+ * An initializer of three: from, to, what to say; for other types: any. In
+ * parentheses, as not every preprocessor of a checker gets commas right that
+ * an argument brings along; SETTING_LIMITS takes them off.
+ */
+#define SETTING_RANGE(least, most, why) (least, most, why)
+#define SETTING_ANY			(0, UINT64_MAX, "")
+#define SETTING_LIMITS(...)		__VA_ARGS__
 
 /* VVM_STAT_ACTORS do for them, the reclaimers and the application. */
 #define SETTING_HANDLERS_MAX 32

@@ -43,9 +43,11 @@ static void options_from_conf(struct vvm_options *o, const struct conf *c,
 {
 	memset(o, 0, sizeof(*o));
 	o->struct_bytes = sizeof(*o);
-#define X(type, field, ...) \
-	o->field = _Generic(o->field, const char *: text[CONF_ROW_##field],   \
-			    default: c->field);
+#define X(type, field, ...)                                        \
+	o->field = __builtin_choose_expr(                          \
+		__builtin_types_compatible_p(PUBLIC_##type(field), \
+					     const char *),        \
+		text[CONF_ROW_##field], c->field);
 	SETTINGS_OPTIONS(X)
 #undef X
 }
@@ -202,7 +204,7 @@ static int open_space(struct vvm **out, const struct vvm_options *options)
 	if (rc == 0)
 		rc = space_new(&vm, c);
 	free(c);
-	if (rc < 0)
+	if (rc)
 		return rc;
 	rc = start(vm);
 	if (rc < 0) {

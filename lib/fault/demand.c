@@ -293,9 +293,10 @@ static bool retry_pending(struct demands *ds)
 	unsigned i, n = ds->pending_count, kept = 0;
 
 	for (i = 0; i < n; i++) {
-		struct fault *f =
-			list_entry(list_pop(&ds->pending), struct fault, link);
+		struct list *node = list_pop(&ds->pending);
+		struct fault *f = list_entry(node, struct fault, link);
 
+		ASSERT(node);
 		if (handle(f))
 			continue;
 		if (!ds->buffer_count ||

@@ -19,8 +19,8 @@ static const char *const texts[] = {
 	[VVM_HEAP_INTERIOR] = "points into an object, not to its start",
 	[VVM_HEAP_OVERRUN] = "bytes behind the object were written",
 	[VVM_HEAP_USE_AFTER_FREE] = "written after it was freed",
-	[VVM_HEAP_REENTERED] = "the heap is called by a signal handler that "
-			       "has interrupted it",
+	[VVM_HEAP_REENTERED] = ("the heap is called by a signal handler that "
+				"has interrupted it"),
 };
 
 void heap_report(struct vvm_heap *h, enum vvm_heap_misuse what, const void *ptr)

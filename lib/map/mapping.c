@@ -63,7 +63,8 @@ static int reserve(struct vvm *vm, gaddr_t *addr, uint64_t bytes, haddr_t *host)
 
 	if (*addr == VVM_ANYWHERE) {
 		rc = reserve_identity(vm, bytes, host);
-		*addr = *host;
+		if (rc == 0)
+			*addr = *host;
 		return rc;
 	}
 	if (!regions_free_range(&vm->regions, *addr, *addr + bytes))
@@ -161,7 +162,7 @@ static int map_reserved(struct vvm *vm, gaddr_t at, haddr_t host,
 	rc = commit(vm, r);
 	if (rc == 0)
 		rc = mapping_insert(vm, r);
-	if (rc < 0)
+	if (rc)
 		goto unreserve;
 	stat_add(vm->api, VVM_STAT_regions, 1);
 	stat_add(vm->api, VVM_STAT_mapped_bytes, (int64_t)bytes);

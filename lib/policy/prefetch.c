@@ -235,7 +235,7 @@ static int64_t nearest_stride(const struct prefetch *p, uint64_t page)
 /* The entry to recycle: unused, or used longest ago. */
 static struct prefetch_stream *oldest_stream(struct prefetch *p)
 {
-	struct prefetch_stream *s, *oldest = NULL;
+	struct prefetch_stream *s, *oldest = p->stream;
 	uint64_t key, lowest = UINT64_MAX;
 
 	for (s = p->stream; s < p->stream + PREFETCH_STREAMS; s++) {
@@ -335,6 +335,7 @@ static uint64_t steps_within(uint64_t page, int64_t stride, uint64_t low,
 {
 	uint64_t room = stride > 0 ? high - 1 - page : page - low;
 
+	ASSERT(stride != 0);
 	return room / magnitude(stride);
 }
 

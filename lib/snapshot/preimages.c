@@ -22,7 +22,7 @@
 
 int preimages_init(struct preimages *c)
 {
-	void *memory;
+	void *memory = NULL;
 	int rc;
 
 	memset(c, 0, sizeof(*c));

@@ -413,7 +413,7 @@ static void measure(struct vvm *vm, struct snapshot *s)
 static int allocate(struct vvm *vm, struct snapshot *s)
 {
 	int ends[2] = {-1, -1};
-	void *memory;
+	void *memory = NULL;
 	int rc;
 
 	measure(vm, s);

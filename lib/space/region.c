@@ -173,7 +173,8 @@ bool regions_cover(const struct regions *rs, gaddr_t start, gaddr_t end)
 
 static int grow_array(struct region ***array, size_t capacity)
 {
-	struct region **bigger = realloc(*array, capacity * sizeof(*bigger));
+	struct region **bigger =
+		realloc(*array, capacity * sizeof(struct region *));
 
 	if (!bigger)
 		return -ENOMEM;
@@ -200,13 +201,15 @@ static int make_room(struct regions *rs)
 static void insert_at(struct region **array, size_t count, size_t i,
 		      struct region *r)
 {
-	memmove(array + i + 1, array + i, (count - i) * sizeof(*array));
+	memmove(array + i + 1, array + i,
+		(count - i) * sizeof(struct region *));
 	array[i] = r;
 }
 
 static void remove_at(struct region **array, size_t count, size_t i)
 {
-	memmove(array + i, array + i + 1, (count - i - 1) * sizeof(*array));
+	memmove(array + i, array + i + 1,
+		(count - i - 1) * sizeof(struct region *));
 }
 
 /* Puts r, which meets no other region, into both arrays. => there is room. */

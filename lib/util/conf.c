@@ -143,9 +143,9 @@ static const struct setting settings[CONF_ROWS] = {
 #define X(type, name, env, def, unit, limits, what) \
 	{.field = #name,                            \
 	 .variable = "VVM_" #env,                   \
-	 .initial = def,                            \
-	 .words = unit,                             \
-	 .range = {limits},                         \
+	 .initial = (def),                          \
+	 .words = (unit),                           \
+	 .range = {SETTING_LIMITS limits},          \
 	 .offset = offsetof(struct conf, name),     \
 	 .size = sizeof(((struct conf *)0)->name),  \
 	 .parse = parse_##type},

@@ -135,7 +135,7 @@ void *pool_take(struct pool *p)
 	bool dirty;
 	void *object = take(p, &dirty);
 
-	if (dirty)
+	if (object && dirty)
 		memset(object, 0, p->object_bytes);
 	return object;
 }

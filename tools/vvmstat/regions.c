@@ -135,7 +135,9 @@ struct heat *heat_rank(const struct layout *now, const struct layout *old,
 
 	*n = 0;
 	*total = 0;
-	for (i = 0; heat && i < now->blocks; i++) {
+	if (!heat)
+		return NULL;
+	for (i = 0; i < now->blocks; i++) {
 		const struct layout_block *b = &now->block[i];
 		const struct layout_block *o = layout_old_block(old, b);
 		uint64_t faults = since(b->faults, o ? o->faults : 0);
@@ -189,7 +191,7 @@ void draw_heat(const struct area *a, const struct layout *now,
 	if (n == 0)
 		canvas_text(a->canvas, row + 1, 0, PAINT_DIM,
 			    "no faults in this interval");
-	for (i = skip; i < n && ++row < a->first + a->rows; i++)
+	for (i = skip; heat && i < n && ++row < a->first + a->rows; i++)
 		draw_hot_block(a, row, now, &heat[i], (double)heat[0].faults,
 			       (double)total, seconds);
 	free(heat);

@@ -24,10 +24,10 @@
 /* In a fixed unit (-S) a byte column holds all its digits. */
 #define UNIT_WIDTH 10
 
-#define for_each_column(v, c)                               \
-	for (c = columns; c < columns + columns_count; c++) \
-		if (column_width(v, c) == 0)                \
-			continue;                           \
+#define for_each_column(v, c)                                     \
+	for ((c) = columns; (c) < columns + columns_count; (c)++) \
+		if (column_width(v, c) == 0)                      \
+			continue;                                 \
 		else
 
 static int column_width(const struct view *v, const struct column *c)
@@ -70,12 +70,12 @@ static void print_group(const char *name, int width)
 static void print_groups(const struct view *v)
 {
 	const struct column *c;
-	const char *group = NULL;
+	const char *group = "";
 	int width = 0;
 
 	for_each_column(v, c)
 	{
-		if (group && strcmp(group, c->group)) {
+		if (*group && strcmp(group, c->group)) {
 			print_group(group, width);
 			putchar(' ');
 			width = 0;

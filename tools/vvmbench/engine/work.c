@@ -199,6 +199,7 @@ static void open_trace(struct work *w)
 	parts = calloc(w->worker_count, sizeof(*parts));
 	if (!parts)
 		tool_die(TOOL_FAILED, "out of memory");
+	w->parts = parts;
 	for (i = 0; i < w->worker_count; i++) {
 		trace_part_init(&parts[i], w->trace, i);
 		w->workers[i].trace = &parts[i];
@@ -212,7 +213,7 @@ static void close_trace(struct work *w)
 
 	for (i = 0; i < w->worker_count; i++)
 		trace_part_flush(w->workers[i].trace);
-	free(w->workers[0].trace);
+	free(w->parts);
 	error = trace_close(w->trace);
 	if (error)
 		tool_die(TOOL_FAILED, "%s: %s", w->plan->trace_path,

@@ -46,6 +46,7 @@ struct work {
 	_Atomic uint64_t swept_increments; /* (a) found in the pages */
 	_Atomic uint32_t *versions;	   /* (a) for each page: see memory.c */
 	struct trace_file *trace;	   /* (i) or NULL */
+	struct trace_part *parts;	   /* (i) the workers', or NULL */
 	struct worker *workers;		   /* (i) */
 	unsigned worker_count;		   /* (i) */
 };

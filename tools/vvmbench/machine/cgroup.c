@@ -157,6 +157,7 @@ static void kill_members(const char *group)
 
 	if (!f)
 		return;
+	/* NOLINTNEXTLINE(cert-err34-c): the kernel writes pids only */
 	while (fscanf(f, "%d", &pid) == 1)
 		if (pid > 0)
 			kill(pid, SIGKILL);
@@ -193,7 +194,7 @@ int cgroup_fence(struct cgroup *g, uint64_t bytes, uint64_t more_bytes)
 
 	g->allowance_bytes = now + more_bytes;
 	snprintf(text, sizeof(text), "%llu",
-		 (unsigned long long)(bytes + g->allowance_bytes));
+		 (unsigned long long)bytes + g->allowance_bytes);
 	return line_write(file_of(g->path, files[g->version].limit, path),
 			  text);
 }
@@ -230,7 +231,7 @@ int cgroup_relieve(const struct cgroup *g)
 		return 0;
 	limit = line_number(file_of(g->path, files[1].limit, path));
 	snprintf(text, sizeof(text), "%llu",
-		 (unsigned long long)(limit + RELIEF_BYTES));
+		 (unsigned long long)limit + RELIEF_BYTES);
 	error = line_write(path, text);
 	if (!error)
 		error = lower(path, limit);

@@ -235,7 +235,7 @@ bool sim_opt(const struct sim_setup *setup, struct sim_score *score)
 
 	memset(score, 0, sizeof(*score));
 	o.next = malloc((t->accesses + 1) * sizeof(*o.next));
-	o.heap = malloc((t->accesses + 1) * sizeof(*o.heap));
+	o.heap = calloc(t->accesses + 1, sizeof(*o.heap));
 	o.expect = malloc((t->pages + 1) * sizeof(*o.expect));
 	o.there = calloc(t->pages + 1, sizeof(*o.there));
 	ok = o.next && o.heap && o.expect && o.there && t->accesses < NOWHERE;

@@ -29,7 +29,7 @@ static struct chunk *new_chunk(struct sorter *s, uint64_t text)
 {
 	struct chunk *c;
 
-	if (s->chunk_count == s->chunk_room) {
+	if (!s->chunks || s->chunk_count == s->chunk_room) {
 		s->chunk_room = s->chunk_room ? 2 * s->chunk_room : 64;
 		s->chunks =
 			realloc(s->chunks, s->chunk_room * sizeof(*s->chunks));

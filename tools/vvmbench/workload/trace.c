@@ -254,7 +254,7 @@ void trace_part_flush(struct trace_part *p)
 
 static uint64_t zigzag(int64_t d)
 {
-	return (uint64_t)d << 1 ^ (uint64_t)(d >> 63);
+	return (uint64_t)d << 1 ^ (d < 0 ? UINT64_MAX : 0);
 }
 
 static int64_t unzigzag(uint64_t v)
