@@ -45,7 +45,7 @@ static const struct row rows[] = {
 	 unit,                                     \
 	 offsetof(struct conf, name),              \
 	 sizeof(((struct conf *)0)->name),         \
-	 range},
+	 SETTING_LIMITS range},
 	SETTINGS(X)
 #undef X
 };
