@@ -89,16 +89,23 @@ unsigned fill_put(struct vvm *vm, int uffd, haddr_t host, const char *from,
 	return (unsigned)(done >> PAGE_SHIFT);
 }
 
-int fill_put_zeros(int uffd, haddr_t host, bool *dirty)
+static int put_zeros(int uffd, haddr_t host, bool dirty)
 {
 	uint64_t got;
-	int rc;
 
-	if (*dirty)
-		rc = os_uffd_zero(uffd, host, PAGE_BYTES, &got);
-	else
-		rc = os_uffd_copy(uffd, host, zero_page, PAGE_BYTES,
-				  OS_UFFD_PROTECTED, &got);
+	if (dirty)
+		return os_uffd_zero(uffd, host, PAGE_BYTES, &got);
+	return os_uffd_copy(uffd, host, zero_page, PAGE_BYTES,
+			    OS_UFFD_PROTECTED, &got);
+}
+
+/* Said twice, it is so: a DIRTY page without a frame would fault for ever. */
+int fill_put_zeros(int uffd, haddr_t host, bool *dirty)
+{
+	int rc = put_zeros(uffd, host, *dirty);
+
+	if (rc == -EEXIST)
+		rc = put_zeros(uffd, host, *dirty);
 	if (rc != -EEXIST)
 		return rc;
 	*dirty = true;
