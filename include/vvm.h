@@ -36,6 +36,8 @@
  *   vvm_close() must be the last call on its space. None may be called from
  *   a signal handler other than a callback installed here. No function and no
  *   access is a cancellation point (pthread_cancel()).
+ *   A signal handler may touch guest memory whatever it interrupts: functions
+ *   of the library, and fork(), hold all signals back but the synchronous ones.
  *
  * What a failed access looks like
  *   A plain pointer access that the permissions forbid is SIGSEGV; one whose
@@ -133,9 +135,8 @@ struct vvm;
  *     kernel kills a process that faults with it blocked).
  *   - the handler runs on the thread's alternate stack if it has one, and
  *     needs about 4 KiB of stack besides the kernel's signal frame.
- *   - signals other than SIGBUS and SIGSEGV are held back while the library
- *     resolves a fault. A handler of yours that touches guest memory must not
- *     interrupt a vvm_* call: block its signal around those.
+ *   - signals are held back while the library resolves a fault, but for the
+ *     synchronous ones.
  *   - x86-64 only.
  */
 enum vvm_faults { VVM_FAULTS_THREAD, VVM_FAULTS_INLINE };
