@@ -58,13 +58,22 @@
  *   run no fork handlers: they must not touch guest memory, and keep the
  *   descriptors until they execute a program.
  *
- * Devices and other processes
- *   The page behind a guest address changes as it is paged. Memory that
- *   something other than this process's CPUs and system calls accesses
- *   (O_DIRECT, registered io_uring buffers, RDMA) must be pinned first,
- *   vvm_pin(), exactly as with mlock(2). Core dumps leave guest memory out.
- *   mlock(2) and mlockall(2) do no harm, and keep no guest memory resident.
- *   A debugger that has stopped the process cannot read what is absent.
+ * The kernel, devices, other processes
+ *   The page behind a guest address changes as it is paged. System calls that
+ *   copy from and to memory work as on any (thread mode). Memory that is
+ *   accessed for longer than the call that names it, or not by a CPU of this
+ *   process (O_DIRECT, vmsplice(2), registered io_uring buffers, RDMA), must
+ *   be pinned first, vvm_pin(), exactly as with mlock(2).
+ *   Core dumps leave guest memory out. mlock(2) and mlockall(2) do no harm,
+ *   and keep no guest memory resident. A debugger that has stopped the process
+ *   cannot read what is absent.
+ *
+ * Stacks
+ *   Coroutines and signal handlers may run on a stack in guest memory, and call
+ *   any function there, but for fork(): the child would have no stack. In
+ *   inline mode such a thread needs an alternate signal stack that is not guest
+ *   memory. The stack of a thread (pthread_attr_setstack()) must be pinned: its
+ *   thread-local variables are there, and the kernel's own words.
  *
  * The budget
  *   Resident pages, in flight and read ahead ones included, never exceed it.
@@ -123,7 +132,7 @@ struct vvm;
  * Who resolves a fault.
  *
  * THREAD (the default): handler threads. System calls on paged memory work as
- * on any memory.
+ * on any memory; exceptions: see above, "The kernel".
  *
  * INLINE: the faulting thread itself, in a SIGBUS handler. No thread is woken,
  * so a fault costs a fraction, in time and CPU. In return:

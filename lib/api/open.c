@@ -221,7 +221,8 @@ static int open_space(struct vvm **out, const struct vvm_options *options)
 
 int vvm_open(struct vvm **out, const struct vvm_options *options)
 {
-	SIGNALS_WAIT;
+	ON_FIRM_STACK(int, vvm_open, out, options);
+	IN_CALL(NULL);
 	int rc, state;
 
 	if (!out)
@@ -234,7 +235,8 @@ int vvm_open(struct vvm **out, const struct vvm_options *options)
 
 int vvm_close(struct vvm *vm)
 {
-	SIGNALS_WAIT;
+	ON_FIRM_STACK(int, vvm_close, vm);
+	IN_CALL(NULL);
 	int state;
 
 	if (!vm)
@@ -242,6 +244,8 @@ int vvm_close(struct vvm *vm)
 	if (usable(vm) < 0)
 		return -ECHILD;
 	state = os_cancel_off();
+	if (vm->fork)
+		fork_reopen(vm); /* for good */
 	fork_unregister(vm);
 	mapping_unmap_all(vm);
 	trap_unregister(vm);

@@ -312,6 +312,11 @@ int os_thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
  */
 int os_cancel_off(void);
 void os_cancel_restore(int state);
+/*
+ * Runs run(arg) on that stack, with signals blocked as by os_signals_block(),
+ * and comes back. What the kernel is given lies on that stack, too.
+ */
+void os_run_on(void *stack, uint64_t bytes, void (*run)(void *), void *arg);
 int os_tid(void);
 int os_pid(void);
 unsigned os_user(void);	     /* the effective user */

@@ -501,7 +501,7 @@ static uint64_t set_mask(int how, uint64_t mask)
 	return old;
 }
 
-uint64_t os_signals_block(void)
+uint64_t os_signals_waiting(void)
 {
 	static const int synchronous[] = {SIGSEGV, SIGBUS,  SIGFPE,
 					  SIGILL,  SIGTRAP, SIGSYS};
@@ -510,7 +510,12 @@ uint64_t os_signals_block(void)
 
 	for (i = 0; i < ARRAY_SIZE(synchronous); i++)
 		mask &= ~(UINT64_C(1) << (synchronous[i] - 1));
-	return set_mask(SIG_BLOCK, mask);
+	return mask;
+}
+
+uint64_t os_signals_block(void)
+{
+	return set_mask(SIG_BLOCK, os_signals_waiting());
 }
 
 void os_signals_restore(uint64_t mask)

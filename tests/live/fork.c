@@ -865,8 +865,26 @@ END_TEST
  */
 static atomic_bool handler_armed, handler_runs, thread_done, handler_jumps;
 
+static bool handler_frees;
+static char *spare;
+static struct vvm *to_close;
+
+/* What the program may do in its own handlers. */
+static void use_the_space(void)
+{
+	if (!handler_frees)
+		return;
+	live_ok(vvm_unmap(vm, live_addr(spare), 64 * LIVE_PAGE));
+	spare = live_map(vm, 64, LIVE_RW);
+	live_ok(vvm_touch(vm, live_addr(spare), 64 * LIVE_PAGE,
+			  VVM_TOUCH_WRITE));
+	live_ok(vvm_close(to_close));
+	to_close = NULL;
+}
+
 static void wait_for_thread(void)
 {
+	use_the_space();
 	if (atomic_exchange(&handler_jumps, false))
 		jump(JUMP_LOOKS);
 	if (!atomic_load(&handler_armed))
@@ -878,7 +896,7 @@ static void wait_for_thread(void)
 
 __attribute__((constructor(101))) static void register_first(void)
 {
-	pthread_atfork(wait_for_thread, NULL, NULL);
+	pthread_atfork(wait_for_thread, use_the_space, NULL);
 }
 
 static void *write_meanwhile(void *arg)
@@ -934,6 +952,26 @@ START_TEST(a_fork_that_waits_for_a_faulting_thread_gets_on)
 END_TEST
 
 /* All paused actors see the clock jump; none of them lets go for that. */
+/* "free() in a prepare handler hangs": in the thread that forks. */
+START_TEST(handlers_of_the_program_may_free)
+{
+	write_all(1);
+	spare = live_map(vm, 64, LIVE_RW);
+	for (int i = 0; i < 5; i++) {
+		pid_t pid;
+
+		to_close = open_inherited(BUDGET);
+		live_fill(spare, 7, 7);
+		handler_frees = true;
+		pid = live_fork(read_then_write, NULL);
+		handler_frees = false;
+		live_equal(wrong(1), 0);
+		live_ended_ok(pid);
+	}
+	wait_released();
+}
+END_TEST
+
 START_TEST(a_process_that_is_stopped_in_a_fork)
 {
 	write_all(1);
@@ -1029,6 +1067,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, fork_and_exec_leave_nothing);
 	tcase_add_test(tc, a_killed_child_leaves_nothing);
 	tcase_add_test(tc, a_fork_that_waits_for_a_faulting_thread_gets_on);
+	tcase_add_test(tc, handlers_of_the_program_may_free);
 	tcase_add_test(tc, a_process_that_is_stopped_in_a_fork);
 	tcase_add_test(tc, of_three_spaces_two_are_inherited);
 	tcase_add_test(tc, the_swap_is_a_file_with_a_name);
