@@ -64,6 +64,16 @@
  *   accessed for longer than the call that names it, or not by a CPU of this
  *   process (O_DIRECT, vmsplice(2), registered io_uring buffers, RDMA), must
  *   be pinned first, vvm_pin(), exactly as with mlock(2).
+ *   process_vm_writev(2) takes pages first and writes to them then. In thread
+ *   mode that works, by this process and by others that it may look at (as with
+ *   ptrace(2)), in calls on at most half of the budget; larger ones may be
+ *   short. A thread is noticed when it first has to wait for a page in such a
+ *   call, for 5 s. Before that, in inline mode, and with ptrace(2) and
+ *   /proc/PID/mem, a write to a page that was resident is lost if its thread is
+ *   interrupted in the middle of the call for longer than the page stays: pin
+ *   what must not be. The latter two fail (EIO) where a page is not resident.
+ *   Robust mutexes: when a thread ends, the kernel tells of those that it held
+ *   only where they are pinned.
  *   Core dumps leave guest memory out. mlock(2) and mlockall(2) do no harm,
  *   and keep no guest memory resident. A debugger that has stopped the process
  *   cannot read what is absent.

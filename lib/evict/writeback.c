@@ -9,6 +9,9 @@
  * When the write completes, those still WRITING are CLEAN, and those that
  * nobody mapped in the meantime are evicted on the spot.
  *
+ * A page that the kernel may hold for a system call is let go again, which can
+ * be told only once it is protected (space/grip.c).
+ *
  * Slots are taken before anything is protected, so that a full swap costs
  * nothing and changes nothing.
  *
@@ -35,6 +38,7 @@ struct writeback {
 	struct list link; /* idle */
 	struct writer *writer;
 	struct extent extent;
+	const struct pass *pass;      /* until the write begins */
 	uint16_t index[IO_MAX_PAGES]; /* in the block, by page of io */
 };
 
@@ -155,15 +159,48 @@ static void start_write(struct writeback *wb, unsigned n)
 	w->vm->swap->ops->write(w->vm->swap, w->ring, &wb->io);
 }
 
+/*
+ * Lets go of those of n protected pages that the kernel may hold. Returns how
+ * many remain. => block lock held.
+ */
+static unsigned leave_gripped(struct writeback *wb, unsigned n)
+{
+	struct vvm *vm = wb->writer->vm;
+	const struct extent *p = &wb->extent;
+	uint64_t mapped[EXTENT_WORDS];
+	struct grip_view view;
+	unsigned i, kept = 0;
+
+	if (!grips_view(&vm->grips, atomic_load(&vm->frames.budget), &view))
+		return n;
+	if (os_pagemap_present(vm->pagemap_fd, p->host, p->end - p->first,
+			       mapped, NULL) < 0)
+		memset(mapped, 0xff, sizeof(mapped));
+	for (i = 0; i < n; i++) {
+		unsigned at = wb->index[i] - p->first;
+		bool used =
+			bit_get(mapped, at) || bit_get(wb->pass->mapped, at);
+
+		if (grip_holds(&view, extent_host(p, wb->index[i]), used,
+			       wb->pass->before_us))
+			back_out(wb, i, i + 1);
+		else
+			wb->index[kept++] = wb->index[i];
+	}
+	return kept;
+}
+
 /* Protects and copies n pages; returns how many are good, from the front. */
 static unsigned protect_and_copy(struct writeback *wb, unsigned n)
 {
-	unsigned protected_pages, copied;
+	unsigned good, copied;
 
-	for_runs(wb, n, bridged, run_protect, &protected_pages);
-	for_runs(wb, protected_pages, adjoins, run_copy, &copied);
+	for_runs(wb, n, bridged, run_protect, &good);
 	/* the run that failed may be protected in part */
-	back_out(wb, copied, n);
+	back_out(wb, good, n);
+	good = leave_gripped(wb, good);
+	for_runs(wb, good, adjoins, run_copy, &copied);
+	back_out(wb, copied, good);
 	return copied;
 }
 
@@ -311,7 +348,8 @@ static void written(struct io *io, int result)
 }
 
 unsigned writer_start(struct writer *w, const struct extent *p,
-		      const uint16_t *index, unsigned n)
+		      const struct pass *pass, const uint16_t *index,
+		      unsigned n)
 {
 	unsigned at = 0, served, freed = 0;
 
@@ -321,6 +359,7 @@ unsigned writer_start(struct writer *w, const struct extent *p,
 		unsigned some = MIN(n - at, w->room);
 
 		wb->extent = *p;
+		wb->pass = pass;
 		memcpy(wb->index, index + at, some * sizeof(*wb->index));
 		freed += write_back(wb, some, &served);
 		if (!served)

@@ -220,6 +220,9 @@ static void take_on(struct demands *ds, const struct os_fault *event,
 	f->counted = false;
 	f->since_us = 0;
 	PROBE3(fault_start, f->host, f->write, f->stat.tid);
+	if (f->write && event->tid)
+		grips_fault(&f->vm->grips, event->tid, event->addr,
+			    atomic_load(&f->vm->frames.budget));
 	if (!handle(f))
 		pend(ds, f);
 }

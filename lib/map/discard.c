@@ -199,6 +199,7 @@ int mapping_cold(struct vvm *vm, gaddr_t start, gaddr_t end)
 		/* unmapped, so that only a use from now on counts as one */
 		os_advise(run.host, pages_to_bytes(run.last - run.first + 1),
 			  OS_ADV_DONTNEED);
+		run.block->passed_us = os_now_us();
 		lock_drop(&run.block->lock);
 		start = run_end(&run);
 	}

@@ -69,7 +69,8 @@
 	X(read_text)     \
 	X(ring_setup)    \
 	X(pipe)          \
-	X(epoll)
+	X(epoll)         \
+	X(peek)
 
 enum os_point {
 #define X(name) OS_##name,
@@ -312,6 +313,24 @@ int os_thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
  */
 int os_cancel_off(void);
 void os_cancel_restore(int state);
+/*
+ * What a thread does that sleeps, of this process or of one that may be looked
+ * at. -EAGAIN: it runs, or is about to; -ESRCH: it is gone; -EACCES, -EPERM: it
+ * may not be looked at; or as open(2).
+ */
+struct os_call {
+	long nr;	   /* of its system call; -1: it is in none */
+	bool writes_later; /* to pages that it has taken: process_vm_writev(2) */
+	uint64_t arg[6];
+};
+int os_thread_call(int tid, struct os_call *call);
+/* CPU time of a thread of this process. -EINVAL: it is none. */
+int os_thread_cpu_us(int tid, uint64_t *us);
+/*
+ * Copies memory of the process that the thread is of. -EFAULT: not all of it is
+ * there; -EPERM, -ESRCH. => it is not paged by us.
+ */
+int os_peek(int tid, haddr_t from, void *to, size_t bytes);
 /*
  * Runs run(arg) on that stack, with signals blocked as by os_signals_block(),
  * and comes back. What the kernel is given lies on that stack, too.

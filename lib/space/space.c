@@ -56,7 +56,8 @@
  * event that moves it back to DIRTY, and the write-back, when it completes,
  * finds it no longer WRITING and throws its slot away. A block has one
  * write-back generation at a time (block.writing), so "still WRITING" cannot
- * mean a later one.
+ * mean a later one. The kernel can write without an event to a page that it has
+ * taken before it was protected: such pages stay DIRTY (space/grip.c).
  *
  * Lock order: enum lock_rank. The mapping lock serialises the mapping calls
  * and is the only one held while waiting for I/O: no actor ever takes it. The
@@ -160,6 +161,7 @@ void space_reset(struct vvm *vm)
 	waitq_init(&vm->frame_free);
 	waitq_init(&vm->roused);
 	pause_init(&vm->pause, vm->pause.overdue);
+	grips_init(&vm->grips);
 	frames_init(&vm->frames, budget, vm->conf.low_pct, vm->conf.high_pct);
 	atomic_init(&vm->reclaim_asleep, false);
 	atomic_init(&vm->failing, 0);

@@ -12,6 +12,7 @@
 #include "space/clock.h"
 #include "util/conf.h"
 #include "space/frame.h"
+#include "space/grip.h"
 #include "os/os.h"
 #include "space/pagetable.h"
 #include "util/pause.h"
@@ -65,6 +66,7 @@ struct vvm {
 	struct waitq frame_free; /* API threads that wait for a frame */
 	struct clock clock;	 /* (c) */
 	struct pool bounce;	 /* page buffers for reads in place */
+	struct grips grips;	 /* (a) who may hold pages past the table */
 	struct standby standby;	 /* pages that wait for a stream to come by */
 
 	struct backing *swap;	    /* (i) */
