@@ -144,6 +144,7 @@ void snapshots_free(struct vvm *vm)
 	if (!ss)
 		return;
 	vm->snapshots = NULL;
+	ss->next = NULL; /* of a fork that was overdue; it is live, too */
 	free_all(ss, false);
 }
 

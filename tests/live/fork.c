@@ -952,6 +952,35 @@ START_TEST(a_fork_that_waits_for_a_faulting_thread_gets_on)
 END_TEST
 
 /* All paused actors see the clock jump; none of them lets go for that. */
+static void *close_meanwhile(void *arg)
+{
+	while (!atomic_load(&handler_runs))
+		live_nap_us(1000);
+	live_ok(vvm_close(arg));
+	atomic_store(&thread_done, true);
+	return NULL;
+}
+
+/* A fork waits for a thread that closes a space, which waits for the fork. */
+START_TEST(a_space_that_is_closed_in_a_fork)
+{
+	struct vvm *closed = open_inherited(BUDGET);
+	char *p = live_map(closed, 8, LIVE_RW);
+	pthread_t thread;
+
+	quiet();
+	live_fill(p, 1, 1);
+	live_equal(pthread_create(&thread, NULL, close_meanwhile, closed), 0);
+	atomic_store(&handler_armed, true);
+	live_status(live_fork(touch, NULL));
+	atomic_store(&handler_armed, false);
+	pthread_join(thread, NULL);
+	write_all(1);
+	live_ended_ok(live_fork(read_then_write, NULL));
+	wait_released();
+}
+END_TEST
+
 /* "free() in a prepare handler hangs": in the thread that forks. */
 START_TEST(handlers_of_the_program_may_free)
 {
@@ -1068,6 +1097,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, a_killed_child_leaves_nothing);
 	tcase_add_test(tc, a_fork_that_waits_for_a_faulting_thread_gets_on);
 	tcase_add_test(tc, handlers_of_the_program_may_free);
+	tcase_add_test(tc, a_space_that_is_closed_in_a_fork);
 	tcase_add_test(tc, a_process_that_is_stopped_in_a_fork);
 	tcase_add_test(tc, of_three_spaces_two_are_inherited);
 	tcase_add_test(tc, the_swap_is_a_file_with_a_name);
