@@ -184,7 +184,7 @@ fi
 
 export VVM_SWAP="$tmp"
 for test in malloc threads mainexit children fork forks dlopen closeall stack \
-	foreign manyfiles generations; do
+	foreign manyfiles generations robust; do
 	expect 0 "$run" -m 2M "$guest" $test
 done
 expect 0 "$run" -m 2M "$guest" cycles 3

@@ -14,6 +14,7 @@
  */
 #include "preload/fork.h"
 
+#include "preload/mutex.h"
 #include "preload/state.h"
 
 #include <errno.h>
@@ -25,12 +26,14 @@
 static void before(void)
 {
 	preload_enter();
+	preload_mutexes_freeze();
 	vvm_heap_fork_prepare(preload.heap);
 }
 
 static void after_in_parent(void)
 {
 	vvm_heap_fork_parent(preload.heap);
+	preload_mutexes_thaw(false);
 	preload_leave();
 }
 
@@ -66,6 +69,7 @@ static void after_in_child(void)
 	preload.child = true;
 	if (!preload.inherits)
 		lose();
+	preload_mutexes_thaw(preload.inherits);
 	preload_leave();
 }
 
