@@ -69,7 +69,7 @@
 #define SKIP	     16
 /* Copies a batch, faults of a cold cache included: 2 ms here. */
 #define CPU_US	    20000
-#define STRANGER_US 200000
+#define STRANGER_US 1000000
 /* How long a thread stays known without a fault in such a call. */
 #define FORGET_US   5000000
 #define TARGETS_MAX 1024 /* the kernel's UIO_MAXIOV */
@@ -192,21 +192,25 @@ static void seen_asleep(struct grip *t, const struct os_call *call,
 	t->runs = false;
 	t->loose_us = now_us;
 	t->ranges = 0;
-	if (call->writes_later)
+	if (call->writes_later) {
 		set_ranges(t, call, budget);
+		t->told_us = now_us; /* however long it waits for a page */
+	}
 	seen(t, now_us);
 }
 
-static void seen_running(struct grip *t, uint64_t now_us)
+/* False: what it was in may still go on. */
+static bool seen_running(struct grip *t, uint64_t now_us)
 {
 	uint64_t cpu = cpu_us(t->tid);
 
 	t->runs = true;
 	if (cpu ? cpu - t->cpu_us < CPU_US : now_us - t->seen_us < STRANGER_US)
-		return;
+		return false;
 	t->ranges = 0;
 	t->loose_us = t->seen_us;
 	seen(t, now_us);
+	return true;
 }
 
 /* We may not look at it. */
@@ -220,21 +224,25 @@ static void seen_stranger(struct grip *t)
 static void look_at(struct grips *g, struct grip *t, uint64_t now_us,
 		    uint64_t budget)
 {
+	uint64_t limit_us = FORGET_US;
 	struct os_call call;
 	int rc = os_thread_call(t->tid, &call);
-	bool stranger = rc < 0 && rc != -EAGAIN;
 
-	if (rc == -ESRCH ||
-	    now_us - t->told_us > (stranger ? STRANGER_US : FORGET_US)) {
+	if (rc == -ESRCH) {
 		forget(g, t);
 		return;
 	}
-	if (rc == 0)
+	if (rc == 0) {
 		seen_asleep(t, &call, now_us, budget);
-	else if (stranger)
+	} else if (rc == -EAGAIN) {
+		if (!seen_running(t, now_us))
+			return;
+	} else {
 		seen_stranger(t);
-	else
-		seen_running(t, now_us);
+		limit_us = STRANGER_US;
+	}
+	if (now_us - t->told_us > limit_us)
+		forget(g, t);
 }
 
 /* ---- faults ---- */
