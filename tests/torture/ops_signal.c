@@ -45,11 +45,14 @@ void *signals_send(void *arg)
 		struct worker *w = &s->workers[i];
 		uint64_t before = atomic_load(&w->signals);
 		int sig = live_below(&s->random, 2) ? SIGUSR1 : SIGUSR2;
+		bool known =
+			atomic_load(&w->operations) > 0; /* it has `self` */
 
-		live_equal(pthread_kill(w->thread, sig), 0);
+		if (known)
+			live_equal(pthread_kill(w->thread, sig), 0);
 		do
 			live_nap_us((long)live_below(&s->random, NAP_US));
-		while (atomic_load(&w->signals) == before &&
+		while (known && atomic_load(&w->signals) == before &&
 		       !atomic_load(s->stop));
 	}
 	return NULL;

@@ -119,13 +119,16 @@ together()
 	return $status
 }
 
-limit=$((20 * seconds + 3600)) # what hangs says so itself, and long before
+# What hangs says so itself, and long before; and it ends when we are killed.
+limit="timeout $((20 * seconds + 3600))"
+! setpriv --pdeathsig TERM true 2>/dev/null ||
+	limit="setpriv --pdeathsig TERM $limit"
 run_stress()
 {
 	swap_begin "$r_kind" || return 77
 	# shellcheck disable=SC2086 # words
-	VVM_IO=$r_io VVM_POLICY=$r_policy together timeout "$limit" \
-		tests/torture/stress --seconds "$r_seconds" --seed "$run_seed" \
+	VVM_IO=$r_io VVM_POLICY=$r_policy together $limit tests/torture/stress \
+		--seconds "$r_seconds" --seed "$run_seed" \
 		--faults "$r_faults" --threads "$r_threads" --budget "$r_budget" \
 		--fork "$r_fork" --size "$r_size" --swap "$swap" $swap_options
 	result=$?
@@ -136,7 +139,8 @@ run_stress()
 run_crash()
 {
 	mkdir -p "$swap_dir/crash"
-	VVM_FAULTS=$r_faults together timeout "$limit" tests/torture/crash \
+	# shellcheck disable=SC2086 # words
+	VVM_FAULTS=$r_faults together $limit tests/torture/crash \
 		--seconds "$r_seconds" --seed "$run_seed" --threads "$r_threads" \
 		--budget "$r_budget" --fork "$r_fork" \
 		--directory "$swap_dir/crash" --stress tests/torture/stress
@@ -144,8 +148,9 @@ run_crash()
 
 run_heap()
 {
+	# shellcheck disable=SC2086 # words
 	VVM_FAULTS=$r_faults VVM_STRESS_SECONDS=$r_seconds together \
-		timeout "$limit" tests/torture/heap
+		$limit tests/torture/heap
 }
 
 done_runs=0 failed=0 skipped=0
