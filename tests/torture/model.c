@@ -13,7 +13,8 @@
 /* Longer than any access may wait for a frame, on an idle machine. */
 #define FRAME_WAIT_MS 30000
 #define FULL_WAIT_MS  100
-#define CHECKERS      8 /* threads that look at all of it, at the end */
+#define UNTOUCHED     12345 /* errno around an access */
+#define CHECKERS      8	    /* threads that look at all of it, at the end */
 
 struct options option = {
 	.seconds = 20, .threads = 8, .budget = 64, .size_mib = 16, .seed = 1};
@@ -103,8 +104,10 @@ bool page_read(uint64_t page, uint64_t words[PAGE_WORDS])
 	if (option.full)
 		return !no_frame(vvm_load(vm, live_addr(page_at(page)), words,
 					  LIVE_PAGE));
+	errno = UNTOUCHED;
 	for (unsigned i = 0; i < PAGE_WORDS; i++)
 		words[i] = from[i];
+	live_equal(errno, UNTOUCHED);
 	return true;
 }
 
