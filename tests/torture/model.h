@@ -8,7 +8,8 @@
  *		owner writes them; each has a *version*, 0: zeros, of which every
  *		word is stamped. Anybody may read them.
  *	shared	words that anybody increments; how often is known by page
- *	fixed	stamped once, never changed: what signal handlers look at
+ *	fixed	stamped once, never changed: what signal handlers look at; not
+ *		in a full run
  *	slots	regions that come and go while others read them (ops_range.c)
  *
  * A page's *turn* is odd while its owner changes it, its permissions or its
