@@ -323,10 +323,11 @@ static void check_all(void)
 }
 
 /*
- * All frames may hold what swap has no room for. A page that has been looked at
- * is discarded, which makes room for the next.
+ * All frames may hold what swap has no room for. So what is resident is looked
+ * at first, and discarded, which makes room for the others. Returns how many
+ * are still to be seen.
  */
-static uint64_t check_full_once(bool *seen)
+static uint64_t check_full_once(bool *seen, bool resident)
 {
 	uint64_t left = 0, words[PAGE_WORDS];
 
@@ -338,7 +339,8 @@ static uint64_t check_full_once(bool *seen)
 
 		if (seen[i])
 			continue;
-		if (no_frame(vvm_load(vm, live_addr(at), words, LIVE_PAGE))) {
+		if ((resident && !(live_flags(vm, at) & VVM_PAGE_RESIDENT)) ||
+		    no_frame(vvm_load(vm, live_addr(at), words, LIVE_PAGE))) {
 			left++;
 			continue;
 		}
@@ -356,13 +358,14 @@ static uint64_t check_full_once(bool *seen)
 
 static void check_full(void)
 {
-	uint64_t all = model.pages + model.shared_pages, left = all, before;
+	uint64_t all = model.pages + model.shared_pages, left, before;
 	bool *seen = calloc(all, sizeof(*seen));
 
 	live_check(seen != NULL);
+	left = check_full_once(seen, true);
 	do {
 		before = left;
-		left = check_full_once(seen);
+		left = check_full_once(seen, false);
 	} while (left && left < before);
 	live_equal(left, 0);
 	free(seen);
