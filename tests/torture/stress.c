@@ -163,9 +163,13 @@ static void show(void)
 {
 	struct vvm_stats st = live_stats(vm);
 
-	printf("%llu operations, %lld faults, %lld pages in, %lld out\n",
+	printf("%llu operations, %lld faults (%lld zero, %lld read, %lld wp, "
+	       "%lld joined, %lld spurious), %lld pages in, %lld out\n",
 	       (unsigned long long)sum_operations(), (long long)st.faults,
-	       (long long)st.swapin_pages, (long long)st.swapout_pages);
+	       (long long)st.faults_zero, (long long)st.faults_swapin,
+	       (long long)st.faults_wp, (long long)st.faults_joined,
+	       (long long)st.faults_spurious, (long long)st.swapin_pages,
+	       (long long)st.swapout_pages);
 	fflush(stdout);
 }
 
