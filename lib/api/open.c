@@ -179,10 +179,10 @@ static int start_error(int rc)
 	return -ENOSYS;
 }
 
-static int arm_injection(void)
+static int arm_injection(bool early)
 {
 	const char *spec = secure_getenv("VVM_INJECT");
-	int rc = spec ? os_inject_parse(spec) : 0;
+	int rc = spec ? os_inject_parse(spec, early) : 0;
 
 	if (rc < 0)
 		log_error("VVM_INJECT: cannot make sense of \"%s\"", spec);
@@ -195,6 +195,9 @@ static int open_space(struct vvm **out, const struct vvm_options *options)
 	struct conf *c;
 	int rc;
 
+	rc = arm_injection(true);
+	if (rc < 0)
+		return rc;
 	c = malloc(sizeof(*c));
 	if (!c)
 		return -ENOMEM;
@@ -211,7 +214,7 @@ static int open_space(struct vvm **out, const struct vvm_options *options)
 		space_free(vm);
 		return start_error(rc);
 	}
-	rc = arm_injection();
+	rc = arm_injection(false);
 	if (rc < 0)
 		vvm_close(vm);
 	else

@@ -20,6 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "os/impl.h"
+
 /* Close-on-exec, mode 0600 when it creates, EINTR retried. */
 static int open_retry(const char *path, int flags, int *fd)
 {
@@ -39,8 +41,11 @@ int os_create(const char *path, int *fd)
 int os_open_own(const char *path, int *fd)
 {
 	struct stat st;
-	int error = open_retry(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, fd);
+	int error = os_inject_check(OS_open_own);
 
+	if (!error)
+		error = open_retry(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK,
+				   fd);
 	if (error)
 		return error;
 	if (fstat(*fd, &st) == 0 && S_ISREG(st.st_mode) &&
@@ -66,7 +71,10 @@ int os_claim_file(int fd)
 int os_file_claimed(int fd, bool *claimed)
 {
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	int error = os_inject_check(OS_claimed);
 
+	if (error)
+		return error;
 	if (fcntl(fd, F_OFD_GETLK, &lock))
 		return -errno;
 	*claimed = lock.l_type != F_UNLCK;
@@ -75,15 +83,21 @@ int os_file_claimed(int fd, bool *claimed)
 
 int os_unlink(const char *path)
 {
-	return unlink(path) ? -errno : 0;
+	int error = os_inject_check(OS_unlink);
+
+	return error ? error : os_result(unlink(path));
 }
 
 int os_list_dir(const char *path, void (*each)(const char *name, void *arg),
 		void *arg)
 {
+	int error = os_inject_check(OS_list_dir);
 	struct dirent *entry;
-	DIR *dir = opendir(path);
+	DIR *dir;
 
+	if (error)
+		return error;
+	dir = opendir(path);
 	if (!dir)
 		return -errno;
 	while ((entry = readdir(dir)))

@@ -25,7 +25,8 @@
  * fails with the given error, once or for ever. Costs one relaxed load when
  * nothing is armed. VVM_INJECT in the environment ("pwrite:3:EIO",
  * "pread:10+:EIO", comma separated; + means for ever) arms them as
- * the last step of vvm_open(), through secure_getenv().
+ * the last step of vvm_open(), through secure_getenv(); those that have a @
+ * before the name ("@memfd:1:EMFILE") as the first.
  */
 #ifndef VVM_OS_H
 #define VVM_OS_H
@@ -69,7 +70,21 @@
 	X(read_text)     \
 	X(ring_setup)    \
 	X(pipe)          \
-	X(epoll)
+	X(epoll)         \
+	X(epoll_add)     \
+	X(poll)          \
+	X(futex)         \
+	X(sigqueue)      \
+	X(ring_enable)   \
+	X(ring_enter)    \
+	X(lock_file)     \
+	X(fd_info)       \
+	X(file_info)     \
+	X(free_space)    \
+	X(claimed)       \
+	X(open_own)      \
+	X(list_dir)      \
+	X(unlink)
 
 enum os_point {
 #define X(name) OS_##name,
@@ -80,11 +95,17 @@ enum os_point {
 
 /* Arms a point; error 0 disarms it. nth counts from 1. Thread-safe. */
 void os_inject(enum os_point point, uint64_t nth, bool forever, int error);
+/* The same for `count` uses in a row, from 1 to 14. */
+void os_inject_some(enum os_point point, uint64_t nth, unsigned count,
+		    int error);
 void os_inject_clear(void);
 /* How often the point was used since os_inject_clear(). */
 uint64_t os_inject_uses(enum os_point point);
-/* Parses VVM_INJECT's syntax; -EINVAL and nothing armed when it is wrong. */
-int os_inject_parse(const char *spec);
+/*
+ * Parses VVM_INJECT's syntax, and arms what has a @ (early), or what has none;
+ * -EINVAL and nothing armed when any of it is wrong.
+ */
+int os_inject_parse(const char *spec, bool early);
 /* For os/ring.c: 0, or the -errno that this use of the point must return. */
 int os_inject_check(enum os_point point);
 

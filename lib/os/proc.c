@@ -143,8 +143,10 @@ int os_epoll(int *fd)
 int os_epoll_add(int epoll, int fd)
 {
 	struct epoll_event event = {.events = EPOLLIN};
+	int error = os_inject_check(OS_epoll_add);
 
-	return os_result(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
+	return error ? error
+		     : os_result(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
 }
 
 void os_epoll_remove(int epoll, int fd)
@@ -201,7 +203,10 @@ int os_futex_wait(const _Atomic uint32_t *word, uint32_t value,
 		  int64_t timeout_us)
 {
 	struct timespec ts, *limit = NULL;
+	int error = os_inject_check(OS_futex);
 
+	if (error)
+		return error;
 	if (timeout_us >= 0) {
 		ts = timespec_of_us((uint64_t)timeout_us);
 		limit = &ts;
@@ -341,8 +346,10 @@ static int queue_sigbus(int tid, haddr_t addr, int code)
 
 int os_sigbus_thread(int tid, haddr_t addr)
 {
-	int error = queue_sigbus(tid, addr, BUS_ADRERR);
+	int error = os_inject_check(OS_sigqueue);
 
+	if (!error)
+		error = queue_sigbus(tid, addr, BUS_ADRERR);
 	return error == -EPERM ? queue_sigbus(tid, addr, SI_QUEUE) : error;
 }
 
@@ -452,10 +459,12 @@ int os_poll(const int *fds, unsigned count, int64_t timeout_us, uint64_t *ready,
 {
 	struct pollfd polls[POLL_FDS];
 	unsigned i;
-	int error;
+	int error = os_inject_check(OS_poll);
 
 	ASSERT(count <= POLL_FDS);
 	*ready = *invalid = 0;
+	if (error)
+		return error;
 	for (i = 0; i < count; i++)
 		polls[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
 	error = poll_retry(polls, count, timeout_us);
