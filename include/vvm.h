@@ -214,7 +214,8 @@ int vvm_options_init(struct vvm_options *options);
  * -EINVAL   an option is out of range; the log says which
  * -EPERM    userfaultfd is not permitted: see vvm_probe() or vvmstat --doctor
  * -ENOSYS   the kernel lacks a needed feature (userfaultfd with write
- *	     protection of shmem: Linux 5.19), or io_uring with VVM_IO_URING
+ *	     protection of shmem: Linux 5.19), or io_uring with VVM_IO_URING,
+ *	     or there is no /proc
  * -ENOTSUP  the page size is not 4 KiB; swap_path is neither a directory,
  *	     a file nor a block device; VVM_FAULTS_INLINE on a CPU other
  *	     than x86-64

@@ -179,6 +179,22 @@ static int start_error(int rc)
 	return -ENOSYS;
 }
 
+/* To what vvm.h has; swap/swap.c has seen to those of the swap file. */
+static int open_error(int rc)
+{
+	static const int documented[] = {
+		EINVAL, EPERM,	ENOSYS,	 ENOTSUP, EBUSY, EAGAIN,
+		ENOENT, EACCES, ENOTDIR, ELOOP,	  EROFS, EIO,
+		ENOSPC, EFBIG,	ENOMEM,	 EMFILE,  ENFILE};
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(documented); i++)
+		if (rc == -documented[i])
+			return rc;
+	log_error("vvm_open: unexpected error %d from the kernel", -rc);
+	return -ENOMEM;
+}
+
 static int arm_injection(bool early)
 {
 	const char *spec = secure_getenv("VVM_INJECT");
@@ -232,7 +248,7 @@ int vvm_open(struct vvm **out, const struct vvm_options *options)
 	state = os_cancel_off();
 	rc = open_space(out, options);
 	os_cancel_restore(state);
-	return rc;
+	return rc < 0 ? open_error(rc) : 0;
 }
 
 int vvm_close(struct vvm *vm)

@@ -76,7 +76,6 @@ static int narrow(int rc, const char *what)
 	case -EEXIST:
 	case -ENOMEM:
 	case -EBUSY:
-	case -EAGAIN:
 		return rc;
 	default:
 		if (rc >= 0 || rc <= -VVM_EUNMAPPED)

@@ -132,9 +132,17 @@ static int open_memfd(struct vvm *vm)
 	if (rc == -EFBIG)
 		log_error("the limit on the size of files (RLIMIT_FSIZE, "
 			  "ulimit -f) forbids paging");
-	if (rc < 0)
+	return rc;
+}
+
+static int open_pagemap(struct vvm *vm)
+{
+	int rc = os_pagemap_open(&vm->pagemap_fd);
+
+	if (rc == 0 || rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM)
 		return rc;
-	return os_pagemap_open(&vm->pagemap_fd);
+	log_error("/proc/self/pagemap cannot be opened (error %d)", -rc);
+	return -ENOSYS;
 }
 
 /*
@@ -190,6 +198,8 @@ int space_open_fds(struct vvm *vm)
 {
 	int rc = open_memfd(vm);
 
+	if (rc == 0)
+		rc = open_pagemap(vm);
 	if (rc == 0)
 		rc = open_uffds(vm);
 	if (rc == 0)

@@ -40,7 +40,7 @@ int swap_extend(struct swap *s, uint64_t from, uint64_t to)
 	int err = os_fallocate(s->fd, pages_to_bytes(from + 1),
 			       pages_to_bytes(to - from));
 
-	if (err != -EOPNOTSUPP || s->reserve)
+	if ((err != -EOPNOTSUPP && err != -ENOSYS) || s->reserve)
 		return err;
 	return os_truncate(s->fd, pages_to_bytes(to + 1));
 }
@@ -160,9 +160,11 @@ int swap_hold(struct backing *b, struct hold **out)
 	lock_take(&s->lock);
 	begun = hold_begin(&s->holds, &s->slots, *out);
 	lock_drop(&s->lock);
-	if (!begun)
-		hold_free(*out);
-	return begun ? 0 : -ENOMEM;
+	if (begun)
+		return 0;
+	hold_free(*out);
+	*out = NULL;
+	return -ENOMEM;
 }
 
 void swap_release(struct backing *b, struct hold *h)
