@@ -93,18 +93,28 @@ static int run_copy(struct writeback *wb, unsigned at, unsigned n)
 }
 
 /*
- * Lets go of pages [from, to) of the write-back: unprotected and DIRTY as
- * before. => block lock held.
+ * Lets go of pages [from, to) of the write-back, which are DIRTY or FROZEN:
+ * unprotected and DIRTY as before. One that the kernel may have left protected
+ * is FROZEN: a write to it is not taken for a false alarm. => block lock held.
  */
 static void back_out(struct writeback *wb, unsigned from, unsigned to)
 {
+	struct writer *w = wb->writer;
+	struct block *b = wb->extent.block;
 	unsigned i;
+	int rc;
 
-	/* -ENOENT: the region is being unmapped; the page is void anyway. */
-	for (i = from; i < to; i++)
-		space_unprotect(wb->extent.uffd,
-				extent_host(&wb->extent, wb->index[i]),
-				PAGE_BYTES);
+	for (i = from; i < to; i++) {
+		if (pte_state(b->pte[wb->index[i]]) != PAGE_DIRTY)
+			continue;
+		rc = space_unprotect(wb->extent.uffd,
+				     extent_host(&wb->extent, wb->index[i]),
+				     PAGE_BYTES);
+		/* -ENOENT: it is being unmapped, and void anyway */
+		if (rc < 0)
+			space_move(w->vm, w->actor, b, wb->index[i],
+				   PAGE_FROZEN, 0);
+	}
 }
 
 /*
@@ -247,8 +257,8 @@ static void complete(struct writeback *wb, int result, uint64_t *clean)
 			continue;
 		}
 		stat_add(w->actor, VVM_STAT_writeback_failed_pages, 1);
-		back_out(wb, i, i + 1);
 		space_move(w->vm, w->actor, b, index, PAGE_DIRTY, 0);
+		back_out(wb, i, i + 1);
 	}
 }
 

@@ -27,8 +27,8 @@
  * Invariants, whenever no block lock is held:
  *   (1) PRESENT pages have a frame in the memfd, FILLING ones may, and no
  *	 others do.
- *   (2) CLEAN, WRITING and FROZEN pages are write-protected, DIRTY ones are
- *	 not. So a write to a clean or in-flight page, or to one that a fork
+ *   (2) CLEAN and WRITING pages are write-protected, and FROZEN ones that a
+ *	 fork child may still read; DIRTY ones are not. So a write to a clean or in-flight page, or to one that a fork
  *	 child may still read (snapshot/snapshot.c), is always an event, and a
  *	 thread that holds the block lock may write to a DIRTY page without
  *	 one.
@@ -84,8 +84,9 @@
 #define MEMFD_BYTES ((uint64_t)1 << 47)
 
 /* Pages on standby are no frames, but RAM: at most this part of the budget. */
-#define STANDBY_SHARE	64
-#define UNPROTECT_TRIES 1000
+#define STANDBY_SHARE 64
+/* Each is a yield with a block locked; who calls can do without success. */
+#define UNPROTECT_TRIES 10
 #define ROUSE_LOOK_US	100000
 
 /* ---- construction ---- */

@@ -146,9 +146,9 @@ static inline int space_uffd(const struct vvm *vm, const struct region *r,
 struct block *space_lock_block(struct vvm *vm, gaddr_t addr);
 
 /*
- * Takes the write protection off, however often the kernel is short of memory:
- * a page that stays protected by mistake would break (2). -ENOENT: unmapped
- * under us. => block lock held.
+ * Takes the write protection off, though the kernel may be short of memory for
+ * a moment. On an error the page may be protected, and must not be DIRTY (2): it
+ * stays, or becomes, FROZEN. -ENOENT: unmapped under us. => block lock held.
  */
 int space_unprotect(int uffd, haddr_t host, uint64_t bytes);
 /*
