@@ -294,6 +294,8 @@ int vvm_map_at(struct vvm *vm, void *host, uint64_t len, unsigned prot,
  * Unmaps all regions, or parts of regions, in the range; holes are allowed.
  * Their content is gone, frames and slots are free on return. Threads blocked
  * on a page of the range get SIGSEGV. Waits for I/O in flight on the range.
+ * What the kernel refuses to free then is freed by a later call, and not used
+ * before.
  * -EINVAL unaligned, or past 2^48; -EBUSY a page of it is pinned;
  * -ENOMEM no memory, or kernel mappings, to split a region; of several
  * regions some may be gone then.
@@ -302,7 +304,9 @@ int vvm_unmap(struct vvm *vm, uint64_t addr, uint64_t len);
 
 /*
  * Sets the permissions of pages. -EINVAL as vvm_map(); -VVM_EUNMAPPED: the
- * range is not wholly mapped; -ENOMEM: too many kernel mappings.
+ * range is not wholly mapped; -ENOMEM: too many kernel mappings. If the kernel
+ * refuses to undo it, too, some of several regions have changed then:
+ * vvm_query() tells.
  */
 int vvm_protect(struct vvm *vm, uint64_t addr, uint64_t len, unsigned prot);
 

@@ -59,6 +59,7 @@ struct vvm {
 	struct lock mapping;	 /* serialises the mapping calls */
 	struct rwlock lock;	 /* the space lock */
 	struct regions regions;	 /* (s) */
+	struct region *unburied; /* (m) the kernel keeps them: map/unmap.c */
 	struct pagetable pt;	 /* (s) (b) */
 	uint64_t mappings;	 /* (m) vvm_map() calls so far */
 	struct frames frames;	 /* (a) */
