@@ -87,34 +87,6 @@ static void read_slot(struct fault *f)
 		pollers_leave(&vm->lanes->pollers, ring);
 }
 
-/* Fetches or reads the claimed page and installs it. => nothing locked. */
-static int read_now(struct fault *f)
-{
-	struct vvm *vm = f->vm;
-	void *buffer = pool_take_dirty(&vm->bounce);
-
-	if (!buffer) {
-		fault_abandon(f);
-		return -ENOMEM;
-	}
-	f->io.buf = (char *)page_ceil((uintptr_t)buffer);
-	f->io.done = read_done;
-	if (fault_from_standby(f)) {
-		fault_install(f, 0);
-		read_ahead(f);
-	} else {
-		read_ahead(f);
-		read_slot(f);
-		fault_install(f, f->error);
-	}
-	pool_give(&vm->bounce, buffer);
-	if (f->actor == vm->api)
-		stat_add(vm->api, VVM_STAT_api_fills, 1);
-	return 0;
-}
-
-/* ---- waiting ---- */
-
 static bool in_time(struct fault *f)
 {
 	struct vvm *vm = f->vm;
@@ -125,6 +97,42 @@ static bool in_time(struct fault *f)
 		f->awake.us = 0; /* as in fault/demand.c */
 	return f->awake.us < vm->conf.frame_wait_ms * 1000;
 }
+
+/* The kernel is short of memory. 0: look again. */
+static int wait_kernel(struct fault *f)
+{
+	os_sleep_us(SHORTAGE_US);
+	return in_time(f) ? 0 : -ENOMEM;
+}
+
+/* Fetches or reads the claimed page and installs it. => nothing locked. */
+static int read_now(struct fault *f)
+{
+	enum fault_result verdict;
+	struct vvm *vm = f->vm;
+	void *buffer = pool_take_dirty(&vm->bounce);
+
+	if (!buffer) {
+		fault_abandon(f);
+		return -ENOMEM;
+	}
+	f->io.buf = (char *)page_ceil((uintptr_t)buffer);
+	f->io.done = read_done;
+	if (fault_from_standby(f)) {
+		verdict = fault_install(f, 0);
+		read_ahead(f);
+	} else {
+		read_ahead(f);
+		read_slot(f);
+		verdict = fault_install(f, f->error);
+	}
+	pool_give(&vm->bounce, buffer);
+	if (f->actor == vm->api)
+		stat_add(vm->api, VVM_STAT_api_fills, 1);
+	return verdict == FAULT_RETRY ? wait_kernel(f) : 0;
+}
+
+/* ---- waiting ---- */
 
 static int wait_frame(struct fault *f)
 {
@@ -178,8 +186,7 @@ static int wait_result(struct fault *f, enum fault_result result)
 		return -ENOMEM;
 	case FAULT_RETRY:
 	case FAULT_GONE: /* the next look finds no region */
-		os_sleep_us(SHORTAGE_US);
-		return in_time(f) ? 0 : -ENOMEM;
+		return wait_kernel(f);
 	case FAULT_DONE:
 	case FAULT_REFUSED:
 		break; /* thread_wait() has seen to them */

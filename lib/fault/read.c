@@ -113,7 +113,8 @@ enum fault_result fault_install(struct fault *f, int result)
 	verdict = install(f);
 	waitq_wake(&b->busy_done);
 	lock_drop(&b->lock);
-	if (verdict != FAULT_DONE)
+	if (verdict != FAULT_DONE &&
+	    !(verdict == FAULT_RETRY && f->mode->keeps))
 		os_uffd_wake(f->uffd, f->host, PAGE_BYTES);
 	return verdict;
 }
