@@ -97,10 +97,9 @@ static void *starter(void *arg)
 	uint64_t ready = 0, invalid;
 	unsigned count = rousers(vm, fds);
 
-	while (!ready)
-		/* Neither: the program has closed them behind our back. */
-		if (os_poll(fds, count, -1, &ready, &invalid) < 0 || !ready)
-			os_sleep_us(1000);
+	/* Who cannot tell whether the space is wanted takes it that it is. */
+	while (!ready && os_poll(fds, count, -1, &ready, &invalid) == 0)
+		;
 	rouse(vm);
 	return NULL;
 }
