@@ -311,7 +311,9 @@ int vvm_protect(struct vvm *vm, uint64_t addr, uint64_t len, unsigned prot);
  * just being written come back when the write ends.
  * -EINVAL unaligned, past 2^48 or unknown advice; -VVM_EUNMAPPED: not wholly
  * mapped; -EBUSY: DONTNEED and a page is pinned; -ENOMEM: no memory to split,
- * or the kernel would not free (part of the range may read as zeros then).
+ * or the kernel would not free (part of the range may read as zeros then);
+ * -EAGAIN: the caller is a fork handler that was registered before the
+ * library's own, and the space is held still.
  */
 int vvm_advise(struct vvm *vm, uint64_t addr, uint64_t len,
 	       enum vvm_advice advice);
@@ -364,7 +366,7 @@ enum vvm_page_flags {
 
 /*
  * Like mincore(2): one byte of vvm_page_flags for each page of the range.
- * -EINVAL, -VVM_EUNMAPPED as vvm_protect().
+ * -EINVAL, -VVM_EUNMAPPED as vvm_protect(); -EAGAIN as vvm_advise().
  */
 int vvm_residency(struct vvm *vm, uint64_t addr, uint64_t len,
 		  unsigned char *flags);

@@ -12,6 +12,7 @@
 
 #include "map/access.h"
 #include "fault/handler.h"
+#include "fork/fork.h"
 #include "util/log.h"
 #include "map/mapping.h"
 #include "evict/reclaim.h"
@@ -199,6 +200,8 @@ int vvm_advise(struct vvm *vm, uint64_t addr, uint64_t len,
 
 	if (rc < 0)
 		return rc;
+	if (fork_holds(vm))
+		return -EAGAIN;
 	switch (advice) {
 	case VVM_ADV_NORMAL:
 	case VVM_ADV_RANDOM:
@@ -312,6 +315,8 @@ int vvm_residency(struct vvm *vm, uint64_t addr, uint64_t len,
 		return rc;
 	if (!flags)
 		return -EINVAL;
+	if (fork_holds(vm))
+		return -EAGAIN;
 	rc = covered(vm, addr, end);
 	for (; addr < end && rc == 0; addr = to) {
 		to = MIN(end, block_floor(addr) + BLOCK_BYTES);

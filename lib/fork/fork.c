@@ -31,7 +31,8 @@
  * that is CLOSED too long: everything goes on, and the child, which finds it
  * BROKEN in its copy, inherits nothing and says so. Handlers run in reverse
  * order of registration; ours are registered when the library is loaded, so
- * that few run after them. Of glibc's own locks those of malloc protect no
+ * that few run after them. One that does may free memory of a heap, which then
+ * keeps the pages for later: fork_holds(). Of glibc's own locks those of malloc protect no
  * paged memory; that of the streams is taken first (os_streams_lock()).
  *
  * Is the cut consistent? The child has, of each thread, what it wrote before
@@ -230,6 +231,13 @@ static bool my_turn(void)
 {
 	return atomic_load(&forking) &&
 	       pthread_equal(atomic_load(&forker), pthread_self());
+}
+
+bool fork_holds(const struct vvm *vm)
+{
+	return unlikely(atomic_load_explicit(&forking, memory_order_relaxed)) &&
+	       vm->fork && my_turn() &&
+	       atomic_load(&vm->fork->gate) == GATE_CLOSED;
 }
 
 /* Two threads may fork at once, but one after the other. */

@@ -32,6 +32,11 @@ void fork_fini(struct vvm *vm);
 int fork_register(struct vvm *vm);
 /* From now on they do not. Waits for the end of a fork in progress. */
 void fork_unregister(struct vvm *vm);
+/*
+ * Does the calling thread hold vm still just now? That is a fork handler of the
+ * program: what would wait for the end of the fork must not be begun.
+ */
+bool fork_holds(const struct vvm *vm);
 /* fork/child.c, for fork/fork.c: makes the space this process's, dormant. */
 int fork_take_over(struct vvm *vm);
 

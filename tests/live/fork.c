@@ -19,6 +19,7 @@
 #include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <vvm_heap.h>
 
 #include "os/os.h"
 #include "support/child.h"
@@ -864,11 +865,28 @@ END_TEST
  * thread that waits for the space.
  */
 static atomic_bool handler_armed, handler_runs, thread_done, handler_jumps;
+static struct vvm_heap *handler_heap;
+static char *handler_blocks[8];
+
+/* Frees so much that the heap would give pages back, and takes them again. */
+static void use_heap(void)
+{
+	for (unsigned i = 0; i < LIVE_LEN(handler_blocks); i++)
+		vvm_free(handler_heap, handler_blocks[i]);
+	for (unsigned i = 0; i < LIVE_LEN(handler_blocks); i++) {
+		handler_blocks[i] = vvm_malloc(handler_heap, 64 * LIVE_PAGE);
+		live_check(handler_blocks[i] != NULL);
+	}
+	live_equal(vvm_advise(vm, live_addr(base), LIVE_PAGE, VVM_ADV_DONTNEED),
+		   -EAGAIN);
+}
 
 static void wait_for_thread(void)
 {
 	if (atomic_exchange(&handler_jumps, false))
 		jump(JUMP_LOOKS);
+	if (handler_heap)
+		use_heap();
 	if (!atomic_load(&handler_armed))
 		return;
 	atomic_store(&handler_runs, true);
@@ -929,6 +947,26 @@ START_TEST(a_fork_that_waits_for_a_faulting_thread_gets_on)
 	live_equal(wrong(1), 0);
 	live_ended_ok(
 		live_fork(read_then_write, NULL)); /* the next one works */
+	wait_released();
+}
+END_TEST
+
+/* It frees and allocates, and the child inherits as ever. */
+START_TEST(a_fork_handler_may_use_a_heap)
+{
+	struct vvm_heap *heap;
+
+	live_ok(vvm_heap_open(vm, NULL, &heap));
+	for (unsigned i = 0; i < LIVE_LEN(handler_blocks); i++) {
+		handler_blocks[i] = vvm_malloc(heap, 64 * LIVE_PAGE);
+		memset(handler_blocks[i], 1, 64 * LIVE_PAGE);
+	}
+	write_all(1);
+	handler_heap = heap;
+	live_ended_ok(live_fork(read_then_write, NULL));
+	handler_heap = NULL;
+	live_equal(wrong(1), 0);
+	live_ok(vvm_heap_close(heap));
 	wait_released();
 }
 END_TEST
@@ -1029,6 +1067,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, fork_and_exec_leave_nothing);
 	tcase_add_test(tc, a_killed_child_leaves_nothing);
 	tcase_add_test(tc, a_fork_that_waits_for_a_faulting_thread_gets_on);
+	tcase_add_test(tc, a_fork_handler_may_use_a_heap);
 	tcase_add_test(tc, a_process_that_is_stopped_in_a_fork);
 	tcase_add_test(tc, of_three_spaces_two_are_inherited);
 	tcase_add_test(tc, the_swap_is_a_file_with_a_name);
