@@ -38,9 +38,7 @@ static void take_references(struct evictor *ev, const struct extent *p,
 {
 	unsigned pages = p->end - p->first, low, high;
 
-	if (os_pagemap_present(ev->vm->pagemap_fd, p->host, pages, mapped,
-			       NULL) < 0)
-		memset(mapped, 0xff, EXTENT_WORDS * sizeof(*mapped));
+	extent_mapped(ev->vm, p, mapped);
 	for (low = 0; low < pages && !bit_get(mapped, low); low++)
 		;
 	for (high = pages; high > low && !bit_get(mapped, high - 1); high--)

@@ -252,19 +252,14 @@ static void complete(struct writeback *wb, int result, uint64_t *clean)
 	}
 }
 
-/*
- * Takes pages that were mapped again since, or pinned, out of `clean`. Not
- * knowing what is mapped means that all is.
- */
+/* Takes pages that were mapped again since, or pinned, out of `clean`. */
 static void keep_referenced(struct writeback *wb, uint64_t *clean)
 {
 	struct extent *p = &wb->extent;
 	uint64_t mapped[EXTENT_WORDS];
 	unsigned i;
 
-	if (os_pagemap_present(wb->writer->vm->pagemap_fd, p->host,
-			       p->end - p->first, mapped, NULL) < 0)
-		memset(mapped, 0xff, sizeof(mapped));
+	extent_mapped(wb->writer->vm, p, mapped);
 	for (i = p->first; i < p->end; i++)
 		if (bit_get(mapped, i - p->first))
 			bit_clear(clean, i);

@@ -302,7 +302,7 @@ void os_futex_wake(_Atomic uint32_t *word, int count);
 /*
  * Starts a joinable thread with every signal blocked but the synchronous
  * ones, a small stack that is not paged memory, and a name of <= 15 bytes.
- * Not async-signal-safe.
+ * Returns when it has begun. Not async-signal-safe.
  */
 int os_thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
 		    void *arg);
@@ -369,7 +369,7 @@ int os_claim_file(int fd);
 /* Has anybody claimed it? Needs no right to write. */
 int os_file_claimed(int fd, bool *claimed);
 int os_unlink(const char *path);
-/* Calls each() with every name in the directory. Allocates memory. */
+/* Calls each() with every name in the directory. */
 int os_list_dir(const char *path, void (*each)(const char *name, void *arg),
 		void *arg);
 /* The start of a small (/proc) file, NUL-terminated, at most size - 1 bytes. */

@@ -47,6 +47,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -244,7 +245,31 @@ static void block_async_signals(sigset_t *old)
 	pthread_sigmask(SIG_SETMASK, &set, old);
 }
 
-static int start_small(pthread_t *thread, void *(*run)(void *), void *arg)
+/* Handed to a thread; it is the starter's, who waits until it is taken. */
+struct start {
+	void *(*run)(void *);
+	void *arg;
+	const char *name;
+	_Atomic uint32_t taken;
+};
+
+/*
+ * It names itself: to name another thread is to open a file, which a process
+ * may not be allowed to.
+ */
+static void *begin(void *p)
+{
+	struct start *start = p;
+	void *(*run)(void *) = start->run;
+	void *arg = start->arg;
+
+	syscall(SYS_prctl, PR_SET_NAME, start->name); /* for tools only */
+	atomic_store(&start->taken, 1);
+	os_futex_wake(&start->taken, 1); /* of whoever sleeps there now */
+	return run(arg);
+}
+
+static int start_small(pthread_t *thread, struct start *start)
 {
 	pthread_attr_t attr;
 	size_t bytes = MAX(THREAD_STACK_BYTES, (size_t)PTHREAD_STACK_MIN * 2);
@@ -254,7 +279,7 @@ static int start_small(pthread_t *thread, void *(*run)(void *), void *arg)
 		return -error;
 	error = pthread_attr_setstacksize(&attr, bytes);
 	if (!error)
-		error = pthread_create(thread, &attr, run, arg);
+		error = pthread_create(thread, &attr, begin, start);
 	pthread_attr_destroy(&attr);
 	return -error;
 }
@@ -262,16 +287,17 @@ static int start_small(pthread_t *thread, void *(*run)(void *), void *arg)
 int os_thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
 		    void *arg)
 {
+	struct start start = {.run = run, .arg = arg, .name = name};
 	sigset_t old;
 	int error = os_inject_check(OS_thread);
 
 	if (error)
 		return error;
 	block_async_signals(&old);
-	error = start_small(thread, run, arg);
+	error = start_small(thread, &start);
+	while (!error && !atomic_load(&start.taken))
+		os_futex_wait(&start.taken, 0, -1);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (!error) /* the name is for tools only; the thread may have ended */
-		pthread_setname_np(*thread, name);
 	return error;
 }
 

@@ -134,7 +134,12 @@ static int open_memfd(struct vvm *vm)
 			  "ulimit -f) forbids paging");
 	if (rc < 0)
 		return rc;
-	return os_pagemap_open(&vm->pagemap_fd);
+	rc = os_pagemap_open(&vm->pagemap_fd);
+	/* A child of a process that has left its user or root directory does
+	 * without: see extent_mapped(). */
+	if ((rc == -EACCES || rc == -ENOENT) && space_forked(vm))
+		rc = 0;
+	return rc;
 }
 
 /*
