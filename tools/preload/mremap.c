@@ -8,6 +8,7 @@
  * MREMAP_DONTUNMAP). The new one has what the old one had: protection, advice,
  * and locks. As with the kernel the range must be of one kind, else EFAULT.
  */
+#include "preload/gate.h"
 #include "preload/part.h"
 
 #include <errno.h>
@@ -232,5 +233,6 @@ void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
 	if (flags & MREMAP_FIXED && part_paged(m.to, new_len) &&
 	    valid(&m, old_len, new_len) && unmap_parts((uint64_t)m.to, m.wish))
 		return MAP_FAILED;
-	return (void *)syscall(SYS_mremap, old, old_len, new_len, flags, m.to);
+	return (void *)plain_call(SYS_mremap, old, old_len, new_len, flags,
+				  m.to);
 }

@@ -9,6 +9,7 @@
  *
  * mlockall() is refused: all of a paged memory cannot be in RAM.
  */
+#include "preload/gate.h"
 #include "preload/part.h"
 
 #include <errno.h>
@@ -41,7 +42,7 @@ int pkey_mprotect(void *addr, size_t len, int prot, int pkey);
 
 static int plain_protect(uint64_t start, uint64_t len, int prot)
 {
-	return (int)syscall(SYS_mprotect, start, len, prot);
+	return (int)plain_call(SYS_mprotect, start, len, prot);
 }
 
 static int paged_protect(uint64_t start, uint64_t len, int prot)
@@ -67,7 +68,7 @@ int pkey_mprotect(void *addr, size_t len, int prot, int pkey)
 		return mprotect(addr, len, prot);
 	if (part_paged(addr, len))
 		return part_fail(EINVAL);
-	return (int)syscall(SYS_pkey_mprotect, addr, len, prot, pkey);
+	return (int)plain_call(SYS_pkey_mprotect, addr, len, prot, pkey);
 }
 
 /* ------------------------------------------------------------------ */
@@ -75,7 +76,7 @@ int pkey_mprotect(void *addr, size_t len, int prot, int pkey)
 
 static int plain_advise(uint64_t start, uint64_t len, int advice)
 {
-	return (int)syscall(SYS_madvise, start, len, advice);
+	return (int)plain_call(SYS_madvise, start, len, advice);
 }
 
 static bool has_locked(uint64_t start, uint64_t len)
@@ -172,7 +173,7 @@ int madvise(void *addr, size_t len, int advice)
 
 static int plain_lock(uint64_t start, uint64_t len, int flags)
 {
-	return (int)syscall(SYS_mlock2, start, len, flags);
+	return (int)plain_call(SYS_mlock2, start, len, flags);
 }
 
 /* MLOCK_ONFAULT may lock no more than what is resident: all is, at once. */
@@ -186,7 +187,7 @@ static int paged_lock(uint64_t start, uint64_t len, int flags)
 static int plain_unlock(uint64_t start, uint64_t len, int arg)
 {
 	(void)arg;
-	return (int)syscall(SYS_munlock, start, len);
+	return (int)plain_call(SYS_munlock, start, len);
 }
 
 static int paged_unlock(uint64_t start, uint64_t len, int arg)
@@ -228,7 +229,7 @@ int munlock(const void *addr, size_t len)
 int mlockall(int flags)
 {
 	if (!preload.vm)
-		return (int)syscall(SYS_mlockall, flags);
+		return (int)plain_call(SYS_mlockall, flags);
 	if (!(flags & (MCL_CURRENT | MCL_FUTURE)) ||
 	    flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT))
 		return part_fail(EINVAL);
@@ -264,7 +265,7 @@ int munlockall(void)
 		     at = r.end)
 			unlock_region(&r);
 	}
-	return (int)syscall(SYS_munlockall);
+	return (int)plain_call(SYS_munlockall);
 }
 
 int mincore(void *addr, size_t len, unsigned char *vec)
@@ -273,7 +274,7 @@ int mincore(void *addr, size_t len, unsigned char *vec)
 	int rc;
 
 	if (!part_paged(addr, len) || (uint64_t)addr % PAGE)
-		return (int)syscall(SYS_mincore, addr, len, vec);
+		return (int)plain_call(SYS_mincore, addr, len, vec);
 	preload_enter();
 	rc = vvm_residency(preload.vm, (uint64_t)addr, UP(len), vec);
 	preload_leave();
