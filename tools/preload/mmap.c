@@ -41,6 +41,10 @@
 
 #define CALLER ((uintptr_t)__builtin_return_address(0))
 
+/* Also where a test has given the functions other names. */
+#define TEXT(name)    #name
+#define SAME_AS(name) __attribute__((alias(TEXT(name))))
+
 unsigned paged_prot(int prot)
 {
 	return (prot & PROT_READ ? VVM_READ : 0) |
@@ -235,4 +239,4 @@ void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 }
 
 void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
-	__attribute__((alias("mmap")));
+	SAME_AS(mmap);
