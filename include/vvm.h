@@ -29,7 +29,8 @@
  *   the VVM_E* refusals below. Each function lists all it can return; after
  *   an error nothing has changed unless it says so. vvm_strerror() explains
  *   all of them. Every function returns -EINVAL for a NULL that is not
- *   allowed and -ECHILD in a child made by fork(): see below.
+ *   allowed, -ECHILD in a child made by fork(), and, but for vvm_close(),
+ *   -EOWNERDEAD when a thread of the library was killed: see below.
  *
  * Threads
  *   All functions may be called from any thread at any time, except that
@@ -49,6 +50,17 @@
  *   instead.
  *   After a wait that was too long, accesses to that page fail for some 20 ms
  *   more; then they may wait again.
+ *
+ * The library's threads
+ *   Signals are blocked in them, and they cannot be cancelled; but a seccomp
+ *   filter that is put on all threads (SECCOMP_FILTER_FLAG_TSYNC) may kill one.
+ *   Then the memory of its space is lost as a whole: whoever touches it or
+ *   waits for it gets SIGBUS, vvm_load() and the others return errors, the log
+ *   says why, and vvm_close() works. Before Linux 6.9 only a death in the
+ *   middle of work is noticed, after 5 seconds. A filter that kills all of them
+ *   leaves nobody to do anything.
+ *   What makes faults wait for 5 seconds and longer is logged, once each time,
+ *   and shown by vvmstat(1): a disk that does not answer, a full swap, a lock.
  *
  * fork()
  *   Guest memory is inherited only by request: see enum vvm_fork. Else a child

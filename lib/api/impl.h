@@ -22,8 +22,9 @@ static inline void signals_go_on(const uint64_t *before)
 }
 
 /*
- * 0 when the space may be used by this process, else -EINVAL or -ECHILD. Rouses
- * a space that a fork child has inherited.
+ * 0 when the space may be used by this process, else -EINVAL, -ECHILD or, when
+ * a thread of the library has died, -EOWNERDEAD. Rouses a space that a fork
+ * child has inherited.
  */
 static inline int usable(struct vvm *vm)
 {
@@ -31,6 +32,8 @@ static inline int usable(struct vvm *vm)
 		return -EINVAL;
 	if (space_forked(vm))
 		return -ECHILD;
+	if (space_broken(vm))
+		return -EOWNERDEAD;
 	if (unlikely(atomic_load_explicit(&vm->dormant, memory_order_acquire)))
 		space_rouse(vm);
 	return 0;

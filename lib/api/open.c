@@ -14,6 +14,7 @@
 #include "fault/inline.h"
 #include "util/log.h"
 #include "map/mapping.h"
+#include "space/life.h"
 #include "evict/reclaim.h"
 #include "fill/streams.h"
 #include "fault/trap.h"
@@ -103,6 +104,11 @@ int vvm_options_init(struct vvm_options *options)
 static int check_machine(const struct conf *c)
 {
 	(void)c;
+	if (os_on_valgrind()) {
+		log_error("valgrind runs one thread at a time: the one that "
+			  "waits for a page would wait for ever");
+		return -ENOTSUP;
+	}
 	if (os_page_size() != PAGE_BYTES) {
 		log_error("pages of %llu bytes are not supported, only 4096",
 			  (unsigned long long)os_page_size());
@@ -135,6 +141,14 @@ static int configure(struct conf *c, const struct vvm_options *options)
 	return rc;
 }
 
+static void stop_actors(struct vvm *vm)
+{
+	atomic_store(&vm->stopping, true);
+	handlers_stop(vm);
+	reclaim_stop(vm);
+	lives_stop(vm);
+}
+
 static int start(struct vvm *vm)
 {
 	int rc = streams_init(vm);
@@ -145,9 +159,12 @@ static int start(struct vvm *vm)
 		rc = fork_init(vm);
 	if (rc < 0)
 		goto no_inline;
-	rc = reclaim_start(vm);
+	rc = lives_start(vm);
 	if (rc < 0)
 		goto no_inline;
+	rc = reclaim_start(vm);
+	if (rc < 0)
+		goto no_handlers;
 	rc = handlers_start(vm);
 	if (rc < 0)
 		goto no_handlers;
@@ -158,11 +175,8 @@ static int start(struct vvm *vm)
 	if (rc == 0)
 		return 0;
 	trap_unregister(vm);
-	atomic_store(&vm->stopping, true);
-	handlers_stop(vm);
 no_handlers:
-	atomic_store(&vm->stopping, true);
-	reclaim_stop(vm);
+	stop_actors(vm);
 no_inline:
 	fork_fini(vm);
 	inline_fini(vm);
@@ -239,15 +253,15 @@ int vvm_close(struct vvm *vm)
 
 	if (!vm)
 		return 0;
-	if (usable(vm) < 0)
+	if (usable(vm) == -ECHILD)
 		return -ECHILD;
 	state = os_cancel_off();
 	fork_unregister(vm);
+	if (space_broken(vm))
+		stop_actors(vm); /* what they have in flight is undone then */
 	mapping_unmap_all(vm);
 	trap_unregister(vm);
-	atomic_store(&vm->stopping, true);
-	handlers_stop(vm);
-	reclaim_stop(vm);
+	stop_actors(vm);
 	fork_fini(vm);
 	inline_fini(vm);
 	streams_fini(vm);

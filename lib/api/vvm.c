@@ -40,6 +40,8 @@ const char *vvm_strerror(int error)
 		return "success";
 	case ECHILD:
 		return "the space belongs to the process that forked";
+	case EOWNERDEAD:
+		return "a thread of the library was killed: the space is lost";
 #define X(name, value, text) \
 	case value:          \
 		return text;

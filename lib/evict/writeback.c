@@ -297,12 +297,14 @@ static void written(struct io *io, int result)
 					"RLIMIT_FSIZE or ulimit -f"
 				      : "");
 	lock_take(&b->lock);
-	complete(wb, result, clean);
-	keep_referenced(wb, clean);
-	freed = extent_evict(w->vm, w->actor, &wb->extent, clean, true);
-	b->writing -= (uint16_t)io->pages;
-	/* under the lock: who unmaps next finds the frames counted */
-	space_give_frames(w->vm, w->actor, freed);
+	if (!space_broken(w->vm)) {
+		complete(wb, result, clean);
+		keep_referenced(wb, clean);
+		freed = extent_evict(w->vm, w->actor, &wb->extent, clean, true);
+		b->writing -= (uint16_t)io->pages;
+		/* under the lock: who unmaps next finds the frames counted */
+		space_give_frames(w->vm, w->actor, freed);
+	}
 	waitq_wake(&b->busy_done);
 	lock_drop(&b->lock);
 	/* the block may go away from here on */
@@ -372,7 +374,7 @@ void writer_fini(struct writer *w)
 {
 	if (!w->writebacks)
 		return;
-	ASSERT(!w->pages);
+	ASSERT(!w->pages || space_broken(w->vm));
 	buffer_fini(&w->buffer);
 	free(w->writebacks);
 	w->writebacks = NULL;

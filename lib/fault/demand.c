@@ -56,11 +56,17 @@ static void buffer_give(struct fault *f)
 	f->demands->buffer[f->demands->buffer_count++] = f->io.buf;
 }
 
+static void fault_give(struct fault *f)
+{
+	f->stat.at.start_ns = 0;		      /* for demands_oldest() */
+	list_insert(f->demands->idle.next, &f->link); /* used next */
+}
+
 /* The fault is over, and so is this object's use. */
 static void release(struct fault *f)
 {
 	buffer_give(f);
-	list_insert(f->demands->idle.next, &f->link); /* used next */
+	fault_give(f);
 }
 
 /* ---- faults ---- */
@@ -276,7 +282,7 @@ static void fail_access(struct fault *f, uint64_t now_us)
 	if (fault_fail(f))
 		ds->unfail[ds->unfail_count++] = (struct unfail){
 			.host = f->host, .due_us = now_us + UNFAIL_US};
-	list_insert(ds->idle.next, &f->link);
+	fault_give(f);
 }
 
 /* Time does not help against a limit; it may against a moment's lack. */
@@ -356,6 +362,17 @@ int64_t demands_again_us(const struct demands *ds)
 	if (ds->pending_count)
 		return PENDING_POLL_US;
 	return ds->unfail_count ? UNFAIL_US : -1;
+}
+
+const struct fault *demands_oldest(const struct demands *ds)
+{
+	const struct fault *f, *oldest = NULL;
+
+	for (f = ds->fault; f < ds->fault + DEMAND_FAULTS; f++)
+		if (f->stat.at.start_ns &&
+		    (!oldest || f->stat.at.start_ns < oldest->stat.at.start_ns))
+			oldest = f;
+	return oldest;
 }
 
 /* ---- construction ---- */

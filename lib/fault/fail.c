@@ -63,6 +63,10 @@ bool fault_fail(struct fault *f)
 	struct region *r;
 	bool undo = false, found = false;
 
+	if (space_broken(vm)) { /* SIGBUS as it is */
+		fault_wake(vm, f->host);
+		return false;
+	}
 	rwlock_read(&vm->lock);
 	r = regions_at_host(&vm->regions, f->host);
 	if (r)

@@ -30,6 +30,7 @@
 #include "fault/inline.h"
 #include "util/log.h"
 #include "map/mapping.h"
+#include "space/life.h"
 #include "evict/reclaim.h"
 #include "snapshot/snapshot.h"
 #include "fill/streams.h"
@@ -257,7 +258,8 @@ static int open_own_swap(struct vvm *vm)
  */
 static void await_actors(struct vvm *vm)
 {
-	while (atomic_load(&vm->pause.running) < vm->handler_count + 1)
+	while (atomic_load(&vm->pause.running) < vm->handler_count + 1 ||
+	       !atomic_load(&vm->lives.guard.runs))
 		os_yield();
 }
 
@@ -273,6 +275,8 @@ static int start_actors(struct vvm *vm)
 		rc = streams_init(vm);
 	if (rc == 0)
 		rc = inline_init(vm);
+	if (rc == 0)
+		rc = lives_start(vm);
 	if (rc == 0)
 		rc = reclaim_start(vm);
 	return rc < 0 ? rc : handlers_start(vm);

@@ -182,7 +182,7 @@ static void close_gate(struct vvm *vm)
 		space_rouse(vm);
 	join_starter(f);
 	f->why = "its memory could not be held still";
-	if (!still_space(vm)) {
+	if (space_broken(vm) || !still_space(vm)) {
 		atomic_store(&f->gate, GATE_BROKEN);
 		return;
 	}

@@ -140,7 +140,7 @@ static int discard_run(struct vvm *vm, const struct run *run)
 	int rc = -EBUSY;
 
 	lock_take(&b->lock);
-	space_wait_busy(b, run->first, run->last, false);
+	space_wait_busy(vm, b, run->first, run->last, false);
 	if (!mapping_pinned(b, run->first, run->last)) {
 		snapshot_give_up(vm, b, run->first, run->last, run->host);
 		rc = drop_frames(vm, run);

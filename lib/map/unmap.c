@@ -52,7 +52,7 @@ static uint64_t clear_region(struct vvm *vm, const struct region *r)
 
 		mapping_clip(b, r->start, r->end, &first, &last);
 		lock_take(&b->lock);
-		space_wait_busy(b, first, last, true);
+		space_wait_busy(vm, b, first, last, true);
 		snapshot_give_up(
 			vm, b, first, last,
 			region_to_host(r, b->base + pages_to_bytes(first)));

@@ -69,7 +69,8 @@
 	X(read_text)     \
 	X(ring_setup)    \
 	X(pipe)          \
-	X(epoll)
+	X(epoll)         \
+	X(thread_fd)
 
 enum os_point {
 #define X(name) OS_##name,
@@ -103,6 +104,12 @@ enum os_advice {
 
 /* A memfd, close-on-exec, sized by os_truncate(). */
 int os_memfd(const char *name, int *fd);
+/*
+ * Cuts a memfd to nothing for good: every access to a mapping of it is SIGBUS
+ * from now on, also where a userfaultfd would be asked, and no write makes it
+ * longer. Whoever waits on the userfaultfd already is to be woken.
+ */
+int os_memfd_end(int fd);
 /*
  * Reserves address space: PROT_NONE, private, no swap accounting. The result
  * is congruent to `congruent` modulo `align` (a power of two >= a page).
@@ -313,7 +320,16 @@ int os_thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
 int os_cancel_off(void);
 void os_cancel_restore(int state);
 int os_tid(void);
+/*
+ * A descriptor that is readable once the calling thread has ended. -EINVAL,
+ * -ENOSYS: not before Linux 6.9.
+ */
+int os_thread_fd(int *fd);
+/* Has a thread of this process ended? */
+bool os_thread_gone(int tid);
 int os_pid(void);
+/* Does valgrind run this process, one thread at a time? */
+bool os_on_valgrind(void);
 unsigned os_user(void);	     /* the effective user */
 unsigned os_cpus(void);	     /* CPUs this process may run on */
 uint64_t os_page_size(void); /* of the kernel */

@@ -300,6 +300,48 @@ int os_tid(void)
 	return tid;
 }
 
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL
+#endif
+
+int os_thread_fd(int *fd)
+{
+	long r = os_inject_check(OS_thread_fd);
+
+	if (r)
+		return (int)r;
+	r = syscall(SYS_pidfd_open, os_tid(), PIDFD_THREAD);
+	if (r < 0)
+		return -errno;
+	*fd = (int)r;
+	return 0;
+}
+
+/*
+ * What valgrind takes for a question, and a processor for nothing: rotations by
+ * 128 bits in all. Of other processors it is not known: then it hangs.
+ */
+bool os_on_valgrind(void)
+{
+	uint64_t answer = 0;
+#if defined(__x86_64__)
+	uint64_t question[6] = {0x1001}; /* is there a valgrind? */
+
+	__asm__ volatile("rolq $3, %%rdi; rolq $13, %%rdi\n\t"
+			 "rolq $61, %%rdi; rolq $51, %%rdi\n\t"
+			 "xchgq %%rbx, %%rbx"
+			 : "+d"(answer)
+			 : "a"(question)
+			 : "cc", "memory");
+#endif
+	return answer;
+}
+
+bool os_thread_gone(int tid)
+{
+	return syscall(SYS_tgkill, getpid(), tid, 0) < 0 && errno == ESRCH;
+}
+
 unsigned os_user(void)
 {
 	return geteuid();

@@ -87,6 +87,7 @@
 #define STANDBY_SHARE	64
 #define UNPROTECT_TRIES 1000
 #define ROUSE_LOOK_US	100000
+#define BUSY_LOOK_US	100000 /* is the space broken by now? */
 
 /* ---- construction ---- */
 
@@ -160,6 +161,7 @@ void space_reset(struct vvm *vm)
 	waitq_init(&vm->frame_free);
 	waitq_init(&vm->roused);
 	pause_init(&vm->pause, vm->pause.overdue);
+	lives_init(&vm->lives, vm);
 	frames_init(&vm->frames, budget, vm->conf.low_pct, vm->conf.high_pct);
 	atomic_init(&vm->reclaim_asleep, false);
 	atomic_init(&vm->failing, 0);
@@ -194,6 +196,8 @@ int space_open_fds(struct vvm *vm)
 		rc = open_uffds(vm);
 	if (rc == 0)
 		rc = os_eventfd(&vm->reclaim_event);
+	if (rc == 0)
+		rc = lives_open(&vm->lives);
 	return rc;
 }
 
@@ -212,6 +216,7 @@ void space_close_fds(struct vvm *vm)
 		close_fd(&vm->port[i].event);
 		atomic_store(&vm->port[i].starving, false);
 	}
+	lives_close(&vm->lives);
 	close_fd(&vm->reclaim_event);
 	close_fd(&vm->pagemap_fd);
 }
@@ -389,8 +394,27 @@ int space_unprotect(int uffd, haddr_t host, uint64_t bytes)
 	return rc;
 }
 
-void space_wait_busy(struct block *b, unsigned first, unsigned last,
-		     bool writes)
+/*
+ * Nobody ends what is in flight in b: a thread is dead, and the others leave
+ * pages alone. Frames are not given back, since who had them is not known.
+ */
+static void condemn(struct vvm *vm, struct block *b)
+{
+	unsigned i;
+
+	for (i = 0; i < BLOCK_PAGES; i++) {
+		uint64_t slot = pte_slot(b->pte[i]);
+
+		if (pte_state(b->pte[i]) == PAGE_FILLING)
+			space_move(vm, vm->api, b, i, PAGE_SWAPPED, slot);
+		else if (pte_state(b->pte[i]) == PAGE_WRITING)
+			space_move(vm, vm->api, b, i, PAGE_DIRTY, 0);
+	}
+	b->writing = 0;
+}
+
+void space_wait_busy(struct vvm *vm, struct block *b, unsigned first,
+		     unsigned last, bool writes)
 {
 	unsigned i;
 
@@ -402,10 +426,27 @@ void space_wait_busy(struct block *b, unsigned first, unsigned last,
 				break;
 		if (i > last && !(writes && b->writing))
 			return;
+		if (space_broken(vm)) {
+			condemn(vm, b);
+			return;
+		}
 		lock_drop(&b->lock);
-		waitq_wait(&b->busy_done, ticket, -1);
+		waitq_wait(&b->busy_done, ticket, BUSY_LOOK_US);
 		lock_take(&b->lock);
 	}
+}
+
+/*
+ * Never close a userfaultfd with a thread blocked on it: that thread would
+ * read zeros. Who is woken asks again, and finds what has changed.
+ */
+void space_wake_all(struct vvm *vm)
+{
+	unsigned i;
+
+	for (i = 0; i < vm->handler_count; i++)
+		os_uffd_wake(vm->port[i].uffd, PAGE_BYTES,
+			     ((haddr_t)1 << 47) - 2 * PAGE_BYTES);
 }
 
 /* The starter (fork/child.c) sleeps until this event or a fault. */

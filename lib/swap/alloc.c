@@ -96,8 +96,8 @@ static bool must_make_do(const struct swap *s)
 }
 
 /*
- * No slot was taken. Grows the area or waits for who does; -ENOSPC: no use.
- * => lock held on entry, dropped on return.
+ * No slot was taken. Grows the area or waits for who does; -ENOSPC: no use, or
+ * it takes too long. => lock held on entry, dropped on return.
  */
 static int make_room(struct swap *s)
 {
@@ -107,8 +107,9 @@ static int make_room(struct swap *s)
 	if (s->growing) {
 		ticket = waitq_ticket(&s->grown);
 		lock_drop(&s->lock);
-		waitq_wait(&s->grown, ticket, -1);
-		return 0;
+		return waitq_wait(&s->grown, ticket, BACKING_STALL_US) < 0
+			       ? -ENOSPC
+			       : 0;
 	}
 	if (growth_rests(s)) {
 		lock_drop(&s->lock);

@@ -86,6 +86,8 @@ static void swap_stat(struct backing *b, struct backing_stat *st)
 	st->checksum_errors = get(&s->count.checksum_errors);
 	st->retries = get(&s->count.retries);
 	st->direct = s->direct;
+	st->inflight = atomic_load(&s->inflight);
+	st->progress_us = atomic_load(&s->progress_us);
 }
 
 /* ---- open and close ---- */

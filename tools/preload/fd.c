@@ -39,8 +39,8 @@
  */
 enum { FDS = 1024, FDS_OWN = 96 };
 /*
- * More than a space opens: for each of at most 32 handlers and 32 pollers three
- * (a userfaultfd, a ring, an event), and a few more.
+ * More than a space opens: for each of at most 32 handlers and 32 pollers four
+ * (a userfaultfd, a ring, an event, the thread's), and a few more.
  */
 enum { OWN = 256 };
 
@@ -211,7 +211,9 @@ long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
 	long rc = __real_syscall(number, a, b, c, d, e, f);
 
-	return number == SYS_userfaultfd ? adopt((int)rc) : rc;
+	return number == SYS_userfaultfd || number == SYS_pidfd_open
+		       ? adopt((int)rc)
+		       : rc;
 }
 
 #ifdef HAVE_LIBURING
