@@ -235,22 +235,6 @@ static bool claim(struct vvm_heap *h, heap_page_t first, heap_entry_t e)
 	       atomic_compare_exchange_strong(&h->page[first], &e, HEAP_NONE);
 }
 
-/*
- * May this thread use the heap now? Not in a signal handler that has
- * interrupted the heap: that is reported.
- */
-static bool may_enter(struct vvm_heap *h, const void *ptr)
-{
-	struct heap_cache *c = heap_cache_get(h);
-
-	if (heap_enter(c)) {
-		heap_leave(c);
-		return true;
-	}
-	heap_report(h, VVM_HEAP_REENTERED, ptr);
-	return false;
-}
-
 /* Gives back the run of an object; clean: its own pages read as zeros. */
 static void release(struct vvm_heap *h, heap_page_t first, heap_entry_t e,
 		    bool clean)
@@ -260,7 +244,7 @@ static void release(struct vvm_heap *h, heap_page_t first, heap_entry_t e,
 	uint64_t bytes = bytes_of(h, first);
 	heap_page_t pages = (heap_page_t)bytes_to_pages(bytes);
 
-	heap_enter(c); /* may_enter() has said so */
+	heap_enter(c); /* heap_may_enter() has said so */
 	lock_take(&h->pages.lock);
 	heap_set_entry(h, first + 1, HEAP_NONE);
 	count_large(h, -1, bytes, 0);
@@ -286,7 +270,7 @@ void heap_large_free(struct vvm_heap *h, void *ptr)
 	heap_page_t first = heap_page_at(h, ptr);
 	heap_entry_t e = heap_entry(h, first);
 
-	if (!may_enter(h, ptr))
+	if (!heap_may_enter(h, ptr))
 		return;
 	if (!claim(h, first, e)) {
 		heap_report(h, VVM_HEAP_DOUBLE_FREE, ptr);
@@ -357,7 +341,7 @@ void *heap_large_resize(struct vvm_heap *h, void *ptr, size_t bytes)
 	heap_entry_t e = heap_entry(h, first);
 
 	if (bytes <= HEAP_SMALL_MAX || too_large(h, bytes, 1) ||
-	    !may_enter(h, ptr))
+	    !heap_may_enter(h, ptr))
 		return NULL;
 	if (!h->hardened && page_ceil(bytes) == page_ceil(bytes_of(h, first))) {
 		heap_set_entry(h, first + 1, (heap_entry_t)bytes << 2);

@@ -611,10 +611,18 @@ static void expect_distinct(void *mine)
 		vvm_free(other, p[i]);
 }
 
-static void open_refusing(void)
+static void *volatile spare;
+
+static void free_spare(void)
+{
+	vvm_free(other, spare);
+}
+
+static void open_refusing(unsigned flags)
 {
 	struct vvm_heap_options o = {.struct_size = sizeof o,
 				     .reserve_bytes = 1 << 20,
+				     .flags = flags,
 				     .report = count_refused};
 
 	live_ok(vvm_heap_open(vm, &o, &other));
@@ -650,10 +658,97 @@ START_TEST(a_signal_handler_at_any_instruction)
 {
 	long at;
 
-	open_refusing();
+	open_refusing(0);
 	for (at = 0; step_once(_i, at) && at < STEPS_MOST; at += 1 + at / 100)
 		;
 	live_check(at > 20);
+	live_ok(vvm_heap_close(other));
+}
+END_TEST
+
+static int ignore(void *arg, void *ptr, size_t bytes)
+{
+	(void)arg, (void)ptr, (void)bytes;
+	return 0;
+}
+
+/*
+ * The other calls that take locks, the handler's malloc() or free() meets none
+ * of them: 0: trim, 1: stats, 2: walk, 3: free, hardened.
+ */
+static bool step_other_once(int what, long at)
+{
+	struct vvm_heap_stats st;
+	void *mine = vvm_malloc(other, STEP_SIZE);
+	bool met;
+
+	handlers_own = NULL;
+	refused = 0;
+	spare = vvm_malloc(other, STEP_SIZE);
+	vvm_free(other, vvm_malloc(other, STEP_SIZE));
+	vvm_free(other, vvm_malloc(other, 50000));
+	trap_begin(at, what == 3 ? free_spare : allocate);
+	if (what == 0)
+		live_ok(vvm_heap_trim(other));
+	else if (what == 1)
+		live_ok(vvm_heap_stats(other, &st));
+	else if (what == 2)
+		live_ok(vvm_heap_walk(other, ignore, NULL));
+	else
+		vvm_free(other, mine);
+	met = trap_end();
+	live_check(!met || what == 3 || handlers_own || refused == 1);
+	if (what < 3)
+		vvm_free(other, mine);
+	if (what < 3 || !met || refused)
+		vvm_free(other, spare);
+	if (handlers_own)
+		vvm_free(other, handlers_own);
+	live_check(!heap_check(other));
+	return met;
+}
+
+START_TEST(a_signal_handler_at_any_instruction_of_other_calls)
+{
+	long at;
+
+	open_refusing(_i == 3 ? VVM_HEAP_HARDENED : 0);
+	for (at = 0; step_other_once(_i, at) && at < STEPS_MOST;
+	     at += 2 + at / 20)
+		;
+	live_check(at > 20);
+	live_ok(vvm_heap_close(other));
+}
+END_TEST
+
+static void *exit_stepping(void *arg)
+{
+	unsigned i;
+
+	for (i = 0; i < 10; i++)
+		vvm_free(other, vvm_malloc(other, STEP_SIZE << i));
+	trap_begin(*(long *)arg, allocate);
+	return NULL;
+}
+
+/* A thread's end gives its cache back, under locks. */
+START_TEST(a_signal_handler_at_any_instruction_of_a_threads_end)
+{
+	pthread_t thread;
+	long at;
+
+	open_refusing(0);
+	for (at = 0; at < 2 * STEPS_MOST; at += 7 + at / 20) {
+		handlers_own = NULL;
+		refused = 0;
+		live_equal(pthread_create(&thread, NULL, exit_stepping, &at),
+			   0);
+		pthread_join(thread, NULL);
+		live_check(trap_steps <= trap_at || handlers_own || refused);
+		if (handlers_own)
+			vvm_free(other, handlers_own);
+		live_check(!heap_check(other));
+	}
 	live_ok(vvm_heap_close(other));
 }
 END_TEST
@@ -761,7 +856,7 @@ START_TEST(a_fork_while_a_cache_gives_objects_back)
 	pthread_t thread;
 	pid_t pid;
 
-	open_refusing();
+	open_refusing(0);
 	park_class = heap_class_of(STEP_SIZE);
 	sa.sa_sigaction = on_step;
 	trap_at = _i * 3;
@@ -842,6 +937,29 @@ START_TEST(a_signal_handler_is_refused)
 	live_equal(refused, 0);
 	live_check(!heap_check(other));
 	live_ok(vvm_heap_close(other));
+}
+END_TEST
+
+static volatile sig_atomic_t handled;
+
+static void count_signal(int sig)
+{
+	(void)sig;
+	handled++;
+}
+
+/* One that calls malloc() would meet the locks that are taken for the fork. */
+START_TEST(signal_handlers_wait_for_the_end_of_a_fork)
+{
+	struct sigaction sa = {.sa_handler = count_signal};
+
+	sigaction(SIGUSR1, &sa, NULL);
+	handled = 0;
+	vvm_heap_fork_prepare(heap);
+	raise(SIGUSR1);
+	live_equal(handled, 0);
+	vvm_heap_fork_parent(heap);
+	live_equal(handled, 1);
 }
 END_TEST
 
@@ -951,6 +1069,61 @@ START_TEST(fork_while_threads_allocate)
 }
 END_TEST
 
+static atomic_bool sits;
+
+/* A thread that is in the middle of a call. */
+static void *sit_in_the_heap(void *arg)
+{
+	(void)arg;
+	live_check(heap_enter(heap_cache_get(heap)));
+	atomic_store(&sits, true);
+	while (!atomic_load(&busy_stop))
+		live_nap_us(1000);
+	heap_leave(heap_cache_get(heap));
+	return NULL;
+}
+
+static void *allocate_one(void *arg)
+{
+	*(void **)arg = vvm_malloc(heap, 100);
+	return NULL;
+}
+
+static int use_by_another_thread(void)
+{
+	pthread_t thread;
+	void *p = NULL;
+
+	vvm_heap_fork_child(heap);
+	if (pthread_create(&thread, NULL, allocate_one, &p) ||
+	    pthread_join(thread, NULL))
+		return 1;
+	return p ? 0 : 2;
+}
+
+/* Its cache is another thread's in the child, which is in no call. */
+START_TEST(fork_while_a_thread_is_in_a_call)
+{
+	pthread_t thread;
+	int status;
+	pid_t pid;
+
+	vvm_free(heap, vvm_malloc(heap, 100));
+	pthread_create(&thread, NULL, sit_in_the_heap, NULL);
+	while (!atomic_load(&sits))
+		live_nap_us(1000);
+	vvm_heap_fork_prepare(heap);
+	pid = fork();
+	if (pid == 0)
+		_exit(use_by_another_thread());
+	vvm_heap_fork_parent(heap);
+	live_check(pid > 0 && waitpid(pid, &status, 0) == pid);
+	live_equal(status, 0);
+	atomic_store(&busy_stop, true);
+	pthread_join(thread, NULL);
+}
+END_TEST
+
 /* ---- when the kernel refuses ---- */
 
 static int try_open(struct vvm_heap **h)
@@ -1054,12 +1227,18 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, a_signal_handler_is_refused_without_a_cache);
 #if defined(__x86_64__)
 	tcase_add_loop_test(tc, a_signal_handler_at_any_instruction, 0, 3);
+	tcase_add_loop_test(
+		tc, a_signal_handler_at_any_instruction_of_other_calls, 0, 4);
+	tcase_add_test(tc,
+		       a_signal_handler_at_any_instruction_of_a_threads_end);
 	if (!LIVE_SANITIZED) /* whose locks the handler would find taken */
 		tcase_add_loop_test(tc, a_fork_while_a_cache_gives_objects_back,
 				    0, 30);
 #endif
+	tcase_add_test(tc, signal_handlers_wait_for_the_end_of_a_fork);
 	tcase_add_test(tc, signals_while_it_allocates);
 	tcase_add_test(tc, fork_while_threads_allocate);
+	tcase_add_test(tc, fork_while_a_thread_is_in_a_call);
 	tcase_add_test(tc, open_fails_at_each_system_call);
 	tcase_add_test(tc, no_memory_for_a_cache);
 	tcase_add_test(tc, pages_that_cannot_be_given_back_are_kept);
