@@ -14,7 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PLACE_TRIES 64 /* host ranges looked at for a free guest range */
+#include "util/log.h"
+
+#define PLACE_TRIES   64 /* host ranges looked at for a free guest range */
+#define RESTORE_TRIES 100
 
 static unsigned host_prot(unsigned prot)
 {
@@ -298,6 +301,20 @@ static int mprotect_range(struct vvm *vm, gaddr_t start, gaddr_t end,
 	return rc;
 }
 
+/* Nothing has changed, then. Only the kernel's lack of memory keeps us waiting. */
+static void restore_prot(struct vvm *vm, gaddr_t start, gaddr_t end)
+{
+	int tries;
+
+	for (tries = 0; tries < RESTORE_TRIES; tries++) {
+		if (mprotect_range(vm, start, end, 0, true) == 0)
+			return;
+		os_yield();
+	}
+	log_error("the permissions of a range could be neither changed nor "
+		  "restored: accesses to it may get SIGSEGV");
+}
+
 static void assign_prot(struct vvm *vm, gaddr_t start, gaddr_t end,
 			unsigned prot)
 {
@@ -325,7 +342,7 @@ int mapping_protect(struct vvm *vm, gaddr_t start, gaddr_t end, unsigned prot)
 		if (rc == 0)
 			assign_prot(vm, start, end, prot);
 		else
-			mprotect_range(vm, start, end, 0, true);
+			restore_prot(vm, start, end);
 		mapping_join(vm, start, end);
 	}
 	rwlock_end_write(&vm->lock);

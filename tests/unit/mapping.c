@@ -588,6 +588,30 @@ static void add_walk(Suite *s)
 			    (int)ARRAY_SIZE(calls));
 }
 
+/* The kernel is short of memory until somebody lets others run. */
+void __wrap_os_yield(void);
+void __wrap_os_yield(void)
+{
+	os_inject(OS_protect, 1, false, 0);
+}
+
+START_TEST(protect_that_fails_is_undone_in_the_end)
+{
+	gaddr_t one = engine_map(4, RW), other = page_of(one, 2);
+	volatile char *first = (char *)(uintptr_t)host_of(one);
+	volatile char *second = (char *)(uintptr_t)host_of(other);
+
+	engine_dirty(one, 4);
+	/* two regions: the first is protected, the second cannot be */
+	ck_assert_int_eq(mapping_set_advice(vm, one, other, VVM_ADV_RANDOM), 0);
+	os_inject(OS_protect, 2, true, ENOMEM);
+	ck_assert_int_eq(mapping_protect(vm, one, page_of(one, 4), VVM_NONE),
+			 -ENOMEM);
+	*first = *second = 2; /* or SIGSEGV */
+	space_check(vm);
+}
+END_TEST
+
 static void add_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "mapping");
@@ -597,6 +621,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, taken_addresses_refuse);
 	tcase_add_test(tc, unmap_leaves_the_rest);
 	tcase_add_test(tc, protect_and_back_is_one_region_again);
+	tcase_add_test(tc, protect_that_fails_is_undone_in_the_end);
 	tcase_add_test(tc, advice_splits_and_joins);
 	tcase_add_test(tc, dontneed_makes_zeros);
 	tcase_add_test(tc, cold_pages_are_old_and_unmapped);
