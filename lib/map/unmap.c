@@ -175,7 +175,7 @@ int mapping_unmap(struct vvm *vm, gaddr_t start, gaddr_t end)
 		     ? -EBUSY
 		     : mapping_isolate(vm, start, end);
 	if (rc == 0) /* under the same lock: nobody can pin in between */
-		gone = regions_remove_all(&vm->regions, start, end);
+		gone = regions_remove(&vm->regions, start, end);
 	rwlock_end_write(&vm->lock);
 	if (rc == 0)
 		rc = dismantle(vm, gone);
@@ -194,7 +194,7 @@ void mapping_unmap_all(struct vvm *vm)
 	lock_take(&vm->mapping);
 	do {
 		rwlock_write(&vm->lock);
-		gone = regions_remove_all(&vm->regions, 0, GUEST_END);
+		gone = regions_remove(&vm->regions, 0, GUEST_END);
 		rwlock_end_write(&vm->lock);
 		rc = dismantle(vm, gone);
 		if (rc < 0) /* the kernel is short of memory */

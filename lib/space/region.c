@@ -206,12 +206,6 @@ static void insert_at(struct region **array, size_t count, size_t i,
 	array[i] = r;
 }
 
-static void remove_at(struct region **array, size_t count, size_t i)
-{
-	memmove(array + i, array + i + 1,
-		(count - i - 1) * sizeof(struct region *));
-}
-
 /* Puts r, which meets no other region, into both arrays. => there is room. */
 static void link_region(struct regions *rs, struct region *r)
 {
@@ -234,21 +228,8 @@ int regions_insert(struct regions *rs, struct region *r)
 	return 0;
 }
 
-void regions_remove(struct regions *rs, struct region *r)
-{
-	size_t g = guest_index(rs, r->start), h = host_index(rs, r->host);
-
-	ASSERT(g < rs->count && rs->by_guest[g] == r);
-	ASSERT(h < rs->count && rs->by_host[h] == r);
-	remove_at(rs->by_guest, rs->count, g);
-	remove_at(rs->by_host, rs->count, h);
-	rs->count--;
-	withdraw(rs, r, NULL);
-}
-
 /* One pass over each array: linear however many there are. */
-struct region *regions_remove_all(struct regions *rs, gaddr_t start,
-				  gaddr_t end)
+struct region *regions_remove(struct regions *rs, gaddr_t start, gaddr_t end)
 {
 	size_t first = guest_index(rs, start), last = first, i, kept = 0;
 	struct region *head = NULL, **tail = &head, *r;
@@ -264,7 +245,7 @@ struct region *regions_remove_all(struct regions *rs, gaddr_t start,
 	if (first == last)
 		return NULL;
 	memmove(rs->by_guest + first, rs->by_guest + last,
-		(rs->count - last) * sizeof(*rs->by_guest));
+		(rs->count - last) * sizeof(struct region *));
 	for (i = 0; i < rs->count; i++) {
 		r = rs->by_host[i];
 		if (r->start < start || r->start >= end)

@@ -57,14 +57,11 @@ bool regions_cover(const struct regions *rs, gaddr_t start, gaddr_t end);
 int regions_insert(struct regions *rs, struct region *r);
 /* Frees a region that is not in the index. */
 void regions_free(struct regions *rs, struct region *r);
-/* Takes r out of the index; the caller owns it again. */
-void regions_remove(struct regions *rs, struct region *r);
 /*
  * Takes all regions of [start, end), which is cut at both ends, out of the index
  * at once, as a list by `next` in the order of addresses. The caller owns them.
  */
-struct region *regions_remove_all(struct regions *rs, gaddr_t start,
-				  gaddr_t end);
+struct region *regions_remove(struct regions *rs, gaddr_t start, gaddr_t end);
 /* Tells readers of the statistics what has changed in r. */
 void regions_publish(struct regions *rs, struct region *r);
 /*

@@ -49,7 +49,7 @@ if tool cppcheck cppcheck; then
 		--suppress=ctuuninitvar \
 		--suppress=allocaCalled:tools/preload/exec.c \
 		-D_GNU_SOURCE -D__x86_64__ \
-		"-D_Noreturn=__attribute__((noreturn))" \
+		"-D_Noreturn=__attribute__((noreturn))" "-DElfW(x)=Elf64_##x" \
 		-Iinclude -Ilib -Itools $files || bad=1
 fi
 if tool gcc gcc; then

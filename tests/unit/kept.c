@@ -150,7 +150,7 @@ static void remove_at(unsigned page)
 {
 	struct region *r = regions_at_guest(&rs, pages_to_bytes(page));
 
-	regions_remove(&rs, r);
+	regions_remove(&rs, r->start, r->end);
 	regions_free(&rs, r);
 }
 

@@ -204,7 +204,7 @@ START_TEST(remove_gives_the_region_back)
 {
 	struct region *a = add(10, 20, 1000), *b = add(20, 30, 500);
 
-	regions_remove(&rs, a);
+	ck_assert_ptr_eq(regions_remove(&rs, a->start, a->end), a);
 	ck_assert_ptr_null(regions_at_guest(&rs, 10 * P));
 	ck_assert_ptr_null(regions_at_host(&rs, 1000 * P));
 	ck_assert_ptr_eq(regions_at_host(&rs, 500 * P), b);
@@ -221,11 +221,11 @@ START_TEST(all_of_a_range_are_removed)
 
 	for (i = 0; i < 100; i++)
 		add(i * 10, i * 10 + 5, 100000 + i * 37 % 100 * 10);
-	ck_assert_ptr_null(regions_remove_all(&rs, 5 * P, 10 * P));
+	ck_assert_ptr_null(regions_remove(&rs, 5 * P, 10 * P));
 	ck_assert_int_eq(regions_split(&rs, 203 * P), 0);
 	ck_assert_int_eq(regions_split(&rs, 802 * P), 0);
 	at = 203;
-	for (r = regions_remove_all(&rs, 203 * P, 802 * P); r; r = next) {
+	for (r = regions_remove(&rs, 203 * P, 802 * P); r; r = next) {
 		next = r->next;
 		ck_assert_uint_eq(r->start, at * P);
 		at = at / 10 * 10 + 10;
@@ -237,7 +237,7 @@ START_TEST(all_of_a_range_are_removed)
 	ck_assert(regions_free_range(&rs, 203 * P, 802 * P));
 	ck_assert(regions_cover(&rs, 200 * P, 203 * P));
 	ck_assert(regions_cover(&rs, 802 * P, 805 * P));
-	for (r = regions_remove_all(&rs, 0, GUEST_END); r; r = next) {
+	for (r = regions_remove(&rs, 0, GUEST_END); r; r = next) {
 		next = r->next;
 		regions_free(&rs, r);
 	}
@@ -279,7 +279,8 @@ START_TEST(wrong_region_aborts)
 		regions_insert(&rs, r);
 		break;
 	case 2:
-		regions_remove(&rs, r);
+		regions_insert(&rs, r);
+		regions_remove(&rs, r->start + P, r->end);
 		break;
 	case 3:
 		regions_split(&rs, 1);
@@ -361,12 +362,12 @@ static void step_map(uint64_t start, uint64_t end)
 
 static void step_unmap(uint64_t start, uint64_t end)
 {
-	struct region *r;
+	struct region *r, *next;
 
 	ck_assert_int_eq(regions_split(&rs, start * P), 0);
 	ck_assert_int_eq(regions_split(&rs, end * P), 0);
-	while ((r = regions_next_guest(&rs, start * P)) && r->start < end * P) {
-		regions_remove(&rs, r);
+	for (r = regions_remove(&rs, start * P, end * P); r; r = next) {
+		next = r->next;
 		free(r);
 	}
 	for (; start < end; start++)

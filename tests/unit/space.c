@@ -511,7 +511,7 @@ static void break_and_check(int what)
 	break_entry(pt_find(&vm->pt, good), what);
 	if (what == NO_REGION) {
 		rwlock_write(&vm->lock);
-		regions_remove(&vm->regions, r);
+		regions_remove(&vm->regions, r->start, r->end);
 		rwlock_end_write(&vm->lock);
 	}
 	if (what == TOO_FEW_FRAMES_USED)

@@ -127,7 +127,7 @@ static void strip_environment(char **to, char *const *env, char *list)
 /* Makes stripped of env, on the stack of who uses it. */
 #define STRIP(stripped, env)                                                 \
 	do {                                                                 \
-		(stripped) = alloca((count(env) + 1) * sizeof(*stripped));   \
+		(stripped) = alloca((count(env) + 1) * sizeof(*(stripped))); \
 		strip_environment(                                           \
 			stripped, env,                                       \
 			alloca(strlen(loader) + strlen(preloads(env)) + 1)); \
