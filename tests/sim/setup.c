@@ -208,7 +208,9 @@ void sim_run_seed(void)
 	sim_progress();
 	open_space();
 	sim_low_space_init();
-	sim_early_prepare = sim_chance(3) ? sim_discard_some : NULL;
+	/* not with a heap, whose locks are taken then */
+	if (!K->params.heap && sim_chance(2))
+		sim_early_prepare = sim_discard_some;
 	for (i = 0; i < 3; i++)
 		sim_map_region();
 	sim_heap_open();

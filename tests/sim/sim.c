@@ -45,21 +45,6 @@ static struct {
 	bool chosen, keep_going, trace;
 } option = {.first = 1, .seeds = 120, .twice = 5};
 
-/*
- * Seeds that have found something, by what it was: they run first. They go
- * another way as soon as the library or the simulator takes one step more or
- * less; what they have found has a test of its own besides, where it can.
- */
-static const struct {
-	uint64_t seed;
-	const char *what;
-} known[] = {
-	{14, "a signal handler meets a heap's locks at its thread's end"},
-	{32, "a signal handler meets a heap's locks in vvm_heap_trim()"},
-	{81, "a signal handler meets a heap's locks in fork()"},
-	{188, "vvm_protect() fails half way, and cannot undo it at once"},
-};
-
 /* Of all seeds so far. */
 static struct {
 	uint64_t points, decisions, switches, faults, signals, failures, forks,
@@ -197,23 +182,10 @@ static bool run_one(uint64_t seed, bool twice)
 	return false;
 }
 
-static bool run_known(void)
-{
-	bool good = true;
-	unsigned i;
-
-	for (i = 0; i < ARRAY_SIZE(known) && good; i++) {
-		good = run_one(known[i].seed, false);
-		if (!good)
-			printf("sim: that seed had found: %s\n", known[i].what);
-	}
-	return good || option.keep_going;
-}
-
 static bool run_all(void)
 {
 	uint64_t seed, last = option.first + option.seeds - 1;
-	bool go_on = option.chosen || run_known();
+	bool go_on = true;
 
 	for (seed = option.first; seed <= last && go_on; seed++) {
 		go_on = run_one(seed, seed - option.first < option.twice) ||
@@ -232,8 +204,7 @@ static bool run_all(void)
 static void usage(void)
 {
 	printf("usage: sim [-s SEED] [-n SEEDS] [-2 SEEDS] [-k] [-t]\n"
-	       "Without options: the seeds that have found something, then "
-	       "%llu others.\n"
+	       "Without options: the first %llu seeds.\n"
 	       "  -s, --seed SEED    this one, or the first of more\n"
 	       "  -n, --seeds SEEDS  so many (with --seed: 1)\n"
 	       "  -2, --twice SEEDS  so many of them twice, which must be the "

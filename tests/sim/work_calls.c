@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "sim/sched.h"
+#include "sim/watch.h"
 
 #define RW (VVM_READ | VVM_WRITE)
 
@@ -466,6 +467,10 @@ void sim_op_resize(void)
 	uint64_t pages = MAX(K->params.budget / 2, least) +
 			 sim_below(K->params.budget + 4);
 
-	sim_may_fail("vvm_resize", vvm_resize(sim_vm, pages_to_bytes(pages)),
-		     -EBUSY);
+	int rc;
+
+	sim_watch_resize(pages, 1);
+	rc = vvm_resize(sim_vm, pages_to_bytes(pages));
+	sim_watch_resize(pages, -1);
+	sim_may_fail("vvm_resize", rc, -EBUSY);
 }
