@@ -544,6 +544,42 @@ START_TEST(fork_while_other_threads_write)
 }
 END_TEST
 
+#define AHEAD_BUDGET 2048
+#define AHEAD_PAGES  1024
+
+static int look_at_some(void *arg)
+{
+	(void)arg;
+	for (uint64_t i = 0; i < AHEAD_PAGES; i += 50)
+		child_check(live_verify(base + i * LIVE_PAGE, i, 1) < 0);
+	return 0;
+}
+
+/* Pages that are read ahead have arrived or not: they are the child's, too. */
+START_TEST(fork_while_pages_are_read_ahead)
+{
+	char *other;
+
+	live_ok(vvm_close(vm));
+	vm = open_inherited(AHEAD_BUDGET);
+	base = live_map(vm, AHEAD_PAGES, LIVE_RW);
+	other = live_map(vm, 2 * AHEAD_BUDGET, LIVE_RW);
+	for (uint64_t i = 0; i < AHEAD_PAGES; i++)
+		live_fill(base + i * LIVE_PAGE, i, 1);
+	for (long n = 0; n < 10; n++) {
+		live_push_out(vm, base, AHEAD_PAGES, other, 2 * AHEAD_BUDGET);
+		live_ok(vvm_advise(vm, live_addr(other),
+				   2 * AHEAD_BUDGET * LIVE_PAGE,
+				   VVM_ADV_DONTNEED));
+		live_ok(vvm_advise(vm, live_addr(base), AHEAD_PAGES * LIVE_PAGE,
+				   VVM_ADV_WILLNEED));
+		live_nap_us(100 * n);
+		live_ended_ok(live_fork(look_at_some, NULL));
+	}
+	wait_released();
+}
+END_TEST
+
 #define CHILDREN 50
 
 START_TEST(fifty_children_at_once)
@@ -1021,6 +1057,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, pinned_and_zero_pages);
 	tcase_add_test(tc, a_full_swap_does_not_matter);
 	tcase_add_test(tc, fork_while_other_threads_write);
+	tcase_add_test(tc, fork_while_pages_are_read_ahead);
 	tcase_add_test(tc, fifty_children_at_once);
 	tcase_add_test(tc, several_threads_fork);
 	tcase_add_test(tc, children_of_children);

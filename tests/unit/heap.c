@@ -26,6 +26,22 @@
 
 static struct vvm_heap *heap;
 
+/* Done once, in the middle of a call that maps memory. */
+static void (*while_mapping)(void);
+
+int __real_os_map_anon(uint64_t bytes, void **out);
+int __wrap_os_map_anon(uint64_t bytes, void **out);
+
+int __wrap_os_map_anon(uint64_t bytes, void **out)
+{
+	void (*fn)(void) = while_mapping;
+
+	while_mapping = NULL;
+	if (fn)
+		fn();
+	return __real_os_map_anon(bytes, out);
+}
+
 static void misuse(void *arg, int what, const void *ptr, const char *text)
 {
 	(void)arg;
@@ -1026,6 +1042,164 @@ START_TEST(pages_that_cannot_be_given_back_are_kept)
 }
 END_TEST
 
+#define LARGE ((size_t)700 << 10) /* more than calloc() clears by itself */
+
+static bool zeros(const char *p, size_t bytes)
+{
+	return !p[0] && !memcmp(p, p + 1, bytes - 1);
+}
+
+/* A heap of 1 MiB whose only room for LARGE is a run that was written. */
+static struct vvm_heap *small_heap(unsigned flags)
+{
+	struct vvm_heap_options o = {.struct_size = sizeof o,
+				     .reserve_bytes = 1 << 20,
+				     .flags = flags,
+				     .report = misuse};
+	struct vvm_heap *h;
+	char *p;
+
+	live_ok(vvm_heap_open(vm, &o, &h));
+	p = vvm_malloc(h, LARGE);
+	live_check(p != NULL);
+	memset(p, 7, LARGE);
+	while (vvm_malloc(h, LARGE)) /* there is no other place */
+		;
+	os_inject(OS_advise, 1, true, ENOMEM); /* it cannot be given back */
+	vvm_free(h, p);
+	os_inject_clear();
+	return h;
+}
+
+START_TEST(calloc_when_nothing_can_be_given_back)
+{
+	struct vvm_heap *h = small_heap(_i ? VVM_HEAP_HARDENED : 0);
+	char *p;
+
+	if (!_i)
+		os_inject(OS_advise, 1, true, ENOMEM);
+	p = vvm_calloc(h, 1, LARGE);
+	os_inject_clear();
+	live_check(p != NULL);
+	live_check(zeros(p, LARGE));
+	live_check(!heap_check(h));
+	live_ok(vvm_heap_close(h));
+}
+END_TEST
+
+/* An object that moves voids where it was, as it goes; if it can. */
+START_TEST(calloc_where_an_object_moved_away)
+{
+	struct vvm_heap_options o = {.struct_size = sizeof o,
+				     .reserve_bytes = 32 << 20,
+				     .report = misuse};
+	const size_t bytes = 3 << 20;
+	struct vvm_heap *h;
+	char *p, *q;
+
+	live_ok(vvm_heap_open(vm, &o, &h));
+	p = vvm_malloc(h, bytes);
+	vvm_malloc(h, 50000); /* p cannot grow where it is */
+	memset(p, 7, bytes);
+	os_inject(OS_advise, _i, true, ENOMEM);
+	q = vvm_realloc(h, p, 2 * bytes);
+	os_inject_clear();
+	live_check(q && q != p);
+	live_check(q[0] == 7 && !memcmp(q, q + 1, bytes - 1));
+	live_check(!heap_check(h));
+	while ((p = vvm_calloc(h, 1, LARGE)))
+		live_check(zeros(p, LARGE));
+	live_ok(vvm_heap_close(h));
+}
+END_TEST
+
+static void *twice; /* is freed by two threads */
+static void *next_one;
+static _Atomic int doubles;
+
+static void count_double(void *arg, int what, const void *ptr, const char *text)
+{
+	(void)arg;
+	(void)text;
+	live_equal(what, VVM_HEAP_DOUBLE_FREE);
+	live_check(ptr == twice);
+	doubles++;
+}
+
+static void free_meanwhile(void)
+{
+	vvm_free(other, twice);
+	next_one = vvm_malloc(other, 50000); /* in the same place, perhaps */
+}
+
+static void *free_it(void *arg)
+{
+	(void)arg;
+	vvm_free(other, twice);
+	return NULL;
+}
+
+/* The first thread has looked at the object, not yet claimed it. */
+START_TEST(a_large_object_that_two_threads_free)
+{
+	struct vvm_heap_options o = {.struct_size = sizeof o,
+				     .reserve_bytes = 1 << 20,
+				     .report = count_double};
+	pthread_t thread;
+
+	live_ok(vvm_heap_open(vm, &o, &other));
+	twice = vvm_malloc(other, 60000);
+	while_mapping = free_meanwhile; /* a cache for the new thread */
+	live_equal(pthread_create(&thread, NULL, free_it, NULL), 0);
+	pthread_join(thread, NULL);
+	live_check(!while_mapping);
+	live_equal(doubles, 1);
+	live_check(!heap_check(other));
+	memset(next_one, 1, 50000);
+	vvm_free(other, next_one);
+	live_equal(doubles, 1);
+	live_check(!heap_check(other));
+	live_ok(vvm_heap_close(other));
+}
+END_TEST
+
+/* What spans need of their own is used again, however often they come. */
+START_TEST(spans_that_come_and_go_take_no_more)
+{
+	static void *p[2000];
+	uint64_t first = 0;
+
+	for (int wave = 0; wave < 8; wave++) {
+		for (int i = 0; i < 2000; i++)
+			live_check((p[i] = vvm_malloc(heap, 1000)) != NULL);
+		for (int i = 0; i < 2000; i++)
+			vvm_free(heap, p[i]);
+		live_ok(vvm_heap_trim(heap));
+		sound();
+		if (wave == 1)
+			first = heap->pages.meta_top;
+	}
+	live_equal(heap->pages.meta_top, first);
+}
+END_TEST
+
+/* Guards are counted: what is freed makes room for others. */
+START_TEST(large_objects_are_guarded_however_many_there_were)
+{
+	struct vvm_heap_options o = {.struct_size = sizeof o,
+				     .flags = VVM_HEAP_HARDENED};
+	struct vvm_heap *h;
+	char *p;
+
+	live_ok(vvm_heap_open(vm, &o, &h));
+	for (int i = 0; i < 8200; i++)
+		vvm_free(h, vvm_malloc(h, 50000));
+	p = vvm_malloc(h, 50000);
+	live_check(heap_entry(h, heap_page_at(h, p)) & HEAP_GAP_GUARDED);
+	live_ok(vvm_heap_close(h));
+}
+END_TEST
+
 static void add_tests(Suite *s)
 {
 	TCase *pure = test_case_with(s, "classes", NULL, NULL);
@@ -1063,6 +1237,11 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, open_fails_at_each_system_call);
 	tcase_add_test(tc, no_memory_for_a_cache);
 	tcase_add_test(tc, pages_that_cannot_be_given_back_are_kept);
+	tcase_add_loop_test(tc, calloc_when_nothing_can_be_given_back, 0, 2);
+	tcase_add_loop_test(tc, calloc_where_an_object_moved_away, 1, 5);
+	tcase_add_test(tc, a_large_object_that_two_threads_free);
+	tcase_add_test(tc, spans_that_come_and_go_take_no_more);
+	tcase_add_test(tc, large_objects_are_guarded_however_many_there_were);
 }
 
 const struct test_program test_program = {

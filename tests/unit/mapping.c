@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -284,6 +285,38 @@ START_TEST(every_os_call_fails_once)
 END_TEST
 
 /* ---- refusals ---- */
+
+static uint64_t address_pages(void)
+{
+	char text[128];
+
+	ck_assert_int_ge(os_read_text("/proc/self/statm", text, sizeof(text)),
+			 0);
+	return strtoull(text, NULL, 10);
+}
+
+/* Whatever fails of it: a map that did not succeed keeps no addresses. */
+START_TEST(a_map_that_fails_keeps_no_addresses)
+{
+	uint64_t bytes = 1ull << 40, before_pages = address_pages();
+	unsigned point, failures = 0;
+	gaddr_t a;
+	int rc;
+
+	for (point = 0; point < OS_POINT_COUNT; point++) {
+		os_inject(point, 1, false, ENOMEM);
+		a = VVM_ANYWHERE;
+		rc = mapping_map(vm, &a, bytes, RW, NULL);
+		os_inject_clear();
+		if (rc == 0)
+			ck_assert_int_eq(mapping_unmap(vm, a, a + bytes), 0);
+		failures += rc < 0;
+		ck_assert_uint_lt(address_pages() - before_pages,
+				  bytes_to_pages(bytes) / 2);
+	}
+	ck_assert_uint_gt(failures, 1);
+}
+END_TEST
 
 START_TEST(pinned_pages_refuse)
 {
@@ -592,6 +625,7 @@ static void add_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "mapping");
 
+	tcase_add_test(tc, a_map_that_fails_keeps_no_addresses);
 	tcase_add_test(tc, pinned_pages_refuse);
 	tcase_add_test(tc, holes_refuse);
 	tcase_add_test(tc, taken_addresses_refuse);
