@@ -275,7 +275,7 @@ expect 0 "$run" -m 2M "$tmp/script" children
 [ "$(value 'Programs paged')" = 3 ] || fail "children of --follow"
 grep -q 'Program .*(vvmrun_guest)' "$tmp/summary" || fail "no children's lines"
 
-expect 0 "$run" --stat=0.05 -m 2M sh -c "sleep 0.2"
+expect 0 "$run" --stat=0.05 -m 2M sh -c "sleep 2"
 says "-swap/s--"
 
 if command -v c++ >/dev/null; then
