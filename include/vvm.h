@@ -29,7 +29,8 @@
  *   the VVM_E* refusals below. Each function lists all it can return; after
  *   an error nothing has changed unless it says so. vvm_strerror() explains
  *   all of them. Every function returns -EINVAL for a NULL that is not
- *   allowed and -ECHILD in a child made by fork(): see below.
+ *   allowed, -ECHILD in a child made by fork(), and, but for vvm_close(),
+ *   -EOWNERDEAD when a thread of the library was killed: see below.
  *
  * Threads
  *   All functions may be called from any thread at any time, except that
@@ -50,6 +51,17 @@
  *   After a wait that was too long, accesses to that page fail for some 20 ms
  *   more; then they may wait again.
  *
+ * The library's threads
+ *   Signals are blocked in them, and they cannot be cancelled; but a seccomp
+ *   filter that is put on all threads (SECCOMP_FILTER_FLAG_TSYNC) may kill one.
+ *   Then the memory of its space is lost as a whole: whoever touches it or
+ *   waits for it gets SIGBUS, vvm_load() and the others return errors, the log
+ *   says why, and vvm_close() works. Before Linux 6.9 only a death in the
+ *   middle of work is noticed, after 5 seconds. A filter that kills all of them
+ *   leaves nobody to do anything.
+ *   What makes faults wait for 5 seconds and longer is logged, once each time,
+ *   and shown by vvmstat(1): a disk that does not answer, a full swap, a lock.
+ *
  * fork()
  *   Guest memory is inherited only by request: see enum vvm_fork. Else a child
  *   that touches it gets SIGSEGV, whatever it has mapped since, and library
@@ -58,13 +70,32 @@
  *   run no fork handlers: they must not touch guest memory, and keep the
  *   descriptors until they execute a program.
  *
- * Devices and other processes
- *   The page behind a guest address changes as it is paged. Memory that
- *   something other than this process's CPUs and system calls accesses
- *   (O_DIRECT, registered io_uring buffers, RDMA) must be pinned first,
- *   vvm_pin(), exactly as with mlock(2). Core dumps leave guest memory out.
- *   mlock(2) and mlockall(2) do no harm, and keep no guest memory resident.
- *   A debugger that has stopped the process cannot read what is absent.
+ * The kernel, devices, other processes
+ *   The page behind a guest address changes as it is paged. System calls that
+ *   copy from and to memory work as on any (thread mode). Memory that is
+ *   accessed for longer than the call that names it, or not by a CPU of this
+ *   process (O_DIRECT, vmsplice(2), registered io_uring buffers, RDMA), must
+ *   be pinned first, vvm_pin(), exactly as with mlock(2).
+ *   process_vm_writev(2) takes pages first and writes to them then. In thread
+ *   mode that works, by this process and by others that it may look at (as with
+ *   ptrace(2)), in calls on at most half of the budget; larger ones may be
+ *   short. A thread is noticed when it first has to wait for a page in such a
+ *   call, for 5 s. Before that, in inline mode, and with ptrace(2) and
+ *   /proc/PID/mem, a write to a page that was resident is lost if its thread is
+ *   interrupted in the middle of the call for longer than the page stays: pin
+ *   what must not be. The latter two fail (EIO) where a page is not resident.
+ *   Robust mutexes: when a thread ends, the kernel tells of those that it held
+ *   only where they are pinned.
+ *   Core dumps leave guest memory out. mlock(2) and mlockall(2) do no harm,
+ *   and keep no guest memory resident. A debugger that has stopped the process
+ *   cannot read what is absent.
+ *
+ * Stacks
+ *   Coroutines and signal handlers may run on a stack in guest memory, and call
+ *   any function there, but for fork(): the child would have no stack. In
+ *   inline mode such a thread needs an alternate signal stack that is not guest
+ *   memory. The stack of a thread (pthread_attr_setstack()) must be pinned: its
+ *   thread-local variables are there, and the kernel's own words.
  *
  * The budget
  *   Resident pages, in flight and read ahead ones included, never exceed it.
@@ -123,7 +154,7 @@ struct vvm;
  * Who resolves a fault.
  *
  * THREAD (the default): handler threads. System calls on paged memory work as
- * on any memory.
+ * on any memory; exceptions: see above, "The kernel".
  *
  * INLINE: the faulting thread itself, in a SIGBUS handler. No thread is woken,
  * so a fault costs a fraction, in time and CPU. In return:
@@ -214,7 +245,8 @@ int vvm_options_init(struct vvm_options *options);
  * -EINVAL   an option is out of range; the log says which
  * -EPERM    userfaultfd is not permitted: see vvm_probe() or vvmstat --doctor
  * -ENOSYS   the kernel lacks a needed feature (userfaultfd with write
- *	     protection of shmem: Linux 5.19), or io_uring with VVM_IO_URING
+ *	     protection of shmem: Linux 5.19), or io_uring with VVM_IO_URING,
+ *	     or there is no /proc
  * -ENOTSUP  the page size is not 4 KiB; swap_path is neither a directory,
  *	     a file nor a block device; VVM_FAULTS_INLINE on a CPU other
  *	     than x86-64
@@ -293,6 +325,8 @@ int vvm_map_at(struct vvm *vm, void *host, uint64_t len, unsigned prot,
  * Unmaps all regions, or parts of regions, in the range; holes are allowed.
  * Their content is gone, frames and slots are free on return. Threads blocked
  * on a page of the range get SIGSEGV. Waits for I/O in flight on the range.
+ * What the kernel refuses to free then is freed by a later call, and not used
+ * before.
  * -EINVAL unaligned, or past 2^48; -EBUSY a page of it is pinned;
  * -ENOMEM no memory, or kernel mappings, to split a region; of several
  * regions some may be gone then.
@@ -301,7 +335,9 @@ int vvm_unmap(struct vvm *vm, uint64_t addr, uint64_t len);
 
 /*
  * Sets the permissions of pages. -EINVAL as vvm_map(); -VVM_EUNMAPPED: the
- * range is not wholly mapped; -ENOMEM: too many kernel mappings.
+ * range is not wholly mapped; -ENOMEM: too many kernel mappings. If the kernel
+ * refuses to undo it, too, some of several regions have changed then:
+ * vvm_query() tells.
  */
 int vvm_protect(struct vvm *vm, uint64_t addr, uint64_t len, unsigned prot);
 

@@ -36,7 +36,8 @@
  *   None of these functions may be called from one, as with malloc(3). If one
  *   is, and has interrupted another in its thread, that is reported as
  *   VVM_HEAP_REENTERED instead of a deadlock: ptr is what was to be freed, or
- *   NULL. If the report function returns, malloc returns NULL.
+ *   NULL. If the report function returns, malloc returns NULL, and those that
+ *   return int -EDEADLK.
  *
  * fork()
  *   The bookkeeping is private memory and inherited; the memory itself is as

@@ -88,7 +88,8 @@
 	X(mapped_bytes, GAUGE, "guest bytes in regions")                       \
 	X(regions, GAUGE, "regions")                                           \
 	X(fork_snapshots, GAUGE, "fork children that may read this space")     \
-	X(fork_copied_pages, COUNT, "pages copied for them before a change")
+	X(fork_copied_pages, COUNT, "pages copied for them before a change")   \
+	X(watchdog_stalls, COUNT, "times that faults did not get on for 5 s")
 
 enum vvm_stat_counter {
 #define X(name, kind, help) VVM_STAT_##name,
@@ -178,9 +179,32 @@ static inline unsigned vvm_stat_stage_bucket(uint64_t ns)
 enum vvm_stat_role { VVM_STAT_API, VVM_STAT_HANDLER, VVM_STAT_RECLAIMER };
 
 /*
+ * What faults wait for that have not got on for 5 seconds, as X(name, what,
+ * unit of its argument). `died`: a thread was killed, and all is lost.
+ */
+#define VVM_STAT_STALLS(X)                              \
+	X(read, "reading from swap", "slot")            \
+	X(write, "writing to swap", "slot")             \
+	X(swap, "waiting for swap", "transfers")        \
+	X(frame, "waiting for a free frame", "")        \
+	X(lock, "waiting for a lock", "")               \
+	X(stuck, "stuck in the kernel, or starved", "") \
+	X(died, "a thread of the library was killed", "thread")
+
+enum vvm_stat_stall {
+	VVM_STAT_STALL_none,
+#define X(name, what, unit) VVM_STAT_STALL_##name,
+	VVM_STAT_STALLS(X)
+#undef X
+		VVM_STAT_STALL_COUNT
+};
+
+/*
  * In a segment the arrays have the lengths that the header tells, so that
  * latency begins at counter[counter_count], stage at latency[bucket_count];
- * stages lie behind each other, of stage_bucket_count words each.
+ * stages lie behind each other, of stage_bucket_count words each. What is
+ * behind them is there if item_bytes says so, and 0 if the writer does not know
+ * it.
  */
 struct vvm_stat_actor {
 	uint64_t role; /* enum vvm_stat_role */
@@ -189,6 +213,9 @@ struct vvm_stat_actor {
 	int64_t counter[VVM_STAT_COUNTER_COUNT];
 	uint64_t latency[VVM_STAT_BUCKETS];
 	uint64_t stage[VVM_STAT_STAGE_COUNT][VVM_STAT_STAGE_BUCKETS];
+	uint64_t stall; /* enum vvm_stat_stall: going on now */
+	uint64_t stall_since_unix_us;
+	uint64_t stall_arg; /* what its unit says */
 } __attribute__((aligned(64)));
 
 /* ---- rings of events ------------------------------------------------ */

@@ -5,25 +5,56 @@
 
 #include <errno.h>
 
+#include "fork/fork.h"
 #include "space/space.h"
+#include "space/stack.h"
 
 /*
- * In a public function: the program's signal handlers do not run before it
- * returns. One that touches guest memory would wait for whoever resolves its
- * fault, who waits for the locks of the call that it interrupts.
+ * First in a public function, `fn` with its arguments: where the caller's stack
+ * is paged it runs on one of ours. What takes locks is to be in it, what calls
+ * or touches something of the program's for long is not. type: int or a pointer.
  */
-#define SIGNALS_WAIT                                    \
-	__attribute__((cleanup(signals_go_on), unused)) \
-	uint64_t signals_before = os_signals_block()
+#define ON_FIRM_STACK(type, fn, ...) \
+	if (stack_is_paged())        \
+	return (type)STACK_CALL(fn, __VA_ARGS__)
 
-static inline void signals_go_on(const uint64_t *before)
+/*
+ * Next, unless vm may be no space. Until the function returns
+ *   - the program's signal handlers do not run. One that touches guest memory
+ *     would wait for whoever resolves its fault, who waits for the locks of the
+ *     call that it interrupts;
+ *   - what this thread holds still for a fork may change: fork handlers of the
+ *     program may come after ours, and free memory.
+ */
+#define IN_CALL(vm)                                                        \
+	__attribute__((cleanup(call_end), unused)) struct call call_here = \
+		call_begin(vm)
+
+struct call {
+	uint64_t signals;     /* the mask before */
+	struct vvm *reopened; /* to be held still again; or NULL */
+};
+
+static inline struct call call_begin(struct vvm *vm)
 {
-	os_signals_restore(*before);
+	struct call c = {.signals = os_signals_block()};
+
+	if (vm && vm->fork && fork_reopen(vm))
+		c.reopened = vm;
+	return c;
+}
+
+static inline void call_end(const struct call *c)
+{
+	if (c->reopened)
+		fork_reclose(c->reopened);
+	os_signals_restore(c->signals);
 }
 
 /*
- * 0 when the space may be used by this process, else -EINVAL or -ECHILD. Rouses
- * a space that a fork child has inherited.
+ * 0 when the space may be used by this process, else -EINVAL, -ECHILD or, when
+ * a thread of the library has died, -EOWNERDEAD. Rouses a space that a fork
+ * child has inherited.
  */
 static inline int usable(struct vvm *vm)
 {
@@ -31,6 +62,8 @@ static inline int usable(struct vvm *vm)
 		return -EINVAL;
 	if (space_forked(vm))
 		return -ECHILD;
+	if (space_broken(vm))
+		return -EOWNERDEAD;
 	if (unlikely(atomic_load_explicit(&vm->dormant, memory_order_acquire)))
 		space_rouse(vm);
 	return 0;

@@ -14,6 +14,7 @@
 #include "fault/inline.h"
 #include "util/log.h"
 #include "map/mapping.h"
+#include "space/life.h"
 #include "evict/reclaim.h"
 #include "fill/streams.h"
 #include "fault/trap.h"
@@ -103,6 +104,11 @@ int vvm_options_init(struct vvm_options *options)
 static int check_machine(const struct conf *c)
 {
 	(void)c;
+	if (os_on_valgrind()) {
+		log_error("valgrind runs one thread at a time: the one that "
+			  "waits for a page would wait for ever");
+		return -ENOTSUP;
+	}
 	if (os_page_size() != PAGE_BYTES) {
 		log_error("pages of %llu bytes are not supported, only 4096",
 			  (unsigned long long)os_page_size());
@@ -135,6 +141,14 @@ static int configure(struct conf *c, const struct vvm_options *options)
 	return rc;
 }
 
+static void stop_actors(struct vvm *vm)
+{
+	atomic_store(&vm->stopping, true);
+	handlers_stop(vm);
+	reclaim_stop(vm);
+	lives_stop(vm);
+}
+
 static int start(struct vvm *vm)
 {
 	int rc = streams_init(vm);
@@ -145,9 +159,12 @@ static int start(struct vvm *vm)
 		rc = fork_init(vm);
 	if (rc < 0)
 		goto no_inline;
-	rc = reclaim_start(vm);
+	rc = lives_start(vm);
 	if (rc < 0)
 		goto no_inline;
+	rc = reclaim_start(vm);
+	if (rc < 0)
+		goto no_handlers;
 	rc = handlers_start(vm);
 	if (rc < 0)
 		goto no_handlers;
@@ -158,11 +175,8 @@ static int start(struct vvm *vm)
 	if (rc == 0)
 		return 0;
 	trap_unregister(vm);
-	atomic_store(&vm->stopping, true);
-	handlers_stop(vm);
 no_handlers:
-	atomic_store(&vm->stopping, true);
-	reclaim_stop(vm);
+	stop_actors(vm);
 no_inline:
 	fork_fini(vm);
 	inline_fini(vm);
@@ -179,10 +193,26 @@ static int start_error(int rc)
 	return -ENOSYS;
 }
 
-static int arm_injection(void)
+/* To what vvm.h has; swap/swap.c has seen to those of the swap file. */
+static int open_error(int rc)
+{
+	static const int documented[] = {
+		EINVAL, EPERM,	ENOSYS,	 ENOTSUP, EBUSY, EAGAIN,
+		ENOENT, EACCES, ENOTDIR, ELOOP,	  EROFS, EIO,
+		ENOSPC, EFBIG,	ENOMEM,	 EMFILE,  ENFILE};
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(documented); i++)
+		if (rc == -documented[i])
+			return rc;
+	log_error("vvm_open: unexpected error %d from the kernel", -rc);
+	return -ENOMEM;
+}
+
+static int arm_injection(bool early)
 {
 	const char *spec = secure_getenv("VVM_INJECT");
-	int rc = spec ? os_inject_parse(spec) : 0;
+	int rc = spec ? os_inject_parse(spec, early) : 0;
 
 	if (rc < 0)
 		log_error("VVM_INJECT: cannot make sense of \"%s\"", spec);
@@ -195,6 +225,9 @@ static int open_space(struct vvm **out, const struct vvm_options *options)
 	struct conf *c;
 	int rc;
 
+	rc = arm_injection(true);
+	if (rc < 0)
+		return rc;
 	c = malloc(sizeof(*c));
 	if (!c)
 		return -ENOMEM;
@@ -211,7 +244,7 @@ static int open_space(struct vvm **out, const struct vvm_options *options)
 		space_free(vm);
 		return start_error(rc);
 	}
-	rc = arm_injection();
+	rc = arm_injection(false);
 	if (rc < 0)
 		vvm_close(vm);
 	else
@@ -221,7 +254,8 @@ static int open_space(struct vvm **out, const struct vvm_options *options)
 
 int vvm_open(struct vvm **out, const struct vvm_options *options)
 {
-	SIGNALS_WAIT;
+	ON_FIRM_STACK(int, vvm_open, out, options);
+	IN_CALL(NULL);
 	int rc, state;
 
 	if (!out)
@@ -229,25 +263,28 @@ int vvm_open(struct vvm **out, const struct vvm_options *options)
 	state = os_cancel_off();
 	rc = open_space(out, options);
 	os_cancel_restore(state);
-	return rc;
+	return rc < 0 ? open_error(rc) : 0;
 }
 
 int vvm_close(struct vvm *vm)
 {
-	SIGNALS_WAIT;
+	ON_FIRM_STACK(int, vvm_close, vm);
+	IN_CALL(NULL);
 	int state;
 
 	if (!vm)
 		return 0;
-	if (usable(vm) < 0)
+	if (usable(vm) == -ECHILD)
 		return -ECHILD;
 	state = os_cancel_off();
+	if (vm->fork)
+		fork_reopen(vm); /* for good */
 	fork_unregister(vm);
+	if (space_broken(vm))
+		stop_actors(vm); /* what they have in flight is undone then */
 	mapping_unmap_all(vm);
 	trap_unregister(vm);
-	atomic_store(&vm->stopping, true);
-	handlers_stop(vm);
-	reclaim_stop(vm);
+	stop_actors(vm);
 	fork_fini(vm);
 	inline_fini(vm);
 	streams_fini(vm);

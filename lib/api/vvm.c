@@ -12,6 +12,7 @@
 
 #include "map/access.h"
 #include "fault/handler.h"
+#include "fork/fork.h"
 #include "util/log.h"
 #include "map/mapping.h"
 #include "evict/reclaim.h"
@@ -40,6 +41,8 @@ const char *vvm_strerror(int error)
 		return "success";
 	case ECHILD:
 		return "the space belongs to the process that forked";
+	case EOWNERDEAD:
+		return "a thread of the library was killed: the space is lost";
 #define X(name, value, text) \
 	case value:          \
 		return text;
@@ -76,7 +79,6 @@ static int narrow(int rc, const char *what)
 	case -EEXIST:
 	case -ENOMEM:
 	case -EBUSY:
-	case -EAGAIN:
 		return rc;
 	default:
 		if (rc >= 0 || rc <= -VVM_EUNMAPPED)
@@ -90,7 +92,8 @@ static int narrow(int rc, const char *what)
 
 int vvm_resize(struct vvm *vm, uint64_t resident_bytes)
 {
-	SIGNALS_WAIT;
+	ON_FIRM_STACK(int, vvm_resize, vm, resident_bytes);
+	IN_CALL(vm);
 	int rc = usable(vm);
 
 	if (rc < 0)
@@ -103,36 +106,58 @@ int vvm_resize(struct vvm *vm, uint64_t resident_bytes)
 
 /* ---- regions ---- */
 
-static int map(struct vvm *vm, gaddr_t *at, uint64_t bytes, unsigned prot,
+/* name may be paged: it is not read under locks. */
+struct own_name {
+	char text[sizeof(((struct region *)NULL)->name)];
+};
+
+static const char *take_name(struct own_name *own, const char *name)
+{
+	memset(own, 0, sizeof(*own));
+	if (!name)
+		return NULL;
+	strncpy(own->text, name, sizeof(own->text) - 1);
+	return own->text;
+}
+
+static int map(struct vvm *vm, gaddr_t *addr, uint64_t bytes, unsigned prot,
 	       const char *name)
 {
-	SIGNALS_WAIT;
+	ON_FIRM_STACK(int, map, vm, addr, bytes, prot, name);
+	IN_CALL(vm);
+	struct own_name own;
+	gaddr_t at = *addr;
+	int rc = mapping_map(vm, &at, bytes, prot, take_name(&own, name));
 
-	return mapping_map(vm, at, bytes, prot, name);
+	if (rc == 0)
+		*addr = at;
+	return rc;
 }
 
 int vvm_map(struct vvm *vm, uint64_t *addr, uint64_t len, unsigned prot,
 	    const char *name)
 {
-	char own[sizeof(((struct region *)NULL)->name)];
-	gaddr_t at, end;
+	gaddr_t end;
 	int rc;
 
 	if (!addr)
 		return -EINVAL;
-	at = *addr;
-	memset(own, 0, sizeof(own));
-	if (name) /* which may be paged, is not read under locks */
-		strncpy(own, name, sizeof(own) - 1);
-	rc = usable_range(vm, at == VVM_ANYWHERE ? 0 : at, len, &end);
+	rc = usable_range(vm, *addr == VVM_ANYWHERE ? 0 : *addr, len, &end);
 	if (rc < 0)
 		return rc;
 	if (prot & ~(unsigned)(VVM_READ | VVM_WRITE | VVM_EXEC))
 		return -EINVAL;
-	rc = map(vm, &at, page_ceil(len), prot, name ? own : NULL);
-	if (rc == 0)
-		*addr = at;
-	return narrow(rc, "vvm_map");
+	return narrow(map(vm, addr, page_ceil(len), prot, name), "vvm_map");
+}
+
+static int map_at(struct vvm *vm, haddr_t at, uint64_t bytes, unsigned prot,
+		  const char *name)
+{
+	ON_FIRM_STACK(int, map_at, vm, at, bytes, prot, name);
+	IN_CALL(vm);
+	struct own_name own;
+
+	return mapping_map_at(vm, at, bytes, prot, take_name(&own, name));
 }
 
 int vvm_map_at(struct vvm *vm, void *host, uint64_t len, unsigned prot,
@@ -148,13 +173,13 @@ int vvm_map_at(struct vvm *vm, void *host, uint64_t len, unsigned prot,
 		return -EINVAL;
 	if (!at)
 		return -ENOMEM;
-	return narrow(mapping_map_at(vm, at, page_ceil(len), prot, name),
-		      "vvm_map_at");
+	return narrow(map_at(vm, at, page_ceil(len), prot, name), "vvm_map_at");
 }
 
 int vvm_unmap(struct vvm *vm, uint64_t addr, uint64_t len)
 {
-	SIGNALS_WAIT;
+	ON_FIRM_STACK(int, vvm_unmap, vm, addr, len);
+	IN_CALL(vm);
 	gaddr_t end;
 	int rc = usable_range(vm, addr, len, &end);
 
@@ -163,7 +188,8 @@ int vvm_unmap(struct vvm *vm, uint64_t addr, uint64_t len)
 
 int vvm_protect(struct vvm *vm, uint64_t addr, uint64_t len, unsigned prot)
 {
-	SIGNALS_WAIT;
+	ON_FIRM_STACK(int, vvm_protect, vm, addr, len, prot);
+	IN_CALL(vm);
 	gaddr_t end;
 	int rc = usable_range(vm, addr, len, &end);
 
@@ -176,7 +202,8 @@ int vvm_protect(struct vvm *vm, uint64_t addr, uint64_t len, unsigned prot)
 
 static int covered(struct vvm *vm, gaddr_t start, gaddr_t end)
 {
-	SIGNALS_WAIT;
+	ON_FIRM_STACK(int, covered, vm, start, end);
+	IN_CALL(vm);
 
 	return access_covered(vm, start, end);
 }
@@ -193,7 +220,8 @@ static int advise_willneed(struct vvm *vm, gaddr_t start, gaddr_t end)
 int vvm_advise(struct vvm *vm, uint64_t addr, uint64_t len,
 	       enum vvm_advice advice)
 {
-	SIGNALS_WAIT;
+	ON_FIRM_STACK(int, vvm_advise, vm, addr, len, advice);
+	IN_CALL(vm);
 	gaddr_t end;
 	int rc = usable_range(vm, addr, len, &end);
 
@@ -220,6 +248,15 @@ int vvm_advise(struct vvm *vm, uint64_t addr, uint64_t len,
 	return narrow(rc, "vvm_advise");
 }
 
+/* Signals do not wait for long: the whole may be gigabytes of I/O. */
+static int touch_some(struct vvm *vm, gaddr_t start, gaddr_t end, bool write)
+{
+	ON_FIRM_STACK(int, touch_some, vm, start, end, write);
+	IN_CALL(vm);
+
+	return access_touch(vm, start, end, write);
+}
+
 int vvm_touch(struct vvm *vm, uint64_t addr, uint64_t len, enum vvm_touch how)
 {
 	gaddr_t end, to;
@@ -230,17 +267,16 @@ int vvm_touch(struct vvm *vm, uint64_t addr, uint64_t len, enum vvm_touch how)
 	if (how != VVM_TOUCH_READ && how != VVM_TOUCH_WRITE)
 		return -EINVAL;
 	for (; addr < end && rc == 0; addr = to) {
-		SIGNALS_WAIT; /* not for long: this may be gigabytes of I/O */
-
 		to = MIN(end, page_floor(addr) + pages_to_bytes(TOUCH_PAGES));
-		rc = access_touch(vm, addr, to, how == VVM_TOUCH_WRITE);
+		rc = touch_some(vm, addr, to, how == VVM_TOUCH_WRITE);
 	}
 	return rc;
 }
 
 int vvm_pin(struct vvm *vm, uint64_t addr, uint64_t len)
 {
-	SIGNALS_WAIT;
+	ON_FIRM_STACK(int, vvm_pin, vm, addr, len);
+	IN_CALL(vm);
 	gaddr_t end;
 	int rc = usable_range(vm, addr, len, &end);
 
@@ -249,62 +285,70 @@ int vvm_pin(struct vvm *vm, uint64_t addr, uint64_t len)
 
 int vvm_unpin(struct vvm *vm, uint64_t addr, uint64_t len)
 {
-	SIGNALS_WAIT;
+	ON_FIRM_STACK(int, vvm_unpin, vm, addr, len);
+	IN_CALL(vm);
 	gaddr_t end;
 	int rc = usable_range(vm, addr, len, &end);
 
 	return rc < 0 ? rc : access_unpin(vm, addr, end);
 }
 
-/* Into memory of ours: the caller's may be paged. */
-static bool next_region(struct vvm *vm, uint64_t addr, struct vvm_region *out)
+static void describe(const struct region *r, struct vvm_region *out)
 {
-	SIGNALS_WAIT;
-	const struct region *r;
+	out->start = r->start;
+	out->end = r->end;
+	out->host = (void *)(uintptr_t)r->host;
+	out->prot = r->prot;
+	out->advice = r->advice;
+	out->mapping = r->mapping_id;
+	memcpy(out->name, r->name, sizeof(out->name));
+}
 
+/* Into memory of ours first: the caller's may be paged. */
+static int next_region(struct vvm *vm, uint64_t addr, struct vvm_region *out)
+{
+	ON_FIRM_STACK(int, next_region, vm, addr, out);
+	IN_CALL(vm);
+	const struct region *r;
+	struct vvm_region found;
+
+	memset(&found, 0, sizeof(found));
 	rwlock_read(&vm->lock);
 	r = regions_next_guest(&vm->regions, addr);
-	if (r) {
-		out->start = r->start;
-		out->end = r->end;
-		out->host = (void *)(uintptr_t)r->host;
-		out->prot = r->prot;
-		out->advice = r->advice;
-		out->mapping = r->mapping_id;
-		memcpy(out->name, r->name, sizeof(out->name));
-	}
+	if (r)
+		describe(r, &found);
 	rwlock_end_read(&vm->lock);
-	return r != NULL;
+	if (!r)
+		return -VVM_EUNMAPPED;
+	*out = found;
+	return 0;
 }
 
 int vvm_query(struct vvm *vm, uint64_t addr, struct vvm_region *region)
 {
-	struct vvm_region found;
 	int rc = usable(vm);
 
 	if (rc < 0)
 		return rc;
-	if (!region)
-		return -EINVAL;
-	memset(&found, 0, sizeof(found));
-	if (!next_region(vm, addr, &found))
-		return -VVM_EUNMAPPED;
-	*region = found;
-	return 0;
+	return region ? next_region(vm, addr, region) : -EINVAL;
 }
 
 static int residency(struct vvm *vm, gaddr_t start, gaddr_t end,
 		     unsigned char *flags)
 {
-	SIGNALS_WAIT;
+	ON_FIRM_STACK(int, residency, vm, start, end, flags);
+	IN_CALL(vm);
+	unsigned char some[BLOCK_PAGES]; /* the caller's memory may be paged */
+	int rc = access_residency(vm, start, end, some);
 
-	return access_residency(vm, start, end, flags);
+	if (rc == 0)
+		memcpy(flags, some, bytes_to_pages(end - start));
+	return rc;
 }
 
 int vvm_residency(struct vvm *vm, uint64_t addr, uint64_t len,
 		  unsigned char *flags)
 {
-	unsigned char some[BLOCK_PAGES]; /* the caller's memory may be paged */
 	gaddr_t end, to;
 	int rc = usable_range(vm, addr, len, &end);
 
@@ -315,9 +359,7 @@ int vvm_residency(struct vvm *vm, uint64_t addr, uint64_t len,
 	rc = covered(vm, addr, end);
 	for (; addr < end && rc == 0; addr = to) {
 		to = MIN(end, block_floor(addr) + BLOCK_BYTES);
-		rc = residency(vm, addr, to, some);
-		if (rc == 0)
-			memcpy(flags, some, bytes_to_pages(to - addr));
+		rc = residency(vm, addr, to, flags);
 		flags += bytes_to_pages(to - addr);
 	}
 	return rc;
@@ -325,7 +367,8 @@ int vvm_residency(struct vvm *vm, uint64_t addr, uint64_t len,
 
 void *vvm_ptr(struct vvm *vm, uint64_t addr)
 {
-	SIGNALS_WAIT;
+	ON_FIRM_STACK(void *, vvm_ptr, vm, addr);
+	IN_CALL(vm);
 	const struct region *r;
 	void *ptr = NULL;
 
@@ -339,32 +382,33 @@ void *vvm_ptr(struct vvm *vm, uint64_t addr)
 	return ptr;
 }
 
-static bool find_host(struct vvm *vm, haddr_t host, gaddr_t *addr)
+static int find_host(struct vvm *vm, haddr_t host, gaddr_t *addr)
 {
-	SIGNALS_WAIT;
+	ON_FIRM_STACK(int, find_host, vm, host, addr);
+	IN_CALL(vm);
 	const struct region *r;
+	gaddr_t found = 0;
 
 	rwlock_read(&vm->lock);
 	r = regions_at_host(&vm->regions, host);
 	if (r)
-		*addr = region_to_guest(r, host);
+		found = region_to_guest(r, host);
 	rwlock_end_read(&vm->lock);
-	return r != NULL;
+	if (!r)
+		return -VVM_EUNMAPPED;
+	*addr = found;
+	return 0;
 }
 
 int vvm_addr(struct vvm *vm, const void *ptr, uint64_t *addr)
 {
 	int rc = usable(vm);
-	gaddr_t found;
 
 	if (rc < 0)
 		return rc;
 	if (!addr)
 		return -EINVAL;
-	if (!find_host(vm, (haddr_t)(uintptr_t)ptr, &found))
-		return -VVM_EUNMAPPED;
-	*addr = found;
-	return 0;
+	return find_host(vm, (haddr_t)(uintptr_t)ptr, addr);
 }
 
 /* ---- checked access ---- */
@@ -386,7 +430,8 @@ static int usable_bytes(struct vvm *vm, uint64_t addr, const void *buf,
 
 int vvm_load(struct vvm *vm, uint64_t addr, void *buf, size_t len)
 {
-	SIGNALS_WAIT;
+	ON_FIRM_STACK(int, vvm_load, vm, addr, buf, len);
+	IN_CALL(vm);
 	int rc = usable_bytes(vm, addr, buf, len);
 
 	if (rc)
@@ -396,7 +441,8 @@ int vvm_load(struct vvm *vm, uint64_t addr, void *buf, size_t len)
 
 int vvm_store(struct vvm *vm, uint64_t addr, const void *buf, size_t len)
 {
-	SIGNALS_WAIT;
+	ON_FIRM_STACK(int, vvm_store, vm, addr, buf, len);
+	IN_CALL(vm);
 	int rc = usable_bytes(vm, addr, buf, len);
 
 	if (rc)
@@ -406,7 +452,8 @@ int vvm_store(struct vvm *vm, uint64_t addr, const void *buf, size_t len)
 
 int vvm_fetch_check(struct vvm *vm, uint64_t addr, size_t len)
 {
-	SIGNALS_WAIT;
+	ON_FIRM_STACK(int, vvm_fetch_check, vm, addr, len);
+	IN_CALL(vm);
 	int rc = usable_bytes(vm, addr, "", len);
 
 	if (rc)
@@ -418,7 +465,8 @@ int vvm_fetch_check(struct vvm *vm, uint64_t addr, size_t len)
 
 int vvm_on_fault(struct vvm *vm, vvm_fault_callback callback, void *arg)
 {
-	SIGNALS_WAIT;
+	ON_FIRM_STACK(int, vvm_on_fault, vm, callback, arg);
+	IN_CALL(vm);
 	int rc = usable(vm);
 
 	if (rc < 0)
@@ -458,7 +506,8 @@ static void sum_latency(const struct vvm *vm, struct vvm_stats *out)
 
 int vvm_stats(struct vvm *vm, struct vvm_stats *stats, size_t struct_bytes)
 {
-	SIGNALS_WAIT;
+	ON_FIRM_STACK(int, vvm_stats, vm, stats, struct_bytes);
+	IN_CALL(vm);
 	struct vvm_stats all;
 	int rc = usable(vm);
 

@@ -19,6 +19,9 @@
  * nothing down, unless a thread has mapped one back in between, which is
  * merely slow.
  *
+ * Dirty pages that the kernel may hold for a system call are no victims
+ * (space/grip.c).
+ *
  * A block is taken extent by extent (space/extent.c); usually it is one.
  *
  * Of pages that are equally cold the first ones of the block go. Rejected: to
@@ -31,16 +34,14 @@
 
 /*
  * Drops the mapping of the extent's pages. The bits that were set before say
- * which pages had been used. => block lock held.
+ * which pages had been used. True: any. => block lock held.
  */
-static void take_references(struct evictor *ev, const struct extent *p,
+static bool take_references(struct evictor *ev, const struct extent *p,
 			    uint64_t *mapped)
 {
 	unsigned pages = p->end - p->first, low, high;
 
-	if (os_pagemap_present(ev->vm->pagemap_fd, p->host, pages, mapped,
-			       NULL) < 0)
-		memset(mapped, 0xff, EXTENT_WORDS * sizeof(*mapped));
+	extent_mapped(ev->vm, p, mapped);
 	for (low = 0; low < pages && !bit_get(mapped, low); low++)
 		;
 	for (high = pages; high > low && !bit_get(mapped, high - 1); high--)
@@ -48,6 +49,7 @@ static void take_references(struct evictor *ev, const struct extent *p,
 	if (low < high)
 		os_advise(p->host + pages_to_bytes(low),
 			  pages_to_bytes(high - low), OS_ADV_DONTNEED);
+	return low < high;
 }
 
 /* Lets the policy see page i; true: a victim. */
@@ -101,16 +103,33 @@ struct victims {
 	unsigned clean_count, dirty_count;
 };
 
+/* May page i be held? view: NULL when nothing is. */
+static bool is_gripped(struct evictor *ev, const struct extent *p,
+		       const struct pass *pass, unsigned i,
+		       const struct grip_view *view)
+{
+	if (!view || !(p->block->pte[i] & PTE_DIRTY) ||
+	    !grip_holds(view, extent_host(p, i),
+			bit_get(pass->mapped, i - p->first), pass->before_us))
+		return false;
+	ev->gripped = true;
+	return true;
+}
+
 static void choose(struct evictor *ev, const struct extent *p,
-		   const uint64_t *mapped, struct policy_step *step,
+		   const struct pass *pass, struct policy_step *step,
 		   uint64_t target, struct victims *v)
 {
 	struct block *b = p->block;
 	bool young = in_grace(ev->vm, b);
 	unsigned i, scanned = 0, referenced = 0;
+	struct grip_view held, *view = NULL;
 
+	if (grips_view(&ev->vm->grips, atomic_load(&ev->vm->frames.budget),
+		       &held))
+		view = &held;
 	for (i = p->first; i < p->end; i++) {
-		bool used = bit_get(mapped, i - p->first);
+		bool used = bit_get(pass->mapped, i - p->first);
 
 		if (!evictable(ev->vm, b->pte[i], young))
 			continue;
@@ -118,6 +137,7 @@ static void choose(struct evictor *ev, const struct extent *p,
 		referenced += used;
 		/* Swap full: dirty victims must not stand for clean ones. */
 		if (!visit(ev, b, i, used, step) ||
+		    is_gripped(ev, p, pass, i, view) ||
 		    v->clean_count + (ev->writer.swap_full ? 0
 							   : v->dirty_count) >=
 			    target)
@@ -147,25 +167,26 @@ static bool any_evictable(struct evictor *ev, const struct extent *p)
 
 /* The whole step for one extent. Returns true when it had victims. */
 static bool evict_piece(struct evictor *ev, const struct extent *p,
-			struct policy_step *step, uint64_t target,
-			unsigned *freed)
+			struct policy_step *step, uint64_t before_us,
+			uint64_t target, unsigned *freed)
 {
-	uint64_t mapped[EXTENT_WORDS];
+	struct pass pass = {.before_us = before_us};
 	struct victims v;
 
 	v.clean_count = v.dirty_count = 0;
 	memset(v.clean, 0, sizeof(v.clean));
-	take_references(ev, p, mapped);
-	choose(ev, p, mapped, step, target, &v);
+	if (take_references(ev, p, pass.mapped))
+		p->block->passed_us = os_now_us();
+	choose(ev, p, &pass, step, target, &v);
 	*freed += extent_evict(ev->vm, ev->actor, p, v.clean, false);
-	*freed += writer_start(&ev->writer, p, v.dirty, v.dirty_count);
+	*freed += writer_start(&ev->writer, p, &pass, v.dirty, v.dirty_count);
 	return v.clean_count + v.dirty_count > 0;
 }
 
 static enum evict_result evict_block(struct evictor *ev, struct block *b,
 				     uint64_t target, unsigned *freed)
 {
-	uint64_t writing = ev->writer.pages;
+	uint64_t writing = ev->writer.pages, before_us = b->passed_us;
 	gaddr_t addr = b->base;
 	bool victims = false, looked = false, progress;
 	struct policy_step step;
@@ -173,6 +194,7 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 
 	if (b->writing) /* one write-back generation at a time */
 		return EVICT_SKIPPED;
+	ev->gripped = false;
 	clock_begin(&ev->vm->clock, b, &step);
 	while (extent_next(ev->vm, b, addr, &p)) {
 		uint64_t found = *freed + ev->writer.pages - writing;
@@ -181,8 +203,8 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 			break;
 		if (any_evictable(ev, &p)) {
 			looked = true;
-			victims |= evict_piece(ev, &p, &step, target - found,
-					       freed);
+			victims |= evict_piece(ev, &p, &step, before_us,
+					       target - found, freed);
 		}
 		addr = b->base + pages_to_bytes(p.end);
 		if (p.end == BLOCK_PAGES)
@@ -199,6 +221,8 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 		    progress || (victims && !ev->writer.swap_full));
 	if (progress)
 		return EVICT_FREED;
+	if (ev->gripped)
+		return EVICT_SKIPPED;
 	return victims && writer_busy(&ev->writer) ? EVICT_SKIPPED
 						   : EVICT_NOTHING;
 }

@@ -13,6 +13,7 @@ struct evictor {
 	struct vvm *vm;
 	struct vvm_stat_actor *actor;
 	struct writer writer;
+	bool gripped; /* the last step left pages alone: space/grip.c */
 };
 
 /*

@@ -38,6 +38,7 @@
 #include "evict/evict.h"
 #include "util/log.h"
 #include "os/ring.h"
+#include "space/life.h"
 #include "snapshot/snapshot.h"
 
 #define WRITEBACKS   16 /* in flight: enough to keep the disk busy, ... */
@@ -143,7 +144,7 @@ static void work(struct reclaimer *r)
 	uint64_t need;
 
 	while ((need = shortage(r)) && !atomic_load(&r->vm->stopping) &&
-	       !pause_wanted(&r->vm->pause)) {
+	       !pause_wanted(&r->vm->pause) && !space_broken(r->vm)) {
 		enum evict_result result =
 			evict_step(&r->evictor, MIN(need, STEP_TARGET));
 
@@ -195,17 +196,23 @@ static void stop_for_fork(struct reclaimer *r)
 static void *run(void *arg)
 {
 	struct reclaimer *r = arg;
+	struct life *life = life_begin(r->vm, LIFE_RECLAIMER, "reclaimer",
+				       r->evictor.actor, r->ring);
 
-	r->evictor.actor->tid = (uint64_t)os_tid();
 	pause_enter(&r->vm->pause);
 	while (!atomic_load(&r->vm->stopping) || ring_inflight(r->ring)) {
 		if (pause_wanted(&r->vm->pause))
 			stop_for_fork(r);
+		if (space_broken(r->vm)) {
+			ring_run(r->ring, FULL_US);
+			continue;
+		}
 		if (frames_low(&r->vm->frames))
 			work(r);
 		rest(r);
 	}
 	pause_leave(&r->vm->pause);
+	life_end(life);
 	return NULL;
 }
 
@@ -246,7 +253,9 @@ int reclaim_start(struct vvm *vm)
 static void fini(struct reclaimer *r)
 {
 	evict_fini(&r->evictor);
-	if (r->ring)
+	if (r->ring && space_broken(r->vm))
+		ring_abandon(r->ring); /* perhaps it was this one that died */
+	else if (r->ring)
 		ring_close(r->ring);
 	free(r);
 }

@@ -9,6 +9,9 @@
  * When the write completes, those still WRITING are CLEAN, and those that
  * nobody mapped in the meantime are evicted on the spot.
  *
+ * A page that the kernel may hold for a system call is let go again, which can
+ * be told only once it is protected (space/grip.c).
+ *
  * Slots are taken before anything is protected, so that a full swap costs
  * nothing and changes nothing.
  *
@@ -35,6 +38,7 @@ struct writeback {
 	struct list link; /* idle */
 	struct writer *writer;
 	struct extent extent;
+	const struct pass *pass;      /* until the write begins */
 	uint16_t index[IO_MAX_PAGES]; /* in the block, by page of io */
 };
 
@@ -93,18 +97,28 @@ static int run_copy(struct writeback *wb, unsigned at, unsigned n)
 }
 
 /*
- * Lets go of pages [from, to) of the write-back: unprotected and DIRTY as
- * before. => block lock held.
+ * Lets go of pages [from, to) of the write-back, which are DIRTY or FROZEN:
+ * unprotected and DIRTY as before. One that the kernel may have left protected
+ * is FROZEN: a write to it is not taken for a false alarm. => block lock held.
  */
 static void back_out(struct writeback *wb, unsigned from, unsigned to)
 {
+	struct writer *w = wb->writer;
+	struct block *b = wb->extent.block;
 	unsigned i;
+	int rc;
 
-	/* -ENOENT: the region is being unmapped; the page is void anyway. */
-	for (i = from; i < to; i++)
-		space_unprotect(wb->extent.uffd,
-				extent_host(&wb->extent, wb->index[i]),
-				PAGE_BYTES);
+	for (i = from; i < to; i++) {
+		if (pte_state(b->pte[wb->index[i]]) != PAGE_DIRTY)
+			continue;
+		rc = space_unprotect(wb->extent.uffd,
+				     extent_host(&wb->extent, wb->index[i]),
+				     PAGE_BYTES);
+		/* -ENOENT: it is being unmapped, and void anyway */
+		if (rc < 0)
+			space_move(w->vm, w->actor, b, wb->index[i],
+				   PAGE_FROZEN, 0);
+	}
 }
 
 /*
@@ -155,15 +169,48 @@ static void start_write(struct writeback *wb, unsigned n)
 	w->vm->swap->ops->write(w->vm->swap, w->ring, &wb->io);
 }
 
+/*
+ * Lets go of those of n protected pages that the kernel may hold. Returns how
+ * many remain. => block lock held.
+ */
+static unsigned leave_gripped(struct writeback *wb, unsigned n)
+{
+	struct vvm *vm = wb->writer->vm;
+	const struct extent *p = &wb->extent;
+	uint64_t mapped[EXTENT_WORDS];
+	struct grip_view view;
+	unsigned i, kept = 0;
+
+	if (!grips_view(&vm->grips, atomic_load(&vm->frames.budget), &view))
+		return n;
+	if (os_pagemap_present(vm->pagemap_fd, p->host, p->end - p->first,
+			       mapped, NULL) < 0)
+		memset(mapped, 0xff, sizeof(mapped));
+	for (i = 0; i < n; i++) {
+		unsigned at = wb->index[i] - p->first;
+		bool used =
+			bit_get(mapped, at) || bit_get(wb->pass->mapped, at);
+
+		if (grip_holds(&view, extent_host(p, wb->index[i]), used,
+			       wb->pass->before_us))
+			back_out(wb, i, i + 1);
+		else
+			wb->index[kept++] = wb->index[i];
+	}
+	return kept;
+}
+
 /* Protects and copies n pages; returns how many are good, from the front. */
 static unsigned protect_and_copy(struct writeback *wb, unsigned n)
 {
-	unsigned protected_pages, copied;
+	unsigned good, copied;
 
-	for_runs(wb, n, bridged, run_protect, &protected_pages);
-	for_runs(wb, protected_pages, adjoins, run_copy, &copied);
+	for_runs(wb, n, bridged, run_protect, &good);
 	/* the run that failed may be protected in part */
-	back_out(wb, copied, n);
+	back_out(wb, good, n);
+	good = leave_gripped(wb, good);
+	for_runs(wb, good, adjoins, run_copy, &copied);
+	back_out(wb, copied, good);
 	return copied;
 }
 
@@ -247,24 +294,19 @@ static void complete(struct writeback *wb, int result, uint64_t *clean)
 			continue;
 		}
 		stat_add(w->actor, VVM_STAT_writeback_failed_pages, 1);
-		back_out(wb, i, i + 1);
 		space_move(w->vm, w->actor, b, index, PAGE_DIRTY, 0);
+		back_out(wb, i, i + 1);
 	}
 }
 
-/*
- * Takes pages that were mapped again since, or pinned, out of `clean`. Not
- * knowing what is mapped means that all is.
- */
+/* Takes pages that were mapped again since, or pinned, out of `clean`. */
 static void keep_referenced(struct writeback *wb, uint64_t *clean)
 {
 	struct extent *p = &wb->extent;
 	uint64_t mapped[EXTENT_WORDS];
 	unsigned i;
 
-	if (os_pagemap_present(wb->writer->vm->pagemap_fd, p->host,
-			       p->end - p->first, mapped, NULL) < 0)
-		memset(mapped, 0xff, sizeof(mapped));
+	extent_mapped(wb->writer->vm, p, mapped);
 	for (i = p->first; i < p->end; i++)
 		if (bit_get(mapped, i - p->first))
 			bit_clear(clean, i);
@@ -297,12 +339,14 @@ static void written(struct io *io, int result)
 					"RLIMIT_FSIZE or ulimit -f"
 				      : "");
 	lock_take(&b->lock);
-	complete(wb, result, clean);
-	keep_referenced(wb, clean);
-	freed = extent_evict(w->vm, w->actor, &wb->extent, clean, true);
-	b->writing -= (uint16_t)io->pages;
-	/* under the lock: who unmaps next finds the frames counted */
-	space_give_frames(w->vm, w->actor, freed);
+	if (!space_broken(w->vm)) {
+		complete(wb, result, clean);
+		keep_referenced(wb, clean);
+		freed = extent_evict(w->vm, w->actor, &wb->extent, clean, true);
+		b->writing -= (uint16_t)io->pages;
+		/* under the lock: who unmaps next finds the frames counted */
+		space_give_frames(w->vm, w->actor, freed);
+	}
 	waitq_wake(&b->busy_done);
 	lock_drop(&b->lock);
 	/* the block may go away from here on */
@@ -311,7 +355,8 @@ static void written(struct io *io, int result)
 }
 
 unsigned writer_start(struct writer *w, const struct extent *p,
-		      const uint16_t *index, unsigned n)
+		      const struct pass *pass, const uint16_t *index,
+		      unsigned n)
 {
 	unsigned at = 0, served, freed = 0;
 
@@ -321,6 +366,7 @@ unsigned writer_start(struct writer *w, const struct extent *p,
 		unsigned some = MIN(n - at, w->room);
 
 		wb->extent = *p;
+		wb->pass = pass;
 		memcpy(wb->index, index + at, some * sizeof(*wb->index));
 		freed += write_back(wb, some, &served);
 		if (!served)
@@ -372,7 +418,7 @@ void writer_fini(struct writer *w)
 {
 	if (!w->writebacks)
 		return;
-	ASSERT(!w->pages);
+	ASSERT(!w->pages || space_broken(w->vm));
 	buffer_fini(&w->buffer);
 	free(w->writebacks);
 	w->writebacks = NULL;

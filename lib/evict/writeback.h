@@ -11,6 +11,12 @@
 
 struct writeback;
 
+/* What the pass over an extent has seen of its use. */
+struct pass {
+	uint64_t mapped[EXTENT_WORDS]; /* bit i: of page first + i */
+	uint64_t before_us;	       /* what is not was not used since then */
+};
+
 struct writer {
 	struct vvm *vm;
 	struct vvm_stat_actor *actor;
@@ -45,6 +51,7 @@ static inline bool writer_busy(const struct writer *w)
  * were started under it.
  */
 unsigned writer_start(struct writer *w, const struct extent *p,
-		      const uint16_t *index, unsigned n);
+		      const struct pass *pass, const uint16_t *index,
+		      unsigned n);
 
 #endif

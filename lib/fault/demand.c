@@ -17,7 +17,9 @@
  * SIGBUS is removed UNFAIL_US later. A fault that finds no idle buffer is
  * pending as well, but its time does not run: those before it wait for the disk
  * for as long as it takes. Nor does anybody's time run while the disk is
- * stalled: whether there will be frames is not known then.
+ * stalled: whether there will be frames is not known then. A page that was read
+ * but that the kernel has no memory to install is read again, as if it had
+ * found no frame.
  *
  * A fault reads one page. What is to be read ahead of it is left in `ahead`,
  * for the handler to take away.
@@ -56,11 +58,17 @@ static void buffer_give(struct fault *f)
 	f->demands->buffer[f->demands->buffer_count++] = f->io.buf;
 }
 
+static void fault_give(struct fault *f)
+{
+	f->stat.at.start_ns = 0;		      /* for demands_oldest() */
+	list_insert(f->demands->idle.next, &f->link); /* used next */
+}
+
 /* The fault is over, and so is this object's use. */
 static void release(struct fault *f)
 {
 	buffer_give(f);
-	list_insert(f->demands->idle.next, &f->link); /* used next */
+	fault_give(f);
 }
 
 /* ---- faults ---- */
@@ -71,16 +79,23 @@ static uint64_t patience(const struct demands *ds, uint64_t awake_us)
 	return awake_us + ds->vm->conf.frame_wait_ms * 1000;
 }
 
-/* A new fault has to wait. */
-static void pend(struct demands *ds, struct fault *f)
+/* A fault begins to wait. */
+static void stall(struct demands *ds, struct fault *f)
 {
-	list_insert(&ds->pending, &f->link);
-	ds->pending_count++;
 	f->since_us = os_now_us();
 	f->patience_us = patience(ds, awake_look(&ds->awake, f->since_us));
 	f->stat.flags |= VVM_STAT_EVENT_STALLED;
 	PROBE2(stall, f->host, f->stat.tid);
 	stat_add(ds->actor, VVM_STAT_stalls, 1);
+}
+
+/* A fault has to wait, or to wait on. */
+static void pend(struct demands *ds, struct fault *f)
+{
+	if (!f->since_us)
+		stall(ds, f);
+	list_insert(&ds->pending, &f->link);
+	ds->pending_count++;
 	stat_add(ds->actor, VVM_STAT_waiting_faults, 1);
 	atomic_fetch_add(&ds->vm->frames.wanted, 1);
 	atomic_store(&ds->port->starving, true);
@@ -101,22 +116,76 @@ static void ended(struct fault *f, bool good)
 			 (int64_t)(os_now_us() - f->since_us));
 }
 
-/* The page has arrived, or failed, or was given up: the thread asks again. */
-static void filled(struct fault *f, int result)
+static void unfail_due(struct demands *ds, uint64_t now_us)
+{
+	unsigned i = 0;
+
+	while (i < ds->unfail_count) {
+		if (ds->unfail[i].due_us > now_us) {
+			i++;
+			continue;
+		}
+		fault_unfail(ds->vm, ds->unfail[i].host);
+		ds->unfail[i] = ds->unfail[--ds->unfail_count];
+	}
+}
+
+/* The fault has waited too long: only this access fails. */
+static void fail_access(struct fault *f, uint64_t now_us)
+{
+	struct demands *ds = f->demands;
+
+	fault_explain(f);
+	fault_count_lost(f);
+	ended(f, false);
+	PROBE2(error, f->stat.page, -ETIMEDOUT);
+	stat_add(ds->actor, VVM_STAT_frame_timeouts, 1);
+	if (ds->unfail_count == DEMAND_UNFAILS)
+		unfail_due(ds, UINT64_MAX);
+	if (fault_fail(f))
+		ds->unfail[ds->unfail_count++] = (struct unfail){
+			.host = f->host, .due_us = now_us + UNFAIL_US};
+	fault_give(f);
+}
+
+/* What was read could not be installed: it is read again, in time. */
+static void try_again(struct fault *f)
+{
+	struct demands *ds = f->demands;
+	uint64_t now_us = os_now_us();
+
+	f->last = FAULT_RETRY;
+	buffer_give(f);
+	if (f->since_us && awake_look(&ds->awake, now_us) >= f->patience_us)
+		fail_access(f, now_us);
+	else
+		pend(ds, f);
+}
+
+/*
+ * The page has arrived, or failed, or was given up: the thread asks again.
+ * False: f is in use on.
+ */
+static bool filled(struct fault *f, int result)
 {
 	enum fault_result verdict = fault_install(f, result);
 
+	if (verdict == FAULT_RETRY) {
+		try_again(f);
+		return false;
+	}
 	if (verdict == FAULT_FAILED)
 		fault_fail(f);
 	ended(f, verdict == FAULT_DONE);
+	return true;
 }
 
 static void read_done(struct io *io, int result)
 {
 	struct fault *f = container_of(io, struct fault, io);
 
-	filled(f, result);
-	release(f);
+	if (filled(f, result))
+		release(f);
 }
 
 /* Leaves what is to be read ahead of the fault to the handler. */
@@ -133,11 +202,13 @@ static void note_ahead(struct fault *f)
 static void start_read(struct fault *f)
 {
 	struct backing *swap = f->vm->swap;
+	bool over;
 
 	if (fault_from_standby(f)) {
-		filled(f, 0);
+		over = filled(f, 0);
 		note_ahead(f);
-		release(f);
+		if (over)
+			release(f);
 		return;
 	}
 	note_ahead(f);
@@ -185,6 +256,7 @@ static bool handler_wait(struct fault *f, enum fault_result result)
 
 static const struct fault_mode handler_mode = {
 	.counts = true,
+	.keeps = true,
 	.wait = handler_wait,
 };
 
@@ -220,6 +292,9 @@ static void take_on(struct demands *ds, const struct os_fault *event,
 	f->counted = false;
 	f->since_us = 0;
 	PROBE3(fault_start, f->host, f->write, f->stat.tid);
+	if (f->write && event->tid)
+		grips_fault(&f->vm->grips, event->tid, event->addr,
+			    atomic_load(&f->vm->frames.budget));
 	if (!handle(f))
 		pend(ds, f);
 }
@@ -246,38 +321,6 @@ unsigned demands_read(struct demands *ds, const struct port *port)
 }
 
 /* ---- faults that wait for a frame ---- */
-
-static void unfail_due(struct demands *ds, uint64_t now_us)
-{
-	unsigned i = 0;
-
-	while (i < ds->unfail_count) {
-		if (ds->unfail[i].due_us > now_us) {
-			i++;
-			continue;
-		}
-		fault_unfail(ds->vm, ds->unfail[i].host);
-		ds->unfail[i] = ds->unfail[--ds->unfail_count];
-	}
-}
-
-/* The fault has waited too long: only this access fails. */
-static void fail_access(struct fault *f, uint64_t now_us)
-{
-	struct demands *ds = f->demands;
-
-	fault_explain(f);
-	fault_count_lost(f);
-	ended(f, false);
-	PROBE2(error, f->stat.page, -ETIMEDOUT);
-	stat_add(ds->actor, VVM_STAT_frame_timeouts, 1);
-	if (ds->unfail_count == DEMAND_UNFAILS)
-		unfail_due(ds, UINT64_MAX);
-	if (fault_fail(f))
-		ds->unfail[ds->unfail_count++] = (struct unfail){
-			.host = f->host, .due_us = now_us + UNFAIL_US};
-	list_insert(ds->idle.next, &f->link);
-}
 
 /* Time does not help against a limit; it may against a moment's lack. */
 static bool out_of_memory(const struct fault *f, uint64_t now_us)
@@ -310,10 +353,10 @@ static bool retry_pending(struct demands *ds)
 		list_insert(&ds->pending, &f->link); /* the last */
 		kept++;
 	}
-	ds->pending_count = kept;
+	ds->pending_count -= n - kept;
 	atomic_fetch_sub(&ds->vm->frames.wanted, n - kept);
 	stat_add(ds->actor, VVM_STAT_waiting_faults, -(int64_t)(n - kept));
-	if (!kept)
+	if (!ds->pending_count)
 		atomic_store(&ds->port->starving, false);
 	return kept < n;
 }
@@ -356,6 +399,17 @@ int64_t demands_again_us(const struct demands *ds)
 	if (ds->pending_count)
 		return PENDING_POLL_US;
 	return ds->unfail_count ? UNFAIL_US : -1;
+}
+
+const struct fault *demands_oldest(const struct demands *ds)
+{
+	const struct fault *f, *oldest = NULL;
+
+	for (f = ds->fault; f < ds->fault + DEMAND_FAULTS; f++)
+		if (f->stat.at.start_ns &&
+		    (!oldest || f->stat.at.start_ns < oldest->stat.at.start_ns))
+			oldest = f;
+	return oldest;
 }
 
 /* ---- construction ---- */

@@ -72,5 +72,7 @@ unsigned demands_read(struct demands *ds, const struct port *port);
 bool demands_go_on(struct demands *ds);
 /* In how many us to call demands_go_on() again; below 0: no need. */
 int64_t demands_again_us(const struct demands *ds);
+/* The fault that has waited longest; NULL: none waits. */
+const struct fault *demands_oldest(const struct demands *ds);
 
 #endif

@@ -10,6 +10,8 @@
 
 #include "util/log.h"
 
+#define UNFAIL_TRIES 20 /* a marker that stays fails every access */
+
 void fault_wake(struct vvm *vm, haddr_t host)
 {
 	unsigned i;
@@ -19,7 +21,7 @@ void fault_wake(struct vvm *vm, haddr_t host)
 }
 
 /*
- * Poison marker, or a signal where the kernel has none. UFFDIO_POISON does not
+ * Poison marker, or a signal where the kernel puts none. UFFDIO_POISON does not
  * replace a write-protect marker, so that goes first; the page is absent, and
  * its next fill protects it again or not as it needs. => block lock held.
  */
@@ -28,8 +30,9 @@ static void mark(struct fault *f)
 	int rc = -EOPNOTSUPP;
 
 	if (f->vm->uffd_features & OS_UFFD_POISON) {
-		os_uffd_wp(f->uffd, f->host, PAGE_BYTES, false);
-		rc = os_uffd_poison(f->uffd, f->host, PAGE_BYTES);
+		rc = os_uffd_wp(f->uffd, f->host, PAGE_BYTES, false);
+		if (rc == 0)
+			rc = os_uffd_poison(f->uffd, f->host, PAGE_BYTES);
 	}
 	if (rc < 0 && rc != -EEXIST && f->stat.tid)
 		os_sigbus_thread(f->stat.tid, f->host);
@@ -57,12 +60,24 @@ static bool fail_without_block(struct fault *f)
 	return undo;
 }
 
+/* It is there, but the kernel did not let it be written to. */
+static bool waits_to_write(const struct fault *f, enum page_state state)
+{
+	return f->write && f->stat.tid &&
+	       (state == PAGE_CLEAN || state == PAGE_WRITING ||
+		state == PAGE_FROZEN);
+}
+
 bool fault_fail(struct fault *f)
 {
 	struct vvm *vm = f->vm;
 	struct region *r;
 	bool undo = false, found = false;
 
+	if (space_broken(vm)) { /* SIGBUS as it is */
+		fault_wake(vm, f->host);
+		return false;
+	}
 	rwlock_read(&vm->lock);
 	r = regions_at_host(&vm->regions, f->host);
 	if (r)
@@ -76,6 +91,8 @@ bool fault_fail(struct fault *f)
 		}
 		if (undo || state == PAGE_POISONED)
 			mark(f);
+		else if (waits_to_write(f, state)) /* no marker there */
+			os_sigbus_thread(f->stat.tid, f->host);
 		lock_drop(&f->block->lock);
 	}
 	rwlock_end_read(&vm->lock);
@@ -110,10 +127,14 @@ void fault_explain(const struct fault *f)
 
 void fault_unfail(struct vvm *vm, haddr_t host)
 {
+	unsigned tries = 0;
+
 	/* Unmapped meanwhile, it may be somebody else's memory by now. */
 	rwlock_read(&vm->lock);
 	if (regions_at_host(&vm->regions, host))
-		os_advise(host, PAGE_BYTES, OS_ADV_DONTNEED);
+		while (os_advise(host, PAGE_BYTES, OS_ADV_DONTNEED) < 0 &&
+		       ++tries < UNFAIL_TRIES)
+			os_yield();
 	rwlock_end_read(&vm->lock);
 	atomic_fetch_sub(&vm->failing, 1);
 }

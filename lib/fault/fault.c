@@ -283,6 +283,8 @@ static enum fault_result look(struct fault *f)
 	struct vvm *vm = f->vm;
 	struct region *r;
 
+	if (space_broken(vm))
+		return FAULT_FAILED;
 	rwlock_read(&vm->lock);
 	r = region_of(f);
 	if (r)

@@ -38,6 +38,7 @@ struct fault_mode {
 	bool counts; /* it is one: counted, and its thread makes streams */
 	bool guest; /* it is known by its guest address, not its host address */
 	bool holds; /* DONE returns with the space lock and the block lock */
+	bool keeps; /* after a RETRY of fault_install() its waiters sleep on */
 	/*
 	 * Does what the look at the page asks for. True: look again. False:
 	 * it is over, or somebody runs it again later.

@@ -40,6 +40,7 @@
 #include "fault/demand.h"
 #include "util/log.h"
 #include "fill/reader.h"
+#include "space/life.h"
 #include "os/ring.h"
 #include "fault/crew.h"
 
@@ -48,6 +49,7 @@
 #define READ_SHARE     8  /* buffers of all readers: 1/8 of the budget */
 #define GUEST_SPINS    10u
 #define ERROR_US       1000
+#define BROKEN_US      20000
 
 struct handler {
 	struct vvm *vm;
@@ -59,6 +61,8 @@ struct handler {
 	struct ring_watch event_watch;
 	struct demands demands;
 	struct reader reader;
+	struct life *life;
+	uint64_t looked_us; /* at our faults: do they get on? */
 	pthread_t thread;
 	bool started;
 	uint64_t spin_until_us;
@@ -149,8 +153,9 @@ static void uffd_ready(struct ring_watch *watch)
 
 static bool work_left(const struct handler *h)
 {
-	return !atomic_load(&h->vm->stopping) || ring_inflight(h->ring) ||
-	       h->demands.pending_count;
+	if (!atomic_load(&h->vm->stopping) || ring_inflight(h->ring))
+		return true;
+	return h->demands.pending_count && !space_broken(h->vm);
 }
 
 /* The sooner of two timeouts; below 0: none. */
@@ -170,6 +175,10 @@ static int64_t timeout(struct handler *h, bool serves, int64_t again_us)
 		return 0;
 	if (serves && timeout_us && !crew_is_host(&h->crew))
 		crew_leave(&h->crew);
+	if (ring_inflight(h->ring))
+		return sooner(timeout_us, LIFE_LOOK_US);
+	if (timeout_us < 0)
+		life_sleeps(h->life);
 	return timeout_us;
 }
 
@@ -213,14 +222,43 @@ static void wait_failed(int error)
 	os_sleep_us(ERROR_US);
 }
 
+/* Says so if the oldest fault does not get on: space/life.c. */
+static void look_at_faults(struct handler *h, uint64_t now_us)
+{
+	const struct fault *f;
+	uint64_t start_ns;
+
+	if (now_us - h->looked_us < LIFE_LOOK_US)
+		return;
+	h->looked_us = now_us;
+	f = demands_oldest(&h->demands);
+	start_ns = f ? f->stat.at.start_ns : 0;
+	if (!life_stalls(h->life, start_ns, now_us))
+		return;
+	if (f->last == FAULT_READ)
+		life_report(h->life, VVM_STAT_STALL_read, start_ns / 1000,
+			    f->io.slot);
+	else
+		life_report(h->life, VVM_STAT_STALL_frame, start_ns / 1000, 0);
+}
+
+/* Events are of no use any more; the guard wakes those who wait. */
+static void broken_round(struct handler *h)
+{
+	os_sleep_us(BROKEN_US);
+	ring_run(h->ring, 0);
+}
+
 static void one_round(struct handler *h)
 {
 	uint64_t start_ns = os_now_ns(), wait_ns;
-	bool serves = crew_serves(&h->crew);
-	bool busy = serves && read_events(h);
+	bool serves = crew_serves(&h->crew), busy;
 	int64_t timeout_us;
 	int n;
 
+	life_works(h->life, start_ns / 1000);
+	busy = serves && read_events(h);
+	look_at_faults(h, start_ns / 1000);
 	busy |= demands_go_on(&h->demands);
 	read_ahead(h);
 	timeout_us = reader_work(&h->reader);
@@ -246,14 +284,18 @@ static void *run(void *arg)
 {
 	struct handler *h = arg;
 
-	h->actor->tid = (uint64_t)os_tid();
+	h->life = life_begin(h->vm, h->crew.self, "handler", h->actor, h->ring);
 	pause_enter(&h->vm->pause);
 	while (work_left(h)) {
 		if (pause_wanted(&h->vm->pause))
 			stop_for_fork(h);
-		one_round(h);
+		if (space_broken(h->vm))
+			broken_round(h);
+		else
+			one_round(h);
 	}
 	pause_leave(&h->vm->pause);
+	life_end(h->life);
 	return NULL;
 }
 
@@ -309,7 +351,9 @@ static void fini(struct handler *h)
 	if (!h->vm)
 		return;
 	demands_fini(&h->demands);
-	if (h->ring)
+	if (h->ring && space_broken(h->vm))
+		ring_abandon(h->ring); /* of a dead one: something in flight */
+	else if (h->ring)
 		ring_close(h->ring);
 	reader_fini(&h->reader);
 }
@@ -359,19 +403,6 @@ void handlers_shed(struct vvm *vm)
 	vm->handlers = NULL;
 }
 
-/*
- * Never close a userfaultfd with a thread blocked on it: that thread would
- * read zeros. The regions are gone, so whoever is woken here finds no mapping.
- */
-static void wake_all(struct vvm *vm)
-{
-	unsigned i;
-
-	for (i = 0; i < vm->handler_count; i++)
-		os_uffd_wake(vm->port[i].uffd, PAGE_BYTES,
-			     ((haddr_t)1 << 47) - 2 * PAGE_BYTES);
-}
-
 void handlers_stop(struct vvm *vm)
 {
 	unsigned i;
@@ -386,6 +417,6 @@ void handlers_stop(struct vvm *vm)
 			pthread_join(h->thread, NULL);
 		}
 	}
-	wake_all(vm);
+	space_wake_all(vm);
 	handlers_abandon(vm);
 }

@@ -36,6 +36,7 @@
 #include "fault/poller.h"
 #include "util/probe.h"
 #include "fill/streams.h"
+#include "space/life.h"
 
 #define LANES	     16
 #define LANE_BITS    4
@@ -78,6 +79,7 @@ static void read_slot(struct fault *f)
 	struct vvm *vm = f->vm;
 	struct ring *ring = NULL;
 
+	life_look_out(vm);
 	if (vm->lanes)
 		ring = pollers_enter(&vm->lanes->pollers);
 	vm->swap->ops->read(vm->swap, ring, &f->io);
@@ -86,34 +88,6 @@ static void read_slot(struct fault *f)
 	if (vm->lanes)
 		pollers_leave(&vm->lanes->pollers, ring);
 }
-
-/* Fetches or reads the claimed page and installs it. => nothing locked. */
-static int read_now(struct fault *f)
-{
-	struct vvm *vm = f->vm;
-	void *buffer = pool_take_dirty(&vm->bounce);
-
-	if (!buffer) {
-		fault_abandon(f);
-		return -ENOMEM;
-	}
-	f->io.buf = (char *)page_ceil((uintptr_t)buffer);
-	f->io.done = read_done;
-	if (fault_from_standby(f)) {
-		fault_install(f, 0);
-		read_ahead(f);
-	} else {
-		read_ahead(f);
-		read_slot(f);
-		fault_install(f, f->error);
-	}
-	pool_give(&vm->bounce, buffer);
-	if (f->actor == vm->api)
-		stat_add(vm->api, VVM_STAT_api_fills, 1);
-	return 0;
-}
-
-/* ---- waiting ---- */
 
 static bool in_time(struct fault *f)
 {
@@ -126,6 +100,42 @@ static bool in_time(struct fault *f)
 	return f->awake.us < vm->conf.frame_wait_ms * 1000;
 }
 
+/* The kernel is short of memory. 0: look again. */
+static int wait_kernel(struct fault *f)
+{
+	os_sleep_us(SHORTAGE_US);
+	return in_time(f) ? 0 : -ENOMEM;
+}
+
+/* Fetches or reads the claimed page and installs it. => nothing locked. */
+static int read_now(struct fault *f)
+{
+	enum fault_result verdict;
+	struct vvm *vm = f->vm;
+	void *buffer = pool_take_dirty(&vm->bounce);
+
+	if (!buffer) {
+		fault_abandon(f);
+		return -ENOMEM;
+	}
+	f->io.buf = (char *)page_ceil((uintptr_t)buffer);
+	f->io.done = read_done;
+	if (fault_from_standby(f)) {
+		verdict = fault_install(f, 0);
+		read_ahead(f);
+	} else {
+		read_ahead(f);
+		read_slot(f);
+		verdict = fault_install(f, f->error);
+	}
+	pool_give(&vm->bounce, buffer);
+	if (f->actor == vm->api)
+		stat_add(vm->api, VVM_STAT_api_fills, 1);
+	return verdict == FAULT_RETRY ? wait_kernel(f) : 0;
+}
+
+/* ---- waiting ---- */
+
 static int wait_frame(struct fault *f)
 {
 	struct vvm *vm = f->vm;
@@ -136,6 +146,10 @@ static int wait_frame(struct fault *f)
 		PROBE2(stall, f->host, f->stat.tid);
 		stat_add(f->actor, VVM_STAT_stalls, 1);
 	}
+	if (!(f->stat.flags & VVM_STAT_EVENT_STALLED)) {
+		stat_add(f->actor, VVM_STAT_waiting_faults, 1);
+		life_look_out(vm);
+	}
 	f->stat.flags |= VVM_STAT_EVENT_STALLED;
 	if (!in_time(f)) {
 		PROBE2(error, f->stat.page, -ETIMEDOUT);
@@ -143,11 +157,9 @@ static int wait_frame(struct fault *f)
 		return -VVM_ENOFRAME;
 	}
 	atomic_fetch_add(&vm->frames.wanted, 1);
-	stat_add(f->actor, VVM_STAT_waiting_faults, 1);
 	space_kick_reclaim(vm);
 	if (!frames_free(&vm->frames))
 		waitq_wait(&vm->frame_free, ticket, FRAME_TRY_US);
-	stat_add(f->actor, VVM_STAT_waiting_faults, -1);
 	atomic_fetch_sub(&vm->frames.wanted, 1);
 	stat_add(f->actor, VVM_STAT_stall_us,
 		 (int64_t)(os_now_us() - since_us));
@@ -172,14 +184,13 @@ static int wait_result(struct fault *f, enum fault_result result)
 		return 0;
 	case FAULT_NOFRAME:
 		return wait_frame(f);
-	case FAULT_FAILED:
+	case FAULT_FAILED: /* or the space is broken */
 		return -VVM_EPOISON;
 	case FAULT_NOMEM:
 		return -ENOMEM;
 	case FAULT_RETRY:
 	case FAULT_GONE: /* the next look finds no region */
-		os_sleep_us(SHORTAGE_US);
-		return in_time(f) ? 0 : -ENOMEM;
+		return wait_kernel(f);
 	case FAULT_DONE:
 	case FAULT_REFUSED:
 		break; /* thread_wait() has seen to them */
@@ -196,6 +207,14 @@ static bool thread_wait(struct fault *f, enum fault_result result)
 	if (result != FAULT_READ && f->mode->counts)
 		f->stat.at.begin_ns = os_now_ns();
 	return f->error == 0;
+}
+
+/* All of it. It is a waiting fault from its first wait for a frame on. */
+static void run(struct fault *f)
+{
+	fault_run(f);
+	if (f->stat.flags & VVM_STAT_EVENT_STALLED)
+		stat_add(f->actor, VVM_STAT_waiting_faults, -1);
 }
 
 /* ---- API threads ---- */
@@ -216,7 +235,7 @@ int inline_page(struct vvm *vm, gaddr_t addr, pte_t need, bool write,
 			  .need = need,
 			  .write = write};
 
-	fault_run(&f);
+	run(&f);
 	if (f.error < 0)
 		return f.error;
 	if (f.state == PAGE_FRESH)
@@ -259,7 +278,7 @@ int inline_fault(struct vvm *vm, gaddr_t addr, bool write)
 
 	PROBE3(fault_start, addr, write, f.stat.tid);
 	f.stat.at.start_ns = f.stat.at.begin_ns = os_now_ns();
-	fault_run(&f);
+	run(&f);
 	if (f.error == 0) {
 		if (f.state == PAGE_FRESH)
 			streams_zeros(vm, f.actor, f.thread, f.host, f.advice);

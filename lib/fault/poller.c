@@ -86,14 +86,16 @@ void pollers_leave(struct pollers *p, struct ring *ring)
 
 void poller_wait(struct ring *ring)
 {
+	static atomic_flag once = ATOMIC_FLAG_INIT;
 	uint64_t until_us = os_now_us() + POLL_US;
 	int n;
 
 	while (ring_inflight(ring)) {
 		n = ring_run(ring, os_now_us() < until_us ? 0 : -1);
 		if (n < 0)
-			log_error("inline: waiting for a read failed (error "
-				  "%d)",
-				  -n);
+			log_warn_once(&once,
+				      "inline: waiting for a read failed "
+				      "(error %d)",
+				      -n);
 	}
 }

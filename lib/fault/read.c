@@ -110,10 +110,11 @@ enum fault_result fault_install(struct fault *f, int result)
 
 	arrived(f, result);
 	lock_take(&b->lock);
-	verdict = install(f);
+	verdict = space_broken(f->vm) ? FAULT_FAILED : install(f);
 	waitq_wake(&b->busy_done);
 	lock_drop(&b->lock);
-	if (verdict != FAULT_DONE)
+	if (verdict != FAULT_DONE &&
+	    !(verdict == FAULT_RETRY && f->mode->keeps))
 		os_uffd_wake(f->uffd, f->host, PAGE_BYTES);
 	return verdict;
 }
@@ -123,7 +124,8 @@ void fault_abandon(struct fault *f)
 	struct block *b = f->block;
 
 	lock_take(&b->lock);
-	fill_give_up(f->vm, f->actor, b, f->index);
+	if (!space_broken(f->vm))
+		fill_give_up(f->vm, f->actor, b, f->index);
 	waitq_wake(&b->busy_done);
 	lock_drop(&b->lock);
 	os_uffd_wake(f->uffd, f->host, PAGE_BYTES);

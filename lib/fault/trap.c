@@ -22,6 +22,10 @@
  * the application's code, which holds none of our locks, and checked accesses
  * (map/access.c) only touch pages that are resident and permitted.
  *
+ * The stack that the handler runs on may be paged itself, and with it what the
+ * kernel has put there. So that is read before, and locks are taken on a stack
+ * of ours (space/stack.c).
+ *
  * While a fault is resolved asynchronous signals are blocked: a handler of the
  * application that touches guest memory would otherwise meet the locks of its
  * own thread. The callback and foreign handlers run with the mask of the
@@ -35,6 +39,7 @@
 #include <ucontext.h>
 
 #include "fault/inline.h"
+#include "space/stack.h"
 
 static struct entry {
 	_Atomic(struct vvm *) vm;
@@ -46,44 +51,55 @@ static _Atomic unsigned unmappings;
 static struct lock installing = {.rank = LOCK_MISC};
 static bool installed; /* (installing) */
 
-/* What the CPU tried, as far as the signal says. */
-static enum vvm_access access_kind(const siginfo_t *si, const ucontext_t *uc,
-				   unsigned prot)
+/* One signal, as far as it says something of an access. */
+struct hit {
+	haddr_t addr;
+	int sig;
+	unsigned long cpu;	/* x86: error code; aarch64: instruction */
+	struct vvm *vm;		/* that it is in; or NULL */
+	struct entry *held;	/* its entry */
+	struct vvm_fault fault; /* if so; context is not set */
+};
+
+static unsigned long cpu_says(const ucontext_t *uc)
 {
 #if defined(__x86_64__)
-	/* page fault error code: bit 1 write, bit 4 instruction fetch */
-	unsigned long code = (unsigned long)uc->uc_mcontext.gregs[REG_ERR];
-
-	(void)si;
-	(void)prot;
-	if (code & 16)
-		return VVM_ACCESS_EXEC;
-	return code & 2 ? VVM_ACCESS_WRITE : VVM_ACCESS_READ;
+	return (unsigned long)uc->uc_mcontext.gregs[REG_ERR];
 #elif defined(__aarch64__)
-	if ((uintptr_t)si->si_addr == uc->uc_mcontext.pc)
-		return VVM_ACCESS_EXEC;
-	return prot & VVM_READ ? VVM_ACCESS_WRITE : VVM_ACCESS_READ;
+	return uc->uc_mcontext.pc;
 #else
-	(void)si;
 	(void)uc;
+	return 0;
+#endif
+}
+
+/* What the CPU tried, as far as the signal says. */
+static enum vvm_access access_kind(const struct hit *hit, unsigned prot)
+{
+#if defined(__x86_64__)
+	(void)prot;
+	/* page fault error code: bit 1 write, bit 4 instruction fetch */
+	if (hit->cpu & 16)
+		return VVM_ACCESS_EXEC;
+	return hit->cpu & 2 ? VVM_ACCESS_WRITE : VVM_ACCESS_READ;
+#else
+	if (hit->addr == hit->cpu)
+		return VVM_ACCESS_EXEC;
 	return prot & VVM_READ ? VVM_ACCESS_WRITE : VVM_ACCESS_READ;
 #endif
 }
 
 /* Fills in the fault when the address is in a region of vm. */
-static bool describe(struct vvm *vm, const siginfo_t *si, void *context,
-		     struct vvm_fault *fault)
+static bool describe(struct vvm *vm, struct hit *hit)
 {
-	haddr_t host = (haddr_t)(uintptr_t)si->si_addr;
 	struct region *r;
 
 	rwlock_read(&vm->lock);
-	r = regions_at_host(&vm->regions, host);
+	r = regions_at_host(&vm->regions, hit->addr);
 	if (r) {
-		fault->addr = region_to_guest(r, host);
-		fault->ptr = si->si_addr;
-		fault->access = access_kind(si, context, r->prot);
-		fault->context = context;
+		hit->fault.addr = region_to_guest(r, hit->addr);
+		hit->fault.ptr = (void *)(uintptr_t)hit->addr;
+		hit->fault.access = access_kind(hit, r->prot);
 	}
 	rwlock_end_read(&vm->lock);
 	return r != NULL;
@@ -104,22 +120,22 @@ static void put_space(struct entry *e)
 	atomic_fetch_sub(&e->users, 1);
 }
 
-/* The space that was hit, got by *held, or NULL. */
-static struct vvm *find_space(const siginfo_t *si, void *context,
-			      struct vvm_fault *fault, struct entry **held)
+/* The space that was hit. */
+static bool find_space(struct hit *hit)
 {
 	struct entry *e;
 
 	for (e = entries; e < entries + TRAP_SPACES; e++) {
 		struct vvm *vm = get_space(e);
 
-		if (vm && describe(vm, si, context, fault)) {
-			*held = e;
-			return vm;
+		if (vm && describe(vm, hit)) {
+			hit->held = e;
+			hit->vm = vm;
+			return true;
 		}
 		put_space(e);
 	}
-	return NULL;
+	return false;
 }
 
 /* What a SIGBUS of thread mode was for: the page tells. */
@@ -140,20 +156,43 @@ static int bus_error(struct vvm *vm, gaddr_t addr)
 }
 
 /* 0: resolved, do the access again. Else why it failed. */
-static int resolve(struct vvm *vm, int sig, const struct vvm_fault *fault)
+static int resolve(struct vvm *vm, const struct hit *hit)
 {
 	static const int refusal[] = {
 		[VVM_ACCESS_READ] = -VVM_ENOREAD,
 		[VVM_ACCESS_WRITE] = -VVM_ENOWRITE,
 		[VVM_ACCESS_EXEC] = -VVM_ENOEXEC,
 	};
+	const struct vvm_fault *fault = &hit->fault;
 
-	if (sig == SIGSEGV)
+	if (hit->sig == SIGSEGV)
 		return refusal[fault->access];
 	if (space_is_inline(vm))
 		return inline_fault(vm, fault->addr,
 				    fault->access == VVM_ACCESS_WRITE);
 	return bus_error(vm, fault->addr);
+}
+
+/* Sees to it if it is in a space, with locks. */
+static void take_hit(struct hit *out)
+{
+	struct hit hit = *out;
+
+	if (find_space(&hit)) {
+		if (atomic_load(&hit.vm->dormant))
+			space_rouse(hit.vm);
+		hit.fault.error = resolve(hit.vm, &hit);
+		put_space(hit.held);
+	}
+	*out = hit;
+}
+
+static void take_hit_firmly(struct hit *hit)
+{
+	if (stack_is_paged())
+		STACK_CALL(take_hit, hit);
+	else
+		take_hit(hit);
 }
 
 /* Hands the signal to whoever had it before us. */
@@ -223,24 +262,19 @@ static bool maybe_unmapped(const siginfo_t *si)
 
 static void on_signal(int sig, siginfo_t *si, void *context)
 {
-	struct vvm_fault fault;
-	struct vvm *vm = NULL;
-	struct entry *held;
+	struct hit hit = {.addr = (haddr_t)(uintptr_t)si->si_addr,
+			  .sig = sig,
+			  .cpu = cpu_says(context)};
 	int saved = errno;
 
 	/* SI_QUEUE: our own, from kernels without UFFDIO_POISON. */
 	if (si->si_code > 0 || (sig == SIGBUS && si->si_code == SI_QUEUE))
-		vm = find_space(si, context, &fault, &held);
-	if (vm && atomic_load(&vm->dormant))
-		space_rouse(vm);
-	if (vm) {
-		fault.error = resolve(vm, sig, &fault);
-		put_space(held);
-	}
-	if (vm && fault.error == -VVM_EUNMAPPED)
-		vm = NULL; /* it was there a moment ago */
-	if (vm ? fault.error && !ask(vm, &fault)
-	       : sig == SIGSEGV || !maybe_unmapped(si))
+		take_hit_firmly(&hit);
+	hit.fault.context = context;
+	if (hit.vm && hit.fault.error == -VVM_EUNMAPPED)
+		hit.vm = NULL; /* it was there a moment ago */
+	if (hit.vm ? hit.fault.error && !ask(hit.vm, &hit.fault)
+		   : sig == SIGSEGV || !maybe_unmapped(si))
 		pass_on(sig, si, context);
 	errno = saved;
 }

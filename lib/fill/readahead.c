@@ -90,6 +90,8 @@ static void install_run(struct readahead *ra, struct vvm_stat_actor *actor,
 	lock_drop(&ra->block->lock);
 	good += put_run(ra, i, n);
 	lock_take(&ra->block->lock);
+	if (space_broken(ra->vm))
+		return;
 	for (; i < good; i++)
 		fill_present(ra->vm, actor, ra->block, ra->index[i],
 			     ra->intended, !ra->map);
@@ -157,6 +159,8 @@ bool readahead_install(struct readahead *ra, struct vvm_stat_actor *actor,
 	bool over;
 
 	lock_take(&b->lock);
+	if (space_broken(ra->vm))
+		ra->at = ra->io.pages;
 	for (most += ra->at; ra->at < MIN(most, ra->io.pages);)
 		ra->at += install_next(ra, actor, most - ra->at);
 	over = ra->at == ra->io.pages;

@@ -30,6 +30,7 @@
 #include "fault/inline.h"
 #include "util/log.h"
 #include "map/mapping.h"
+#include "space/life.h"
 #include "evict/reclaim.h"
 #include "snapshot/snapshot.h"
 #include "fill/streams.h"
@@ -97,10 +98,9 @@ static void *starter(void *arg)
 	uint64_t ready = 0, invalid;
 	unsigned count = rousers(vm, fds);
 
-	while (!ready)
-		/* Neither: the program has closed them behind our back. */
-		if (os_poll(fds, count, -1, &ready, &invalid) < 0 || !ready)
-			os_sleep_us(1000);
+	/* Who cannot tell whether the space is wanted takes it that it is. */
+	while (!ready && os_poll(fds, count, -1, &ready, &invalid) == 0)
+		;
 	rouse(vm);
 	return NULL;
 }
@@ -220,32 +220,63 @@ static void convert_all(struct vvm *vm)
 
 /* ---- rousing ---- */
 
-/* The parent has locked its swap file or device, so this needs a directory. */
-static void choose_directory(struct conf *conf)
+static enum os_file_type type_of(const char *path)
 {
-	enum os_file_type type = OS_FILE_REG;
+	enum os_file_type type;
 	uint64_t bytes;
+
+	return os_file_info(path, &type, &bytes) < 0 ? OS_FILE_OTHER : type;
+}
+
+/*
+ * The parent has locked its swap file or device, so this needs a directory.
+ * False: there is none.
+ */
+static bool choose_directory(struct conf *conf)
+{
 	char *slash = strrchr(conf->swap_path, '/');
 
-	os_file_info(conf->swap_path, &type, &bytes);
-	if (type == OS_FILE_DIR)
-		return;
-	if (type == OS_FILE_REG && !slash)
-		conf_set(conf, "swap_path", ".");
-	else if (type == OS_FILE_REG)
-		slash[slash == conf->swap_path] = '\0';
-	else
+	switch (type_of(conf->swap_path)) {
+	case OS_FILE_DIR:
+		return true;
+	case OS_FILE_BLOCK:
 		conf_set(conf, "swap_path", conf_default("swap_path"));
+		break;
+	default: /* it, or the directory itself, may have been removed */
+		if (slash)
+			slash[slash == conf->swap_path] = '\0';
+		else if (conf->swap_path[0])
+			conf_set(conf, "swap_path", ".");
+	}
+	return type_of(conf->swap_path) == OS_FILE_DIR;
+}
+
+/*
+ * The process, or its parent, has changed its root directory or its user, or
+ * the directory is gone: it does not end for that.
+ */
+static int open_memory(struct vvm *vm, struct backing **own, uint64_t base)
+{
+	if (vm->conf.swap_path[0])
+		log_warn("process %d has no directory for swap: it pages to "
+			 "memory",
+			 os_pid());
+	vm->conf.swap_path[0] = '\0';
+	if (!vm->conf.swap_limit_bytes)
+		vm->conf.swap_limit_bytes = os_ram_bytes();
+	return swap_open_at(own, &vm->conf, base);
 }
 
 static int open_own_swap(struct vvm *vm)
 {
+	uint64_t base = inherit_base(inherit_own_generation(vm->swap));
 	struct backing *own;
-	int rc;
+	int rc = -ENOENT;
 
-	choose_directory(&vm->conf);
-	rc = swap_open_at(&own, &vm->conf,
-			  inherit_base(inherit_own_generation(vm->swap)));
+	if (choose_directory(&vm->conf))
+		rc = swap_open_at(&own, &vm->conf, base);
+	if (rc == -ENOENT || rc == -EACCES || rc == -ENOTDIR || rc == -EROFS)
+		rc = open_memory(vm, &own, base);
 	if (rc == 0)
 		inherit_set_own(vm->swap, own);
 	return rc;
@@ -257,7 +288,8 @@ static int open_own_swap(struct vvm *vm)
  */
 static void await_actors(struct vvm *vm)
 {
-	while (atomic_load(&vm->pause.running) < vm->handler_count + 1)
+	while (atomic_load(&vm->pause.running) < vm->handler_count + 1 ||
+	       !atomic_load(&vm->lives.guard.runs))
 		os_yield();
 }
 
@@ -273,6 +305,8 @@ static int start_actors(struct vvm *vm)
 		rc = streams_init(vm);
 	if (rc == 0)
 		rc = inline_init(vm);
+	if (rc == 0)
+		rc = lives_start(vm);
 	if (rc == 0)
 		rc = reclaim_start(vm);
 	return rc < 0 ? rc : handlers_start(vm);

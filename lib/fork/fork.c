@@ -34,6 +34,12 @@
  * that few run after them. Of glibc's own locks those of malloc protect no
  * paged memory; that of the streams is taken first (os_streams_lock()).
  *
+ * A handler that runs after ours may itself unmap or free memory, in the thread
+ * that forks. For its call the gate is opened (fork_reopen()), as if the fork had
+ * been tried, and then closed again, with another snapshot: only a call that
+ * comes before the fork makes that one needed, and one without a child ends by
+ * itself.
+ *
  * Is the cut consistent? The child has, of each thread, what it wrote before
  * some moment, to private memory (the kernel's copy-on-write) and to guest
  * memory (FROZEN pages): a write to either after it waits until the fork is
@@ -182,7 +188,7 @@ static void close_gate(struct vvm *vm)
 		space_rouse(vm);
 	join_starter(f);
 	f->why = "its memory could not be held still";
-	if (!still_space(vm)) {
+	if (space_broken(vm) || !still_space(vm)) {
 		atomic_store(&f->gate, GATE_BROKEN);
 		return;
 	}
@@ -264,6 +270,23 @@ static void end_turn(void)
 	nested = 0;
 	atomic_store(&forker, 0);
 	atomic_store(&forking, false);
+}
+
+bool fork_reopen(struct vvm *vm)
+{
+	if (!my_turn() || atomic_load(&vm->fork->gate) != GATE_CLOSED)
+		return false;
+	open_gate(vm);
+	return true;
+}
+
+void fork_reclose(struct vvm *vm)
+{
+	int state = os_cancel_off();
+
+	atomic_store(&vm->fork->gate, GATE_CLOSING);
+	close_gate(vm);
+	os_cancel_restore(state);
 }
 
 static void prepare_spaces(void)

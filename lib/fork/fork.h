@@ -32,6 +32,13 @@ void fork_fini(struct vvm *vm);
 int fork_register(struct vvm *vm);
 /* From now on they do not. Waits for the end of a fork in progress. */
 void fork_unregister(struct vvm *vm);
+/*
+ * If the calling thread holds vm still, between prepare() and the fork or after
+ * it: lets everything go on, so that the thread can make a call. True: then
+ * fork_reclose() holds it still again. => vm->fork.
+ */
+bool fork_reopen(struct vvm *vm);
+void fork_reclose(struct vvm *vm);
 /* fork/child.c, for fork/fork.c: makes the space this process's, dormant. */
 int fork_take_over(struct vvm *vm);
 

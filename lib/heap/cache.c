@@ -128,6 +128,18 @@ static void flush(struct vvm_heap *h, struct heap_cache *c, unsigned class)
 	heap_span_give(h, class, stack + count - n, n);
 }
 
+bool heap_may_enter(struct vvm_heap *h, const void *ptr)
+{
+	struct heap_cache *c = heap_cache_mine(h);
+
+	if (heap_enter(c)) {
+		heap_leave(c);
+		return true;
+	}
+	heap_report(h, VVM_HEAP_REENTERED, ptr);
+	return false;
+}
+
 void *heap_cache_take(struct vvm_heap *h, unsigned class)
 {
 	struct heap_cache *c = heap_cache_get(h);
@@ -185,10 +197,12 @@ static void drain(struct vvm_heap *h, struct heap_cache *c)
 
 /* ---- caches come and go ---- */
 
+/* In a fork child it may be of a thread that was in the middle of a call. */
 static void cache_reset(struct vvm_heap *h, struct heap_cache *c)
 {
 	unsigned i;
 
+	atomic_store_explicit(&c->busy, 0, memory_order_relaxed);
 	for (i = 0; i < HEAP_CLASSES; i++) {
 		c->bin[i].count = 0;
 		c->bin[i].limit =
@@ -251,6 +265,7 @@ static void thread_exits(void *arg)
 	unsigned i;
 
 	heap_mine = &exited;
+	heap_enter(NULL); /* lest a signal handler meets the locks */
 	for (i = 0; i < HEAP_SLOTS; i++) {
 		if (!t->slot[i].id)
 			continue;
@@ -259,6 +274,7 @@ static void thread_exits(void *arg)
 			drain_and_retire(slots[i].heap, t->slot[i].cache);
 		lock_drop(&slots[i].lock);
 	}
+	heap_leave(NULL);
 	os_unmap((haddr_t)(uintptr_t)t, page_ceil(sizeof(*t)));
 }
 
@@ -319,14 +335,11 @@ struct heap_cache *heap_cache_make(struct vvm_heap *h)
 
 void heap_cache_drain_mine(struct vvm_heap *h)
 {
-	struct heap_cache *c = heap_cache_get(h);
+	struct heap_cache *c = heap_cache_mine(h);
 
 	if (!c)
 		return;
-	if (!heap_enter(c)) {
-		heap_report(h, VVM_HEAP_REENTERED, NULL);
-		return;
-	}
+	heap_enter(c); /* heap_may_enter() has said so */
 	drain(h, c);
 	heap_leave(c);
 }

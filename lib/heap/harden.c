@@ -123,9 +123,11 @@ static unsigned class_at(const struct vvm_heap *h, const void *ptr)
 static void *oldest(struct vvm_heap *h, unsigned objects, uint64_t bytes)
 {
 	struct heap_quarantine *q = h->quarantine;
+	struct heap_cache *c = heap_cache_mine(h);
 	unsigned class;
 	void *ptr = NULL;
 
+	heap_enter(c);
 	lock_take(&q->lock);
 	if (q->count > objects || q->bytes > bytes) {
 		ptr = q->object[q->first];
@@ -136,6 +138,7 @@ static void *oldest(struct vvm_heap *h, unsigned objects, uint64_t bytes)
 		q->in_class[class]--;
 	}
 	lock_drop(&q->lock);
+	heap_leave(c);
 	return ptr;
 }
 
@@ -155,8 +158,10 @@ static void set_free(struct vvm_heap *h, void *ptr)
 static bool put(struct vvm_heap *h, unsigned class, void *ptr)
 {
 	struct heap_quarantine *q = h->quarantine;
+	struct heap_cache *c = heap_cache_mine(h);
 	bool room;
 
+	heap_enter(c);
 	lock_take(&q->lock);
 	room = q->count < RING_OBJECTS;
 	if (room) {
@@ -166,6 +171,7 @@ static bool put(struct vvm_heap *h, unsigned class, void *ptr)
 		q->in_class[class]++;
 	}
 	lock_drop(&q->lock);
+	heap_leave(c);
 	return room;
 }
 

@@ -410,6 +410,8 @@ static __attribute__((noinline)) void free_slowly(struct vvm_heap *h, void *ptr)
 	if (!find_live(h, ptr, &o)) {
 		free_other(h, ptr);
 	} else if (h->hardened) {
+		if (!heap_may_enter(h, ptr))
+			return;
 		heap_set_state(&o.span->state[o.index], HEAP_QUARANTINED);
 		heap_harden_free(h, o.class, ptr);
 	} else {
@@ -531,18 +533,32 @@ int vvm_heap_owns(const struct vvm_heap *heap, const void *ptr)
 
 int vvm_heap_trim(struct vvm_heap *heap)
 {
+	struct heap_cache *c;
+	int rc;
+
 	if (!heap)
 		return -EINVAL;
+	if (!heap_may_enter(heap, NULL))
+		return -EDEADLK;
 	heap_harden_drain(heap);
 	heap_cache_drain_mine(heap);
-	return heap_pages_trim_all(heap);
+	c = heap_cache_mine(heap);
+	heap_enter(c);
+	rc = heap_pages_trim_all(heap);
+	heap_leave(c);
+	return rc;
 }
 
 /* ---- fork ---- */
 
+/*
+ * The program's signal handlers wait, as in every call that holds locks: they
+ * may be what the heap is for, malloc(3), where it is none that they call.
+ */
 void vvm_heap_fork_prepare(struct vvm_heap *heap)
 {
 	struct lock *slot = heap_cache_slot_lock(heap);
+	uint64_t signals = os_signals_block();
 	unsigned i;
 
 	if (slot)
@@ -554,11 +570,13 @@ void vvm_heap_fork_prepare(struct vvm_heap *heap)
 	lock_freeze(&heap->pages.lock);
 	if (heap->hardened)
 		lock_freeze(heap_harden_lock(heap));
+	heap->signals = signals;
 }
 
 void vvm_heap_fork_parent(struct vvm_heap *heap)
 {
 	struct lock *slot = heap_cache_slot_lock(heap);
+	uint64_t signals = heap->signals;
 	unsigned i;
 
 	if (heap->hardened)
@@ -570,6 +588,7 @@ void vvm_heap_fork_parent(struct vvm_heap *heap)
 	lock_thaw(&heap->pages.trim);
 	if (slot)
 		lock_thaw(slot);
+	os_signals_restore(signals);
 }
 
 void vvm_heap_fork_child(struct vvm_heap *heap)
@@ -584,4 +603,5 @@ void vvm_heap_fork_child(struct vvm_heap *heap)
 	lock_init(&heap->cache_lock, LOCK_HEAP_CACHES);
 	lock_init(&heap->pages.trim, LOCK_HEAP_TRIM);
 	heap_cache_forked(heap);
+	os_signals_restore(heap->signals);
 }

@@ -196,6 +196,7 @@ struct vvm_heap {
 	_Atomic uint64_t random;	    /* (a) hardened */
 	_Atomic uint32_t guards;	    /* (a) hardened: gaps guarded */
 	_Atomic uint64_t moves, misuses;    /* (a) */
+	uint64_t signals; /* mask before a fork, while all is locked for it */
 };
 
 static inline enum heap_kind heap_kind(heap_entry_t e)
@@ -379,6 +380,13 @@ static inline void heap_leave(struct heap_cache *c)
 	atomic_store_explicit(c ? &c->busy : &heap_bare, 0,
 			      memory_order_relaxed);
 }
+
+/*
+ * May this thread use the heap now? Not in a signal handler that has interrupted
+ * the heap: that is reported, of ptr. What is true stays so until the caller
+ * itself enters.
+ */
+bool heap_may_enter(struct vvm_heap *h, const void *ptr);
 
 /* Makes the calling thread's cache; NULL: do without. */
 struct heap_cache *heap_cache_make(struct vvm_heap *h);

@@ -84,15 +84,16 @@ static heap_entry_t watch_gap(struct vvm_heap *h, heap_page_t gap, bool fresh)
 	return fresh || !page_written(h, gap) ? HEAP_GAP_CLEAN : 0;
 }
 
-/* Stops watching the gap. True: somebody has written there. */
-static bool unwatch_gap(struct vvm_heap *h, heap_page_t gap, heap_entry_t flags)
+/* Takes the guard away. False: the kernel does not let us, it stays. */
+static bool unguard_gap(struct vvm_heap *h, heap_page_t gap, heap_entry_t flags)
 {
-	if (flags & HEAP_GAP_GUARDED) {
-		vvm_protect(h->vm, page_addr(h, gap), PAGE_BYTES,
-			    VVM_READ | VVM_WRITE);
-		atomic_fetch_sub(&h->guards, 1);
-	}
-	return flags & HEAP_GAP_CLEAN && page_written(h, gap);
+	if (!(flags & HEAP_GAP_GUARDED))
+		return true;
+	if (vvm_protect(h->vm, page_addr(h, gap), PAGE_BYTES,
+			VVM_READ | VVM_WRITE) < 0)
+		return false;
+	atomic_fetch_sub(&h->guards, 1);
+	return true;
 }
 
 /* ---- the tail: what is left of the last page, in a hardened heap ---- */
@@ -127,15 +128,19 @@ static bool tail_written(const struct vvm_heap *h, heap_page_t first)
 
 /*
  * Looks for the last time at what is behind the object, and reports an overrun.
+ * False: the gap is guarded still, and cannot be used by anybody.
  */
-static void unwatch(struct vvm_heap *h, heap_page_t first, heap_entry_t e)
+static bool unwatch(struct vvm_heap *h, heap_page_t first, heap_entry_t e)
 {
-	bool written = unwatch_gap(h, gap_of(h, first), e & GAP_FLAGS);
+	heap_page_t gap = gap_of(h, first);
+	bool free = unguard_gap(h, gap, e & GAP_FLAGS);
+	bool written = e & HEAP_GAP_CLEAN && page_written(h, gap);
 
 	if (h->hardened)
 		written |= tail_written(h, first);
 	if (written)
 		heap_report(h, VVM_HEAP_OVERRUN, heap_page_ptr(h, first));
+	return free;
 }
 
 /* ---- allocation ---- */
@@ -236,39 +241,25 @@ static bool claim(struct vvm_heap *h, heap_page_t first, heap_entry_t e)
 }
 
 /*
- * May this thread use the heap now? Not in a signal handler that has
- * interrupted the heap: that is reported.
+ * Gives back the run of an object; clean: its own pages read as zeros; gap: the
+ * one behind it, too, else that is never used again.
  */
-static bool may_enter(struct vvm_heap *h, const void *ptr)
-{
-	struct heap_cache *c = heap_cache_get(h);
-
-	if (heap_enter(c)) {
-		heap_leave(c);
-		return true;
-	}
-	heap_report(h, VVM_HEAP_REENTERED, ptr);
-	return false;
-}
-
-/* Gives back the run of an object; clean: its own pages read as zeros. */
 static void release(struct vvm_heap *h, heap_page_t first, heap_entry_t e,
-		    bool clean)
+		    bool clean, bool gap)
 {
 	struct heap_cache *c = heap_cache_get(h);
-	heap_page_t run = heap_run_pages(e);
+	heap_page_t run = heap_run_pages(e), behind;
 	uint64_t bytes = bytes_of(h, first);
 	heap_page_t pages = (heap_page_t)bytes_to_pages(bytes);
 
-	heap_enter(c); /* may_enter() has said so */
+	heap_enter(c); /* heap_may_enter() has said so */
 	lock_take(&h->pages.lock);
 	heap_set_entry(h, first + 1, HEAP_NONE);
 	count_large(h, -1, bytes, 0);
-	if (clean) {
-		heap_pages_give(h, first + pages, run - pages, true);
-		run = pages;
-	}
-	heap_pages_give(h, first, run, !clean);
+	behind = pages + !gap;
+	if ((clean || !gap) && run > behind)
+		heap_pages_give(h, first + behind, run - behind, true);
+	heap_pages_give(h, first, clean || !gap ? pages : run, !clean);
 	lock_drop(&h->pages.lock);
 	heap_pages_settle(h);
 	heap_leave(c);
@@ -285,15 +276,16 @@ void heap_large_free(struct vvm_heap *h, void *ptr)
 {
 	heap_page_t first = heap_page_at(h, ptr);
 	heap_entry_t e = heap_entry(h, first);
+	bool gap;
 
-	if (!may_enter(h, ptr))
+	if (!heap_may_enter(h, ptr))
 		return;
 	if (!claim(h, first, e)) {
 		heap_report(h, VVM_HEAP_DOUBLE_FREE, ptr);
 		return;
 	}
-	unwatch(h, first, e);
-	release(h, first, e, h->hardened && discard(h, first));
+	gap = unwatch(h, first, e);
+	release(h, first, e, h->hardened && discard(h, first), gap);
 }
 
 size_t heap_large_usable(const struct vvm_heap *h, const void *ptr)
@@ -357,13 +349,14 @@ void *heap_large_resize(struct vvm_heap *h, void *ptr, size_t bytes)
 	heap_entry_t e = heap_entry(h, first);
 
 	if (bytes <= HEAP_SMALL_MAX || too_large(h, bytes, 1) ||
-	    !may_enter(h, ptr))
+	    !heap_may_enter(h, ptr))
 		return NULL;
 	if (!h->hardened && page_ceil(bytes) == page_ceil(bytes_of(h, first))) {
 		heap_set_entry(h, first + 1, (heap_entry_t)bytes << 2);
 		return ptr;
 	}
-	unwatch(h, first, e);
+	if (!unwatch(h, first, e))
+		return NULL;
 	run = change(h, first, heap_run_pages(e), bytes);
 	if (!run) { /* it stays as it was, for now */
 		publish(h, first, heap_run_pages(e), bytes_of(h, first), false);
@@ -410,7 +403,7 @@ static void *grow_elsewhere(struct vvm_heap *h, heap_page_t first,
 			    heap_entry_t e, size_t bytes)
 {
 	heap_page_t run = roomy(h, (heap_page_t)bytes_to_pages(bytes)), to;
-	bool fresh = true, clean;
+	bool fresh = true, clean, gap;
 
 	to = take(h, run, 1, bytes, &fresh);
 	if (!to) {
@@ -420,11 +413,11 @@ static void *grow_elsewhere(struct vvm_heap *h, heap_page_t first,
 	if (!to)
 		return NULL;
 	publish(h, to, run, bytes, fresh);
-	unwatch(h, first, e);
+	gap = unwatch(h, first, e);
 	clean = copy_away(h, heap_page_ptr(h, to), heap_page_ptr(h, first),
 			  bytes_of(h, first));
 	heap_set_entry(h, first, HEAP_NONE);
-	release(h, first, e, clean);
+	release(h, first, e, clean, gap);
 	h->moves++;
 	return heap_page_ptr(h, to);
 }

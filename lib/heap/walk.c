@@ -36,8 +36,10 @@ static unsigned span_live(struct vvm_heap *h, heap_page_t i, heap_entry_t e,
 			  uint8_t live[HEAP_SPAN_COUNT])
 {
 	unsigned class = heap_small_class(e), n, count = 0;
+	struct heap_cache *c = heap_cache_mine(h);
 	const struct span *s;
 
+	heap_enter(c);
 	lock_take(&h->class[class].lock);
 	if (heap_entry(h, i) == e) {
 		s = heap_span(h, (heap_span_t)(e >> 32));
@@ -46,6 +48,7 @@ static unsigned span_live(struct vvm_heap *h, heap_page_t i, heap_entry_t e,
 			live[n] = heap_state(&s->state[n]) == HEAP_LIVE;
 	}
 	lock_drop(&h->class[class].lock);
+	heap_leave(c);
 	return count;
 }
 
@@ -73,6 +76,8 @@ int vvm_heap_walk(struct vvm_heap *heap,
 
 	if (!heap || !fn)
 		return -EINVAL;
+	if (!heap_may_enter(heap, NULL))
+		return -EDEADLK;
 	for (i = 1; i < heap->pages.top && rc == 0; i += step(heap, e)) {
 		e = heap_entry(heap, i);
 		if (heap_kind(e) == HEAP_SMALL)
@@ -129,13 +134,19 @@ static void count_small(struct vvm_heap *h, struct vvm_heap_stats *out)
 
 int vvm_heap_stats(struct vvm_heap *heap, struct vvm_heap_stats *out)
 {
+	struct heap_cache *c;
 	struct heap_pages *p;
 
 	if (!heap || !out)
 		return -EINVAL;
+	if (!heap_may_enter(heap, NULL))
+		return -EDEADLK;
 	memset(out, 0, sizeof(*out));
 	p = &heap->pages;
+	c = heap_cache_mine(heap);
+	heap_enter(c);
 	count_small(heap, out);
+	heap_leave(c);
 	out->large_objects = p->large;
 	out->large_bytes = p->large_bytes;
 	out->live_objects += out->large_objects;

@@ -140,7 +140,7 @@ static int discard_run(struct vvm *vm, const struct run *run)
 	int rc = -EBUSY;
 
 	lock_take(&b->lock);
-	space_wait_busy(b, run->first, run->last, false);
+	space_wait_busy(vm, b, run->first, run->last, false);
 	if (!mapping_pinned(b, run->first, run->last)) {
 		snapshot_give_up(vm, b, run->first, run->last, run->host);
 		rc = drop_frames(vm, run);
@@ -199,6 +199,7 @@ int mapping_cold(struct vvm *vm, gaddr_t start, gaddr_t end)
 		/* unmapped, so that only a use from now on counts as one */
 		os_advise(run.host, pages_to_bytes(run.last - run.first + 1),
 			  OS_ADV_DONTNEED);
+		run.block->passed_us = os_now_us();
 		lock_drop(&run.block->lock);
 		start = run_end(&run);
 	}

@@ -19,6 +19,19 @@ int mapping_isolate(struct vvm *vm, gaddr_t start, gaddr_t end);
 /* Undoes it where regions are alike in the end. => the same. */
 void mapping_join(struct vvm *vm, gaddr_t start, gaddr_t end);
 
+/* ---- map/unmap.c ---- */
+
+/*
+ * Makes a guest view inaccessible: by a reservation in its place, or by its
+ * protection. => mapping lock held.
+ */
+int mapping_cover(haddr_t host, uint64_t bytes);
+/*
+ * In a fork child: what the kernel has not freed for the parent is none of
+ * ours, and its addresses may be in use by now.
+ */
+void mapping_forget_unburied(struct vvm *vm);
+
 /* ---- map/discard.c ---- */
 
 /* Index range of [start, end) in b. */

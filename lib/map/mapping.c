@@ -14,7 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PLACE_TRIES 64 /* host ranges looked at for a free guest range */
+#include "util/log.h"
+
+#define PLACE_TRIES   64 /* host ranges looked at for a free guest range */
+#define RESTORE_TRIES 100
 
 static unsigned host_prot(unsigned prot)
 {
@@ -97,7 +100,7 @@ static int register_stripes(struct vvm *vm, const struct region *r)
  * as zeros, and it tries each page (40 s for the 128 GiB of a heap; through a
  * pipe it writes all those zeros).
  */
-static int commit(struct vvm *vm, const struct region *r)
+static int commit_view(struct vvm *vm, const struct region *r)
 {
 	uint64_t bytes = r->end - r->start;
 	int rc;
@@ -116,6 +119,17 @@ static int commit(struct vvm *vm, const struct region *r)
 	if (rc == 0)
 		rc = os_protect(r->host, bytes, host_prot(r->prot));
 	return rc;
+}
+
+/* Whatever the kernel says, it is not about the arguments. */
+static int commit(struct vvm *vm, const struct region *r)
+{
+	int rc = commit_view(vm, r);
+
+	if (rc < 0 && rc != -ENOMEM)
+		log_warn("memory cannot be mapped: error %d from the kernel",
+			 -rc);
+	return rc < 0 ? -ENOMEM : 0;
 }
 
 static struct region *new_region(struct vvm *vm, gaddr_t addr, uint64_t bytes,
@@ -170,7 +184,8 @@ static int map_reserved(struct vvm *vm, gaddr_t at, haddr_t host,
 unreserve:
 	if (r)
 		regions_free(&vm->regions, r);
-	os_unmap(host, bytes);
+	if (os_unmap(host, bytes) < 0)
+		mapping_cover(host, bytes);
 	return rc;
 }
 
@@ -208,12 +223,24 @@ int mapping_map_at(struct vvm *vm, haddr_t at, uint64_t bytes, unsigned prot,
 	return rc;
 }
 
+/* A fork child has a view that nobody will serve: it would read zeros. */
+static void withhold(const struct region *r)
+{
+	if (mapping_cover(r->host, r->end - r->start) == 0)
+		return;
+	log_error("process %d cannot let go of the memory that it has not "
+		  "inherited: it ends",
+		  os_pid());
+	abort();
+}
+
 int mapping_inherit(struct vvm *vm)
 {
 	struct region *r;
 	haddr_t at;
 	int rc = 0;
 
+	mapping_forget_unburied(vm);
 	for (r = regions_next_guest(&vm->regions, 0); r && rc == 0;
 	     r = regions_next_guest(&vm->regions, r->end)) {
 		rc = os_reserve(r->end - r->start, PAGE_BYTES, 0, r->host, &at);
@@ -221,7 +248,7 @@ int mapping_inherit(struct vvm *vm)
 			break;
 		rc = commit(vm, r);
 		if (rc < 0) {
-			os_unmap_keep(r->host, r->end - r->start);
+			withhold(r);
 			break;
 		}
 	}
@@ -236,7 +263,7 @@ void mapping_disinherit(struct vvm *vm, gaddr_t end)
 
 	for (r = regions_next_guest(&vm->regions, 0); r && r->start < end;
 	     r = regions_next_guest(&vm->regions, r->end))
-		os_unmap_keep(r->host, r->end - r->start);
+		withhold(r);
 }
 
 /* ---- splitting and joining regions ---- */
@@ -280,35 +307,67 @@ static void set_perms(struct vvm *vm, const struct region *r)
 	}
 }
 
-/*
- * mprotects the regions of [start, end): to prot, or with restore back to
- * what they have. => space lock held for writing: checked accesses hold it
- * for reading while they touch memory that the table allows.
- */
-static int mprotect_range(struct vvm *vm, gaddr_t start, gaddr_t end,
-			  unsigned prot, bool restore)
+static int mprotect_region(const struct region *r, unsigned prot)
 {
-	struct region *r = regions_next_guest(&vm->regions, start);
-	int rc = 0;
+	return os_protect(r->host, r->end - r->start, host_prot(prot));
+}
 
-	for (; r && r->start < end && rc == 0;
-	     r = regions_next_guest(&vm->regions, r->end))
-		rc = os_protect(r->host, r->end - r->start,
-				host_prot(restore ? r->prot : prot));
+/* Only the kernel's lack of memory keeps us waiting. */
+static int restore_region(const struct region *r)
+{
+	unsigned tries = 0;
+	int rc;
+
+	while ((rc = mprotect_region(r, r->prot)) < 0 &&
+	       ++tries < RESTORE_TRIES)
+		os_yield();
 	return rc;
 }
 
-static void assign_prot(struct vvm *vm, gaddr_t start, gaddr_t end,
-			unsigned prot)
+static void assign_prot(struct vvm *vm, struct region *r, unsigned prot)
+{
+	r->prot = prot;
+	regions_publish(&vm->regions, r);
+	set_perms(vm, r);
+}
+
+/*
+ * The kernel has taken prot for the regions before `stop`. If it does not take
+ * it back, they have it.
+ */
+static void take_back(struct vvm *vm, gaddr_t start, const struct region *stop,
+		      unsigned prot)
 {
 	struct region *r = regions_next_guest(&vm->regions, start);
 
-	for (; r && r->start < end;
+	for (; r != stop; r = regions_next_guest(&vm->regions, r->end))
+		if (restore_region(r) < 0)
+			assign_prot(vm, r, prot);
+	restore_region(stop); /* it may have done some of it */
+}
+
+/*
+ * => mapping lock, and space lock for writing: checked accesses hold that for
+ * reading while they touch memory that the table allows.
+ */
+static int protect_range(struct vvm *vm, gaddr_t start, gaddr_t end,
+			 unsigned prot)
+{
+	struct region *first = regions_next_guest(&vm->regions, start), *r;
+	int rc;
+
+	for (r = first; r && r->start < end;
 	     r = regions_next_guest(&vm->regions, r->end)) {
-		r->prot = prot;
-		regions_publish(&vm->regions, r);
-		set_perms(vm, r);
+		rc = mprotect_region(r, prot);
+		if (rc < 0) {
+			take_back(vm, start, r, prot);
+			return rc;
+		}
 	}
+	for (r = first; r && r->start < end;
+	     r = regions_next_guest(&vm->regions, r->end))
+		assign_prot(vm, r, prot);
+	return 0;
 }
 
 int mapping_protect(struct vvm *vm, gaddr_t start, gaddr_t end, unsigned prot)
@@ -321,11 +380,7 @@ int mapping_protect(struct vvm *vm, gaddr_t start, gaddr_t end, unsigned prot)
 	if (regions_cover(&vm->regions, start, end)) {
 		rc = mapping_isolate(vm, start, end);
 		if (rc == 0)
-			rc = mprotect_range(vm, start, end, prot, false);
-		if (rc == 0)
-			assign_prot(vm, start, end, prot);
-		else
-			mprotect_range(vm, start, end, 0, true);
+			rc = protect_range(vm, start, end, prot);
 		mapping_join(vm, start, end);
 	}
 	rwlock_end_write(&vm->lock);

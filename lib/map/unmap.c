@@ -7,17 +7,20 @@
  *
  *	1. take the regions out of the index: from now on no fault and no
  *	   reclaim step begins on them (those running had the space lock);
- *	2. put a PROT_NONE reservation over the host range: whoever touches it
- *	   gets SIGSEGV; fills in flight fail with ENOENT and are given up;
+ *	2. cover the host range with a PROT_NONE reservation, or make the view
+ *	   PROT_NONE if the kernel will not: whoever touches it gets SIGSEGV;
+ *	   fills in flight fail with ENOENT and are given up, or end;
  *	3. wait for fills and write-backs in flight;
  *	4. clear the entries: slots go back to the backing;
  *	5. punch the frames, then give them back to the budget;
  *	6. wake whoever still waits on the range, to find no mapping;
  *	7. release the reservation, free the empty blocks.
  *
- * Should the punch fail (it cannot, short of injection), the reservation and
- * the frames are kept for ever: an address whose frames may hold old content
- * must not be handed out again.
+ * Should the kernel refuse 5 or 7 (it may be short of memory, and munmap(2) of
+ * what it has merged with a neighbour is a split), the region is *unburied*: its
+ * addresses stay reserved and its frames counted, since an address whose frames
+ * may hold old content must not be handed out again. The next mapping call
+ * tries again, and the end of the space at last.
  */
 #include "map/impl.h"
 
@@ -28,7 +31,7 @@
 #include "snapshot/snapshot.h"
 #include "fault/trap.h"
 
-#define PUNCH_TRIES 100
+#define PUNCH_TRIES 10
 
 /* pt_next() under the space lock. Only mapping calls free blocks. */
 static struct block *next_block(struct vvm *vm, gaddr_t from, gaddr_t end)
@@ -52,7 +55,7 @@ static uint64_t clear_region(struct vvm *vm, const struct region *r)
 
 		mapping_clip(b, r->start, r->end, &first, &last);
 		lock_take(&b->lock);
-		space_wait_busy(b, first, last, true);
+		space_wait_busy(vm, b, first, last, true);
 		snapshot_give_up(
 			vm, b, first, last,
 			region_to_host(r, b->base + pages_to_bytes(first)));
@@ -107,28 +110,88 @@ static int punch_all(struct vvm *vm, haddr_t host, uint64_t bytes)
 	return rc;
 }
 
+/* Frees the frames of the region. */
+static bool free_frames(struct vvm *vm, struct region *r)
+{
+	if (r->unpunched &&
+	    punch_all(vm, r->host, region_host_end(r) - r->host) < 0)
+		return false;
+	r->unpunched = false;
+	space_give_frames(vm, vm->api, r->frames);
+	r->frames = 0;
+	return true;
+}
+
+/* Steps 5 and 7, as far as the kernel lets us. True: nothing is left of r. */
+static bool inter(struct vvm *vm, struct region *r)
+{
+	if (!free_frames(vm, r) ||
+	    os_unmap(r->host, region_host_end(r) - r->host) < 0)
+		return false;
+	regions_free(&vm->regions, r);
+	return true;
+}
+
+/* Tries again what was refused. => mapping lock held. */
+static void inter_unburied(struct vvm *vm)
+{
+	struct region *r = vm->unburied, *next;
+
+	vm->unburied = NULL;
+	for (; r; r = next) {
+		next = r->next;
+		if (inter(vm, r))
+			continue;
+		r->next = vm->unburied;
+		vm->unburied = r;
+	}
+}
+
+void mapping_forget_unburied(struct vvm *vm)
+{
+	struct region *r;
+
+	while ((r = vm->unburied)) {
+		vm->unburied = r->next;
+		regions_free(&vm->regions, r);
+	}
+}
+
+/* The memfd goes, too, and all frames with it: the addresses are harmless. */
+static void drop_unburied(struct vvm *vm)
+{
+	struct region *r;
+
+	inter_unburied(vm);
+	for (r = vm->unburied; r; r = r->next)
+		if (os_unmap(r->host, region_host_end(r) - r->host) < 0)
+			log_warn("the kernel does not unmap %llu bytes: their "
+				 "addresses are lost to this process",
+				 (unsigned long long)(r->end - r->start));
+	mapping_forget_unburied(vm);
+}
+
 /* Steps 3 to 7 for a region that is out of the index and covered. */
 static void bury(struct vvm *vm, struct region *r)
 {
-	uint64_t bytes = r->end - r->start, frames;
+	static atomic_flag once = ATOMIC_FLAG_INIT;
+	uint64_t bytes = r->end - r->start;
 	unsigned i;
-	int rc;
 
-	frames = clear_region(vm, r);
-	rc = punch_all(vm, r->host, bytes);
-	if (rc == 0)
-		space_give_frames(vm, vm->api, frames);
-	else
-		log_error("cannot free the frames of an unmapped range: its "
-			  "addresses and frames are lost to this process");
+	r->frames = clear_region(vm, r);
+	r->unpunched = true;
+	free_frames(vm, r);
 	for (i = 0; i < vm->handler_count; i++)
 		os_uffd_wake(vm->port[i].uffd, r->host, bytes);
-	if (rc == 0)
-		os_unmap(r->host, bytes);
 	free_blocks(vm, block_floor(r->start), r->end);
 	stat_add(vm->api, VVM_STAT_regions, -1);
 	stat_add(vm->api, VVM_STAT_mapped_bytes, -(int64_t)bytes);
-	regions_free(&vm->regions, r);
+	if (inter(vm, r))
+		return;
+	log_warn_once(&once, "the kernel does not free an unmapped range: that "
+			     "is tried again at the next call");
+	r->next = vm->unburied;
+	vm->unburied = r;
 }
 
 /* Undoes step 1. Nobody else maps, so there is room and place for them. */
@@ -144,6 +207,13 @@ static void reattach(struct vvm *vm, struct region *r)
 	}
 }
 
+int mapping_cover(haddr_t host, uint64_t bytes)
+{
+	int rc = os_unmap_keep(host, bytes);
+
+	return rc < 0 && os_protect(host, bytes, 0) < 0 ? rc : 0;
+}
+
 /* Step 2 and what follows, region by region; the rest stays on an error. */
 static int dismantle(struct vvm *vm, struct region *r)
 {
@@ -154,7 +224,7 @@ static int dismantle(struct vvm *vm, struct region *r)
 		trap_unmapped();
 	for (; r; r = next) {
 		next = r->next;
-		rc = os_unmap_keep(r->host, r->end - r->start);
+		rc = mapping_cover(r->host, r->end - r->start);
 		if (rc < 0) {
 			reattach(vm, r);
 			return rc;
@@ -170,6 +240,7 @@ int mapping_unmap(struct vvm *vm, gaddr_t start, gaddr_t end)
 	int rc;
 
 	lock_take(&vm->mapping);
+	inter_unburied(vm);
 	rwlock_write(&vm->lock);
 	rc = mapping_any_pinned(vm, start, end)
 		     ? -EBUSY
@@ -200,5 +271,6 @@ void mapping_unmap_all(struct vvm *vm)
 		if (rc < 0) /* the kernel is short of memory */
 			os_sleep_us(1000);
 	} while (rc < 0);
+	drop_unburied(vm);
 	lock_drop(&vm->mapping);
 }

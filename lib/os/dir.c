@@ -7,18 +7,20 @@
  * (1) Names in a directory that others may write to (/dev/shm) are hostile
  *     until proven ours: nothing here follows a final symbolic link, blocks
  *     on a fifo, or trusts an owner that it has not asked for.
- * (2) Unlike the rest of os/os.h these functions may allocate (opendir does)
- *     and are not async-signal-safe. Fault handling uses none of them.
+ * (2) Unlike the rest of os/os.h these functions are not async-signal-safe.
+ *     Fault handling uses none of them.
  */
 #define _GNU_SOURCE 1
 #include "os/os.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "os/impl.h"
 
 /* Close-on-exec, mode 0600 when it creates, EINTR retried. */
 static int open_retry(const char *path, int flags, int *fd)
@@ -39,8 +41,11 @@ int os_create(const char *path, int *fd)
 int os_open_own(const char *path, int *fd)
 {
 	struct stat st;
-	int error = open_retry(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, fd);
+	int error = os_inject_check(OS_open_own);
 
+	if (!error)
+		error = open_retry(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK,
+				   fd);
 	if (error)
 		return error;
 	if (fstat(*fd, &st) == 0 && S_ISREG(st.st_mode) &&
@@ -66,7 +71,10 @@ int os_claim_file(int fd)
 int os_file_claimed(int fd, bool *claimed)
 {
 	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	int error = os_inject_check(OS_claimed);
 
+	if (error)
+		return error;
 	if (fcntl(fd, F_OFD_GETLK, &lock))
 		return -errno;
 	*claimed = lock.l_type != F_UNLCK;
@@ -75,21 +83,41 @@ int os_file_claimed(int fd, bool *claimed)
 
 int os_unlink(const char *path)
 {
-	return unlink(path) ? -errno : 0;
+	int error = os_inject_check(OS_unlink);
+
+	return error ? error : os_result(unlink(path));
 }
 
+/* As getdents64(2) has it. */
+struct entry {
+	uint64_t inode;
+	int64_t offset;
+	unsigned short bytes;
+	unsigned char type;
+	char name[];
+};
+
+/* Not by opendir(3), which allocates. */
 int os_list_dir(const char *path, void (*each)(const char *name, void *arg),
 		void *arg)
 {
-	struct dirent *entry;
-	DIR *dir = opendir(path);
+	_Alignas(struct entry) char entries[2048];
+	const struct entry *e;
+	int fd, error = os_inject_check(OS_list_dir);
+	long at, n;
 
-	if (!dir)
-		return -errno;
-	while ((entry = readdir(dir)))
-		each(entry->d_name, arg);
-	closedir(dir);
-	return 0;
+	if (!error)
+		error = open_retry(path, O_RDONLY | O_DIRECTORY, &fd);
+	if (error)
+		return error;
+	while ((n = syscall(SYS_getdents64, fd, entries, sizeof(entries))) > 0)
+		for (at = 0; at < n; at += e->bytes) {
+			e = (const struct entry *)(const void *)(entries + at);
+			each(e->name, arg);
+		}
+	error = n < 0 ? -errno : 0;
+	os_close(fd);
+	return error;
 }
 
 int os_read_text(const char *path, char *buf, size_t size)

@@ -167,8 +167,11 @@ int os_close(int fd)
 
 int os_lock_file(int fd)
 {
-	int error = os_result(TEMP_FAILURE_RETRY(flock(fd, LOCK_EX | LOCK_NB)));
+	int error = os_inject_check(OS_lock_file);
 
+	if (!error)
+		error = os_result(
+			TEMP_FAILURE_RETRY(flock(fd, LOCK_EX | LOCK_NB)));
 	return error == -EWOULDBLOCK ? -EBUSY : error;
 }
 
@@ -224,9 +227,12 @@ static enum os_file_type type_of(const struct stat *st)
 
 int os_fd_info(int fd, struct os_file *file)
 {
+	int error = os_inject_check(OS_fd_info);
 	struct stat st;
 	off_t end;
 
+	if (error)
+		return error;
 	if (fstat(fd, &st) < 0)
 		return -errno;
 	*file = (struct os_file){.type = type_of(&st),
@@ -243,8 +249,11 @@ int os_fd_info(int fd, struct os_file *file)
 
 int os_file_info(const char *path, enum os_file_type *type, uint64_t *bytes)
 {
+	int error = os_inject_check(OS_file_info);
 	struct stat st;
 
+	if (error)
+		return error;
 	if (stat(path, &st) < 0)
 		return -errno;
 	*bytes = (uint64_t)st.st_size;
@@ -254,8 +263,11 @@ int os_file_info(const char *path, enum os_file_type *type, uint64_t *bytes)
 
 int os_free_space(int fd, uint64_t *bytes)
 {
+	int error = os_inject_check(OS_free_space);
 	struct statfs fs;
 
+	if (error)
+		return error;
 	if (TEMP_FAILURE_RETRY(fstatfs(fd, &fs)) < 0)
 		return -errno;
 	*bytes = (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize;

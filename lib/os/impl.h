@@ -19,4 +19,7 @@ static inline int os_result(long r)
 int os_read_all(int fd, void *buf, uint64_t bytes, uint64_t off);
 int os_write_all(int fd, const void *buf, uint64_t bytes, uint64_t off);
 
+/* os/proc.c: the signals that os_signals_block() blocks, as the kernel's word. */
+uint64_t os_signals_waiting(void);
+
 #endif

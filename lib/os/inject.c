@@ -7,16 +7,20 @@
  * a test arms a point so that its n-th use fails, and walks n upwards until
  * the work succeeds without meeting the failure.
  *
- * Points by function, where the name does not say it: os_map_fixed and
- * os_map_anon are "map"; os_unmap and os_unmap_keep "unmap"; os_pagemap_open
- * and _present "pagemap"; os_uffd_probe and _open "uffd_open"; os_set_direct
- * "open". Not injected: what only tears down or cannot sensibly fail
- * (os_close, os_file_info, os_free_space, os_allocated, the eventfd and futex
- * operations).
+ * Points by function, where the name does not say it: os_map_fixed,
+ * os_map_anon and os_map_shared are "map"; os_unmap and os_unmap_keep "unmap";
+ * os_pagemap_open and _present "pagemap"; os_uffd_probe and _open "uffd_open";
+ * os_set_direct "open"; os_futex_wait "futex"; os_sigbus_thread "sigqueue";
+ * os_claim_file "claim" and os_file_claimed "claimed"; the wait of io_uring
+ * "ring_enter", and its transfers "pread" and "pwrite". Not injected is what
+ * the kernel does not refuse to who calls it rightly: os_close, the eventfd
+ * operations, FUTEX_WAKE, what reads clocks, signal actions and masks; and
+ * pthread_atfork(3), which is called before main().
  *
  * (1) Each point's plan is one atomic word, so that a use sees either the
- *     old plan or the new: error in bits 0-14, "for ever" in bit 15, the use
- *     that fails, counted as `uses` is, above. 0 is no plan.
+ *     old plan or the new: error in bits 0-11, how many uses fail in bits
+ *     12-15, where 15 is "for ever", and the first of them, counted as `uses`
+ *     is, above. 0 is no plan.
  * (2) active != 0 if and only if some plan is not 0 or os_inject_clear() was
  *     called; uses are counted only then, which keeps the cost of a use at
  *     one relaxed load in production.
@@ -36,10 +40,12 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#define PLAN_ERROR_MASK 0x7fffu
-#define PLAN_FOREVER	0x8000u
-#define PLAN_SHIFT	16
-#define PLAN_NTH_MAX	((UINT64_C(1) << 48) - 1)
+#define PLAN_ERROR_MASK	 0xfffu
+#define PLAN_COUNT_SHIFT 12
+#define PLAN_COUNT_MASK	 0xfu
+#define PLAN_FOREVER	 0xfu
+#define PLAN_SHIFT	 16
+#define PLAN_NTH_MAX	 ((UINT64_C(1) << 48) - 1)
 /* The kernel's MAX_ERRNO. */
 #define ERRNO_MAX 4095
 
@@ -92,7 +98,7 @@ static void plan_set(struct point *p, uint64_t plan)
 		atomic_fetch_sub(&active, 1);
 }
 
-void os_inject(enum os_point point, uint64_t nth, bool forever, int error)
+static void arm(enum os_point point, uint64_t nth, unsigned count, int error)
 {
 	struct point *p = &points[point];
 	uint64_t plan = 0;
@@ -101,9 +107,21 @@ void os_inject(enum os_point point, uint64_t nth, bool forever, int error)
 	if (error) {
 		nth += atomic_load(&p->uses);
 		plan = MIN(nth, PLAN_NTH_MAX) << PLAN_SHIFT |
-		       (forever ? PLAN_FOREVER : 0) | (unsigned)error;
+		       count << PLAN_COUNT_SHIFT | (unsigned)error;
 	}
 	plan_set(p, plan);
+}
+
+void os_inject(enum os_point point, uint64_t nth, bool forever, int error)
+{
+	arm(point, nth, forever ? PLAN_FOREVER : 1, error);
+}
+
+void os_inject_some(enum os_point point, uint64_t nth, unsigned count,
+		    int error)
+{
+	ASSERT(count > 0 && count < PLAN_FOREVER);
+	arm(point, nth, count, error);
 }
 
 void os_inject_clear(void)
@@ -128,8 +146,9 @@ static int check_active(struct point *p)
 	uint64_t use = atomic_fetch_add(&p->uses, 1) + 1;
 	uint64_t plan = atomic_load(&p->plan);
 	uint64_t nth = plan >> PLAN_SHIFT;
+	unsigned count = plan >> PLAN_COUNT_SHIFT & PLAN_COUNT_MASK;
 
-	if (plan && (use == nth || (use > nth && (plan & PLAN_FOREVER))))
+	if (plan && use >= nth && (count == PLAN_FOREVER || use < nth + count))
 		return -(int)(plan & PLAN_ERROR_MASK);
 	return 0;
 }
@@ -141,12 +160,12 @@ int os_inject_check(enum os_point point)
 	return check_active(&points[point]);
 }
 
-/* ---- NAME:N[+]:ERROR, ... ---- */
+/* ---- [@]NAME:N[+]:ERROR, ... ---- */
 
 struct order {
 	unsigned point;
 	uint64_t nth;
-	bool forever;
+	bool early, forever;
 	int error;
 };
 
@@ -205,10 +224,11 @@ static const char *parse_error(const char *s, int *error)
 	return s;
 }
 
-/* One NAME:N[+]:ERROR; returns where it ends, NULL if it is none. */
+/* One [@]NAME:N[+]:ERROR; returns where it ends, NULL if it is none. */
 static const char *parse_order(const char *s, struct order *o)
 {
-	s = parse_point(s, &o->point);
+	o->early = *s == '@';
+	s = parse_point(s + o->early, &o->point);
 	if (!s || *s++ != ':')
 		return NULL;
 	s = parse_number(s, PLAN_NTH_MAX, &o->nth);
@@ -222,7 +242,7 @@ static const char *parse_order(const char *s, struct order *o)
 }
 
 /* Parses all of spec, arming as it goes if told to. */
-static int parse_spec(const char *spec, bool arm)
+static int parse_spec(const char *spec, bool arm, bool early)
 {
 	struct order o;
 
@@ -232,16 +252,16 @@ static int parse_spec(const char *spec, bool arm)
 			return -EINVAL;
 		if (*spec == ',' && !*++spec)
 			return -EINVAL; /* a comma promises one more */
-		if (arm)
+		if (arm && o.early == early)
 			os_inject(o.point, o.nth, o.forever, o.error);
 	}
 	return 0;
 }
 
 /* Twice over the text, so that a wrong one arms nothing. "" is right. */
-int os_inject_parse(const char *spec)
+int os_inject_parse(const char *spec, bool early)
 {
-	int error = parse_spec(spec, false);
+	int error = parse_spec(spec, false, early);
 
-	return error ? error : parse_spec(spec, true);
+	return error ? error : parse_spec(spec, true, early);
 }

@@ -65,11 +65,18 @@ int os_memfd(const char *name, int *fd)
 		return error;
 	r = memfd_create(name, MFD_CLOEXEC | MFD_NOEXEC_SEAL);
 	if (r < 0 && errno == EINVAL)
-		r = memfd_create(name, MFD_CLOEXEC);
+		r = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (r < 0)
 		return -errno;
 	*fd = r;
 	return 0;
+}
+
+int os_memfd_end(int fd)
+{
+	int error = os_truncate(fd, 0);
+
+	return error ? error : os_result(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW));
 }
 
 /* mmap with the result as -errno. */

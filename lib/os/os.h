@@ -25,7 +25,8 @@
  * fails with the given error, once or for ever. Costs one relaxed load when
  * nothing is armed. VVM_INJECT in the environment ("pwrite:3:EIO",
  * "pread:10+:EIO", comma separated; + means for ever) arms them as
- * the last step of vvm_open(), through secure_getenv().
+ * the last step of vvm_open(), through secure_getenv(); those that have a @
+ * before the name ("@memfd:1:EMFILE") as the first.
  */
 #ifndef VVM_OS_H
 #define VVM_OS_H
@@ -69,7 +70,23 @@
 	X(read_text)     \
 	X(ring_setup)    \
 	X(pipe)          \
-	X(epoll)
+	X(epoll)         \
+	X(peek)          \
+	X(epoll_add)     \
+	X(poll)          \
+	X(futex)         \
+	X(sigqueue)      \
+	X(ring_enable)   \
+	X(ring_enter)    \
+	X(lock_file)     \
+	X(fd_info)       \
+	X(file_info)     \
+	X(free_space)    \
+	X(claimed)       \
+	X(open_own)      \
+	X(list_dir)      \
+	X(unlink)        \
+	X(thread_fd)
 
 enum os_point {
 #define X(name) OS_##name,
@@ -80,11 +97,17 @@ enum os_point {
 
 /* Arms a point; error 0 disarms it. nth counts from 1. Thread-safe. */
 void os_inject(enum os_point point, uint64_t nth, bool forever, int error);
+/* The same for `count` uses in a row, from 1 to 14. */
+void os_inject_some(enum os_point point, uint64_t nth, unsigned count,
+		    int error);
 void os_inject_clear(void);
 /* How often the point was used since os_inject_clear(). */
 uint64_t os_inject_uses(enum os_point point);
-/* Parses VVM_INJECT's syntax; -EINVAL and nothing armed when it is wrong. */
-int os_inject_parse(const char *spec);
+/*
+ * Parses VVM_INJECT's syntax, and arms what has a @ (early), or what has none;
+ * -EINVAL and nothing armed when any of it is wrong.
+ */
+int os_inject_parse(const char *spec, bool early);
 /* For os/ring.c: 0, or the -errno that this use of the point must return. */
 int os_inject_check(enum os_point point);
 
@@ -103,6 +126,12 @@ enum os_advice {
 
 /* A memfd, close-on-exec, sized by os_truncate(). */
 int os_memfd(const char *name, int *fd);
+/*
+ * Cuts a memfd to nothing for good: every access to a mapping of it is SIGBUS
+ * from now on, also where a userfaultfd would be asked, and no write makes it
+ * longer. Whoever waits on the userfaultfd already is to be woken.
+ */
+int os_memfd_end(int fd);
 /*
  * Reserves address space: PROT_NONE, private, no swap accounting. The result
  * is congruent to `congruent` modulo `align` (a power of two >= a page).
@@ -302,7 +331,7 @@ void os_futex_wake(_Atomic uint32_t *word, int count);
 /*
  * Starts a joinable thread with every signal blocked but the synchronous
  * ones, a small stack that is not paged memory, and a name of <= 15 bytes.
- * Not async-signal-safe.
+ * Returns when it has begun. Not async-signal-safe.
  */
 int os_thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
 		    void *arg);
@@ -312,8 +341,40 @@ int os_thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
  */
 int os_cancel_off(void);
 void os_cancel_restore(int state);
+/*
+ * What a thread does that sleeps, of this process or of one that may be looked
+ * at. -EAGAIN: it runs, or is about to; -ESRCH: it is gone; -EACCES, -EPERM: it
+ * may not be looked at; or as open(2).
+ */
+struct os_call {
+	long nr;	   /* of its system call; -1: it is in none */
+	bool writes_later; /* to pages that it has taken: process_vm_writev(2) */
+	uint64_t arg[6];
+};
+int os_thread_call(int tid, struct os_call *call);
+/* CPU time of a thread of this process. -EINVAL: it is none. */
+int os_thread_cpu_us(int tid, uint64_t *us);
+/*
+ * Copies memory of the process that the thread is of. -EFAULT: not all of it is
+ * there; -EPERM, -ESRCH. => it is not paged by us.
+ */
+int os_peek(int tid, haddr_t from, void *to, size_t bytes);
+/*
+ * Runs run(arg) on that stack, with signals blocked as by os_signals_block(),
+ * and comes back. What the kernel is given lies on that stack, too.
+ */
+void os_run_on(void *stack, uint64_t bytes, void (*run)(void *), void *arg);
 int os_tid(void);
+/*
+ * A descriptor that is readable once the calling thread has ended. -EINVAL,
+ * -ENOSYS: not before Linux 6.9.
+ */
+int os_thread_fd(int *fd);
+/* Has a thread of this process ended? */
+bool os_thread_gone(int tid);
 int os_pid(void);
+/* Does valgrind run this process, one thread at a time? */
+bool os_on_valgrind(void);
 unsigned os_user(void);	     /* the effective user */
 unsigned os_cpus(void);	     /* CPUs this process may run on */
 uint64_t os_page_size(void); /* of the kernel */
@@ -369,7 +430,7 @@ int os_claim_file(int fd);
 /* Has anybody claimed it? Needs no right to write. */
 int os_file_claimed(int fd, bool *claimed);
 int os_unlink(const char *path);
-/* Calls each() with every name in the directory. Allocates memory. */
+/* Calls each() with every name in the directory. */
 int os_list_dir(const char *path, void (*each)(const char *name, void *arg),
 		void *arg);
 /* The start of a small (/proc) file, NUL-terminated, at most size - 1 bytes. */

@@ -47,6 +47,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -143,8 +144,10 @@ int os_epoll(int *fd)
 int os_epoll_add(int epoll, int fd)
 {
 	struct epoll_event event = {.events = EPOLLIN};
+	int error = os_inject_check(OS_epoll_add);
 
-	return os_result(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
+	return error ? error
+		     : os_result(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
 }
 
 void os_epoll_remove(int epoll, int fd)
@@ -201,7 +204,10 @@ int os_futex_wait(const _Atomic uint32_t *word, uint32_t value,
 		  int64_t timeout_us)
 {
 	struct timespec ts, *limit = NULL;
+	int error = os_inject_check(OS_futex);
 
+	if (error)
+		return error;
 	if (timeout_us >= 0) {
 		ts = timespec_of_us((uint64_t)timeout_us);
 		limit = &ts;
@@ -244,7 +250,31 @@ static void block_async_signals(sigset_t *old)
 	pthread_sigmask(SIG_SETMASK, &set, old);
 }
 
-static int start_small(pthread_t *thread, void *(*run)(void *), void *arg)
+/* Handed to a thread; it is the starter's, who waits until it is taken. */
+struct start {
+	void *(*run)(void *);
+	void *arg;
+	const char *name;
+	_Atomic uint32_t taken;
+};
+
+/*
+ * It names itself: to name another thread is to open a file, which a process
+ * may not be allowed to.
+ */
+static void *begin(void *p)
+{
+	struct start *start = p;
+	void *(*run)(void *) = start->run;
+	void *arg = start->arg;
+
+	syscall(SYS_prctl, PR_SET_NAME, start->name); /* for tools only */
+	atomic_store(&start->taken, 1);
+	os_futex_wake(&start->taken, 1); /* of whoever sleeps there now */
+	return run(arg);
+}
+
+static int start_small(pthread_t *thread, struct start *start)
 {
 	pthread_attr_t attr;
 	size_t bytes = MAX(THREAD_STACK_BYTES, (size_t)PTHREAD_STACK_MIN * 2);
@@ -254,7 +284,7 @@ static int start_small(pthread_t *thread, void *(*run)(void *), void *arg)
 		return -error;
 	error = pthread_attr_setstacksize(&attr, bytes);
 	if (!error)
-		error = pthread_create(thread, &attr, run, arg);
+		error = pthread_create(thread, &attr, begin, start);
 	pthread_attr_destroy(&attr);
 	return -error;
 }
@@ -262,16 +292,17 @@ static int start_small(pthread_t *thread, void *(*run)(void *), void *arg)
 int os_thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
 		    void *arg)
 {
+	struct start start = {.run = run, .arg = arg, .name = name};
 	sigset_t old;
 	int error = os_inject_check(OS_thread);
 
 	if (error)
 		return error;
 	block_async_signals(&old);
-	error = start_small(thread, run, arg);
+	error = start_small(thread, &start);
+	while (!error && !atomic_load(&start.taken))
+		os_futex_wait(&start.taken, 0, -1);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	if (!error) /* the name is for tools only; the thread may have ended */
-		pthread_setname_np(*thread, name);
 	return error;
 }
 
@@ -298,6 +329,48 @@ int os_tid(void)
 			own_tid = tid;
 	}
 	return tid;
+}
+
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL
+#endif
+
+int os_thread_fd(int *fd)
+{
+	long r = os_inject_check(OS_thread_fd);
+
+	if (r)
+		return (int)r;
+	r = syscall(SYS_pidfd_open, os_tid(), PIDFD_THREAD);
+	if (r < 0)
+		return -errno;
+	*fd = (int)r;
+	return 0;
+}
+
+/*
+ * What valgrind takes for a question, and a processor for nothing: rotations by
+ * 128 bits in all. Of other processors it is not known: then it hangs.
+ */
+bool os_on_valgrind(void)
+{
+	uint64_t answer = 0;
+#if defined(__x86_64__)
+	uint64_t question[6] = {0x1001}; /* is there a valgrind? */
+
+	__asm__ volatile("rolq $3, %%rdi; rolq $13, %%rdi\n\t"
+			 "rolq $61, %%rdi; rolq $51, %%rdi\n\t"
+			 "xchgq %%rbx, %%rbx"
+			 : "+d"(answer)
+			 : "a"(question)
+			 : "cc", "memory");
+#endif
+	return answer;
+}
+
+bool os_thread_gone(int tid)
+{
+	return syscall(SYS_tgkill, getpid(), tid, 0) < 0 && errno == ESRCH;
 }
 
 unsigned os_user(void)
@@ -341,8 +414,10 @@ static int queue_sigbus(int tid, haddr_t addr, int code)
 
 int os_sigbus_thread(int tid, haddr_t addr)
 {
-	int error = queue_sigbus(tid, addr, BUS_ADRERR);
+	int error = os_inject_check(OS_sigqueue);
 
+	if (!error)
+		error = queue_sigbus(tid, addr, BUS_ADRERR);
 	return error == -EPERM ? queue_sigbus(tid, addr, SI_QUEUE) : error;
 }
 
@@ -452,10 +527,12 @@ int os_poll(const int *fds, unsigned count, int64_t timeout_us, uint64_t *ready,
 {
 	struct pollfd polls[POLL_FDS];
 	unsigned i;
-	int error;
+	int error = os_inject_check(OS_poll);
 
 	ASSERT(count <= POLL_FDS);
 	*ready = *invalid = 0;
+	if (error)
+		return error;
 	for (i = 0; i < count; i++)
 		polls[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
 	error = poll_retry(polls, count, timeout_us);
@@ -501,7 +578,7 @@ static uint64_t set_mask(int how, uint64_t mask)
 	return old;
 }
 
-uint64_t os_signals_block(void)
+uint64_t os_signals_waiting(void)
 {
 	static const int synchronous[] = {SIGSEGV, SIGBUS,  SIGFPE,
 					  SIGILL,  SIGTRAP, SIGSYS};
@@ -510,7 +587,12 @@ uint64_t os_signals_block(void)
 
 	for (i = 0; i < ARRAY_SIZE(synchronous); i++)
 		mask &= ~(UINT64_C(1) << (synchronous[i] - 1));
-	return set_mask(SIG_BLOCK, mask);
+	return mask;
+}
+
+uint64_t os_signals_block(void)
+{
+	return set_mask(SIG_BLOCK, os_signals_waiting());
 }
 
 void os_signals_restore(uint64_t mask)

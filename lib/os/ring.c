@@ -157,6 +157,23 @@ unsigned ring_inflight(const struct ring *r)
 	return r->inflight;
 }
 
+void ring_does(struct ring *r, const struct ring_op *op)
+{
+	uint64_t doing =
+		op ? op->off >> PAGE_SHIFT << 2 | op->kind << 1 | 1 : 0;
+
+	atomic_store_explicit(&r->doing, doing, memory_order_relaxed);
+}
+
+bool ring_doing(const struct ring *r, enum ring_kind *kind, uint64_t *off)
+{
+	uint64_t doing = atomic_load_explicit(&r->doing, memory_order_relaxed);
+
+	*kind = (enum ring_kind)(doing >> 1 & 1);
+	*off = doing >> 2 << PAGE_SHIFT;
+	return doing;
+}
+
 bool ring_op_over(struct ring_op *op, int moved, int *result)
 {
 	if (moved == -EINTR || moved == -EAGAIN) {

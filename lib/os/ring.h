@@ -64,7 +64,10 @@ void ring_close(struct ring *r);
  * nothing is in flight; without watches. Errors: those of VVM_IO_URING.
  */
 int ring_open_shared(struct ring **out, unsigned depth);
-/* ring_close() in a fork child, where what is in flight is the parent's. */
+/*
+ * ring_close() in a fork child, where what is in flight is the parent's, or of
+ * a thread that has died. The buffers are never used again.
+ */
 void ring_abandon(struct ring *r);
 enum vvm_io ring_engine(const struct ring *r);
 /* Starts op (submitted at the latest by the next ring_run()). Cannot fail. */
@@ -86,5 +89,10 @@ int ring_watch(struct ring *r, struct ring_watch *watch);
 int ring_run(struct ring *r, int64_t timeout_us);
 /* Operations started and not yet done (watches do not count). */
 unsigned ring_inflight(const struct ring *r);
+/*
+ * What the owner does by a system call that returns when it is done (the sync
+ * engine). For any thread. False: nothing.
+ */
+bool ring_doing(const struct ring *r, enum ring_kind *kind, uint64_t *off);
 
 #endif

@@ -6,6 +6,8 @@
 #ifndef VVM_RING_IMPL_H
 #define VVM_RING_IMPL_H
 
+#include <stdatomic.h>
+
 #include "os/ring.h"
 
 /* An engine. All are called by the ring's owner, except open and close. */
@@ -18,14 +20,15 @@ struct ring_ops {
 	int (*run)(struct ring *r, int64_t timeout_us);
 };
 
-/* (i) set by ring_open, (o) owner thread only. */
+/* (i) set by ring_open, (o) owner thread only, (a) atomic. */
 struct ring {
 	const struct ring_ops *ops; /* (i) */
 	unsigned depth;		    /* (i) */
 	unsigned inflight;	    /* (o) started, done() not yet called */
 	unsigned watch_count;	    /* (o) */
 	struct ring_watch *watches[RING_WATCHES]; /* (o) */
-	struct list waiting; /* (o) started, not yet with the kernel */
+	struct list waiting;	/* (o) started, not yet with the kernel */
+	_Atomic uint64_t doing; /* (a) for ring_doing(): page, kind, 1; or 0 */
 };
 
 /*
@@ -41,6 +44,8 @@ int ring_sync_open(struct ring **out, unsigned depth);
  * True when op is over, *result is then its result; false: start the rest.
  */
 bool ring_op_over(struct ring_op *op, int moved, int *result);
+/* For ring_doing(); NULL: nothing. */
+void ring_does(struct ring *r, const struct ring_op *op);
 /* Takes op off the books and calls its owner. */
 void ring_op_done(struct ring *r, struct ring_op *op, int result);
 /* Now plus timeout; timeouts below 0 stay what they are. */

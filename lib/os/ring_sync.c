@@ -57,8 +57,10 @@ static int run_one_op(struct ring *r)
 	if (!node)
 		return 0;
 	op = list_entry(node, struct ring_op, link);
+	ring_does(r, op);
 	while (!ring_op_over(op, transfer(op), &result))
 		;
+	ring_does(r, NULL);
 	ring_op_done(r, op, result);
 	return 1;
 }

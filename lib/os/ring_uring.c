@@ -230,11 +230,15 @@ static int submit_and_wait(struct ring_uring *ru, int64_t timeout_us)
 		.tv_sec = timeout_us / 1000000,
 		.tv_nsec = timeout_us % 1000000 * 1000,
 	};
+	int err;
 
+	if (timeout_us == 0 && !io_uring_sq_ready(&ru->uring))
+		return 0;
+	err = os_inject_check(OS_ring_enter);
+	if (err)
+		return err;
 	if (timeout_us == 0)
-		return io_uring_sq_ready(&ru->uring)
-			       ? io_uring_submit(&ru->uring)
-			       : 0;
+		return io_uring_submit(&ru->uring);
 	return io_uring_submit_and_wait_timeout(
 		&ru->uring, &cqe, 1, timeout_us < 0 ? NULL : &ts, NULL);
 }
@@ -256,8 +260,13 @@ static int wait_again(int err)
  */
 static int enable(struct ring_uring *ru)
 {
+	int err;
+
 	if (!ru->disabled)
 		return 0;
+	err = os_inject_check(OS_ring_enable);
+	if (err)
+		return err;
 	if (syscall(SYS_io_uring_register, ru->uring.ring_fd,
 		    IORING_REGISTER_ENABLE_RINGS, NULL, 0) < 0)
 		return -errno;

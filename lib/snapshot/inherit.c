@@ -298,10 +298,31 @@ static void inherit_forked(struct backing *b)
 	in->own->ops->forked(in->own);
 }
 
+/*
+ * In a child, where memory is as it was a moment after the descriptors were
+ * copied: what is marked open is.
+ */
+static void shed_generation(struct generation *gen)
+{
+	struct origin *o = &gen->origin;
+
+	if (gen->frames_open) {
+		os_close(o->frames);
+		os_close(o->preimages);
+	}
+	if (!gen->open)
+		return;
+	o->swap->ops->shed(o->swap);
+	os_close(o->alive);
+}
+
 static void inherit_shed(struct backing *b)
 {
 	struct inherit *in = to_inherit(b);
+	unsigned g;
 
+	for (g = 0; g < in->generation; g++)
+		shed_generation(&in->past[g]);
 	if (in->own)
 		in->own->ops->shed(in->own);
 }

@@ -39,7 +39,10 @@
  * mode a system call, which would fail): they are copied at once.
  *
  * Invariants:
- *  (1) While a page is FROZEN its frame is as it was when it became so.
+ *  (1) While a page is FROZEN, and a snapshot wants it, its frame is as it was
+ *	when it became so. (Pages also become FROZEN because the kernel would
+ *	not lift their protection, or may not have: evict/writeback.c. So each
+ *	fork protects them again.)
  *  (2) where[page] of a live snapshot is FRAME only if the page has been
  *	FROZEN since that fork.
  *  (3) Page n of the preimages is needed by as many as there are live snapshots
@@ -64,6 +67,8 @@
 #include "snapshot/preimages.h"
 #include "util/log.h"
 #include "space/extent.h"
+
+#define COPY_TRIES 3
 
 struct snapshot {
 	struct list link;  /* live */
@@ -144,6 +149,7 @@ void snapshots_free(struct vvm *vm)
 	if (!ss)
 		return;
 	vm->snapshots = NULL;
+	ss->next = NULL; /* of a fork that was overdue; it is live, too */
 	free_all(ss, false);
 }
 
@@ -233,9 +239,22 @@ int snapshot_copy(struct vvm *vm, haddr_t host)
 	struct snapshots *ss = vm->snapshots;
 	int rc;
 
+	if (!ss) /* FROZEN for another reason: evict/writeback.c */
+		return 0;
 	lock_take(&ss->lock);
 	rc = copy_for_all(vm, host);
 	lock_drop(&ss->lock);
+	return rc;
+}
+
+/* The frame is about to go: a moment's lack of memory does not matter. */
+static int copy_last(struct vvm *vm, haddr_t host)
+{
+	unsigned tries = 0;
+	int rc;
+
+	while ((rc = snapshot_copy(vm, host)) < 0 && ++tries < COPY_TRIES)
+		os_yield();
 	return rc;
 }
 
@@ -267,7 +286,7 @@ void snapshot_give_up(struct vvm *vm, struct block *b, unsigned first,
 		return;
 	for (i = first; i <= last; i++, host += PAGE_BYTES)
 		if (pte_state(b->pte[i]) == PAGE_FROZEN &&
-		    snapshot_copy(vm, host) < 0)
+		    copy_last(vm, host) < 0)
 			lose(vm, host);
 }
 
@@ -317,7 +336,8 @@ static bool must_copy(pte_t e)
 
 static bool must_freeze(pte_t e)
 {
-	return pte_state(e) == PAGE_DIRTY && !(e & PTE_PINNED);
+	return (pte_state(e) == PAGE_DIRTY && !(e & PTE_PINNED)) ||
+	       pte_state(e) == PAGE_FROZEN; /* (1) */
 }
 
 /* Copies a pinned page for the snapshot that is being taken. */
@@ -333,6 +353,16 @@ static int copy_pinned(struct vvm *vm, haddr_t host)
 		point_to_copy(ss, ss->next, word_of(ss->next, host), n);
 	lock_drop(&ss->lock);
 	return rc;
+}
+
+/* Unprotects what is DIRTY of a run. */
+static void unprotect_dirty(struct extent *p, unsigned from, unsigned to)
+{
+	for (; from < to; from++)
+		if (pte_state(p->block->pte[from]) == PAGE_DIRTY &&
+		    space_unprotect(p->uffd, extent_host(p, from), PAGE_BYTES) <
+			    0)
+			pt_move(p->block, from, PAGE_FROZEN, 0);
 }
 
 /*
@@ -354,9 +384,11 @@ static int protect_run(struct extent *p, unsigned from, unsigned to)
 		return 0;
 	rc = os_uffd_wp(p->uffd, extent_host(p, from),
 			pages_to_bytes(to - from), true);
+	if (rc < 0) /* it may have done some of it */
+		unprotect_dirty(p, from, to);
 	/* no slot, no frame and no counter of the space changes */
 	for (i = from; i < to && rc == 0; i++)
-		if (must_freeze(b->pte[i]))
+		if (pte_state(b->pte[i]) == PAGE_DIRTY)
 			pt_move(b, i, PAGE_FROZEN, 0);
 	return rc;
 }

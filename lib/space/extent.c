@@ -13,6 +13,8 @@
  */
 #include "space/extent.h"
 
+#include <string.h>
+
 #include "util/probe.h"
 
 bool extent_next(struct vvm *vm, struct block *b, gaddr_t addr,
@@ -36,6 +38,16 @@ bool extent_next(struct vvm *vm, struct block *b, gaddr_t addr,
 	p->host = host;
 	p->uffd = space_uffd(vm, r, host);
 	return true;
+}
+
+void extent_mapped(const struct vvm *vm, const struct extent *p,
+		   uint64_t *mapped)
+{
+	if (vm->pagemap_fd < 0)
+		memset(mapped, 0, EXTENT_WORDS * sizeof(*mapped));
+	else if (os_pagemap_present(vm->pagemap_fd, p->host, p->end - p->first,
+				    mapped, NULL) < 0)
+		memset(mapped, 0xff, EXTENT_WORDS * sizeof(*mapped));
 }
 
 static void count_evicted(struct vvm_stat_actor *actor, const struct block *b,

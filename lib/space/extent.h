@@ -32,6 +32,14 @@ bool extent_next(struct vvm *vm, struct block *b, gaddr_t addr,
 		 struct extent *p);
 
 /*
+ * Which pages of p are mapped, hence have been used: bit i for index first + i
+ * of the block. Not knowing that now means all; having no pagemap, none, and
+ * pages leave in the order in which the hand comes by. => block lock held.
+ */
+void extent_mapped(const struct vvm *vm, const struct extent *p,
+		   uint64_t *mapped);
+
+/*
  * May a call for two pages of b cover all pages [from, to) between them?
  * => block lock held.
  */

@@ -16,6 +16,8 @@
  * a part was unmapped, costs the child address space that it did not need, or
  * meets what the parent had mapped there since: that is left as it is.
  *
+ * Each range is also in the table of all paged memory (space/paged.c).
+ *
  * Rejected: to hold the space lock over every fork (fork/fork.c has to go to
  * great lengths for that); to read /proc/self/maps in the parent at each fork.
  */
@@ -42,12 +44,22 @@ void kept_init(struct kept *k)
 	k->free = NULL;
 }
 
+static void forget_all(struct kept_chunk *c)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(c->range); i++)
+		if (atomic_load(&c->range[i].end))
+			paged_drop(c->range[i].paged);
+}
+
 void kept_fini(struct kept *k)
 {
 	struct kept_chunk *c = atomic_load(&k->chunks), *next;
 
 	for (; c; c = next) {
 		next = atomic_load(&c->next);
+		forget_all(c);
 		os_unmap((haddr_t)(uintptr_t)c, CHUNK_BYTES);
 	}
 	kept_init(k);
@@ -78,12 +90,17 @@ static int add_chunk(struct kept *k)
 
 struct kept_range *kept_add(struct kept *k, haddr_t start, uint64_t bytes)
 {
+	struct paged_range *paged;
 	struct kept_range *r;
 
 	if (!k->free && add_chunk(k) < 0)
 		return NULL;
+	paged = paged_add(start, start + bytes);
+	if (!paged)
+		return NULL;
 	r = k->free;
 	k->free = r->next_free;
+	r->paged = paged;
 	r->regions = 1;
 	atomic_store(&r->start, start);
 	atomic_store(&r->end, start + bytes);
@@ -101,6 +118,7 @@ void kept_drop(struct kept *k, struct kept_range *r)
 	if (!r || --r->regions)
 		return;
 	atomic_store(&r->end, 0);
+	paged_drop(r->paged);
 	set_free(k, r);
 }
 

@@ -6,15 +6,17 @@
 #ifndef VVM_KEPT_H
 #define VVM_KEPT_H
 
-#include <stdatomic.h>
-#include "base.h"
+#include "space/paged.h"
 
 /* The host range of one vvm_map() call. */
 struct kept_range {
-	_Atomic haddr_t start;	      /* (m) */
-	_Atomic haddr_t end;	      /* (m) 0: free */
-	unsigned regions;	      /* (m) that lie in it */
-	struct kept_range *next_free; /* (m) */
+	_Atomic haddr_t start; /* (m) */
+	_Atomic haddr_t end;   /* (m) 0: free */
+	unsigned regions;      /* (m) that lie in it */
+	union {
+		struct kept_range *next_free; /* (m) of a free one */
+		struct paged_range *paged;    /* (m) of another */
+	};
 };
 
 struct kept {

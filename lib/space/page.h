@@ -41,10 +41,11 @@
  * synchronous write takes DIRTY to CLEAN in one step. A fork takes DIRTY to
  * FROZEN: protected, because a snapshot may still read the frame
  * (snapshot/snapshot.c). It is DIRTY again when the snapshot has its copy or is
- * gone.
+ * gone. So does a write-back that was given up, when the kernel does not lift
+ * the protection.
  *
- * DIRTY is never write-protected; CLEAN, WRITING and FROZEN always are (space
- * (2)).
+ * DIRTY is never write-protected; CLEAN and WRITING always are, and FROZEN as
+ * long as a snapshot needs it (space (2)).
  */
 #ifndef VVM_PTE_H
 #define VVM_PTE_H

@@ -38,6 +38,8 @@ struct block {
 	uint16_t *pins;		/* (b) pin counts, allocated on the first pin */
 	struct vvm_stat_block *stat; /* (i) what readers see; or NULL */
 	uint64_t filled_us;	/* (b) when a fault last made a page usable */
+	uint64_t passed_us;	/* (b) what is not mapped has not been used
+				 * since then */
 	pte_t pte[BLOCK_PAGES]; /* (b) */
 	struct policy_block policy; /* (b) */
 };

@@ -31,7 +31,10 @@ struct region {
 	struct intent intent;  /* (a) */
 	struct vvm_stat_region *stat; /* (s) what readers see; or NULL */
 	struct kept_range *kept;      /* (m) of its mapping; or NULL */
-	struct region *next;	      /* (m) on its way out: map/unmap.c */
+	/* (m) on its way out, map/unmap.c: */
+	struct region *next;
+	uint64_t frames; /* not given back yet, ... */
+	bool unpunched;	 /* ... nor freed */
 };
 
 struct regions {

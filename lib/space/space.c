@@ -27,8 +27,8 @@
  * Invariants, whenever no block lock is held:
  *   (1) PRESENT pages have a frame in the memfd, FILLING ones may, and no
  *	 others do.
- *   (2) CLEAN, WRITING and FROZEN pages are write-protected, DIRTY ones are
- *	 not. So a write to a clean or in-flight page, or to one that a fork
+ *   (2) CLEAN and WRITING pages are write-protected, and FROZEN ones that a
+ *	 fork child may still read; DIRTY ones are not. So a write to a clean or in-flight page, or to one that a fork
  *	 child may still read (snapshot/snapshot.c), is always an event, and a
  *	 thread that holds the block lock may write to a DIRTY page without
  *	 one.
@@ -56,7 +56,8 @@
  * event that moves it back to DIRTY, and the write-back, when it completes,
  * finds it no longer WRITING and throws its slot away. A block has one
  * write-back generation at a time (block.writing), so "still WRITING" cannot
- * mean a later one.
+ * mean a later one. The kernel can write without an event to a page that it has
+ * taken before it was protected: such pages stay DIRTY (space/grip.c).
  *
  * Lock order: enum lock_rank. The mapping lock serialises the mapping calls
  * and is the only one held while waiting for I/O: no actor ever takes it. The
@@ -84,9 +85,11 @@
 #define MEMFD_BYTES ((uint64_t)1 << 47)
 
 /* Pages on standby are no frames, but RAM: at most this part of the budget. */
-#define STANDBY_SHARE	64
-#define UNPROTECT_TRIES 1000
+#define STANDBY_SHARE 64
+/* Each is a yield with a block locked; who calls can do without success. */
+#define UNPROTECT_TRIES 10
 #define ROUSE_LOOK_US	100000
+#define BUSY_LOOK_US	100000 /* is the space broken by now? */
 
 /* ---- construction ---- */
 
@@ -132,9 +135,21 @@ static int open_memfd(struct vvm *vm)
 	if (rc == -EFBIG)
 		log_error("the limit on the size of files (RLIMIT_FSIZE, "
 			  "ulimit -f) forbids paging");
-	if (rc < 0)
+	return rc;
+}
+
+static int open_pagemap(struct vvm *vm)
+{
+	int rc = os_pagemap_open(&vm->pagemap_fd);
+
+	if (rc == 0 || rc == -EMFILE || rc == -ENFILE || rc == -ENOMEM)
 		return rc;
-	return os_pagemap_open(&vm->pagemap_fd);
+	/* A child of a process that has left its user or root directory does
+	 * without: see extent_mapped(). */
+	if ((rc == -EACCES || rc == -ENOENT) && space_forked(vm))
+		return 0;
+	log_error("/proc/self/pagemap cannot be opened (error %d)", -rc);
+	return rc == -EACCES ? rc : -ENOSYS;
 }
 
 /*
@@ -160,6 +175,8 @@ void space_reset(struct vvm *vm)
 	waitq_init(&vm->frame_free);
 	waitq_init(&vm->roused);
 	pause_init(&vm->pause, vm->pause.overdue);
+	grips_init(&vm->grips);
+	lives_init(&vm->lives, vm);
 	frames_init(&vm->frames, budget, vm->conf.low_pct, vm->conf.high_pct);
 	atomic_init(&vm->reclaim_asleep, false);
 	atomic_init(&vm->failing, 0);
@@ -191,9 +208,13 @@ int space_open_fds(struct vvm *vm)
 	int rc = open_memfd(vm);
 
 	if (rc == 0)
+		rc = open_pagemap(vm);
+	if (rc == 0)
 		rc = open_uffds(vm);
 	if (rc == 0)
 		rc = os_eventfd(&vm->reclaim_event);
+	if (rc == 0)
+		rc = lives_open(&vm->lives);
 	return rc;
 }
 
@@ -212,6 +233,7 @@ void space_close_fds(struct vvm *vm)
 		close_fd(&vm->port[i].event);
 		atomic_store(&vm->port[i].starving, false);
 	}
+	lives_close(&vm->lives);
 	close_fd(&vm->reclaim_event);
 	close_fd(&vm->pagemap_fd);
 }
@@ -389,8 +411,27 @@ int space_unprotect(int uffd, haddr_t host, uint64_t bytes)
 	return rc;
 }
 
-void space_wait_busy(struct block *b, unsigned first, unsigned last,
-		     bool writes)
+/*
+ * Nobody ends what is in flight in b: a thread is dead, and the others leave
+ * pages alone. Frames are not given back, since who had them is not known.
+ */
+static void condemn(struct vvm *vm, struct block *b)
+{
+	unsigned i;
+
+	for (i = 0; i < BLOCK_PAGES; i++) {
+		uint64_t slot = pte_slot(b->pte[i]);
+
+		if (pte_state(b->pte[i]) == PAGE_FILLING)
+			space_move(vm, vm->api, b, i, PAGE_SWAPPED, slot);
+		else if (pte_state(b->pte[i]) == PAGE_WRITING)
+			space_move(vm, vm->api, b, i, PAGE_DIRTY, 0);
+	}
+	b->writing = 0;
+}
+
+void space_wait_busy(struct vvm *vm, struct block *b, unsigned first,
+		     unsigned last, bool writes)
 {
 	unsigned i;
 
@@ -402,10 +443,27 @@ void space_wait_busy(struct block *b, unsigned first, unsigned last,
 				break;
 		if (i > last && !(writes && b->writing))
 			return;
+		if (space_broken(vm)) {
+			condemn(vm, b);
+			return;
+		}
 		lock_drop(&b->lock);
-		waitq_wait(&b->busy_done, ticket, -1);
+		waitq_wait(&b->busy_done, ticket, BUSY_LOOK_US);
 		lock_take(&b->lock);
 	}
+}
+
+/*
+ * Never close a userfaultfd with a thread blocked on it: that thread would
+ * read zeros. Who is woken asks again, and finds what has changed.
+ */
+void space_wake_all(struct vvm *vm)
+{
+	unsigned i;
+
+	for (i = 0; i < vm->handler_count; i++)
+		os_uffd_wake(vm->port[i].uffd, PAGE_BYTES,
+			     ((haddr_t)1 << 47) - 2 * PAGE_BYTES);
 }
 
 /* The starter (fork/child.c) sleeps until this event or a fault. */

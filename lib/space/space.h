@@ -12,9 +12,11 @@
 #include "space/clock.h"
 #include "util/conf.h"
 #include "space/frame.h"
+#include "space/grip.h"
 #include "os/os.h"
 #include "space/pagetable.h"
 #include "util/pause.h"
+#include "space/lives.h"
 #include "space/standby.h"
 #include "policy/policy.h"
 #include "space/region.h"
@@ -39,8 +41,8 @@ struct port {
 };
 
 struct handler;
-struct reclaimer;
 struct lanes;
+struct reclaimer;
 struct snapshots;
 struct fork;
 struct streams;
@@ -59,12 +61,14 @@ struct vvm {
 	struct lock mapping;	 /* serialises the mapping calls */
 	struct rwlock lock;	 /* the space lock */
 	struct regions regions;	 /* (s) */
+	struct region *unburied; /* (m) the kernel keeps them: map/unmap.c */
 	struct pagetable pt;	 /* (s) (b) */
 	uint64_t mappings;	 /* (m) vvm_map() calls so far */
 	struct frames frames;	 /* (a) */
 	struct waitq frame_free; /* API threads that wait for a frame */
 	struct clock clock;	 /* (c) */
 	struct pool bounce;	 /* page buffers for reads in place */
+	struct grips grips;	 /* (a) who may hold pages past the table */
 	struct standby standby;	 /* pages that wait for a stream to come by */
 
 	struct backing *swap;	    /* (i) */
@@ -85,8 +89,12 @@ struct vvm {
 	int reclaim_event;	     /* (i) wakes the reclaimer */
 	_Atomic bool reclaim_asleep;
 	_Atomic bool stopping; /* the actors shall end */
-	_Atomic bool dormant;  /* a fork child has not used it yet */
-	struct waitq roused;   /* API threads that wait for the end of that */
+
+	struct lives lives;  /* of its threads, */
+	_Atomic bool broken; /* one of which died: space/life.c */
+
+	_Atomic bool dormant; /* a fork child has not used it yet */
+	struct waitq roused;  /* API threads that wait for the end of that */
 	_Atomic unsigned failing; /* fault_fail()s not yet undone */
 	_Atomic unsigned willneed_turn;
 
@@ -146,23 +154,33 @@ static inline int space_uffd(const struct vvm *vm, const struct region *r,
 struct block *space_lock_block(struct vvm *vm, gaddr_t addr);
 
 /*
- * Takes the write protection off, however often the kernel is short of memory:
- * a page that stays protected by mistake would break (2). -ENOENT: unmapped
- * under us. => block lock held.
+ * Takes the write protection off, though the kernel may be short of memory for
+ * a moment. On an error the page may be protected, and must not be DIRTY (2): it
+ * stays, or becomes, FROZEN. -ENOENT: unmapped under us. => block lock held.
  */
 int space_unprotect(int uffd, haddr_t host, uint64_t bytes);
 /*
  * Waits until no page of b in [first, last] is FILLING and, with writes, no
- * write-back of the block is in flight. => b's lock held; it is dropped while
- * waiting and held again on return.
+ * write-back of the block is in flight. In a broken space nobody will end what
+ * is in flight: it is undone. => b's lock held; it is dropped while waiting and
+ * held again on return.
  */
-void space_wait_busy(struct block *b, unsigned first, unsigned last,
-		     bool writes);
+void space_wait_busy(struct vvm *vm, struct block *b, unsigned first,
+		     unsigned last, bool writes);
+/* Wakes every thread that waits on a userfaultfd of the space. */
+void space_wake_all(struct vvm *vm);
 
 /* Does the faulting thread resolve its own faults? */
 static inline bool space_is_inline(const struct vvm *vm)
 {
 	return vm->lanes != NULL;
+}
+
+/* Has a thread of the library died? Then all is lost: space/life.c. */
+static inline bool space_broken(const struct vvm *vm)
+{
+	return unlikely(
+		atomic_load_explicit(&vm->broken, memory_order_acquire));
 }
 
 /* Is this process a fork child of the one that opened vm? */

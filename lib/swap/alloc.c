@@ -40,7 +40,7 @@ int swap_extend(struct swap *s, uint64_t from, uint64_t to)
 	int err = os_fallocate(s->fd, pages_to_bytes(from + 1),
 			       pages_to_bytes(to - from));
 
-	if (err != -EOPNOTSUPP || s->reserve)
+	if ((err != -EOPNOTSUPP && err != -ENOSYS) || s->reserve)
 		return err;
 	return os_truncate(s->fd, pages_to_bytes(to + 1));
 }
@@ -96,8 +96,8 @@ static bool must_make_do(const struct swap *s)
 }
 
 /*
- * No slot was taken. Grows the area or waits for who does; -ENOSPC: no use.
- * => lock held on entry, dropped on return.
+ * No slot was taken. Grows the area or waits for who does; -ENOSPC: no use, or
+ * it takes too long. => lock held on entry, dropped on return.
  */
 static int make_room(struct swap *s)
 {
@@ -107,8 +107,9 @@ static int make_room(struct swap *s)
 	if (s->growing) {
 		ticket = waitq_ticket(&s->grown);
 		lock_drop(&s->lock);
-		waitq_wait(&s->grown, ticket, -1);
-		return 0;
+		return waitq_wait(&s->grown, ticket, BACKING_STALL_US) < 0
+			       ? -ENOSPC
+			       : 0;
 	}
 	if (growth_rests(s)) {
 		lock_drop(&s->lock);
@@ -160,9 +161,11 @@ int swap_hold(struct backing *b, struct hold **out)
 	lock_take(&s->lock);
 	begun = hold_begin(&s->holds, &s->slots, *out);
 	lock_drop(&s->lock);
-	if (!begun)
-		hold_free(*out);
-	return begun ? 0 : -ENOMEM;
+	if (begun)
+		return 0;
+	hold_free(*out);
+	*out = NULL;
+	return -ENOMEM;
 }
 
 void swap_release(struct backing *b, struct hold *h)

@@ -57,6 +57,8 @@ struct backing_stat {
 	uint64_t read_bytes, written_bytes;
 	uint64_t read_errors, write_errors, checksum_errors, retries;
 	bool direct; /* O_DIRECT is on */
+	/* Transfers in flight, and when the last one ended or the first began. */
+	uint64_t inflight, progress_us;
 };
 
 struct backing;

@@ -8,6 +8,9 @@
  * nothing has been written or truncated before it. A file is not repaired:
  * somebody may have opened it already while its mode let them.
  *
+ * No name at all means memory: a fork child that can reach no directory any
+ * more.
+ *
  * A symbolic link to a directory or to a block device is followed, since
  * devices are mostly named by such (/dev/disk/by-label, /dev/mapper).
  */
@@ -111,9 +114,11 @@ int swap_open_file(const char *path, int *fd, enum os_file_type *type,
 		   uint64_t *bytes)
 {
 	struct os_file f;
-	bool new;
-	int err = open_any(path, type, &new, fd);
+	bool new = !*path;
+	int err;
 
+	*type = OS_FILE_DIR;
+	err = new ? os_memfd("vvm-swap", fd) : open_any(path, type, &new, fd);
 	if (err)
 		return err;
 	err = os_fd_info(*fd, &f);

@@ -52,7 +52,7 @@ static inline struct swap *to_swap(struct backing *b)
 
 /*
  * Opens what path names; *type: OS_FILE_DIR is a new file without a name in a
- * directory; *bytes: the size. Refuses what others can look into, and says
+ * directory, or in memory for "". *bytes: the size. Refuses what others can look into, and says
  * so in the log. Errors as swap_open().
  */
 int swap_open_file(const char *path, int *fd, enum os_file_type *type,

@@ -86,14 +86,27 @@ static void swap_stat(struct backing *b, struct backing_stat *st)
 	st->checksum_errors = get(&s->count.checksum_errors);
 	st->retries = get(&s->count.retries);
 	st->direct = s->direct;
+	st->inflight = atomic_load(&s->inflight);
+	st->progress_us = atomic_load(&s->progress_us);
 }
 
 /* ---- open and close ---- */
 
+/* A file that stays behind must not keep what was in memory. */
+static void empty(const struct swap *s)
+{
+	uint64_t bytes = pages_to_bytes(s->slots.limit + 1);
+	int err = os_truncate(s->fd, 0);
+
+	if (err && os_punch(s->fd, 0, bytes) < 0)
+		log_warn("the swap file keeps what was in memory: it cannot be "
+			 "truncated (error %d)",
+			 -err);
+}
+
 /*
- * A file that stays behind must not keep what was in memory. A fork child
- * has no say in that: the file is its parent's. And the parent must leave it
- * to children that still read it.
+ * A fork child has no say in that: the file is its parent's. And the parent
+ * must leave it to children that still read it.
  */
 static void swap_close(struct backing *b)
 {
@@ -101,7 +114,7 @@ static void swap_close(struct backing *b)
 
 	if (s->type == OS_FILE_REG && s->forks == os_fork_count() &&
 	    !s->holds.first)
-		os_truncate(s->fd, 0);
+		empty(s);
 	holds_fini(&s->holds, &s->slots);
 	slots_fini(&s->slots);
 	os_close(s->fd);
@@ -235,11 +248,41 @@ static int open_all(struct swap *s, const struct conf *conf)
 	if (err)
 		return err;
 	err = claim_file(s);
-	if (!err)
+	if (!err) {
 		err = set_up(s, conf, file_bytes);
+		if (err && s->type == OS_FILE_REG)
+			os_truncate(s->fd, 0); /* of what was allocated */
+	}
 	if (err)
 		os_close(s->fd);
 	return err;
+}
+
+/* What vvm_open() may say of swap_path. */
+static int narrow(int err)
+{
+	switch (err) {
+	case -EINVAL: /* a device without room */
+	case -ENOTSUP:
+	case -EBUSY:
+	case -ENOENT:
+	case -EACCES:
+	case -ENOTDIR:
+	case -ELOOP:
+	case -EROFS:
+	case -ENOSPC:
+	case -EFBIG:
+	case -ENOMEM:
+	case -EMFILE:
+	case -ENFILE:
+		return err;
+	case -EDQUOT:
+		return -ENOSPC;
+	case -EPERM:
+		return -EACCES;
+	default:
+		return -EIO;
+	}
 }
 
 int swap_open_at(struct backing **out, const struct conf *conf, uint64_t base)
@@ -264,7 +307,7 @@ int swap_open_at(struct backing **out, const struct conf *conf, uint64_t base)
 		log_error("swap %s cannot be used (error %d)", conf->swap_path,
 			  -err);
 		os_unmap((haddr_t)s, sizeof(*s));
-		return err;
+		return narrow(err);
 	}
 	*out = &s->backing;
 	return 0;

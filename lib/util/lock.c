@@ -25,11 +25,12 @@
  * (1) Whoever returns from lock_take/rwlock_* synchronises (acquire) with
  *     all who dropped it before (release). There are no fences, so that
  *     ThreadSanitizer understands every edge.
- * (2) Debug builds: held[r] of a thread is the lock of rank r that it holds.
- *     As a lock may be taken only above all ranks held, there is at most one
- *     of each rank. One store each way, hence safe against a signal handler
- *     that takes locks between any two instructions. Dropping is allowed in
- *     any order.
+ * (2) mine.held[r] of a thread is the lock of rank r that it holds. As a lock
+ *     may be taken only above all ranks held, there is at most one of each
+ *     rank. One store each way, hence safe against a signal handler that takes
+ *     locks between any two instructions. Dropping is allowed in any order.
+ *     Debug builds check the order by it. When a thread of the library has
+ *     died (space/life.c) another drops by it what the dead one held.
  *
  * Rejected: pthread_mutex_t (40 bytes in each of a page table's leaves, and
  * not async-signal-safe); a queue per rwlock side (two futexes more for a
@@ -51,6 +52,8 @@
 #define SPIN_ROUNDS 64
 /* Between two tries of a lock that is taken with a time limit. */
 #define POLL_US 20
+/* Between two looks around of a thread that waits for as long as it takes. */
+#define LOOK_US AWAKE_STEP_US
 
 static inline void cpu_relax(void)
 {
@@ -61,11 +64,55 @@ static inline void cpu_relax(void)
 #endif
 }
 
+/* ---- what a thread holds, and how it waits ---- */
+
+/* (o), but see lock_drop_dead(). Read in signal handlers: initial-exec. */
+static __thread struct lock_table mine
+	__attribute__((tls_model("initial-exec")));
+static __thread struct {
+	void (*look)(void *arg, const void *lock);
+	void *arg;
+} waiting __attribute__((tls_model("initial-exec"))); /* (o) */
+
+static inline void hold(unsigned rank, void *lock)
+{
+	atomic_store_explicit(&mine.held[rank], lock, memory_order_relaxed);
+}
+
+struct lock_table *lock_table(void)
+{
+	return &mine;
+}
+
+void lock_on_wait(void (*look)(void *arg, const void *lock), void *arg)
+{
+	waiting.look = look;
+	waiting.arg = arg;
+}
+
+/*
+ * Sleeps while *word is value: for timeout_us, or, if that is below 0, until
+ * woken or until it is time to look around. lock: whose word it is; NULL: of a
+ * wait queue.
+ */
+static void sleep_on(const _Atomic uint32_t *word, uint32_t value,
+		     int64_t timeout_us, const void *lock)
+{
+	bool look = waiting.look && timeout_us < 0;
+	int rc = os_futex_wait(word, value, look ? LOOK_US : timeout_us);
+
+	if (look && rc == -ETIMEDOUT)
+		waiting.look(waiting.arg, lock);
+}
+
 /* ---- the lock order, debug builds only ---- */
 
 #ifdef VVM_DEBUG
 
-static __thread const void *held[LOCK_RANKS]; /* (o) see (2) */
+static const void *held(unsigned rank)
+{
+	return atomic_load_explicit(&mine.held[rank], memory_order_relaxed);
+}
 
 /* Aborts unless rank is above every rank this thread holds. */
 static void order_check(const void *lock, unsigned rank)
@@ -74,29 +121,24 @@ static void order_check(const void *lock, unsigned rank)
 
 	ASSERT(rank > 0 && rank < LOCK_RANKS);
 	for (r = rank; r < LOCK_RANKS; r++) {
-		if (!held[r])
+		if (!held(r))
 			continue;
 		log_error("lock %p of rank %u taken while holding %p of rank "
 			  "%u",
-			  lock, rank, held[r], r);
+			  lock, rank, held(r), r);
 		assert_failed("lock order", __FILE__, __LINE__);
 	}
 }
 
-static void order_push(const void *lock, unsigned rank)
-{
-	held[rank] = lock;
-}
-
 static void order_pop(const void *lock, unsigned rank)
 {
-	ASSERT(held[rank] == lock);
-	held[rank] = NULL;
+	ASSERT(held(rank) == lock);
+	hold(rank, NULL);
 }
 
 static bool order_holds(const void *lock, unsigned rank)
 {
-	return held[rank] == lock;
+	return held(rank) == lock;
 }
 
 #define owner_set(l, tid) \
@@ -107,8 +149,7 @@ static bool order_holds(const void *lock, unsigned rank)
 #else
 
 #define order_check(lock, rank) ((void)0)
-#define order_push(lock, rank)	((void)(lock))
-#define order_pop(lock, rank)	((void)0)
+#define order_pop(lock, rank)	hold(rank, NULL)
 #define owner_set(l, tid)	((void)0)
 
 #endif
@@ -157,7 +198,7 @@ static void grab_sleeping(struct lock *l)
 {
 	while (atomic_exchange_explicit(&l->word, CONTENDED,
 					memory_order_acquire) != FREE)
-		os_futex_wait(&l->word, CONTENDED, -1);
+		sleep_on(&l->word, CONTENDED, -1, l);
 }
 
 void lock_take(struct lock *l)
@@ -165,7 +206,7 @@ void lock_take(struct lock *l)
 	order_check(l, l->rank);
 	if (!grab(l) && !grab_spinning(l))
 		grab_sleeping(l);
-	order_push(l, l->rank);
+	hold(l->rank, l);
 	owner_set(l, os_tid());
 }
 
@@ -174,7 +215,7 @@ bool lock_try(struct lock *l)
 	if (!grab(l))
 		return false;
 	order_check(l, l->rank);
-	order_push(l, l->rank);
+	hold(l->rank, l);
 	owner_set(l, os_tid());
 	return true;
 }
@@ -189,7 +230,7 @@ bool lock_take_timed(struct lock *l, uint64_t timeout_us)
 			return false;
 		os_sleep_us(POLL_US);
 	}
-	order_push(l, l->rank);
+	hold(l->rank, l);
 	owner_set(l, os_tid());
 	return true;
 }
@@ -203,7 +244,7 @@ void lock_disown(struct lock *l)
 
 void lock_adopt(struct lock *l)
 {
-	order_push(l, l->rank);
+	hold(l->rank, l);
 	owner_set(l, os_tid());
 }
 
@@ -268,7 +309,7 @@ static void rwlock_sleep(struct rwlock *l, uint32_t barrier)
 	uint32_t turn = atomic_fetch_or(&l->turn, TURN_SLEEPERS);
 
 	if (atomic_load(&l->word) & barrier)
-		os_futex_wait(&l->turn, turn | TURN_SLEEPERS, -1);
+		sleep_on(&l->turn, turn | TURN_SLEEPERS, -1, l);
 }
 
 /* => word was changed already, with sequential consistency. */
@@ -306,7 +347,7 @@ void rwlock_read(struct rwlock *l)
 		else
 			rwlock_sleep(l, WRITER | WAITERS_MASK);
 	}
-	order_push(l, l->rank);
+	hold(l->rank, l);
 }
 
 bool rwlock_try_read(struct rwlock *l)
@@ -314,7 +355,7 @@ bool rwlock_try_read(struct rwlock *l)
 	if (!grab_read(l))
 		return false;
 	order_check(l, l->rank);
-	order_push(l, l->rank);
+	hold(l->rank, l);
 	return true;
 }
 
@@ -356,7 +397,7 @@ void rwlock_write(struct rwlock *l)
 		else
 			rwlock_sleep(l, WRITER | READERS_MASK);
 	}
-	order_push(l, l->rank);
+	hold(l->rank, l);
 	owner_set(l, os_tid());
 }
 
@@ -386,7 +427,7 @@ bool rwlock_write_timed(struct rwlock *l, uint64_t timeout_us)
 		}
 		os_sleep_us(POLL_US);
 	}
-	order_push(l, l->rank);
+	hold(l->rank, l);
 	owner_set(l, os_tid());
 	return true;
 }
@@ -400,7 +441,7 @@ void rwlock_disown(struct rwlock *l)
 
 void rwlock_adopt(struct rwlock *l)
 {
-	order_push(l, l->rank);
+	hold(l->rank, l);
 	owner_set(l, os_tid());
 }
 
@@ -437,7 +478,7 @@ static int wait_past(struct waitq *q, uint32_t ticket, uint64_t deadline_us)
 			if (left_us <= 0)
 				return -ETIMEDOUT;
 		}
-		os_futex_wait(&q->seq, ticket, left_us);
+		sleep_on(&q->seq, ticket, left_us, NULL);
 	}
 	return 0;
 }
@@ -460,4 +501,29 @@ void waitq_wake(struct waitq *q)
 	atomic_fetch_add(&q->seq, 1);
 	if (atomic_load(&q->waiters))
 		os_futex_wake(&q->seq, INT_MAX);
+}
+
+/* ---- what the dead leave ---- */
+
+static void rwlock_drop_dead(struct rwlock *l)
+{
+	if (atomic_load(&l->word) & WRITER)
+		atomic_fetch_and(&l->word, ~WRITER);
+	else
+		atomic_fetch_sub(&l->word, READER);
+	rwlock_wake(l);
+}
+
+void lock_drop_dead(struct lock_table *t)
+{
+	unsigned rank;
+
+	for (rank = LOCK_RANKS - 1; rank > 0; rank--) {
+		void *lock = atomic_exchange(&t->held[rank], NULL);
+
+		if (lock && rank == LOCK_SPACE)
+			rwlock_drop_dead(lock);
+		else if (lock)
+			lock_thaw(lock);
+	}
 }

@@ -75,6 +75,23 @@ void lock_thaw(struct lock *l);
 void lock_disown(struct lock *l);
 void lock_adopt(struct lock *l);
 
+/*
+ * What a thread holds, by rank. A thread may die of a signal that the kernel
+ * sends to it alone; what it held then would never be free again.
+ * lock_drop_dead() drops it. => the thread has ended, and has not been joined.
+ * LOCK_SPACE is the one rank of reader-writer locks.
+ */
+struct lock_table {
+	_Atomic(void *) held[LOCK_RANKS];
+};
+struct lock_table *lock_table(void); /* of the calling thread */
+void lock_drop_dead(struct lock_table *t);
+/*
+ * From now on the calling thread calls look() every AWAKE_STEP_US of waits
+ * without a time limit, for this lock (NULL: in a wait queue).
+ */
+void lock_on_wait(void (*look)(void *arg, const void *lock), void *arg);
+
 struct rwlock {
 	_Atomic uint32_t word; /* reader count; top bits: writer, waiting */
 	_Atomic uint32_t turn; /* futex that sleepers wait on */

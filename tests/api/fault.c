@@ -169,6 +169,94 @@ START_TEST(callback_declines_to_the_handler_before)
 }
 END_TEST
 
+static enum vvm_verdict spoil_errno(struct vvm *space,
+				    const struct vvm_fault *fault, void *arg)
+{
+	(void)arg;
+	live_ok(vvm_protect(space, fault->addr & -LIVE_PAGE, LIVE_PAGE,
+			    LIVE_RW));
+	errno = EBADF;
+	return VVM_RETRY;
+}
+
+/* The access may be between a call and the look at its errno. */
+START_TEST(callback_does_not_change_errno)
+{
+	char *p = live_map(vm, 1, VVM_READ);
+
+	live_ok(vvm_on_fault(vm, spoil_errno, NULL));
+	errno = 4711;
+	*(volatile char *)p = 1;
+	live_equal(errno, 4711);
+}
+END_TEST
+
+static sigjmp_buf bare;
+static volatile int was_blocked;
+
+static void leave(int sig, siginfo_t *si, void *context)
+{
+	sigset_t now;
+
+	(void)sig;
+	(void)si;
+	(void)context;
+	pthread_sigmask(SIG_BLOCK, NULL, &now);
+	was_blocked = sigismember(&now, SIGUSR1);
+	siglongjmp(bare, 1);
+}
+
+/*
+ * They have the mask of the code that they interrupt, and may leave with it:
+ * the handler that was there before us, for memory that is not ours, and the
+ * callback.
+ */
+START_TEST(the_handler_before_may_leave_without_a_mask)
+{
+	struct sigaction own = {.sa_sigaction = leave, .sa_flags = SA_SIGINFO};
+	char *p = mmap(NULL, LIVE_PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS,
+		       -1, 0);
+	sigset_t now;
+
+	live_check(p != MAP_FAILED);
+	live_equal(sigaction(SIGSEGV, &own, NULL), 0);
+	live_ok(vvm_on_fault(vm, callback, &seen));
+	was_blocked = -1;
+	if (!sigsetjmp(bare, 0))
+		*(volatile char *)p = 1;
+	live_equal(was_blocked, 0);
+	live_equal(seen.calls, 0);
+	pthread_sigmask(SIG_BLOCK, NULL, &now);
+	live_equal(sigismember(&now, SIGUSR1), 0);
+	live_equal(munmap(p, LIVE_PAGE), 0);
+}
+END_TEST
+
+static enum vvm_verdict leave_callback(struct vvm *space,
+				       const struct vvm_fault *fault, void *arg)
+{
+	(void)space;
+	(void)fault;
+	(void)arg;
+	leave(0, NULL, NULL);
+	return VVM_DECLINE;
+}
+
+START_TEST(the_callback_may_leave_without_a_mask)
+{
+	char *p = live_map(vm, 1, VVM_READ);
+	sigset_t now;
+
+	live_ok(vvm_on_fault(vm, leave_callback, NULL));
+	was_blocked = -1;
+	if (!sigsetjmp(bare, 0))
+		*(volatile char *)p = 1;
+	live_equal(was_blocked, 0);
+	pthread_sigmask(SIG_BLOCK, NULL, &now);
+	live_equal(sigismember(&now, SIGUSR1), 0);
+}
+END_TEST
+
 static _Atomic int old_style_calls;
 
 static void old_style(int sig)
@@ -654,6 +742,9 @@ static void add_callback(Suite *s)
 	tcase_add_test(tc, callback_for_pages_that_are_out);
 	tcase_add_test(tc, callback_gets_the_guest_address);
 	tcase_add_test(tc, callback_declines_to_the_handler_before);
+	tcase_add_test(tc, callback_does_not_change_errno);
+	tcase_add_test(tc, the_handler_before_may_leave_without_a_mask);
+	tcase_add_test(tc, the_callback_may_leave_without_a_mask);
 	tcase_add_test(tc, callback_declines_to_a_simple_handler);
 	tcase_add_test(tc, callback_does_not_see_what_is_not_ours);
 	tcase_add_test(tc, callback_does_not_see_a_foreign_sigbus);

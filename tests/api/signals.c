@@ -3,17 +3,21 @@
  * api/signals.c - "a profiling timer hangs the process": signal handlers of the
  * program that touch memory which is in swap, while its thread is in any
  * function of the library, or in fork(). And "the result was to be stored in
- * paged memory": what the caller passes may be paged itself.
+ * paged memory": what the caller passes may be paged itself, and so may be the
+ * stack that it is on.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "support/live.h"
+#include "support/random.h"
 #include "support/test.h"
 
 #define BUDGET	16
@@ -131,6 +135,30 @@ static void do_look(unsigned i)
 	live_check(vvm_ptr(vm, at) == other);
 }
 
+static void do_other(unsigned i)
+{
+	struct vvm_stats stats;
+
+	live_ok(vvm_stats(vm, &stats, sizeof(stats)));
+	live_equal(vvm_fetch_check(vm, live_addr(other) + i, 1), -VVM_ENOEXEC);
+	live_ok(vvm_on_fault(vm, NULL, NULL));
+}
+
+static void do_map_at(unsigned i)
+{
+	char *spare = live_map(vm, 4, LIVE_RW);
+
+	int rc;
+
+	(void)i;
+	live_ok(vvm_unmap(vm, live_addr(spare), 4 * LIVE_PAGE));
+	rc = vvm_map_at(vm, spare, 4 * LIVE_PAGE, LIVE_RW, "there");
+	if (rc == -EEXIST) /* another thread was quicker */
+		return;
+	live_ok(rc);
+	live_ok(vvm_unmap(vm, live_addr(spare), 4 * LIVE_PAGE));
+}
+
 static void do_resize(unsigned i)
 {
 	live_ok(vvm_resize(vm, (BUDGET + i % 2) * LIVE_PAGE));
@@ -149,6 +177,8 @@ static const struct {
 	{"vvm_pin", do_pin},
 	{"vvm_load", do_copy},
 	{"vvm_query", do_look},
+	{"vvm_stats", do_other},
+	{"vvm_map_at", do_map_at},
 	{"vvm_resize", do_resize},
 };
 
@@ -267,6 +297,132 @@ START_TEST(results_go_to_paged_memory)
 }
 END_TEST
 
+/* ---- stacks that are paged ---- */
+
+#define COROUTINES  8
+#define STACK_PAGES 16
+#define ROUNDS	    60
+
+static ucontext_t back, coroutine[COROUTINES];
+static char *stacks;
+static void (*to_call)(unsigned i);
+static unsigned round_now;
+
+/* As deep as it takes for other pages to be the next ones. */
+__attribute__((noinline)) static void descend(unsigned depth)
+{
+	volatile char pad[700];
+
+	pad[0] = (char)depth;
+	if (depth)
+		descend(depth - 1);
+	else
+		to_call(round_now);
+	live_equal(pad[0], (char)depth);
+}
+
+static void run_coroutine(int me)
+{
+	uint64_t state = (uint64_t)me;
+
+	for (;;) {
+		descend((unsigned)live_below(&state, 40));
+		live_ok(swapcontext(&coroutine[me], &back));
+	}
+}
+
+/* The kernel has to put the frames of SIGBUS somewhere. */
+static void firm_signal_stack(void)
+{
+	static char memory[64 << 10];
+	stack_t stack = {.ss_sp = memory, .ss_size = sizeof(memory)};
+
+	live_ok(sigaltstack(&stack, NULL));
+}
+
+static void start_coroutines(void)
+{
+	uint64_t bytes = STACK_PAGES * LIVE_PAGE;
+	int i;
+
+	stacks = live_map(vm, COROUTINES * STACK_PAGES, LIVE_RW);
+	for (i = 0; i < COROUTINES; i++) {
+		live_ok(getcontext(&coroutine[i]));
+		coroutine[i].uc_stack.ss_sp = stacks + (uint64_t)i * bytes;
+		coroutine[i].uc_stack.ss_size = bytes;
+		makecontext(&coroutine[i], (void (*)(void))run_coroutine, 1, i);
+	}
+}
+
+static void *press(void *arg)
+{
+	uint64_t state = 1;
+
+	while (!stop)
+		*(volatile char *)(hot +
+				   live_below(&state, PAGES) * LIVE_PAGE) += 1;
+	return arg;
+}
+
+START_TEST(calls_on_paged_stacks)
+{
+	pthread_t presser;
+	int i;
+
+	if (LIVE_SANITIZED)
+		return; /* they know of no other stacks */
+	firm_signal_stack();
+	start_coroutines();
+	to_call = calls[_i].call;
+	stop = false;
+	live_ok(pthread_create(&presser, NULL, press, NULL));
+	for (round_now = 0; round_now < ROUNDS; round_now++)
+		for (i = 0; i < COROUTINES; i++)
+			live_ok(swapcontext(&back, &coroutine[i]));
+	stop = true;
+	live_ok(pthread_join(presser, NULL));
+}
+END_TEST
+
+static _Atomic unsigned repaired;
+
+static enum vvm_verdict repair(struct vvm *space, const struct vvm_fault *fault,
+			       void *arg)
+{
+	(void)arg;
+	live_ok(vvm_protect(space, fault->addr & ~(LIVE_PAGE - 1), LIVE_PAGE,
+			    LIVE_RW));
+	repaired++;
+	return VVM_RETRY;
+}
+
+/* In inline mode the kernel could not put a SIGBUS frame there. */
+START_TEST(callbacks_on_a_paged_signal_stack)
+{
+	stack_t stack = {.ss_size = 64 << 10}, none = {.ss_flags = SS_DISABLE};
+	pthread_t presser;
+	unsigned i;
+
+	if (live_inline() || LIVE_SANITIZED)
+		return;
+	stack.ss_sp = live_map(vm, 16, LIVE_RW);
+	live_ok(sigaltstack(&stack, NULL));
+	live_ok(vvm_on_fault(vm, repair, NULL));
+	stop = false;
+	live_ok(pthread_create(&presser, NULL, press, NULL));
+	for (i = 0; i < 500; i++) {
+		char *page = other + i % PAGES * LIVE_PAGE;
+
+		live_ok(vvm_protect(vm, live_addr(page), LIVE_PAGE, VVM_READ));
+		*(volatile char *)page = 2;
+	}
+	live_equal(repaired, 500);
+	stop = true;
+	live_ok(pthread_join(presser, NULL));
+	live_ok(sigaltstack(&none, NULL));
+}
+END_TEST
+
 static void add_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "signals");
@@ -282,6 +438,8 @@ static void add_tests(Suite *s)
 		tcase_add_loop_test(tc, handlers_may_touch_memory_in_fork, 0,
 				    2);
 	tcase_add_test(tc, results_go_to_paged_memory);
+	tcase_add_loop_test(tc, calls_on_paged_stacks, 0, (int)LIVE_LEN(calls));
+	tcase_add_test(tc, callbacks_on_a_paged_signal_stack);
 }
 
 const struct test_program test_program = {

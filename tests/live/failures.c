@@ -260,6 +260,50 @@ START_TEST(the_callback_makes_room_for_a_resize)
 }
 END_TEST
 
+static void unmap_fresh(struct vvm *space, const struct vvm_low_space *info,
+			void *arg)
+{
+	char *p = atomic_exchange(&spare, NULL);
+
+	(void)info;
+	(void)arg;
+	if (p)
+		live_ok(vvm_unmap(space, live_addr(p), 1024 * LIVE_PAGE));
+}
+
+/*
+ * What it unmaps may be what its own thread is writing out: with a ring that
+ * has many transfers under way some of that is.
+ */
+START_TEST(the_callback_unmaps_what_is_being_written)
+{
+	struct vvm_options o;
+	char *old, *fresh, *more;
+
+	live_options(&o, 1024);
+	o.swap_limit_bytes = 2560 * LIVE_PAGE;
+	o.frame_wait_ms = wait_scaled(20000);
+	live_ok(vvm_open(&vm, &o));
+	old = live_map(vm, 2048, LIVE_RW);
+	fresh = live_map(vm, 1024, LIVE_RW);
+	more = live_map(vm, 1024, LIVE_RW);
+	spare = fresh;
+	live_ok(vvm_on_low_space(vm, unmap_fresh, NULL));
+	for (uint64_t i = 0; i < 2048; i++)
+		live_fill(old + i * LIVE_PAGE, i, 1);
+	for (uint64_t i = 0; i < 1024; i++)
+		live_fill(fresh + i * LIVE_PAGE, i, 2);
+	for (uint64_t i = 0; i < 1024; i++)
+		live_fill(more + i * LIVE_PAGE, i, 3);
+	live_check(!spare);
+	for (uint64_t i = 0; i < 2048; i++)
+		live_equal(live_verify(old + i * LIVE_PAGE, i, 1), -1);
+	for (uint64_t i = 0; i < 1024; i++)
+		live_equal(live_verify(more + i * LIVE_PAGE, i, 3), -1);
+	live_ok(vvm_close(vm));
+}
+END_TEST
+
 static enum vvm_verdict make_room(struct vvm *space,
 				  const struct vvm_fault *fault, void *arg)
 {
@@ -892,6 +936,7 @@ static void add_full(Suite *s)
 
 	tcase_add_test(tc, full_swap_fails_some_accesses_and_loses_nothing);
 	tcase_add_test(tc, the_callback_makes_room_for_a_resize);
+	tcase_add_test(tc, the_callback_unmaps_what_is_being_written);
 	tcase_add_test(tc, full_swap_and_the_other_functions);
 	tcase_add_test(tc, full_swap_is_repaired_by_the_fault_callback);
 	tcase_add_test(tc, full_swap_and_a_process_that_is_stopped);

@@ -19,6 +19,7 @@
 #include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <vvm_heap.h>
 
 #include "os/os.h"
 #include "support/child.h"
@@ -544,6 +545,42 @@ START_TEST(fork_while_other_threads_write)
 }
 END_TEST
 
+#define AHEAD_BUDGET 2048
+#define AHEAD_PAGES  1024
+
+static int look_at_some(void *arg)
+{
+	(void)arg;
+	for (uint64_t i = 0; i < AHEAD_PAGES; i += 50)
+		child_check(live_verify(base + i * LIVE_PAGE, i, 1) < 0);
+	return 0;
+}
+
+/* Pages that are read ahead have arrived or not: they are the child's, too. */
+START_TEST(fork_while_pages_are_read_ahead)
+{
+	char *other;
+
+	live_ok(vvm_close(vm));
+	vm = open_inherited(AHEAD_BUDGET);
+	base = live_map(vm, AHEAD_PAGES, LIVE_RW);
+	other = live_map(vm, 2 * AHEAD_BUDGET, LIVE_RW);
+	for (uint64_t i = 0; i < AHEAD_PAGES; i++)
+		live_fill(base + i * LIVE_PAGE, i, 1);
+	for (long n = 0; n < 10; n++) {
+		live_push_out(vm, base, AHEAD_PAGES, other, 2 * AHEAD_BUDGET);
+		live_ok(vvm_advise(vm, live_addr(other),
+				   2 * AHEAD_BUDGET * LIVE_PAGE,
+				   VVM_ADV_DONTNEED));
+		live_ok(vvm_advise(vm, live_addr(base), AHEAD_PAGES * LIVE_PAGE,
+				   VVM_ADV_WILLNEED));
+		live_nap_us(100 * n);
+		live_ended_ok(live_fork(look_at_some, NULL));
+	}
+	wait_released();
+}
+END_TEST
+
 #define CHILDREN 50
 
 START_TEST(fifty_children_at_once)
@@ -864,11 +901,46 @@ END_TEST
  * thread that waits for the space.
  */
 static atomic_bool handler_armed, handler_runs, thread_done, handler_jumps;
+static struct vvm_heap *handler_heap;
+static char *handler_blocks[8];
+
+/* Frees so much that the heap would give pages back, and takes them again. */
+static void use_heap(void)
+{
+	for (unsigned i = 0; i < LIVE_LEN(handler_blocks); i++)
+		vvm_free(handler_heap, handler_blocks[i]);
+	for (unsigned i = 0; i < LIVE_LEN(handler_blocks); i++) {
+		handler_blocks[i] = vvm_malloc(handler_heap, 64 * LIVE_PAGE);
+		live_check(handler_blocks[i] != NULL);
+	}
+	live_ok(vvm_advise(vm, live_addr(base) + PAGES * LIVE_PAGE - LIVE_PAGE,
+			   LIVE_PAGE, VVM_ADV_COLD));
+}
+
+static bool handler_frees;
+static char *spare;
+static struct vvm *to_close;
+
+/* What the program may do in its own handlers. */
+static void use_the_space(void)
+{
+	if (!handler_frees)
+		return;
+	live_ok(vvm_unmap(vm, live_addr(spare), 64 * LIVE_PAGE));
+	spare = live_map(vm, 64, LIVE_RW);
+	live_ok(vvm_touch(vm, live_addr(spare), 64 * LIVE_PAGE,
+			  VVM_TOUCH_WRITE));
+	live_ok(vvm_close(to_close));
+	to_close = NULL;
+}
 
 static void wait_for_thread(void)
 {
+	use_the_space();
 	if (atomic_exchange(&handler_jumps, false))
 		jump(JUMP_LOOKS);
+	if (handler_heap)
+		use_heap();
 	if (!atomic_load(&handler_armed))
 		return;
 	atomic_store(&handler_runs, true);
@@ -878,7 +950,7 @@ static void wait_for_thread(void)
 
 __attribute__((constructor(101))) static void register_first(void)
 {
-	pthread_atfork(wait_for_thread, NULL, NULL);
+	pthread_atfork(wait_for_thread, use_the_space, NULL);
 }
 
 static void *write_meanwhile(void *arg)
@@ -933,7 +1005,76 @@ START_TEST(a_fork_that_waits_for_a_faulting_thread_gets_on)
 }
 END_TEST
 
+/* It frees and allocates, and the child inherits as ever. */
+START_TEST(a_fork_handler_may_use_a_heap)
+{
+	struct vvm_heap *heap;
+
+	live_ok(vvm_heap_open(vm, NULL, &heap));
+	for (unsigned i = 0; i < LIVE_LEN(handler_blocks); i++) {
+		handler_blocks[i] = vvm_malloc(heap, 64 * LIVE_PAGE);
+		memset(handler_blocks[i], 1, 64 * LIVE_PAGE);
+	}
+	write_all(1);
+	handler_heap = heap;
+	live_ended_ok(live_fork(read_then_write, NULL));
+	handler_heap = NULL;
+	live_equal(wrong(1), 0);
+	live_ok(vvm_heap_close(heap));
+	wait_released();
+}
+END_TEST
+
 /* All paused actors see the clock jump; none of them lets go for that. */
+static void *close_meanwhile(void *arg)
+{
+	while (!atomic_load(&handler_runs))
+		live_nap_us(1000);
+	live_ok(vvm_close(arg));
+	atomic_store(&thread_done, true);
+	return NULL;
+}
+
+/* A fork waits for a thread that closes a space, which waits for the fork. */
+START_TEST(a_space_that_is_closed_in_a_fork)
+{
+	struct vvm *closed = open_inherited(BUDGET);
+	char *p = live_map(closed, 8, LIVE_RW);
+	pthread_t thread;
+
+	quiet();
+	live_fill(p, 1, 1);
+	live_equal(pthread_create(&thread, NULL, close_meanwhile, closed), 0);
+	atomic_store(&handler_armed, true);
+	live_status(live_fork(touch, NULL));
+	atomic_store(&handler_armed, false);
+	pthread_join(thread, NULL);
+	write_all(1);
+	live_ended_ok(live_fork(read_then_write, NULL));
+	wait_released();
+}
+END_TEST
+
+/* "free() in a prepare handler hangs": in the thread that forks. */
+START_TEST(handlers_of_the_program_may_free)
+{
+	write_all(1);
+	spare = live_map(vm, 64, LIVE_RW);
+	for (int i = 0; i < 5; i++) {
+		pid_t pid;
+
+		to_close = open_inherited(BUDGET);
+		live_fill(spare, 7, 7);
+		handler_frees = true;
+		pid = live_fork(read_then_write, NULL);
+		handler_frees = false;
+		live_equal(wrong(1), 0);
+		live_ended_ok(pid);
+	}
+	wait_released();
+}
+END_TEST
+
 START_TEST(a_process_that_is_stopped_in_a_fork)
 {
 	write_all(1);
@@ -1021,6 +1162,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, pinned_and_zero_pages);
 	tcase_add_test(tc, a_full_swap_does_not_matter);
 	tcase_add_test(tc, fork_while_other_threads_write);
+	tcase_add_test(tc, fork_while_pages_are_read_ahead);
 	tcase_add_test(tc, fifty_children_at_once);
 	tcase_add_test(tc, several_threads_fork);
 	tcase_add_test(tc, children_of_children);
@@ -1029,6 +1171,9 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, fork_and_exec_leave_nothing);
 	tcase_add_test(tc, a_killed_child_leaves_nothing);
 	tcase_add_test(tc, a_fork_that_waits_for_a_faulting_thread_gets_on);
+	tcase_add_test(tc, handlers_of_the_program_may_free);
+	tcase_add_test(tc, a_space_that_is_closed_in_a_fork);
+	tcase_add_test(tc, a_fork_handler_may_use_a_heap);
 	tcase_add_test(tc, a_process_that_is_stopped_in_a_fork);
 	tcase_add_test(tc, of_three_spaces_two_are_inherited);
 	tcase_add_test(tc, the_swap_is_a_file_with_a_name);

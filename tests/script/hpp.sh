@@ -29,7 +29,7 @@ for std in c++11 c++17; do
 		bad=1
 		continue
 	}
-	LD_LIBRARY_PATH=$build/lib/.libs timeout 60 "$tmp/test"
+	LD_LIBRARY_PATH=$build/lib/.libs timeout $((60 * ${TEST_FACTOR:-1})) "$tmp/test"
 	status=$?
 	[ $status -eq 77 ] && exit 77
 	[ $status -eq 0 ] || {

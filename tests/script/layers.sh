@@ -48,6 +48,7 @@ vvmbench/engine what a workload runs on, one file an engine
 vvmbench/sort sorting text in memory several times the budget
 vvmbench/sim replaying traces under every policy
 vvmbench/heap malloc on paged memory against the C library's
+vvmbench/soak a mixed load, and whether anything grows meanwhile
 vvmbench the sub-commands
 END
 }

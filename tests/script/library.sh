@@ -3,7 +3,7 @@
 # The built library is what <vvm.h> and <vvm_heap.h> promise: it exports every
 # function of the headers and nothing else, has the soname libvvm.so.0 and the version of the
 # header, and the probes of vvm(7); the headers compile alone, pedantically, in
-# C and in C++.
+# C and in C++. And the object for vvmrun makes its system calls from one place.
 # Runs in the build directory.
 : "${top_srcdir:=..}" "${CC:=cc}"
 include=$top_srcdir/include
@@ -59,5 +59,39 @@ if [ -f $so ]; then
 		fail "the soname is not libvvm.so.0"
 else
 	echo "no shared library was built: exports not looked at"
+fi
+
+# Functions of libc that the preload object uses as they are: those that make no
+# system call, and those that are for its start only, or the end. All others
+# must be in tools/preload/wrap.c, or a filter of the program kills for them.
+preload=tools/preload/.libs/libvvm-preload.so
+cat >"$tmp/plain" <<-'END'
+	_IO_list_lock _IO_list_unlock __cxa_finalize __environ environ
+	__errno_location __gmon_start__ __progname _r_debug
+	_ITM_deregisterTMCloneTable _ITM_registerTMCloneTable
+	program_invocation_short_name __stack_chk_fail __chk_fail
+	memcmp memcpy memmove memset stpcpy strcasecmp strchr strcmp strcpy strcspn
+	strlen strncasecmp strncmp strncpy strrchr strsep strspn strstr
+	strtol strtoul strtoull strerror strerrordesc_np
+	snprintf vsnprintf __isoc99_sscanf getenv secure_getenv getauxval
+	clock_gettime sysconf __sysconf dladdr dlsym
+	_exit abort exit raise signal sigaction socket connect
+	sigdelset sigemptyset sigfillset pthread_sigmask
+	getcontext makecontext swapcontext pthread_mutexattr_getrobust
+	pthread_attr_destroy pthread_attr_init pthread_attr_setstack
+	pthread_attr_setstacksize pthread_create pthread_detach pthread_join
+	pthread_key_create pthread_mutex_init pthread_mutex_lock
+	pthread_mutex_unlock pthread_mutexattr_init pthread_mutexattr_setrobust
+	pthread_once pthread_self pthread_setcancelstate pthread_setspecific
+END
+if [ -f $preload ]; then
+	tr -s '\t ' '\n' <"$tmp/plain" | sort -u >"$tmp/known"
+	nm -D --undefined-only $preload | awk '{ print $2 }' |
+		sed 's/@.*//; s/^__\([a-z]*\)_chk$/\1/' |
+		grep -v '^XXH\|io_uring\|^__\(asan\|ubsan\|gcov\)' |
+		sort -u >"$tmp/used"
+	comm -13 "$tmp/known" "$tmp/used" >"$tmp/unknown"
+	[ ! -s "$tmp/unknown" ] ||
+		fail "neither known nor wrapped:" $(cat "$tmp/unknown")
 fi
 exit $bad

@@ -154,7 +154,7 @@ run_blocks()
 		echo "-- $block"
 		cat "$block"
 		echo wait >>"$block"
-		timeout 60 sh -e "./$block" </dev/null >"$block.out" 2>&1 ||
+		timeout $((60 * ${TEST_FACTOR:-1})) sh -e "./$block" </dev/null >"$block.out" 2>&1 ||
 			fail "status $? of:" "$(cat "$block")"
 		cat "$block.out"
 	done

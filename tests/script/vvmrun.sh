@@ -32,7 +32,7 @@ expect()
 {
 	want=$1
 	shift
-	timeout 60 "$@" >"$tmp/out" 2>&1
+	timeout $((60 * ${TEST_FACTOR:-1})) "$@" >"$tmp/out" 2>&1
 	got=$?
 	[ $got -eq "$want" ] || {
 		fail "status $got, not $want: $*"
@@ -76,7 +76,7 @@ says "cannot hold this path"
 expect 1 "$build/tools/vvmbench/vvmbench" confine true
 says "after '--'"
 
-if ! timeout 60 "$run" true; then
+if ! timeout $((60 * ${TEST_FACTOR:-1})) "$run" true; then
 	"$build/tools/vvmstat/vvmstat" --doctor && fail "but vvmrun does not"
 	[ $bad -eq 0 ] || exit 1
 	echo "the rest needs userfaultfd, which this process may not use"
@@ -174,7 +174,7 @@ for wait in "" "-v" "--stat=100"; do
 done
 # whoever started vvmrun may not have wanted to know of its children
 if env --ignore-signal=CHLD true 2>/dev/null; then
-	expect 3 timeout -k 1 20 env --ignore-signal=CHLD \
+	expect 3 timeout -k 1 $((20 * ${TEST_FACTOR:-1})) env --ignore-signal=CHLD \
 		"$run" -o "$tmp/summary" "$tmp/three"
 	expect 0 env --ignore-signal=CHLD "$run" -o "$tmp/summary" \
 		grep -q 'SigIgn:.*1....$' /proc/self/status
@@ -184,7 +184,7 @@ fi
 
 export VVM_SWAP="$tmp"
 for test in malloc threads mainexit children fork forks dlopen closeall stack \
-	foreign manyfiles generations; do
+	foreign manyfiles generations robust; do
 	expect 0 "$run" -m 2M "$guest" $test
 done
 expect 0 "$run" -m 2M "$guest" cycles 3
@@ -240,7 +240,7 @@ AWK
 for how in "--mmap mmap" "--mmap malloc" "--faults=inline malloc"; do
 	source=${how#* }
 	[ "$(uname -m)" = x86_64 ] || [ "${how% *}" = --mmap ] || continue
-	timeout 60 "$guest_flags" "$source" <"$0" >"$tmp/plain" || fail flags
+	timeout $((60 * ${TEST_FACTOR:-1})) "$guest_flags" "$source" <"$0" >"$tmp/plain" || fail flags
 	expect 0 "$run" -m 4M "${how% *}" "$guest_flags" "$source" <"$0"
 	awk -f "$tmp/flags.awk" "$tmp/plain" "$tmp/out" || fail "flags: $how"
 	says '^madvise 99 prot 3: EINVAL | kwkw/k'
@@ -275,7 +275,7 @@ expect 0 "$run" -m 2M "$tmp/script" children
 [ "$(value 'Programs paged')" = 3 ] || fail "children of --follow"
 grep -q 'Program .*(vvmrun_guest)' "$tmp/summary" || fail "no children's lines"
 
-expect 0 "$run" --stat=0.05 -m 2M sh -c "sleep 0.2"
+expect 0 "$run" --stat=0.05 -m 2M sh -c "sleep 2"
 says "-swap/s--"
 
 if command -v c++ >/dev/null; then
@@ -462,7 +462,7 @@ expect 0 "$run" -m 2M --mmap "$tmp/host"
 awk 'BEGIN { srand(1); for (i = 0; i < 1280; i++)
 	printf "%.9f %016370d\n", rand(), i }' >"$tmp/text"
 LC_ALL=C sort -S 256M --parallel=2 "$tmp/text" >"$tmp/plain"
-LC_ALL=C timeout 100 "$run" -m 4M -o "$tmp/summary" \
+LC_ALL=C timeout $((100 * ${TEST_FACTOR:-1})) "$run" -m 4M -o "$tmp/summary" \
 	sort -S 256M --parallel=2 "$tmp/text" >"$tmp/paged" || fail "sort"
 cmp "$tmp/plain" "$tmp/paged" || fail "sorted text differs"
 [ "$(value 'Swapped out (kbytes)')" -ge 12288 ] || fail "sort did not page"

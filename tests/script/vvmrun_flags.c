@@ -345,6 +345,55 @@ static void test_mremap_more(void)
 	munmap(at, 2 * BYTES);
 }
 
+/* Of its pages the first one is not paged. */
+static char *new_parts(void)
+{
+	char *p = new_memory();
+
+	if (mmap(p, PAGE, 7, ZEROS | MAP_FIXED, -1, 0) != p)
+		exit(99);
+	p[0] = 7;
+	return p;
+}
+
+static void advise_parts(int advice)
+{
+	char *p = new_parts();
+
+	printf("madvise-parts %d prot 3: ", advice);
+	print_result(advice == -2 || madvise(p, 2 * PAGE, advice) == 0);
+	print_state(p, false);
+	munmap(p, BYTES);
+}
+
+static void test_parts(void)
+{
+	unsigned char core[4];
+	char *p = new_parts();
+
+	advise_parts(-2);
+	advise_parts(102); /* GUARD_INSTALL */
+	printf("mincore parts: ");
+	print_result(mincore(p, 4 * PAGE, core) == 0);
+	print_state(p, false);
+	munmap(p, PAGE);
+	mprotect(p + 2 * PAGE, PAGE, PROT_READ);
+	printf("mincore hole: ");
+	print_result(mincore(p, 4 * PAGE, core) == 0);
+	print_state(p, false);
+	printf("mprotect-hole 0x1000003: ");
+	print_result(mprotect(p, 2 * PAGE, RW | 0x01000000) == 0);
+	print_state(p, false);
+	printf("madvise-hole 23: ");
+	print_result(madvise(p, 3 * PAGE, 23) == 0);
+	print_state(p, false);
+	printf("mremap too long: "); /* not twice, as with 0 */
+	print_result(mremap(p + PAGE, SIZE_MAX - 100, PAGE, MREMAP_MAYMOVE) !=
+		     MAP_FAILED);
+	print_state(p, false);
+	munmap(p, BYTES);
+}
+
 /* Locks do not outlive what they are on. */
 static void test_locked_unmap(void)
 {
@@ -517,6 +566,7 @@ int main(int argc, char **argv)
 		test_mremap();
 		test_mremap_more();
 		test_locked_unmap();
+		test_parts();
 		test_mmap();
 	}
 	return 0;

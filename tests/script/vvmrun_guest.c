@@ -589,6 +589,88 @@ static void fork_child(char *p)
 	exit(0);
 }
 
+/* ---- robust mutexes ---- */
+
+struct owner {
+	pthread_t thread;
+	pthread_mutex_t *mutex;
+	int locked[2], end[2]; /* pipes */
+};
+
+static void *lock_and_end(void *arg)
+{
+	struct owner *o = arg;
+	char c = 0;
+
+	CHECK(!pthread_mutex_lock(o->mutex));
+	CHECK(write(o->locked[1], &c, 1) == 1);
+	CHECK(read(o->end[0], &c, 1) == 1);
+	return NULL;
+}
+
+/* The thread ends when the mutex that it holds would long be in swap. */
+static void end_an_owner(pthread_mutex_t *mutex)
+{
+	struct owner *o = malloc(sizeof(*o));
+	char *p, c;
+
+	CHECK(o && !pipe(o->locked) && !pipe(o->end));
+	o->mutex = mutex;
+	CHECK(!pthread_create(&o->thread, NULL, lock_and_end, o));
+	CHECK(read(o->locked[0], &c, 1) == 1);
+	p = malloc(LARGE);
+	fill(p, LARGE, 5);
+	CHECK(write(o->end[1], &c, 1) == 1);
+	CHECK(!pthread_join(o->thread, NULL));
+	free(p);
+	close(o->locked[0]);
+	close(o->locked[1]);
+	close(o->end[0]);
+	close(o->end[1]);
+	free(o);
+}
+
+static void owner_is_dead(pthread_mutex_t *mutex)
+{
+	struct timespec limit;
+
+	end_an_owner(mutex);
+	clock_gettime(CLOCK_REALTIME, &limit);
+	limit.tv_sec += 10;
+	CHECK(pthread_mutex_timedlock(mutex, &limit) == EOWNERDEAD);
+	CHECK(!pthread_mutex_consistent(mutex));
+	CHECK(!pthread_mutex_unlock(mutex));
+}
+
+/* "The next who locks it waits for ever." In a child, too. */
+static void test_robust(void)
+{
+	pthread_mutexattr_t attr;
+	pthread_mutex_t *mutex[6];
+	unsigned i;
+	pid_t pid;
+
+	CHECK(!pthread_mutexattr_init(&attr));
+	CHECK(!pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST));
+	for (i = 0; i < 6; i++) {
+		mutex[i] = malloc(5000);
+		CHECK(mutex[i] && !pthread_mutex_init(mutex[i], &attr));
+		owner_is_dead(mutex[i]);
+	}
+	pid = fork();
+	if (pid == 0) {
+		for (i = 0; i < 6; i++)
+			owner_is_dead(mutex[i]);
+		_exit(0);
+	}
+	CHECK(!status_of(pid));
+	for (i = 0; i < 6; i++) {
+		owner_is_dead(mutex[i]);
+		CHECK(!pthread_mutex_destroy(mutex[i]));
+		free(mutex[i]);
+	}
+}
+
 /* A child has its own copy of all memory, and descriptors of its own. */
 static void test_fork(void)
 {
@@ -780,6 +862,7 @@ int main(int argc, char **argv)
 		{"closeall", test_closeall},
 		{"foreign", test_foreign},
 		{"stack", test_stack},
+		{"robust", test_robust},
 		{"fork", test_fork},
 		{"forks", test_forks},
 		{"manyfiles", test_manyfiles},

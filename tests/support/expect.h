@@ -13,6 +13,10 @@
 
 /* main() of a libcheck program says so before the first test. */
 void expect_in_check(void);
+/* A forked child of one: a failure ends it with this status. */
+void expect_in_child(int status);
+/* What every failure begins with from now on; it is not copied. NULL: nothing. */
+void expect_context(const char *text);
 
 void live_fail(const char *fmt, ...)
 	__attribute__((noreturn, format(printf, 1, 2)));

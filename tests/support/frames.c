@@ -11,7 +11,10 @@
 #include "support/expect.h"
 #include "support/wait.h"
 
-/* How many memfds of libvvm's there are; *last: a descriptor of one. */
+/* That of a space; fork's copies are in one of their own. */
+#define MEMFD_NAME "/memfd:vvm (deleted)"
+
+/* How many memfds of libvvm's there are; *last: of a space. */
 static int find_memfds(int *last)
 {
 	DIR *dir = opendir("/proc/self/fd");
@@ -29,7 +32,8 @@ static int find_memfds(int *last)
 		link[n] = '\0';
 		if (strncmp(link, "/memfd:vvm", 10))
 			continue;
-		*last = atoi(d->d_name);
+		if (!strcmp(link, MEMFD_NAME))
+			*last = atoi(d->d_name);
 		found++;
 	}
 	closedir(dir);

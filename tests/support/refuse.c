@@ -5,9 +5,11 @@
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-bool refuse(unsigned nr, unsigned argument, uint32_t mask, uint32_t value,
-	    unsigned error)
+static bool install(unsigned nr, unsigned argument, uint32_t mask,
+		    uint32_t value, unsigned verdict, unsigned flags)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
@@ -19,7 +21,7 @@ bool refuse(unsigned nr, unsigned argument, uint32_t mask, uint32_t value,
 				 8 * argument),
 		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, mask),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, value, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+		BPF_STMT(BPF_RET | BPF_K, verdict),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
 	};
 	struct sock_fprog filter = {
@@ -28,5 +30,19 @@ bool refuse(unsigned nr, unsigned argument, uint32_t mask, uint32_t value,
 	};
 
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+	       syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &filter) ==
+		       0;
+}
+
+bool refuse(unsigned nr, unsigned argument, uint32_t mask, uint32_t value,
+	    unsigned error)
+{
+	return install(nr, argument, mask, value, SECCOMP_RET_ERRNO | error, 0);
+}
+
+bool refuse_and_kill(unsigned nr, unsigned argument, uint32_t mask,
+		     uint32_t value)
+{
+	return install(nr, argument, mask, value, SECCOMP_RET_KILL_THREAD,
+		       SECCOMP_FILTER_FLAG_TSYNC);
 }

@@ -15,4 +15,11 @@
 bool refuse(unsigned nr, unsigned argument, uint32_t mask, uint32_t value,
 	    unsigned error);
 
+/*
+ * A thread that makes such a call is killed by it, alone, whichever thread of
+ * the process it is.
+ */
+bool refuse_and_kill(unsigned nr, unsigned argument, uint32_t mask,
+		     uint32_t value);
+
 #endif

@@ -26,8 +26,9 @@ for arg; do
 		cpus=$(getconf _NPROCESSORS_ONLN 2>/dev/null) || cpus=1
 		factor=$((1 + (4 + ${load%.*}) / cpus))
 		[ "$factor" -le 20 ] || factor=20
-		limit=$((300 * factor * ${CK_TIMEOUT_MULTIPLIER:-1}))
-		prefix="timeout $limit $prefix"
+		TEST_FACTOR=$((factor * ${CK_TIMEOUT_MULTIPLIER:-1}))
+		export TEST_FACTOR # for what a script limits by itself
+		prefix="timeout $((300 * TEST_FACTOR)) $prefix"
 		break
 		;;
 	esac

@@ -1,20 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * torture/stress.c - everything at once, against a model, for as long as you
- * like: increments by pointer, stamped reads, checked loads and stores, touch
- * and pin, protect, DONTNEED, regions that come and go, a budget that moves.
- * The first violation ends the program with status 1; no progress for a
- * minute ends it with 2.
+ * torture/stress.c - everything at once, against a model (model.h), for as long
+ * as you like: what the threads do is in ops_*.c. The first violation ends the
+ * program with status 1; no progress for a minute, of all threads or for five
+ * of one, with 2.
  *
- * Each thread owns the pages p with p % threads == its number, and a model
- * of them: the version each was last filled with (0: zeros). Anybody may
- * increment the shared counters, one page of them for each 16 pages.
+ * A seed decides what each thread does, but not how they meet. So a run that
+ * has failed is repeated with its command line until it fails again.
  */
 #include <errno.h>
 #include <getopt.h>
-#include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,391 +18,422 @@
 
 #include "support/access.h"
 #include "support/frames.h"
-#include "support/live.h"
 #include "support/random.h"
 #include "support/wait.h"
+#include "torture/ops.h"
 
-static struct {
-	long seconds, threads, budget, size_mib;
-	uint64_t seed;
-} option = {20, 8, 64, 16, 1};
+#define HANG_MS	   60000  /* without an operation of anybody */
+#define STARVED_MS 300000 /* of one thread */
 
-static char *base, *shared;
-static uint64_t pages, shared_pages;
-static _Atomic uint64_t *expected; /* increments, by shared page */
-static uint64_t *version;	   /* by page; of its owner only */
+static const struct op *const lists[] = {memory_ops, range_ops,	 signal_ops,
+					 fork_ops,   kernel_ops, uring_ops};
+
+/* All that this run may do. */
+static const struct op *ops[64];
+static unsigned op_count;
+static uint64_t weights;
+
+static struct worker *workers;
 static atomic_bool stop;
-static _Atomic uint64_t operations, budget_now;
+static int memfd;
 
-struct worker {
-	pthread_t thread;
-	uint64_t id, random, next_version;
-};
+/* ---- threads ---- */
 
-static char *page_at(uint64_t page)
+static void choose_ops(void)
 {
-	return base + page * LIVE_PAGE;
+	for (size_t i = 0; i < LIVE_LEN(lists); i++)
+		for (const struct op *op = lists[i]; op->name; op++) {
+			if (option.full && op->when != OP_FULL)
+				continue;
+			live_check(op_count < LIVE_LEN(ops));
+			ops[op_count++] = op;
+			weights += op->weight;
+		}
 }
 
-/* One of the worker's own pages. */
-static uint64_t own_page(struct worker *w)
+static const struct op *pick(struct worker *w)
 {
-	uint64_t n = pages / (uint64_t)option.threads;
+	uint64_t at = live_below(&w->random, weights);
+	unsigned i = 0;
 
-	return live_below(&w->random, n) * (uint64_t)option.threads + w->id;
+	while (at >= ops[i]->weight)
+		at -= ops[i++]->weight;
+	return ops[i];
 }
-
-static void verify_page(uint64_t page)
-{
-	int word;
-
-	if (!version[page]) {
-		if (!live_is_zero(page_at(page)))
-			live_fail("page %llu is not zeros",
-				  (unsigned long long)page);
-		return;
-	}
-	word = live_verify(page_at(page), page, version[page]);
-	if (word >= 0)
-		live_fail("page %llu, word %d: not of version %llu",
-			  (unsigned long long)page, word,
-			  (unsigned long long)version[page]);
-}
-
-static void op_fill(struct worker *w)
-{
-	uint64_t page = own_page(w);
-
-	verify_page(page);
-	version[page] = ++w->next_version;
-	live_fill(page_at(page), page, version[page]);
-}
-
-static void op_verify(struct worker *w)
-{
-	verify_page(own_page(w));
-}
-
-static void op_increment(struct worker *w)
-{
-	uint64_t page = live_below(&w->random, shared_pages);
-	uint64_t word = live_below(&w->random, 512);
-
-	__atomic_fetch_add((uint64_t *)(void *)(shared + page * LIVE_PAGE) +
-				   word,
-			   1, __ATOMIC_SEQ_CST);
-	atomic_fetch_add(&expected[page], 1);
-}
-
-static void op_store(struct worker *w)
-{
-	uint64_t page = own_page(w), words[512];
-
-	version[page] = ++w->next_version;
-	live_fill(words, page, version[page]);
-	live_ok(vvm_store(vm, live_addr(page_at(page)), words, LIVE_PAGE));
-	verify_page(page);
-}
-
-static void op_load(struct worker *w)
-{
-	uint64_t page = own_page(w), words[512];
-
-	live_ok(vvm_load(vm, live_addr(page_at(page)), words, LIVE_PAGE));
-	if (version[page] ? live_verify(words, page, version[page]) >= 0
-			  : !live_is_zero(words))
-		live_fail("vvm_load of page %llu: not version %llu",
-			  (unsigned long long)page,
-			  (unsigned long long)version[page]);
-}
-
-static void op_protect(struct worker *w)
-{
-	uint64_t page = own_page(w), value;
-	uint64_t a = live_addr(page_at(page));
-
-	live_ok(vvm_protect(vm, a, LIVE_PAGE, VVM_READ));
-	verify_page(page);
-	live_equal(live_try_store(page_at(page), 1), SIGSEGV);
-	live_ok(vvm_protect(vm, a, LIVE_PAGE, VVM_NONE));
-	live_equal(live_try_load(page_at(page) + 64, &value), SIGSEGV);
-	live_check(live_signal_addr == page_at(page) + 64);
-	live_ok(vvm_protect(vm, a, LIVE_PAGE, LIVE_RW));
-	verify_page(page);
-}
-
-static void op_discard(struct worker *w)
-{
-	uint64_t page = own_page(w);
-
-	verify_page(page);
-	live_ok(vvm_advise(vm, live_addr(page_at(page)), LIVE_PAGE,
-			   VVM_ADV_DONTNEED));
-	version[page] = 0;
-	verify_page(page);
-}
-
-static void op_advise(struct worker *w)
-{
-	static const enum vvm_advice kinds[] = {VVM_ADV_WILLNEED, VVM_ADV_COLD};
-	uint64_t first = live_below(&w->random, pages);
-	uint64_t n = 1 + live_below(&w->random, 64);
-
-	n = first + n > pages ? pages - first : n;
-	live_ok(vvm_advise(vm, live_addr(page_at(first)), n * LIVE_PAGE,
-			   kinds[live_below(&w->random, 2)]));
-}
-
-static void op_pin(struct worker *w)
-{
-	uint64_t page = own_page(w), a = live_addr(page_at(page));
-	int r = vvm_pin(vm, a, LIVE_PAGE);
-
-	if (r == -EAGAIN)
-		return;
-	live_ok(r);
-	live_check(live_flags(vm, page_at(page)) & VVM_PAGE_PINNED);
-	verify_page(page);
-	version[page] = ++w->next_version;
-	live_fill(page_at(page), page, version[page]);
-	live_expect(vvm_unmap(vm, a, LIVE_PAGE), -EBUSY);
-	live_ok(vvm_unpin(vm, a, LIVE_PAGE));
-}
-
-static void op_touch(struct worker *w)
-{
-	uint64_t page = own_page(w);
-
-	live_ok(vvm_touch(vm, live_addr(page_at(page)), LIVE_PAGE,
-			  live_below(&w->random, 2) ? VVM_TOUCH_READ
-						    : VVM_TOUCH_WRITE));
-	verify_page(page);
-}
-
-/* A region of its own for a moment, cut in two. */
-static void op_region(struct worker *w)
-{
-	uint64_t n = 3 + live_below(&w->random, 40), cut;
-	char *p = live_map(vm, n, LIVE_RW);
-
-	for (uint64_t i = 0; i < n; i++) {
-		live_check(live_is_zero(p + i * LIVE_PAGE));
-		live_fill(p + i * LIVE_PAGE, i, w->id);
-	}
-	cut = 1 + live_below(&w->random, n - 2);
-	live_ok(vvm_unmap(vm, live_addr(p) + cut * LIVE_PAGE, LIVE_PAGE));
-	for (uint64_t i = 0; i < n; i++)
-		if (i != cut)
-			live_equal(live_verify(p + i * LIVE_PAGE, i, w->id),
-				   -1);
-	live_ok(vvm_unmap(vm, live_addr(p), n * LIVE_PAGE));
-}
-
-/* Up to twice the budget and down to a quarter: one thread does it. */
-static void op_resize(struct worker *w)
-{
-	uint64_t least = (uint64_t)option.budget / 4 + 1;
-	uint64_t n = least + live_below(&w->random,
-					2 * (uint64_t)option.budget - least);
-	int r;
-
-	if (w->id)
-		return;
-	if (n > budget_now) /* the sampler must not see more than it knows */
-		budget_now = n;
-	r = vvm_resize(vm, n * LIVE_PAGE);
-	if (r == -EBUSY) /* pins: the old budget holds */
-		budget_now = 2 * (uint64_t)option.budget;
-	else
-		live_ok(r);
-	if (r == 0)
-		budget_now = n;
-}
-
-static const struct {
-	void (*run)(struct worker *w);
-	unsigned weight;
-} ops[] = {
-	{op_fill, 200}, {op_verify, 200}, {op_increment, 300}, {op_store, 40},
-	{op_load, 40},	{op_protect, 20}, {op_discard, 30},    {op_advise, 10},
-	{op_pin, 20},	{op_touch, 20},	  {op_region, 3},      {op_resize, 1},
-};
 
 static void *work(void *arg)
 {
 	struct worker *w = arg;
 
+	self = w;
 	while (!atomic_load(&stop)) {
-		uint64_t pick = live_below(&w->random, 884);
-		size_t i = 0;
+		const struct op *op = pick(w);
 
-		while (i < LIVE_LEN(ops) - 1 && pick >= ops[i].weight)
-			pick -= ops[i++].weight;
-		ops[i].run(w);
-		operations++;
+		atomic_store(&w->doing, op->name);
+		op->run(w);
+		atomic_fetch_add(&w->operations, 1);
 	}
+	atomic_store(&w->doing, NULL);
 	return NULL;
 }
 
 /* Allocated frames against the budget, until told to stop. */
 static void *watch_budget(void *arg)
 {
-	int memfd = *(int *)arg;
-
+	(void)arg;
 	while (!atomic_load(&stop)) {
-		uint64_t before = budget_now;
+		uint64_t before = model.budget;
 		uint64_t frames = live_frames_above(memfd, before);
 
-		if (frames > before && frames > budget_now)
+		if (frames > before && frames > model.budget)
 			live_fail("%llu frames at a budget of %llu",
 				  (unsigned long long)frames,
-				  (unsigned long long)budget_now);
+				  (unsigned long long)model.budget);
 		live_nap_us(200);
 	}
 	return NULL;
 }
 
-/* Prints what goes on; ends the program when nothing does. */
-static void wait_and_report(void)
+/* ---- progress ---- */
+
+static uint64_t sum_operations(void)
 {
-	uint64_t end = live_now_ms() + (uint64_t)option.seconds * 1000;
-	uint64_t last = 0, still = 0, shown = live_now_ms();
+	uint64_t sum = 0;
 
-	while (live_now_ms() < end) {
-		live_nap_us(100000);
-		still = operations == last ? still + 1 : 0;
-		last = operations;
-		if (still > 600) {
-			fprintf(stderr, "no operation for a minute: a hang\n");
-			_exit(2);
-		}
-		if (live_now_ms() - shown >= 5000) {
-			struct vvm_stats st = live_stats(vm);
-
-			shown = live_now_ms();
-			printf("%llu operations, %lld faults, %lld pages in, "
-			       "%lld out\n",
-			       (unsigned long long)last, (long long)st.faults,
-			       (long long)st.swapin_pages,
-			       (long long)st.swapout_pages);
-			fflush(stdout);
-		}
-	}
+	for (long i = 0; i < option.threads; i++)
+		sum += atomic_load(&workers[i].operations);
+	return sum;
 }
 
-static void check_everything(void)
+static uint64_t sum_signals(void)
 {
-	for (uint64_t page = 0; page < pages; page++)
-		verify_page(page);
-	for (uint64_t page = 0; page < shared_pages; page++) {
-		uint64_t *words = (void *)(shared + page * LIVE_PAGE), sum = 0;
+	uint64_t sum = 0;
 
-		for (int i = 0; i < 512; i++)
-			sum += words[i];
-		live_equal(sum, expected[page]);
+	for (long i = 0; i < option.threads; i++)
+		sum += atomic_load(&workers[i].signals);
+	return sum;
+}
+
+static void hangs(const char *what)
+{
+	fprintf(stderr, "%s: a hang\n", what);
+	for (long i = 0; i < option.threads; i++) {
+		const char *doing = atomic_load(&workers[i].doing);
+
+		fprintf(stderr, "thread %ld: %llu operations, now: %s\n", i,
+			(unsigned long long)workers[i].operations,
+			doing ? doing : "ended");
 	}
-	live_equal(live_stats(vm).pinned_pages, 0);
+	if (option.stop) {
+		fprintf(stderr, "stopped: gdb -p %d\n", (int)getpid());
+		raise(SIGSTOP);
+	}
+	_exit(2);
+}
+
+/* When each thread was last seen to have done something. */
+struct progress {
+	uint64_t seen, since_ms;
+};
+
+static bool moved(struct progress *p, uint64_t operations, uint64_t now_ms,
+		  uint64_t patience_ms)
+{
+	if (operations != p->seen || !p->since_ms) {
+		p->seen = operations;
+		p->since_ms = now_ms;
+	}
+	return now_ms - p->since_ms < patience_ms;
+}
+
+static void watch_progress(struct progress *p)
+{
+	uint64_t now = live_now_ms();
+
+	if (!moved(&p[option.threads], sum_operations(), now,
+		   wait_scaled(HANG_MS)))
+		hangs("no operation");
+	for (long i = 0; i < option.threads; i++)
+		if (!moved(&p[i], workers[i].operations, now,
+			   wait_scaled(STARVED_MS)))
+			hangs("no operation of a thread");
+}
+
+static void show(void)
+{
+	struct vvm_stats st = live_stats(vm);
+
+	printf("%llu operations, %lld faults (%lld zero, %lld read, %lld wp, "
+	       "%lld joined, %lld spurious), %lld pages in, %lld out\n",
+	       (unsigned long long)sum_operations(), (long long)st.faults,
+	       (long long)st.faults_zero, (long long)st.faults_swapin,
+	       (long long)st.faults_wp, (long long)st.faults_joined,
+	       (long long)st.faults_spurious, (long long)st.swapin_pages,
+	       (long long)st.swapout_pages);
+	fflush(stdout);
+}
+
+/* For the time that is wanted; what hangs ends the program. */
+static void run_for(uint64_t ms)
+{
+	uint64_t end = live_now_ms() + ms, shown = live_now_ms();
+	struct progress *p = calloc((size_t)option.threads + 1, sizeof(*p));
+
+	live_check(p != NULL);
+	while (live_now_ms() < end) {
+		live_nap_us(20000);
+		watch_progress(p);
+		if (option.verbose && live_now_ms() - shown >= 5000) {
+			shown = live_now_ms();
+			show();
+		}
+	}
+	free(p);
+}
+
+/* Until all threads have ended their last operation. */
+static void join(void)
+{
+	struct progress *p = calloc((size_t)option.threads + 1, sizeof(*p));
+	bool busy = true;
+
+	live_check(p != NULL);
+	while (busy) {
+		live_nap_us(1000);
+		watch_progress(p);
+		busy = false;
+		for (long i = 0; i < option.threads; i++)
+			busy |= atomic_load(&workers[i].doing) != NULL;
+	}
+	for (long i = 0; i < option.threads; i++)
+		live_equal(pthread_join(workers[i].thread, NULL), 0);
+	free(p);
+}
+
+/* ---- the run ---- */
+
+static void start(long i)
+{
+	struct worker *w = &workers[i];
+
+	w->id = (uint64_t)i;
+	w->random = option.seed * 1000 + w->id;
+	w->handler_random = ~w->random;
+	w->next_version = w->id << 40; /* no two threads have the same */
+	w->doing = "begin";
+	kernel_open(w);
+	uring_open(w);
+	live_equal(pthread_create(&w->thread, NULL, work, w), 0);
 }
 
 static void torture(void)
 {
-	struct worker *w = calloc((size_t)option.threads, sizeof *w);
+	struct signaller signaller = {.random = ~option.seed, .stop = &stop};
 	pthread_t watcher;
-	int memfd;
 
-	vm = live_open((uint64_t)option.budget);
-	budget_now = (uint64_t)option.budget;
-	memfd = live_memfd();
-	pages = (uint64_t)option.size_mib * 256;
-	shared_pages = pages / 16 + 1;
-	base = live_map(vm, pages, LIVE_RW);
-	shared = live_map(vm, shared_pages, LIVE_RW);
-	version = calloc(pages, sizeof *version);
-	expected = calloc(shared_pages, sizeof *expected);
-	live_check(w && version && expected);
-	live_equal(pthread_create(&watcher, NULL, watch_budget, &memfd), 0);
-	for (long i = 0; i < option.threads; i++) {
-		w[i].id = (uint64_t)i;
-		w[i].random = option.seed * 1000 + (uint64_t)i;
-		live_equal(pthread_create(&w[i].thread, NULL, work, &w[i]), 0);
-	}
-	wait_and_report();
-	atomic_store(&stop, true);
 	for (long i = 0; i < option.threads; i++)
-		pthread_join(w[i].thread, NULL);
+		start(i);
+	signaller.workers = workers;
+	live_equal(pthread_create(&watcher, NULL, watch_budget, NULL), 0);
+	if (!option.full) /* handlers do not expect a failed access */
+		live_equal(pthread_create(&signaller.thread, NULL, signals_send,
+					  &signaller),
+			   0);
+	run_for((uint64_t)option.seconds * 1000);
+	atomic_store(&stop, true);
 	pthread_join(watcher, NULL);
-	check_everything();
-	live_ok(vvm_close(vm));
-	free(w);
-	free(version);
-	free((void *)expected);
+	if (!option.full)
+		pthread_join(signaller.thread, NULL);
+	join();
+	for (long i = 0; i < option.threads; i++) {
+		kernel_close(&workers[i]);
+		uring_close(&workers[i]);
+	}
 }
 
-static int usage(const char *name, int status)
+static void report(const struct vvm_stats *st)
 {
-	fprintf(status ? stderr : stdout,
-		"usage: %s [--seconds S] [--threads N] [--budget PAGES] "
-		"[--size MIB] [--seed N] [--faults thread|inline]\n",
-		name);
+	printf("%llu operations, %lld faults, %lld pages in, %lld out",
+	       (unsigned long long)sum_operations(), (long long)st->faults,
+	       (long long)st->swapin_pages, (long long)st->swapout_pages);
+	if (option.full)
+		printf(", %llu times no frame",
+		       (unsigned long long)model.no_frame);
+	else
+		printf(", %llu children, %llu signals, %llu jumps, %llu "
+		       "transfers",
+		       (unsigned long long)forks_done,
+		       (unsigned long long)sum_signals(),
+		       (unsigned long long)jumps_done,
+		       (unsigned long long)transfers_done);
+	if (forks_refused)
+		printf(", %llu children inherited nothing",
+		       (unsigned long long)forks_refused);
+	puts(": no violation");
+}
+
+static void run(void)
+{
+	struct vvm_stats st;
+
+	workers = calloc((size_t)option.threads, sizeof(*workers));
+	live_check(workers != NULL);
+	live_catch();
+	model_open();
+	memfd = live_memfd();
+	range_open();
+	signals_open();
+	choose_ops();
+	puts("begin");
+	fflush(stdout);
+	torture();
+	range_close();
+	st = live_stats(vm);
+	if (!option.full)
+		live_equal(st.faults_failed, 0);
+	model_close();
+	report(&st);
+	free(workers);
+}
+
+/* ---- options ---- */
+
+static int usage(FILE *to, int status)
+{
+	fputs("usage: stress [OPTION]...\n"
+	      "  --seconds S    how long (20)\n"
+	      "  --threads N    1 to 64 (8)\n"
+	      "  --budget PAGES from 1 (64)\n"
+	      "  --size MIB     of the pages that are verified (16)\n"
+	      "  --seed N       what the threads do (1)\n"
+	      "  --faults thread|inline\n"
+	      "  --fork die|inherit\n"
+	      "  --swap PATH    directory, file or block device\n"
+	      "  --limit MIB    of swap\n"
+	      "  --full         swap is smaller than --size\n"
+	      "  --stat         publish statistics\n"
+	      "  --stop         stop at a hang, for a debugger\n"
+	      "  --verbose      say how it goes on\n"
+	      "All VVM_* variables count, too.\n",
+	      to);
 	return status;
+}
+
+/* Where a space takes it from. */
+static void set(const char *name, const char *value, const char *unit)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text), "%s%s", value, unit);
+	setenv(name, text, 1);
+}
+
+static const struct option names[] = {
+	{"seconds", required_argument, NULL, 's'},
+	{"threads", required_argument, NULL, 't'},
+	{"budget", required_argument, NULL, 'b'},
+	{"size", required_argument, NULL, 'z'},
+	{"seed", required_argument, NULL, 'r'},
+	{"faults", required_argument, NULL, 'f'},
+	{"fork", required_argument, NULL, 'k'},
+	{"swap", required_argument, NULL, 'w'},
+	{"limit", required_argument, NULL, 'l'},
+	{"full", no_argument, NULL, 'F'},
+	{"stat", no_argument, NULL, 'S'},
+	{"stop", no_argument, NULL, 'P'},
+	{"verbose", no_argument, NULL, 'v'},
+	{"help", no_argument, NULL, 'h'},
+	{NULL, 0, NULL, 0},
+};
+
+/* false: not one of them. */
+static bool take_number(int c, long n)
+{
+	switch (c) {
+	case 's':
+		option.seconds = n;
+		return true;
+	case 't':
+		option.threads = n;
+		return true;
+	case 'b':
+		option.budget = n;
+		return true;
+	case 'z':
+		option.size_mib = n;
+		return true;
+	case 'r':
+		option.seed = (uint64_t)n;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool take_flag(int c)
+{
+	switch (c) {
+	case 'F':
+		return option.full = true;
+	case 'S':
+		return option.stat = true;
+	case 'P':
+		return option.stop = true;
+	case 'v':
+		return option.verbose = true;
+	default:
+		return false;
+	}
+}
+
+static bool take_setting(int c, const char *text)
+{
+	switch (c) {
+	case 'f':
+		set("VVM_FAULTS", text, "");
+		return !strcmp(text, "thread") || !strcmp(text, "inline");
+	case 'k':
+		option.inherit = !strcmp(text, "inherit");
+		return option.inherit || !strcmp(text, "die");
+	case 'w':
+		set("VVM_SWAP", text, "");
+		return true;
+	case 'l':
+		set("VVM_SWAP_LIMIT", text, "M");
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Each thread has a run of pages at least. */
+static bool sane(void)
+{
+	return option.seconds >= 1 && option.threads >= 1 &&
+	       option.threads <= 64 && option.budget >= 1 &&
+	       option.size_mib >= 1 && option.size_mib <= 1 << 16;
 }
 
 int main(int argc, char **argv)
 {
-	static const struct option names[] = {
-		{"seconds", required_argument, NULL, 's'},
-		{"threads", required_argument, NULL, 't'},
-		{"budget", required_argument, NULL, 'b'},
-		{"size", required_argument, NULL, 'z'},
-		{"seed", required_argument, NULL, 'r'},
-		{"faults", required_argument, NULL, 'f'},
-		{"help", no_argument, NULL, 'h'},
-		{NULL, 0, NULL, 0},
-	};
 	const char *missing = live_missing();
 	int c;
 
 	while ((c = getopt_long(argc, argv, "h", names, NULL)) != -1) {
-		long n = optarg ? strtol(optarg, NULL, 0) : 0;
-
-		switch (c) {
-		case 's':
-			option.seconds = n;
-			break;
-		case 't':
-			option.threads = n;
-			break;
-		case 'b':
-			option.budget = n;
-			break;
-		case 'z':
-			option.size_mib = n;
-			break;
-		case 'r':
-			option.seed = (uint64_t)n;
-			break;
-		case 'f': /* where a space takes it from */
-			if (strcmp(optarg, "thread") &&
-			    strcmp(optarg, "inline"))
-				return usage(argv[0], 64);
-			setenv("VVM_FAULTS", optarg, 1);
-			break;
-		case 'h':
-			return usage(argv[0], 0);
-		default:
-			return usage(argv[0], 64);
-		}
+		if (c == 'h')
+			return usage(stdout, 0);
+		if (c == '?' ||
+		    (!take_flag(c) &&
+		     !take_number(c, optarg ? strtol(optarg, NULL, 0) : 0) &&
+		     !take_setting(c, optarg)))
+			return usage(stderr, 64);
 	}
-	if (option.seconds < 1 || option.threads < 1 || option.threads > 128 ||
-	    option.budget < 1 || option.size_mib < 1)
-		return usage(argv[0], 64);
+	if (!sane() || optind < argc)
+		return usage(stderr, 64);
 	if (missing) {
-		printf("torture_stress: skipped: %s\n", missing);
+		printf("skipped: %s\n", missing);
 		return 77;
 	}
-	live_catch();
-	torture();
-	printf("torture_stress: %llu operations, no violation (seed %llu)\n",
-	       (unsigned long long)operations, (unsigned long long)option.seed);
+	run();
 	return 0;
 }

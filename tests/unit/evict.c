@@ -411,17 +411,49 @@ END_TEST
 /* A write to a page in flight is an event: the copy cannot be outdated. */
 START_TEST(a_page_in_flight_is_protected)
 {
+	gaddr_t page = at(10 + (unsigned)_i);
 	struct app app;
 
-	dirty(10, 1);
+	dirty(10, 3);
 	expect_step(ALL, EVICT_FREED);
-	app_start(&app, at(10), true, 5);
+	app_start(&app, page, true, 5);
 	ck_assert(app_event().protect);
-	ck_assert_int_eq(engine_fault(at(10), true), FAULT_DONE);
+	ck_assert_int_eq(engine_fault(page, true), FAULT_DONE);
 	app_join(&app);
 	engine_complete();
-	expect_state(at(10), PAGE_DIRTY);
-	ck_assert_uint_eq(*(uint64_t *)(void *)ptr_of(at(10)), 5);
+	expect_state(page, PAGE_DIRTY);
+	ck_assert_uint_eq(*(uint64_t *)(void *)ptr_of(page), 5);
+}
+END_TEST
+
+static gaddr_t written_first; /* before any page is protected */
+
+int __real_os_uffd_wp(int fd, haddr_t at, uint64_t bytes, bool protect);
+int __wrap_os_uffd_wp(int fd, haddr_t at, uint64_t bytes, bool protect);
+
+int __wrap_os_uffd_wp(int fd, haddr_t where, uint64_t bytes, bool protect)
+{
+	if (written_first && protect)
+		stamp(ptr_of(written_first), written_first, 2);
+	written_first = 0;
+	return __real_os_uffd_wp(fd, where, bytes, protect);
+}
+
+/* Until a page is protected it may be written: what goes to swap has that. */
+START_TEST(a_write_just_before_the_protection)
+{
+	dirty(10, 3);
+	written_first = at(11);
+	expect_step(ALL, EVICT_FREED);
+	ck_assert_uint_eq(written_first, 0);
+	engine_complete();
+	if (pte_state(entry(at(11))) == PAGE_CLEAN) { /* it was used */
+		engine_cold(at(10), 3);
+		expect_step(ALL, EVICT_FREED);
+	}
+	expect_state(at(11), PAGE_SWAPPED);
+	ck_assert_int_eq(engine_fault(at(11), false), FAULT_DONE);
+	ck_assert(stamped(ptr_of(at(11)), at(11), 2));
 }
 END_TEST
 
@@ -663,6 +695,53 @@ START_TEST(a_full_swap)
 	space_check(vm);
 	expect_state(at(12), PAGE_SWAPPED);
 	expect_range(13, 2, PAGE_DIRTY);
+}
+END_TEST
+
+/* Dirty pages, which cannot go, do not stand for the clean ones behind them. */
+START_TEST(a_full_swap_and_clean_pages_behind_dirty_ones)
+{
+	unsigned i;
+
+	engine_close();
+	small_swap();
+	dirty(10, 2);
+	expect_step(ALL, EVICT_FREED); /* swap is full then */
+	engine_complete();
+	dirty(20, 8);
+	expect_step(ALL, EVICT_NOTHING);
+	ck_assert(evictor.writer.swap_full);
+	for (i = 30; i < 34; i++)
+		ck_assert_int_eq(engine_fault(at(i), false), FAULT_DONE);
+	engine_cold(at(20), 14);
+	expect_step(4, EVICT_FREED);
+	expect_range(20, 8, PAGE_DIRTY);
+	expect_range(30, 4, PAGE_FRESH);
+}
+END_TEST
+
+/* Cold dirty pages that cannot go are no reason to spare a clean one in use. */
+START_TEST(a_full_swap_and_a_clean_page_in_use)
+{
+	unsigned steps;
+
+	engine_close();
+	small_swap();
+	dirty(10, 2);
+	expect_step(ALL, EVICT_FREED);
+	engine_complete();
+	dirty(20, 8);
+	expect_step(ALL, EVICT_NOTHING);
+	ck_assert(evictor.writer.swap_full);
+	ck_assert_int_eq(engine_fault(at(30), false), FAULT_DONE);
+	for (steps = 0; steps < 2 * POLICY_AGE_MAX + 4; steps++) {
+		ck_assert_int_eq(*(volatile char *)ptr_of(at(30)), 0);
+		engine_cold(at(20), 8);
+		if (evict_step(&evictor, ALL) == EVICT_FREED)
+			break;
+	}
+	expect_range(20, 8, PAGE_DIRTY);
+	expect_state(at(30), PAGE_FRESH);
 }
 END_TEST
 
@@ -957,6 +1036,8 @@ static void add_refusals(Suite *s)
 
 	tcase_add_test(tc, a_write_that_fails);
 	tcase_add_test(tc, a_full_swap);
+	tcase_add_test(tc, a_full_swap_and_clean_pages_behind_dirty_ones);
+	tcase_add_test(tc, a_full_swap_and_a_clean_page_in_use);
 	tcase_add_test(tc, a_punch_that_fails);
 	tcase_add_test(tc, a_run_goes_over_absent_pages);
 	tcase_add_test(tc, protection_goes_over_absent_pages);
@@ -991,7 +1072,8 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, more_victims_than_write_backs);
 	tcase_add_test(tc, no_write_back_is_idle);
 	tcase_add_test(tc, a_write_cancels_a_write_back);
-	tcase_add_test(tc, a_page_in_flight_is_protected);
+	tcase_add_loop_test(tc, a_page_in_flight_is_protected, 0, 3);
+	tcase_add_test(tc, a_write_just_before_the_protection);
 	tcase_add_test(tc, a_page_read_in_flight_stays);
 	tcase_add_test(tc, a_page_discarded_in_flight);
 	tcase_add_test(tc, a_page_pinned_in_flight_stays);

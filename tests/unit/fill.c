@@ -25,6 +25,48 @@ static gaddr_t at(unsigned i)
 	return page_of(addr, i);
 }
 
+/* ---- between two steps of an install: once, after the call that is named */
+
+int __real_os_frame_write(int fd, const void *buf, uint64_t bytes,
+			  uint64_t off);
+int __wrap_os_frame_write(int fd, const void *buf, uint64_t bytes,
+			  uint64_t off);
+int __real_os_uffd_wake(int fd, haddr_t at, uint64_t bytes);
+int __wrap_os_uffd_wake(int fd, haddr_t at, uint64_t bytes);
+int __real_os_uffd_copy(int fd, haddr_t to, const void *from, uint64_t bytes,
+			unsigned mode, uint64_t *done);
+int __wrap_os_uffd_copy(int fd, haddr_t to, const void *from, uint64_t bytes,
+			unsigned mode, uint64_t *done);
+
+static void (*after_write)(void), (*after_wake)(void), (*after_copy)(void);
+
+static int then(int rc, void (**hook)(void))
+{
+	void (*fn)(void) = *hook;
+
+	*hook = NULL;
+	if (fn)
+		fn();
+	return rc;
+}
+
+int __wrap_os_frame_write(int fd, const void *buf, uint64_t bytes, uint64_t off)
+{
+	return then(__real_os_frame_write(fd, buf, bytes, off), &after_write);
+}
+
+int __wrap_os_uffd_wake(int fd, haddr_t at, uint64_t bytes)
+{
+	return then(__real_os_uffd_wake(fd, at, bytes), &after_wake);
+}
+
+int __wrap_os_uffd_copy(int fd, haddr_t to, const void *from, uint64_t bytes,
+			unsigned mode, uint64_t *done)
+{
+	return then(__real_os_uffd_copy(fd, to, from, bytes, mode, done),
+		    &after_copy);
+}
+
 /* Claims page i for reading (or writing), of what is swapped out. */
 static void claim(unsigned i, bool write)
 {
@@ -449,6 +491,52 @@ START_TEST(install_wakes_the_waiters)
 }
 END_TEST
 
+static struct app writer;
+
+/* A thread writes, and its event is taken on: the page is FILLING. */
+static void write_meanwhile(void)
+{
+	struct os_fault f;
+
+	app_start(&writer, at(12), true, 77);
+	f = app_event();
+	ck_assert_uint_eq(page_floor(f.addr), host_of(at(12)));
+	ck_assert(f.protect);
+	fault = engine_new_fault(host_of(at(12)), true);
+	ck_assert_int_eq(fault_run(&fault), FAULT_JOINED);
+}
+
+/*
+ * Between the arrival of pages and their change of state: who writes to one
+ * waits, whatever was woken before, and nothing is lost.
+ */
+START_TEST(a_write_between_arrival_and_state)
+{
+	engine_out(at(10), 4);
+	ahead(10, 14);
+	engine_read();
+	ra.map = _i == 2;
+	if (_i == 0)
+		after_write = write_meanwhile;
+	else if (_i == 1)
+		after_wake = write_meanwhile;
+	else
+		after_copy = write_meanwhile;
+	readahead_arrived(&ra, actor, 0);
+	ck_assert(readahead_install(&ra, actor, ra.io.pages));
+	ck_assert(stamped(frame_of(at(12)), at(12), 1));
+	expect_range(10, 4, PAGE_CLEAN);
+	/* it is awake, and asks again */
+	ck_assert_uint_eq(page_floor(app_event().addr), host_of(at(12)));
+	ck_assert_int_eq(engine_fault(at(12), true), FAULT_DONE);
+	app_join(&writer);
+	ck_assert_int_eq(writer.signal, 0);
+	ck_assert_uint_eq(*(uint64_t *)(void *)ptr_of(at(12)), 77);
+	expect_state(at(12), PAGE_DIRTY);
+	space_check(vm);
+}
+END_TEST
+
 /* ---- bad pages ---- */
 
 static void set_bad(unsigned i)
@@ -757,6 +845,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, installed_in_parts);
 	tcase_add_test(tc, abandoned);
 	tcase_add_loop_test(tc, install_wakes_the_waiters, 0, 2);
+	tcase_add_loop_test(tc, a_write_between_arrival_and_state, 0, 3);
 	tcase_add_test(tc, a_bad_demanded_page_is_poisoned);
 	tcase_add_loop_test(tc, bad_readahead_goes_back, 0, 2);
 	tcase_add_test(tc, a_failed_demand_is_poisoned);

@@ -26,6 +26,22 @@
 
 static struct vvm_heap *heap;
 
+/* Done once, in the middle of a call that maps memory. */
+static void (*while_mapping)(void);
+
+int __real_os_map_anon(uint64_t bytes, void **out);
+int __wrap_os_map_anon(uint64_t bytes, void **out);
+
+int __wrap_os_map_anon(uint64_t bytes, void **out)
+{
+	void (*fn)(void) = while_mapping;
+
+	while_mapping = NULL;
+	if (fn)
+		fn();
+	return __real_os_map_anon(bytes, out);
+}
+
 static void misuse(void *arg, int what, const void *ptr, const char *text)
 {
 	(void)arg;
@@ -611,10 +627,18 @@ static void expect_distinct(void *mine)
 		vvm_free(other, p[i]);
 }
 
-static void open_refusing(void)
+static void *volatile spare;
+
+static void free_spare(void)
+{
+	vvm_free(other, spare);
+}
+
+static void open_refusing(unsigned flags)
 {
 	struct vvm_heap_options o = {.struct_size = sizeof o,
 				     .reserve_bytes = 1 << 20,
+				     .flags = flags,
 				     .report = count_refused};
 
 	live_ok(vvm_heap_open(vm, &o, &other));
@@ -650,10 +674,97 @@ START_TEST(a_signal_handler_at_any_instruction)
 {
 	long at;
 
-	open_refusing();
+	open_refusing(0);
 	for (at = 0; step_once(_i, at) && at < STEPS_MOST; at += 1 + at / 100)
 		;
 	live_check(at > 20);
+	live_ok(vvm_heap_close(other));
+}
+END_TEST
+
+static int ignore(void *arg, void *ptr, size_t bytes)
+{
+	(void)arg, (void)ptr, (void)bytes;
+	return 0;
+}
+
+/*
+ * The other calls that take locks, the handler's malloc() or free() meets none
+ * of them: 0: trim, 1: stats, 2: walk, 3: free, hardened.
+ */
+static bool step_other_once(int what, long at)
+{
+	struct vvm_heap_stats st;
+	void *mine = vvm_malloc(other, STEP_SIZE);
+	bool met;
+
+	handlers_own = NULL;
+	refused = 0;
+	spare = vvm_malloc(other, STEP_SIZE);
+	vvm_free(other, vvm_malloc(other, STEP_SIZE));
+	vvm_free(other, vvm_malloc(other, 50000));
+	trap_begin(at, what == 3 ? free_spare : allocate);
+	if (what == 0)
+		live_ok(vvm_heap_trim(other));
+	else if (what == 1)
+		live_ok(vvm_heap_stats(other, &st));
+	else if (what == 2)
+		live_ok(vvm_heap_walk(other, ignore, NULL));
+	else
+		vvm_free(other, mine);
+	met = trap_end();
+	live_check(!met || what == 3 || handlers_own || refused == 1);
+	if (what < 3)
+		vvm_free(other, mine);
+	if (what < 3 || !met || refused)
+		vvm_free(other, spare);
+	if (handlers_own)
+		vvm_free(other, handlers_own);
+	live_check(!heap_check(other));
+	return met;
+}
+
+START_TEST(a_signal_handler_at_any_instruction_of_other_calls)
+{
+	long at;
+
+	open_refusing(_i == 3 ? VVM_HEAP_HARDENED : 0);
+	for (at = 0; step_other_once(_i, at) && at < STEPS_MOST;
+	     at += 2 + at / 20)
+		;
+	live_check(at > 20);
+	live_ok(vvm_heap_close(other));
+}
+END_TEST
+
+static void *exit_stepping(void *arg)
+{
+	unsigned i;
+
+	for (i = 0; i < 10; i++)
+		vvm_free(other, vvm_malloc(other, STEP_SIZE << i));
+	trap_begin(*(long *)arg, allocate);
+	return NULL;
+}
+
+/* A thread's end gives its cache back, under locks. */
+START_TEST(a_signal_handler_at_any_instruction_of_a_threads_end)
+{
+	pthread_t thread;
+	long at;
+
+	open_refusing(0);
+	for (at = 0; at < 2 * STEPS_MOST; at += 7 + at / 20) {
+		handlers_own = NULL;
+		refused = 0;
+		live_equal(pthread_create(&thread, NULL, exit_stepping, &at),
+			   0);
+		pthread_join(thread, NULL);
+		live_check(trap_steps <= trap_at || handlers_own || refused);
+		if (handlers_own)
+			vvm_free(other, handlers_own);
+		live_check(!heap_check(other));
+	}
 	live_ok(vvm_heap_close(other));
 }
 END_TEST
@@ -761,7 +872,7 @@ START_TEST(a_fork_while_a_cache_gives_objects_back)
 	pthread_t thread;
 	pid_t pid;
 
-	open_refusing();
+	open_refusing(0);
 	park_class = heap_class_of(STEP_SIZE);
 	sa.sa_sigaction = on_step;
 	trap_at = _i * 3;
@@ -842,6 +953,29 @@ START_TEST(a_signal_handler_is_refused)
 	live_equal(refused, 0);
 	live_check(!heap_check(other));
 	live_ok(vvm_heap_close(other));
+}
+END_TEST
+
+static volatile sig_atomic_t handled;
+
+static void count_signal(int sig)
+{
+	(void)sig;
+	handled++;
+}
+
+/* One that calls malloc() would meet the locks that are taken for the fork. */
+START_TEST(signal_handlers_wait_for_the_end_of_a_fork)
+{
+	struct sigaction sa = {.sa_handler = count_signal};
+
+	sigaction(SIGUSR1, &sa, NULL);
+	handled = 0;
+	vvm_heap_fork_prepare(heap);
+	raise(SIGUSR1);
+	live_equal(handled, 0);
+	vvm_heap_fork_parent(heap);
+	live_equal(handled, 1);
 }
 END_TEST
 
@@ -951,6 +1085,61 @@ START_TEST(fork_while_threads_allocate)
 }
 END_TEST
 
+static atomic_bool sits;
+
+/* A thread that is in the middle of a call. */
+static void *sit_in_the_heap(void *arg)
+{
+	(void)arg;
+	live_check(heap_enter(heap_cache_get(heap)));
+	atomic_store(&sits, true);
+	while (!atomic_load(&busy_stop))
+		live_nap_us(1000);
+	heap_leave(heap_cache_get(heap));
+	return NULL;
+}
+
+static void *allocate_one(void *arg)
+{
+	*(void **)arg = vvm_malloc(heap, 100);
+	return NULL;
+}
+
+static int use_by_another_thread(void)
+{
+	pthread_t thread;
+	void *p = NULL;
+
+	vvm_heap_fork_child(heap);
+	if (pthread_create(&thread, NULL, allocate_one, &p) ||
+	    pthread_join(thread, NULL))
+		return 1;
+	return p ? 0 : 2;
+}
+
+/* Its cache is another thread's in the child, which is in no call. */
+START_TEST(fork_while_a_thread_is_in_a_call)
+{
+	pthread_t thread;
+	int status;
+	pid_t pid;
+
+	vvm_free(heap, vvm_malloc(heap, 100));
+	pthread_create(&thread, NULL, sit_in_the_heap, NULL);
+	while (!atomic_load(&sits))
+		live_nap_us(1000);
+	vvm_heap_fork_prepare(heap);
+	pid = fork();
+	if (pid == 0)
+		_exit(use_by_another_thread());
+	vvm_heap_fork_parent(heap);
+	live_check(pid > 0 && waitpid(pid, &status, 0) == pid);
+	live_equal(status, 0);
+	atomic_store(&busy_stop, true);
+	pthread_join(thread, NULL);
+}
+END_TEST
+
 /* ---- when the kernel refuses ---- */
 
 static int try_open(struct vvm_heap **h)
@@ -1026,6 +1215,164 @@ START_TEST(pages_that_cannot_be_given_back_are_kept)
 }
 END_TEST
 
+#define LARGE ((size_t)700 << 10) /* more than calloc() clears by itself */
+
+static bool zeros(const char *p, size_t bytes)
+{
+	return !p[0] && !memcmp(p, p + 1, bytes - 1);
+}
+
+/* A heap of 1 MiB whose only room for LARGE is a run that was written. */
+static struct vvm_heap *small_heap(unsigned flags)
+{
+	struct vvm_heap_options o = {.struct_size = sizeof o,
+				     .reserve_bytes = 1 << 20,
+				     .flags = flags,
+				     .report = misuse};
+	struct vvm_heap *h;
+	char *p;
+
+	live_ok(vvm_heap_open(vm, &o, &h));
+	p = vvm_malloc(h, LARGE);
+	live_check(p != NULL);
+	memset(p, 7, LARGE);
+	while (vvm_malloc(h, LARGE)) /* there is no other place */
+		;
+	os_inject(OS_advise, 1, true, ENOMEM); /* it cannot be given back */
+	vvm_free(h, p);
+	os_inject_clear();
+	return h;
+}
+
+START_TEST(calloc_when_nothing_can_be_given_back)
+{
+	struct vvm_heap *h = small_heap(_i ? VVM_HEAP_HARDENED : 0);
+	char *p;
+
+	if (!_i)
+		os_inject(OS_advise, 1, true, ENOMEM);
+	p = vvm_calloc(h, 1, LARGE);
+	os_inject_clear();
+	live_check(p != NULL);
+	live_check(zeros(p, LARGE));
+	live_check(!heap_check(h));
+	live_ok(vvm_heap_close(h));
+}
+END_TEST
+
+/* An object that moves voids where it was, as it goes; if it can. */
+START_TEST(calloc_where_an_object_moved_away)
+{
+	struct vvm_heap_options o = {.struct_size = sizeof o,
+				     .reserve_bytes = 32 << 20,
+				     .report = misuse};
+	const size_t bytes = 3 << 20;
+	struct vvm_heap *h;
+	char *p, *q;
+
+	live_ok(vvm_heap_open(vm, &o, &h));
+	p = vvm_malloc(h, bytes);
+	vvm_malloc(h, 50000); /* p cannot grow where it is */
+	memset(p, 7, bytes);
+	os_inject(OS_advise, _i, true, ENOMEM);
+	q = vvm_realloc(h, p, 2 * bytes);
+	os_inject_clear();
+	live_check(q && q != p);
+	live_check(q[0] == 7 && !memcmp(q, q + 1, bytes - 1));
+	live_check(!heap_check(h));
+	while ((p = vvm_calloc(h, 1, LARGE)))
+		live_check(zeros(p, LARGE));
+	live_ok(vvm_heap_close(h));
+}
+END_TEST
+
+static void *twice; /* is freed by two threads */
+static void *next_one;
+static _Atomic int doubles;
+
+static void count_double(void *arg, int what, const void *ptr, const char *text)
+{
+	(void)arg;
+	(void)text;
+	live_equal(what, VVM_HEAP_DOUBLE_FREE);
+	live_check(ptr == twice);
+	doubles++;
+}
+
+static void free_meanwhile(void)
+{
+	vvm_free(other, twice);
+	next_one = vvm_malloc(other, 50000); /* in the same place, perhaps */
+}
+
+static void *free_it(void *arg)
+{
+	(void)arg;
+	vvm_free(other, twice);
+	return NULL;
+}
+
+/* The first thread has looked at the object, not yet claimed it. */
+START_TEST(a_large_object_that_two_threads_free)
+{
+	struct vvm_heap_options o = {.struct_size = sizeof o,
+				     .reserve_bytes = 1 << 20,
+				     .report = count_double};
+	pthread_t thread;
+
+	live_ok(vvm_heap_open(vm, &o, &other));
+	twice = vvm_malloc(other, 60000);
+	while_mapping = free_meanwhile; /* a cache for the new thread */
+	live_equal(pthread_create(&thread, NULL, free_it, NULL), 0);
+	pthread_join(thread, NULL);
+	live_check(!while_mapping);
+	live_equal(doubles, 1);
+	live_check(!heap_check(other));
+	memset(next_one, 1, 50000);
+	vvm_free(other, next_one);
+	live_equal(doubles, 1);
+	live_check(!heap_check(other));
+	live_ok(vvm_heap_close(other));
+}
+END_TEST
+
+/* What spans need of their own is used again, however often they come. */
+START_TEST(spans_that_come_and_go_take_no_more)
+{
+	static void *p[2000];
+	uint64_t first = 0;
+
+	for (int wave = 0; wave < 8; wave++) {
+		for (int i = 0; i < 2000; i++)
+			live_check((p[i] = vvm_malloc(heap, 1000)) != NULL);
+		for (int i = 0; i < 2000; i++)
+			vvm_free(heap, p[i]);
+		live_ok(vvm_heap_trim(heap));
+		sound();
+		if (wave == 1)
+			first = heap->pages.meta_top;
+	}
+	live_equal(heap->pages.meta_top, first);
+}
+END_TEST
+
+/* Guards are counted: what is freed makes room for others. */
+START_TEST(large_objects_are_guarded_however_many_there_were)
+{
+	struct vvm_heap_options o = {.struct_size = sizeof o,
+				     .flags = VVM_HEAP_HARDENED};
+	struct vvm_heap *h;
+	char *p;
+
+	live_ok(vvm_heap_open(vm, &o, &h));
+	for (int i = 0; i < 8200; i++)
+		vvm_free(h, vvm_malloc(h, 50000));
+	p = vvm_malloc(h, 50000);
+	live_check(heap_entry(h, heap_page_at(h, p)) & HEAP_GAP_GUARDED);
+	live_ok(vvm_heap_close(h));
+}
+END_TEST
+
 static void add_tests(Suite *s)
 {
 	TCase *pure = test_case_with(s, "classes", NULL, NULL);
@@ -1054,15 +1401,26 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, a_signal_handler_is_refused_without_a_cache);
 #if defined(__x86_64__)
 	tcase_add_loop_test(tc, a_signal_handler_at_any_instruction, 0, 3);
+	tcase_add_loop_test(
+		tc, a_signal_handler_at_any_instruction_of_other_calls, 0, 4);
+	tcase_add_test(tc,
+		       a_signal_handler_at_any_instruction_of_a_threads_end);
 	if (!LIVE_SANITIZED) /* whose locks the handler would find taken */
 		tcase_add_loop_test(tc, a_fork_while_a_cache_gives_objects_back,
 				    0, 30);
 #endif
+	tcase_add_test(tc, signal_handlers_wait_for_the_end_of_a_fork);
 	tcase_add_test(tc, signals_while_it_allocates);
 	tcase_add_test(tc, fork_while_threads_allocate);
+	tcase_add_test(tc, fork_while_a_thread_is_in_a_call);
 	tcase_add_test(tc, open_fails_at_each_system_call);
 	tcase_add_test(tc, no_memory_for_a_cache);
 	tcase_add_test(tc, pages_that_cannot_be_given_back_are_kept);
+	tcase_add_loop_test(tc, calloc_when_nothing_can_be_given_back, 0, 2);
+	tcase_add_loop_test(tc, calloc_where_an_object_moved_away, 1, 5);
+	tcase_add_test(tc, a_large_object_that_two_threads_free);
+	tcase_add_test(tc, spans_that_come_and_go_take_no_more);
+	tcase_add_test(tc, large_objects_are_guarded_however_many_there_were);
 }
 
 const struct test_program test_program = {

@@ -338,6 +338,33 @@ START_TEST(test_timed_write_gives_up)
 }
 END_TEST
 
+static void *give_up_at_last(void *arg)
+{
+	(void)arg;
+	while (!__atomic_load_n(&counter, __ATOMIC_RELAXED))
+		ck_assert(!rwlock_write_timed(&rwlock, 100000));
+	return NULL;
+}
+
+/* ... even those that sleep because of it. */
+START_TEST(test_timed_write_lets_sleeping_readers_in)
+{
+	pthread_t writer, reader;
+
+	rwlock_init(&rwlock, LOCK_SPACE);
+	counter = 0;
+	rwlock_read(&rwlock);
+	pthread_create(&writer, NULL, give_up_at_last, NULL);
+	while (!(atomic_load(&rwlock.word) & WAITERS_MASK))
+		sched_yield();
+	pthread_create(&reader, NULL, note_read, (void *)2);
+	pthread_join(writer, NULL);
+	pthread_join(reader, NULL);
+	ck_assert_int_eq(counter, 2);
+	rwlock_end_read(&rwlock);
+}
+END_TEST
+
 static void *write_patiently(void *arg)
 {
 	(void)arg;
@@ -719,6 +746,7 @@ static void add_tests(Suite *suite)
 	tcase_add_test(tc, test_waiting_writer_goes_first);
 	tcase_add_test(tc, test_sleeping_readers_wake);
 	tcase_add_test(tc, test_timed_write_gives_up);
+	tcase_add_test(tc, test_timed_write_lets_sleeping_readers_in);
 	tcase_add_test(tc, test_timed_write_and_a_stopped_process);
 	tcase_add_test_raise_signal(tc, test_end_of_unread_aborts, SIGABRT);
 	tcase_add_test_raise_signal(tc, test_end_of_unwritten_aborts, SIGABRT);

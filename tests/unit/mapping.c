@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -284,6 +285,38 @@ START_TEST(every_os_call_fails_once)
 END_TEST
 
 /* ---- refusals ---- */
+
+static uint64_t address_pages(void)
+{
+	char text[128];
+
+	ck_assert_int_ge(os_read_text("/proc/self/statm", text, sizeof(text)),
+			 0);
+	return strtoull(text, NULL, 10);
+}
+
+/* Whatever fails of it: a map that did not succeed keeps no addresses. */
+START_TEST(a_map_that_fails_keeps_no_addresses)
+{
+	uint64_t bytes = 1ull << 40, before_pages = address_pages();
+	unsigned point, failures = 0;
+	gaddr_t a;
+	int rc;
+
+	for (point = 0; point < OS_POINT_COUNT; point++) {
+		os_inject(point, 1, false, ENOMEM);
+		a = VVM_ANYWHERE;
+		rc = mapping_map(vm, &a, bytes, RW, NULL);
+		os_inject_clear();
+		if (rc == 0)
+			ck_assert_int_eq(mapping_unmap(vm, a, a + bytes), 0);
+		failures += rc < 0;
+		ck_assert_uint_lt(address_pages() - before_pages,
+				  bytes_to_pages(bytes) / 2);
+	}
+	ck_assert_uint_gt(failures, 1);
+}
+END_TEST
 
 START_TEST(pinned_pages_refuse)
 {
@@ -557,8 +590,8 @@ START_TEST(unmap_wakes_the_blocked)
 END_TEST
 
 /*
- * The frames cannot be freed: they and their addresses are lost, the call
- * succeeds, and nobody waits for ever.
+ * The frames cannot be freed: they and their addresses are kept, the call
+ * succeeds, and nobody waits for ever. The next call frees them.
  */
 START_TEST(frames_that_cannot_be_freed)
 {
@@ -576,7 +609,9 @@ START_TEST(frames_that_cannot_be_freed)
 	ck_assert_uint_eq(vm->frames.used, used); /* still in the memfd */
 	ck_assert_uint_eq(slots_used(), 0);
 	ck_assert_int_eq(stat_sum(&vm->stats, VVM_STAT_regions), 2);
-	_exit(0); /* they are lost: engine_close() would say so */
+	ck_assert_int_eq(do_unmap(), 0);
+	ck_assert_uint_lt(vm->frames.used, used);
+	ck_assert_ptr_null(vm->unburied);
 }
 END_TEST
 
@@ -588,15 +623,41 @@ static void add_walk(Suite *s)
 			    (int)ARRAY_SIZE(calls));
 }
 
+/* The kernel is short of memory until somebody lets others run. */
+void __wrap_os_yield(void);
+void __wrap_os_yield(void)
+{
+	os_inject(OS_protect, 1, false, 0);
+}
+
+START_TEST(protect_that_fails_is_undone_in_the_end)
+{
+	gaddr_t one = engine_map(4, RW), other = page_of(one, 2);
+	volatile char *first = (char *)(uintptr_t)host_of(one);
+	volatile char *second = (char *)(uintptr_t)host_of(other);
+
+	engine_dirty(one, 4);
+	/* two regions: the first is protected, the second cannot be */
+	ck_assert_int_eq(mapping_set_advice(vm, one, other, VVM_ADV_RANDOM), 0);
+	os_inject(OS_protect, 2, true, ENOMEM);
+	ck_assert_int_eq(mapping_protect(vm, one, page_of(one, 4), VVM_NONE),
+			 -ENOMEM);
+	*first = *second = 2; /* or SIGSEGV */
+	space_check(vm);
+}
+END_TEST
+
 static void add_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "mapping");
 
+	tcase_add_test(tc, a_map_that_fails_keeps_no_addresses);
 	tcase_add_test(tc, pinned_pages_refuse);
 	tcase_add_test(tc, holes_refuse);
 	tcase_add_test(tc, taken_addresses_refuse);
 	tcase_add_test(tc, unmap_leaves_the_rest);
 	tcase_add_test(tc, protect_and_back_is_one_region_again);
+	tcase_add_test(tc, protect_that_fails_is_undone_in_the_end);
 	tcase_add_test(tc, advice_splits_and_joins);
 	tcase_add_test(tc, dontneed_makes_zeros);
 	tcase_add_test(tc, cold_pages_are_old_and_unmapped);

@@ -415,6 +415,7 @@ END_TEST
 static void check_tmp(void)
 {
 	struct stat st;
+	char own[32];
 	int fd;
 
 	ck_assert_int_eq(os_open(dir, OS_OPEN_TMP, &fd), 0);
@@ -423,6 +424,10 @@ static void check_tmp(void)
 	ck_assert_uint_eq(st.st_nlink, 0);
 	ck_assert_uint_eq(st.st_mode & 07777, 0600);
 	ck_assert(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	/* nobody gives it a name */
+	snprintf(own, sizeof(own), "/proc/self/fd/%d", fd);
+	ck_assert_int_eq(
+		linkat(AT_FDCWD, own, AT_FDCWD, path, AT_SYMLINK_FOLLOW), -1);
 	os_close(fd);
 	ck_assert_int_eq(rmdir(dir), 0); /* it is empty */
 	ck_assert_int_eq(mkdir(dir, 0700), 0);

@@ -185,6 +185,105 @@ static int try_ring_setup(void)
 	return os_inject_check(OS_ring_setup);
 }
 
+static int try_epoll_add(void)
+{
+	int epoll, event, error = os_epoll(&epoll);
+
+	ck_assert_int_eq(error, 0);
+	ck_assert_int_eq(os_eventfd(&event), 0);
+	error = os_epoll_add(epoll, event);
+	os_close(event);
+	os_close(epoll);
+	return error;
+}
+
+static int try_poll(void)
+{
+	uint64_t ready, invalid;
+
+	return os_poll(&memfd, 1, 0, &ready, &invalid);
+}
+
+static int try_futex(void)
+{
+	_Atomic uint32_t word = 0;
+	int error = os_futex_wait(&word, 0, 1);
+
+	return error == -ETIMEDOUT ? 0 : error;
+}
+
+/* Not sent, since it is blocked; pending, it does no harm. */
+static int try_sigqueue(void)
+{
+	sigset_t bus;
+
+	sigemptyset(&bus);
+	sigaddset(&bus, SIGBUS);
+	pthread_sigmask(SIG_BLOCK, &bus, NULL);
+	return os_sigbus_thread(os_tid(), view);
+}
+
+static int try_lock_file(void)
+{
+	return os_lock_file(memfd);
+}
+
+static int try_fd_info(void)
+{
+	struct os_file file;
+
+	return os_fd_info(memfd, &file);
+}
+
+static int try_file_info(void)
+{
+	enum os_file_type type;
+	uint64_t bytes;
+
+	return os_file_info(path, &type, &bytes);
+}
+
+static int try_free_space(void)
+{
+	uint64_t bytes;
+
+	return os_free_space(memfd, &bytes);
+}
+
+static int try_claimed(void)
+{
+	bool claimed;
+
+	return os_file_claimed(memfd, &claimed);
+}
+
+static int try_open_own(void)
+{
+	int fd, error = os_open_own(path, &fd);
+
+	return error ? error : os_close(fd);
+}
+
+static void ignore(const char *name, void *arg)
+{
+	(void)name;
+	(void)arg;
+}
+
+static int try_list_dir(void)
+{
+	return os_list_dir("/proc/self/fd", ignore, NULL);
+}
+
+static int try_unlink(void)
+{
+	int error = os_unlink(path);
+
+	if (!error)
+		ck_assert_int_ge(creat(path, 0600), 0);
+	return error;
+}
+
 static const struct {
 	enum os_point point;
 	int (*call)(void);
@@ -200,6 +299,12 @@ static const struct {
 	{OS_pwrite, try_pwrite},	 {OS_fallocate, try_fallocate},
 	{OS_eventfd, try_eventfd},	 {OS_thread, try_thread},
 	{OS_ring_setup, try_ring_setup}, {OS_unlock, try_unlock},
+	{OS_epoll_add, try_epoll_add},	 {OS_poll, try_poll},
+	{OS_futex, try_futex},		 {OS_sigqueue, try_sigqueue},
+	{OS_lock_file, try_lock_file},	 {OS_fd_info, try_fd_info},
+	{OS_file_info, try_file_info},	 {OS_free_space, try_free_space},
+	{OS_claimed, try_claimed},	 {OS_open_own, try_open_own},
+	{OS_list_dir, try_list_dir},	 {OS_unlink, try_unlink},
 };
 
 /* Armed, every function returns the error; used up or disarmed, it works. */
@@ -240,6 +345,23 @@ START_TEST(test_inject_nth)
 	ck_assert_int_eq(use(), -ENOMEM);
 	ck_assert_int_eq(os_inject_check(OS_pwrite), 0);
 	os_inject_clear();
+	ck_assert_int_eq(use(), 0);
+}
+END_TEST
+
+START_TEST(test_inject_some)
+{
+	unsigned i;
+
+	use();
+	os_inject_some(OS_pread, 2, 3, ENOSPC);
+	ck_assert_int_eq(use(), 0);
+	for (i = 0; i < 3; i++)
+		ck_assert_int_eq(use(), -ENOSPC);
+	ck_assert_int_eq(use(), 0);
+	os_inject_some(OS_pread, 1, 14, 4095);
+	for (i = 0; i < 14; i++)
+		ck_assert_int_eq(use(), -4095);
 	ck_assert_int_eq(use(), 0);
 }
 END_TEST
@@ -300,9 +422,10 @@ END_TEST
 
 START_TEST(test_inject_parse)
 {
-	ck_assert_int_eq(os_inject_parse(""), 0);
+	ck_assert_int_eq(os_inject_parse("", false), 0);
 	ck_assert_int_eq(os_inject_parse("pwrite:2:EIO,pread:1+:ENOSPC,"
-					 "open:1:4095,memfd:1:28"),
+					 "open:1:4095,memfd:1:28",
+					 false),
 			 0);
 	ck_assert_int_eq(os_inject_check(OS_pwrite), 0);
 	ck_assert_int_eq(os_inject_check(OS_pwrite), -EIO);
@@ -340,11 +463,28 @@ static const char *const wrong_specs[] = {
 	"pread:1:EIO,,open:1:EIO",
 	"pread:1:EIO,open:1",
 	" pread:1:EIO",
+	"@@pread:1:EIO",
+	"@",
+	"pread@:1:EIO",
 };
+
+/* What has a @ is armed by one call, all else by the other. */
+START_TEST(test_inject_parse_early)
+{
+	const char *spec = "@pread:1:EIO,pwrite:1:ENOSPC";
+
+	ck_assert_int_eq(os_inject_parse(spec, true), 0);
+	ck_assert_int_eq(os_inject_check(OS_pwrite), 0);
+	ck_assert_int_eq(use(), -EIO);
+	ck_assert_int_eq(os_inject_parse(spec, false), 0);
+	ck_assert_int_eq(os_inject_check(OS_pwrite), -ENOSPC);
+	ck_assert_int_eq(use(), 0);
+}
+END_TEST
 
 START_TEST(test_inject_parse_refuses)
 {
-	ck_assert_int_eq(os_inject_parse(wrong_specs[_i]), -EINVAL);
+	ck_assert_int_eq(os_inject_parse(wrong_specs[_i], _i & 1), -EINVAL);
 	ck_assert_int_eq(use(), 0); /* nothing was armed, nothing counts */
 	ck_assert_uint_eq(os_inject_uses(OS_pread), 0);
 }
@@ -364,7 +504,7 @@ START_TEST(test_inject_parse_knows_error)
 	char spec[32];
 
 	snprintf(spec, sizeof(spec), "pread:1:%s", error_specs[_i]);
-	ck_assert_int_eq(os_inject_parse(spec), 0);
+	ck_assert_int_eq(os_inject_parse(spec, false), 0);
 	ck_assert_int_eq(use(), -numbers[_i]);
 }
 END_TEST
@@ -374,9 +514,11 @@ static void add_tests(Suite *suite)
 	TCase *tc = test_case_with(suite, "inject", NULL, NULL);
 
 	tcase_add_test(tc, test_inject_nth);
+	tcase_add_test(tc, test_inject_some);
 	tcase_add_test(tc, test_inject_counts);
 	tcase_add_test(tc, test_inject_once_among_threads);
 	tcase_add_test(tc, test_inject_parse);
+	tcase_add_test(tc, test_inject_parse_early);
 	tcase_add_loop_test(tc, test_inject_parse_refuses, 0,
 			    ARRAY_SIZE(wrong_specs));
 	tcase_add_loop_test(tc, test_inject_parse_knows_error, 0,

@@ -358,7 +358,7 @@ static void *wait_busy(void *arg)
 	struct block *b = arg;
 
 	lock_take(&b->lock);
-	space_wait_busy(b, 0, 3, true);
+	space_wait_busy(vm, b, 0, 3, true);
 	ck_assert(pte_state(b->pte[2]) != PAGE_FILLING && !b->writing);
 	lock_drop(&b->lock);
 	return NULL;
@@ -382,9 +382,9 @@ START_TEST(wait_for_a_fill_and_a_write)
 	/* nothing busy in 0..1, and none that counts in 0..3: no wait */
 	ck_assert_int_eq(engine_begin(page_of(addr, 3), false), FAULT_READ);
 	b = block_of(addr);
-	space_wait_busy(b, 0, 2, true);
+	space_wait_busy(vm, b, 0, 2, true);
 	b->writing = 1;
-	space_wait_busy(b, 0, 2, false);
+	space_wait_busy(vm, b, 0, 2, false);
 	lock_drop(&b->lock);
 	ck_assert_int_eq(pthread_create(&thread, NULL, wait_busy, b), 0);
 	engine_read();

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "util/log.h"
@@ -332,6 +333,28 @@ START_TEST(a_read_that_fails_twice_succeeds)
 }
 END_TEST
 
+/* However often the same buffer was read into before. */
+START_TEST(each_read_has_tries_of_its_own)
+{
+	uint64_t slot, i;
+	struct test_io t;
+
+	open_swap(dir, 0);
+	open_way(_i);
+	slot = take_and_write(4, 0x10000);
+	ck_assert_int_eq(read_pages(&t, slot, 4, 0x10000), 0);
+	for (i = 1; i <= 4; i++) {
+		os_inject_clear();
+		os_inject(OS_pread, 1, false, EIO);
+		ck_assert_int_eq(transfer(&t, false), 0);
+		ck_assert_uint_eq(count_bad(&t.io), 0);
+		ck_assert_uint_eq(stat_now().retries, i);
+	}
+	os_inject_clear();
+	close_all();
+}
+END_TEST
+
 START_TEST(a_read_that_always_fails_is_an_error)
 {
 	struct test_io t;
@@ -472,6 +495,30 @@ START_TEST(the_file_grows)
 	ck_assert_uint_gt(stat_now().slots_area, area);
 	close_all();
 	ck_assert_int_eq(file_bytes(), 0); /* nothing is left behind */
+}
+END_TEST
+
+/* Who closes it first leaves what others still read. */
+START_TEST(a_file_that_fork_children_read_keeps_its_content)
+{
+	struct hold *hold;
+	pid_t pid;
+	int status;
+
+	ck_assert_int_eq(os_fork_watch(), 0);
+	open_swap(path, 0);
+	take_and_write(4, 0x1000);
+	pid = fork();
+	if (pid == 0) { /* it is our file, not the child's */
+		close_all();
+		_exit(0);
+	}
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	ck_assert_int_gt(file_bytes(), 0);
+	ck_assert_int_eq(swap->ops->hold(swap, &hold), 0); /* for a child */
+	close_all();
+	ck_assert_int_gt(file_bytes(), 0);
 }
 END_TEST
 
@@ -914,6 +961,7 @@ static void add_transfers(TCase *tc, int ways)
 			    a_corrupted_page_is_bad_and_its_neighbours_are_not,
 			    0, ways);
 	tcase_add_loop_test(tc, a_read_that_fails_twice_succeeds, 0, ways);
+	tcase_add_loop_test(tc, each_read_has_tries_of_its_own, 0, ways);
 	tcase_add_loop_test(tc, a_read_that_always_fails_is_an_error, 0, ways);
 	tcase_add_loop_test(tc, one_bad_sector_costs_one_page, 0, ways);
 	tcase_add_loop_test(tc, a_failed_write_is_reported, 0, ways);
@@ -927,6 +975,7 @@ static void add_growth(TCase *tc)
 {
 	tcase_add_test(tc, full_at_the_limit);
 	tcase_add_test(tc, the_file_grows);
+	tcase_add_test(tc, a_file_that_fork_children_read_keeps_its_content);
 	tcase_add_test(tc, fragments_do_not_make_it_grow);
 	tcase_add_test(tc, a_full_disk_gives_smaller_chunks);
 	tcase_add_test(tc, a_full_disk_is_enospc_and_asked_again_later);

@@ -20,6 +20,7 @@
 #include "common/sample.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 enum kind { COUNT, GAUGE };
@@ -45,6 +46,14 @@ static const struct {
 static const char *const stages[] = {
 #define X(name, help) #name,
 	VVM_STAT_STAGES(X)
+#undef X
+};
+
+static const struct {
+	const char *name, *what, *unit;
+} stalls[] = {{"", "", ""},
+#define X(name, what, unit) {#name, what, unit},
+	      VVM_STAT_STALLS(X)
 #undef X
 };
 
@@ -122,6 +131,43 @@ size_t sample_values(const struct sample *s)
 	return s->values ? s->values : VALUE_COUNT;
 }
 
+void sample_add_stall(struct sample_stall *sum, const struct sample_stall *part)
+{
+	if (part->kind &&
+	    (!sum->kind || part->since_unix_us < sum->since_unix_us))
+		*sum = *part;
+}
+
+double sample_stalled_s(const struct sample *s)
+{
+	return s->stall.kind && s->unix_us > s->stall.since_unix_us
+		       ? (double)(s->unix_us - s->stall.since_unix_us) / 1e6
+		       : 0;
+}
+
+const char *sample_stall_name(const struct sample *s)
+{
+	return s->stall.kind < VVM_STAT_STALL_COUNT ? stalls[s->stall.kind].name
+						    : "unknown";
+}
+
+const char *sample_stall_text(const struct sample *s,
+			      char text[SAMPLE_STALL_BYTES])
+{
+	uint64_t kind = s->stall.kind;
+
+	if (kind >= VVM_STAT_STALL_COUNT)
+		snprintf(text, SAMPLE_STALL_BYTES, "for reason %llu",
+			 (unsigned long long)kind); /* of a newer library */
+	else if (*stalls[kind].unit)
+		snprintf(text, SAMPLE_STALL_BYTES, "%s (%s %llu)",
+			 stalls[kind].what, stalls[kind].unit,
+			 (unsigned long long)s->stall.arg);
+	else
+		snprintf(text, SAMPLE_STALL_BYTES, "%s", stalls[kind].what);
+	return text;
+}
+
 void sample_add(struct sample *sum, const struct sample *part)
 {
 	unsigned i;
@@ -137,6 +183,7 @@ void sample_add(struct sample *sum, const struct sample *part)
 	sum->counters = least_known(sum->counters, part->counters);
 	sum->values = least_known(sum->values, part->values);
 	sum->spaces += part->spaces;
+	sample_add_stall(&sum->stall, &part->stall);
 	if (part->opened_unix_us &&
 	    (!sum->opened_unix_us ||
 	     part->opened_unix_us < sum->opened_unix_us))
@@ -151,6 +198,7 @@ void sample_keep_counts(struct sample *s)
 		if (counters[i].kind == GAUGE)
 			s->counter[i] = 0;
 	memset(s->value, 0, sizeof(s->value));
+	memset(&s->stall, 0, sizeof(s->stall));
 	s->spaces = 0;
 }
 

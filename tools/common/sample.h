@@ -20,6 +20,12 @@ enum sample_value {
 		VALUE_COUNT
 };
 
+/* What faults wait for that do not get on. */
+struct sample_stall {
+	uint64_t kind; /* enum vvm_stat_stall; 0: they do */
+	uint64_t since_unix_us, arg;
+};
+
 struct sample {
 	uint64_t at_us;		 /* CLOCK_MONOTONIC when it was taken */
 	uint64_t unix_us;	 /* CLOCK_REALTIME then */
@@ -30,7 +36,8 @@ struct sample {
 	uint64_t value[VALUE_COUNT];
 	uint64_t latency[VVM_STAT_BUCKETS];
 	uint64_t stage[VVM_STAT_STAGE_COUNT][VVM_STAT_STAGE_BUCKETS];
-	uint64_t kernel_faults; /* of the process, as the kernel counts */
+	uint64_t kernel_faults;	   /* of the process, as the kernel counts */
+	struct sample_stall stall; /* the longest of those going on */
 };
 
 /* Names and help of the two tables, by index. */
@@ -65,6 +72,17 @@ void sample_delta(struct sample *delta, const struct sample *now,
 double sample_latency_us(const struct sample *delta, double pct);
 /* The time that all of them took, together. */
 double sample_latency_sum_us(const struct sample *delta);
+/* For how long faults have not got on; 0: they do. */
+double sample_stalled_s(const struct sample *s);
+/* "read"; "" when they do. */
+const char *sample_stall_name(const struct sample *s);
+/* "reading from swap (slot 7)"; "" when they do. */
+#define SAMPLE_STALL_BYTES 80
+const char *sample_stall_text(const struct sample *s,
+			      char text[SAMPLE_STALL_BYTES]);
+/* The longer one of two. */
+void sample_add_stall(struct sample_stall *sum,
+		      const struct sample_stall *part);
 /* 100 * part / whole, NAN when whole is not positive. */
 double sample_pct(double part, double whole);
 

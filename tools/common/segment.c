@@ -449,6 +449,21 @@ static size_t at_most(size_t n, size_t max)
 	return n < max ? n : max;
 }
 
+/* What comes behind the lists, if the writer has it. */
+static void add_stall(const struct segment *s, const uint64_t *actor,
+		      const uint64_t *end_of_lists, struct sample *out)
+{
+	size_t at = (size_t)(end_of_lists - actor) * sizeof(*actor);
+	struct sample_stall stall;
+
+	if (s->actors.item_bytes < at + 3 * sizeof(*actor))
+		return;
+	stall.kind = end_of_lists[0];
+	stall.since_unix_us = end_of_lists[1];
+	stall.arg = end_of_lists[2];
+	sample_add_stall(&out->stall, &stall);
+}
+
 /* Adds one actor of the copy. */
 static void add_actor(const struct segment *s, const uint64_t *actor,
 		      struct sample *out)
@@ -464,6 +479,7 @@ static void add_actor(const struct segment *s, const uint64_t *actor,
 	for (i = 0; i < s->stages && i < VVM_STAT_STAGE_COUNT; i++)
 		add_words(out->stage[i], stage + i * s->stage_buckets,
 			  at_most(s->stage_buckets, VVM_STAT_STAGE_BUCKETS));
+	add_stall(s, actor, stage + s->stages * s->stage_buckets, out);
 }
 
 static void take_values(const struct segment *s, struct sample *out)

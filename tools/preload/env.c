@@ -35,7 +35,8 @@ static char *hidden[HIDDEN + 1]; /* (i) */
 bool preload_is_setting(const char *entry)
 {
 	return !strncmp(entry, "VVM_", 4) ||
-	       !strncmp(entry, WISHES_VARIABLE "=", sizeof(WISHES_VARIABLE));
+	       !strncmp(entry, WISHES_VARIABLE "=", sizeof(WISHES_VARIABLE)) ||
+	       !strncmp(entry, GATE_VARIABLE "=", sizeof(GATE_VARIABLE));
 }
 
 /*

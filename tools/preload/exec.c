@@ -16,8 +16,11 @@
  * handler.
  */
 #include "preload/env.h"
+#include "preload/gate.h"
+#include "preload/limits.h"
 #include "preload/loader.h"
 #include "preload/state.h"
+#include "preload/wishes.h"
 
 #include <alloca.h>
 #include <dlfcn.h>
@@ -66,23 +69,61 @@ static size_t join_preloads(char *to, size_t size, char *const *env)
 	       1;
 }
 
-/* => to has room for all entries, ours and a NULL. */
-static void join_environment(char **to, char *const *env, char *list)
+/* What a program needs to know that is under the filters of this one. */
+enum { GATE_BYTES = sizeof(GATE_VARIABLE) + 20 };
+
+static char **add_gate(char **to, char text[GATE_BYTES])
 {
-	char *const *hidden;
+	if (!preload.confined)
+		return to;
+	snprintf(text, GATE_BYTES, GATE_VARIABLE "=%lx",
+		 (unsigned long)gate_place());
+	*to++ = text;
+	return to;
+}
+
+static bool is_gate(const char *entry)
+{
+	return !strncmp(entry, GATE_VARIABLE "=", sizeof(GATE_VARIABLE));
+}
+
+/*
+ * All of env and what is hidden, but with LD_PRELOAD's list in place of what
+ * there is. list NULL: env is complete. => to has room for it.
+ */
+static void join_environment(char **to, char *const *env, char *list,
+			     char gate[GATE_BYTES])
+{
+	char *const *hidden = list ? preload_hidden() : NULL;
 
 	for (; env && *env; env++)
-		if (strncmp(*env, loader, strlen(loader)))
+		if (!is_gate(*env) &&
+		    (!list || strncmp(*env, loader, strlen(loader))))
 			*to++ = *env;
-	for (hidden = preload_hidden(); *hidden; hidden++)
-		*to++ = *hidden;
-	*to++ = list;
+	for (; hidden && *hidden; hidden++)
+		if (!is_gate(*hidden))
+			*to++ = *hidden;
+	to = add_gate(to, gate);
+	if (list)
+		*to++ = list;
 	*to = NULL;
 }
 
+/* Makes the environment of a paged program, on the stack of who uses it. */
+#define JOIN(joined, env, gate)                                                \
+	do {                                                                   \
+		size_t bytes_ = join_preloads(NULL, 0, env);                   \
+		char *list_ = follows() ? alloca(bytes_) : NULL;               \
+		if (list_)                                                     \
+			join_preloads(list_, bytes_, env);                     \
+		(joined) = alloca((count(env) + count(preload_hidden()) + 3) * \
+				  sizeof(*(joined)));                          \
+		join_environment(joined, env, list_, gate);                    \
+	} while (0)
+
 static int exec_path(const char *path, char *const *argv, char *const *env)
 {
-	return (int)syscall(SYS_execve, path, argv, env);
+	return (int)plain_call(SYS_execve, path, argv, env);
 }
 
 static int exec_file(const char *file, char *const *argv, char *const *env)
@@ -133,28 +174,39 @@ static void strip_environment(char **to, char *const *env, char *list)
 			alloca(strlen(loader) + strlen(preloads(env)) + 1)); \
 	} while (0)
 
-static int run(int (*exec)(const char *, char *const *, char *const *),
-	       const char *path, char *const *argv, char *const *env)
+typedef int executor(const char *, char *const *, char *const *);
+
+/* The other program has the limits that this one has set, and no others. */
+static int become(executor *exec, const char *path, char *const *argv,
+		  char *const *env)
+{
+	int rc, error;
+
+	limits_before_exec();
+	rc = exec(path, argv, env);
+	error = errno;
+	limits_after_exec();
+	errno = error;
+	return rc;
+}
+
+static int run(executor *exec, const char *path, char *const *argv,
+	       char *const *env)
 {
 	enum loader_verdict verdict = LOADER_FITS;
-	size_t bytes;
-	char **joined, *list;
+	char **joined, gate[GATE_BYTES];
 
 	if (follows() || preload.follow)
 		verdict = judge(path, exec == exec_file);
 	if (preload.follow && verdict == LOADER_FOREIGN) {
 		STRIP(joined, env);
-		return exec(path, argv, joined);
+		return become(exec, path, argv, joined);
 	}
-	if (!follows() || verdict != LOADER_FITS)
-		return exec(path, argv, env);
-	bytes = join_preloads(NULL, 0, env);
-	list = alloca(bytes);
-	join_preloads(list, bytes, env);
-	joined = alloca((count(env) + count(preload_hidden()) + 2) *
-			sizeof(*joined));
-	join_environment(joined, env, list);
-	return exec(path, argv, joined);
+	if (verdict != LOADER_FITS ||
+	    !(follows() || (preload.follow && preload.confined)))
+		return become(exec, path, argv, env);
+	JOIN(joined, env, gate);
+	return become(exec, path, argv, joined);
 }
 
 /* ------------------------------------------------------------------ */
@@ -262,15 +314,20 @@ static int spawn(const char *function, bool searched, pid_t *pid,
 		 char *const *env)
 {
 	spawner *real = (spawner *)dlsym(RTLD_NEXT, function);
-	char **stripped;
+	char **changed, gate[GATE_BYTES];
+	char *const *its = env;
 
 	if (!real)
 		return ENOSYS;
 	if (preload.follow && judge(path, searched) == LOADER_FOREIGN) {
-		STRIP(stripped, env);
-		return real(pid, path, actions, attr, argv, stripped);
+		STRIP(changed, env);
+		its = changed;
+	} else if (preload.follow && preload.confined) {
+		changed = alloca((count(env) + 2) * sizeof(*changed));
+		join_environment(changed, env, NULL, gate);
+		its = changed;
 	}
-	return real(pid, path, actions, attr, argv, env);
+	return real(pid, path, actions, attr, argv, its);
 }
 
 int posix_spawn(pid_t *pid, const char *path,

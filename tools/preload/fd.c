@@ -11,11 +11,18 @@
  *   (2) close(), close_range() and closefrom() pass over them and dup2() and
  *	 dup3() do not replace them.
  * A fork child has a table of its own: libvvm closes there what it has from its
- * parent and opens anew.
+ * parent and opens anew. The program may have lowered RLIMIT_NOFILE meanwhile:
+ * see limits.c; or given up the right to open a userfaultfd: then a descriptor
+ * of /dev/userfaultfd from before gives one.
  *
  * Rejected: taking all low numbers while the space is opened (a fork child
  * opens its part when other threads may be opening, too).
  */
+#include "preload/fd.h"
+
+#include "preload/gate.h"
+#include "preload/libc.h"
+#include "preload/limits.h"
 #include "preload/state.h"
 
 #include <errno.h>
@@ -39,25 +46,27 @@
  */
 enum { FDS = 1024, FDS_OWN = 96 };
 /*
- * More than a space opens: for each of at most 32 handlers and 32 pollers three
- * (a userfaultfd, a ring, an event), and a few more.
+ * More than a space opens: for each of at most 32 handlers and 32 pollers four
+ * (a userfaultfd, a ring, an event, the thread's), and a few more.
  */
 enum { OWN = 256 };
 
 static _Atomic int own[OWN];	 /* (a) descriptor + 1, or 0 */
 static _Atomic unsigned own_end; /* (a) places behind are free */
 
+static int device = -1; /* (i) /dev/userfaultfd, if it may be used */
+
 /* What libc's wrappers do; ours have their names. */
 static int close_any(int fd)
 {
-	return (int)syscall(SYS_close, fd);
+	return (int)gate_call(SYS_close, fd);
 }
 
 static int first_own(void)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit))
+	if (limits_ours(RLIMIT_NOFILE, &limit))
 		return 0;
 	if (limit.rlim_cur >= FDS)
 		return FDS - FDS_OWN;
@@ -111,7 +120,7 @@ static int adopt(int fd)
 
 	if (fd < 0)
 		return fd;
-	moved = fcntl(fd, F_DUPFD_CLOEXEC, first_own());
+	moved = (int)gate_call(SYS_fcntl, fd, F_DUPFD_CLOEXEC, first_own());
 	if (moved >= 0) {
 		close_any(fd);
 		fd = moved;
@@ -145,14 +154,6 @@ static bool next_guarded(unsigned fd, unsigned *next)
 /* ------------------------------------------------------------------ */
 /* For the library							*/
 
-int __real_open(const char *path, int flags, mode_t mode);
-int __real_memfd_create(const char *name, unsigned flags);
-int __real_eventfd(unsigned count, int flags);
-int __real_epoll_create1(int flags);
-int __real_pipe2(int fd[2], int flags);
-int __real_ioctl(int fd, unsigned long request, void *arg);
-long __real_syscall(long number, ...);
-
 int __wrap_open(const char *path, int flags, mode_t mode);
 int __wrap_memfd_create(const char *name, unsigned flags);
 int __wrap_eventfd(unsigned count, int flags);
@@ -163,32 +164,38 @@ long __wrap_syscall(long number, long a, long b, long c, long d, long e,
 		    long f);
 int __wrap_close(int fd);
 
+/* A call that makes a descriptor, which the program may have no more of. */
+static int make(long number, long a, long b, long c, long d)
+{
+	bool raised = limits_raise(RLIMIT_NOFILE);
+	int fd = adopt((int)gate_call(number, a, b, c, d));
+
+	limits_lower(RLIMIT_NOFILE, raised);
+	return fd;
+}
+
 int __wrap_open(const char *path, int flags, mode_t mode)
 {
-	return adopt(__real_open(path, flags, mode));
+	return make(SYS_openat, AT_FDCWD, (long)path, flags, mode);
 }
 
 int __wrap_memfd_create(const char *name, unsigned flags)
 {
-	return adopt(__real_memfd_create(name, flags));
+	return make(SYS_memfd_create, (long)name, flags, 0, 0);
 }
 
 int __wrap_eventfd(unsigned count, int flags)
 {
-	return adopt(__real_eventfd(count, flags));
+	return make(SYS_eventfd2, count, flags, 0, 0);
 }
 
 int __wrap_epoll_create1(int flags)
 {
-	return adopt(__real_epoll_create1(flags));
+	return make(SYS_epoll_create1, flags, 0, 0, 0);
 }
 
-int __wrap_pipe2(int fd[2], int flags)
+static int adopt_pipe(int fd[2])
 {
-	int rc = __real_pipe2(fd, flags);
-
-	if (rc)
-		return rc;
 	fd[0] = adopt(fd[0]);
 	fd[1] = adopt(fd[1]);
 	if (fd[0] >= 0 && fd[1] >= 0)
@@ -199,19 +206,51 @@ int __wrap_pipe2(int fd[2], int flags)
 	return -1;
 }
 
+int __wrap_pipe2(int fd[2], int flags)
+{
+	bool raised = limits_raise(RLIMIT_NOFILE);
+	int rc = (int)gate_call(SYS_pipe2, fd, flags);
+
+	if (rc == 0)
+		rc = adopt_pipe(fd);
+	limits_lower(RLIMIT_NOFILE, raised);
+	return rc;
+}
+
 /* USERFAULTFD_IOC_NEW of /dev/userfaultfd, which older headers lack. */
+#define NEW_USERFAULTFD _IO(0xAA, 0x00)
+
 int __wrap_ioctl(int fd, unsigned long request, void *arg)
 {
-	int rc = __real_ioctl(fd, request, arg);
+	if (request == NEW_USERFAULTFD)
+		return make(SYS_ioctl, fd, (long)request, (long)arg, 0);
+	return (int)gate_call(SYS_ioctl, fd, request, arg);
+}
 
-	return request == _IO(0xAA, 0x00) ? adopt(rc) : rc;
+static int make_userfaultfd(long flags)
+{
+	int fd = make(SYS_userfaultfd, flags, 0, 0, 0);
+
+	if (fd < 0 && errno == EPERM && device >= 0)
+		fd = make(SYS_ioctl, device, NEW_USERFAULTFD, flags, 0);
+	return fd;
 }
 
 long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
 {
-	long rc = __real_syscall(number, a, b, c, d, e, f);
+	if (number == SYS_userfaultfd)
+		return make_userfaultfd(a);
+	if (number == SYS_pidfd_open)
+		return adopt((int)gate(number, a, b, c, d, e, f));
+	return gate(number, a, b, c, d, e, f);
+}
 
-	return number == SYS_userfaultfd ? adopt((int)rc) : rc;
+void fd_keep_device(void)
+{
+	int saved = errno;
+
+	device = __wrap_open("/dev/userfaultfd", O_RDWR | O_CLOEXEC, 0);
+	errno = saved;
 }
 
 #ifdef HAVE_LIBURING
@@ -226,14 +265,16 @@ void __wrap_io_uring_queue_exit(struct io_uring *ring);
 int __wrap_io_uring_queue_init_params(unsigned entries, struct io_uring *ring,
 				      struct io_uring_params *params)
 {
+	bool raised = limits_raise(RLIMIT_NOFILE);
 	int rc = __real_io_uring_queue_init_params(entries, ring, params);
 
-	if (rc)
+	if (rc == 0) {
+		ring->ring_fd = adopt(ring->ring_fd);
+		ring->enter_ring_fd = ring->ring_fd;
+	}
+	limits_lower(RLIMIT_NOFILE, raised);
+	if (rc || ring->ring_fd >= 0)
 		return rc;
-	ring->ring_fd = adopt(ring->ring_fd);
-	ring->enter_ring_fd = ring->ring_fd;
-	if (ring->ring_fd >= 0)
-		return 0;
 	__real_io_uring_queue_exit(ring);
 	return -EMFILE;
 }
@@ -255,6 +296,16 @@ int __wrap_close(int fd)
 /* ------------------------------------------------------------------ */
 /* For the program							*/
 
+/* A cancellation point, as libc's. */
+static int plain_close(int fd)
+{
+	static int (*real)(int);
+
+	if (!real)
+		real = (int (*)(int))libc_function("close");
+	return real(fd);
+}
+
 static int refused(int error)
 {
 	errno = error;
@@ -263,26 +314,26 @@ static int refused(int error)
 
 int close(int fd)
 {
-	return guarded(fd) ? refused(EBADF) : close_any(fd);
+	return guarded(fd) ? refused(EBADF) : plain_close(fd);
 }
 
 int dup2(int old, int new)
 {
 	if (guarded(new))
 		return refused(EBUSY);
-	return (int)syscall(SYS_dup2, old, new);
+	return (int)plain_call(SYS_dup2, old, new);
 }
 
 int dup3(int old, int new, int flags)
 {
 	if (guarded(new))
 		return refused(EBUSY);
-	return (int)syscall(SYS_dup3, old, new, flags);
+	return (int)plain_call(SYS_dup3, old, new, flags);
 }
 
 static int close_some(unsigned first, unsigned last, int flags)
 {
-	return (int)syscall(SYS_close_range, first, last, flags);
+	return (int)plain_call(SYS_close_range, first, last, flags);
 }
 
 int close_range(unsigned first, unsigned last, int flags)

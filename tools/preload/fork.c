@@ -2,9 +2,10 @@
 /*
  * fork.c - children that are made by fork() and do not exec.
  *
- * Around fork() the heap's locks are held, so that the child gets a heap that
- * nobody is just changing. The handlers are registered after libvvm's own:
- * those of "prepare" run in the reverse order, heap before space.
+ * The program's own fork handlers run outside of ours (atfork.c). Around fork()
+ * the heap's locks are held, so that the child gets a heap that nobody is just
+ * changing. The handlers are registered after libvvm's own: those of "prepare"
+ * run in the reverse order, heap before space.
  *
  * The child inherits the space (VVM_FORK=inherit, which vvmrun sets): it sees
  * its memory as of the fork, and goes on with a budget and a swap file of its
@@ -14,7 +15,10 @@
  */
 #include "preload/fork.h"
 
+#include "preload/mutex.h"
+#include "preload/atfork.h"
 #include "preload/state.h"
+#include "preload/thread.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -24,14 +28,20 @@
 
 static void before(void)
 {
+	atfork_prepare();
 	preload_enter();
+	preload_mutexes_freeze();
+	atfork_freeze();
 	vvm_heap_fork_prepare(preload.heap);
 }
 
 static void after_in_parent(void)
 {
 	vvm_heap_fork_parent(preload.heap);
+	atfork_thaw();
+	preload_mutexes_thaw(false);
 	preload_leave();
+	atfork_parent();
 }
 
 static void on_segv(int sig, siginfo_t *si, void *context)
@@ -64,12 +74,20 @@ static void after_in_child(void)
 	vvm_heap_fork_child(preload.heap);
 	preload.pid = getpid();
 	preload.child = true;
+	atfork_renew();
 	if (!preload.inherits)
 		lose();
+	preload_mutexes_thaw(preload.inherits);
+	preload_threads_forked();
 	preload_leave();
+	atfork_child();
 }
 
 int preload_fork_init(void)
 {
-	return -pthread_atfork(before, after_in_parent, after_in_child);
+	int error = pthread_atfork(before, after_in_parent, after_in_child);
+
+	if (!error)
+		atfork_take_over();
+	return -error;
 }

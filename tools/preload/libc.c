@@ -128,6 +128,50 @@ static bool find_functions(struct functions *f)
 	       f->usable_size;
 }
 
+uintptr_t object_bytes(uintptr_t base)
+{
+	const ElfW(Ehdr) *header = (const ElfW(Ehdr) *)base;
+	const ElfW(Phdr) *p = (const ElfW(Phdr) *)(base + header->e_phoff);
+	uintptr_t bytes = 0;
+	unsigned i;
+
+	for (i = 0; i < header->e_phnum; i++)
+		if (p[i].p_type == PT_LOAD &&
+		    p[i].p_vaddr + p[i].p_memsz > bytes)
+			bytes = p[i].p_vaddr + p[i].p_memsz;
+	return bytes;
+}
+
+uintptr_t object_offset(uintptr_t base, uintptr_t address)
+{
+	const ElfW(Ehdr) *header = (const ElfW(Ehdr) *)base;
+	const ElfW(Phdr) *p = (const ElfW(Phdr) *)(base + header->e_phoff);
+	uintptr_t at = address - base;
+	unsigned i;
+
+	for (i = 0; i < header->e_phnum; i++)
+		if (p[i].p_type == PT_LOAD && at - p[i].p_vaddr < p[i].p_filesz)
+			return at - p[i].p_vaddr + p[i].p_offset;
+	return at;
+}
+
+/* Of the loader's list, but for programs that are at fixed addresses. */
+void object_of(uintptr_t address, uintptr_t *start, uintptr_t *end)
+{
+	const struct link_map *map;
+
+	*start = *end = 0;
+	for (map = _r_debug.r_map; map; map = map->l_next) {
+		uintptr_t base = map->l_addr;
+
+		if (!base || address < base ||
+		    address - base >= object_bytes(base))
+			continue;
+		*start = base;
+		*end = base + object_bytes(base);
+	}
+}
+
 /* Without them there is no memory for anybody. Threads find the same. */
 static const struct functions *libc(void)
 {
@@ -172,6 +216,13 @@ void libc_free(void *p)
 size_t libc_usable_size(void *p)
 {
 	return libc()->usable_size(p);
+}
+
+void *libc_function(const char *name)
+{
+	struct object o;
+
+	return find_object(&o) ? symbol(&o, name) : NULL;
 }
 
 uintptr_t libc_base(void)

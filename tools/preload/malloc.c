@@ -17,6 +17,7 @@
  * callers.
  */
 #include "preload/libc.h"
+#include "preload/limits.h"
 #include "preload/state.h"
 
 #include <errno.h>
@@ -65,10 +66,27 @@ static void *no_memory(void)
 	return NULL;
 }
 
+/* What libc would map, and be refused by a limit of the program. */
+#define LIMITED_BYTES ((size_t)128 << 10)
+
+static inline bool refused(size_t bytes)
+{
+	bool over = false;
+
+	if (__builtin_expect(bytes >= LIMITED_BYTES, 0)) {
+		preload_enter();
+		over = limits_exceeded(bytes);
+		preload_leave();
+	}
+	return over;
+}
+
 static void *new_block(size_t bytes)
 {
 	void *p;
 
+	if (refused(bytes))
+		return no_memory();
 	preload_enter();
 	p = vvm_malloc(preload.heap, bytes);
 	preload_leave();
@@ -81,6 +99,8 @@ static void *new_aligned(uintptr_t caller, size_t align, size_t bytes)
 
 	if (!paged(caller, bytes))
 		return libc_memalign(align, bytes);
+	if (refused(bytes))
+		return no_memory();
 	preload_enter();
 	p = vvm_aligned_alloc(preload.heap, align, bytes);
 	preload_leave();
@@ -113,6 +133,8 @@ void *calloc(size_t count, size_t size)
 		return no_memory();
 	if (!paged(CALLER, bytes))
 		return libc_calloc(count, size);
+	if (refused(bytes))
+		return no_memory();
 	preload_enter();
 	p = vvm_calloc(preload.heap, count, size);
 	preload_leave();
@@ -135,8 +157,14 @@ void free(void *p)
 
 static void *resize_owned(void *p, size_t bytes)
 {
+	size_t old;
 	void *q;
 
+	preload_enter();
+	old = vvm_usable_size(preload.heap, p);
+	preload_leave();
+	if (bytes > old && refused(bytes - old))
+		return no_memory();
 	preload_enter();
 	q = vvm_realloc(preload.heap, p, bytes);
 	preload_leave();

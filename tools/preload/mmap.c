@@ -27,6 +27,7 @@
  * anonymous and not executable, as allocators do to commit or discard a part
  * of what they have reserved; else it takes the range away from libvvm.
  */
+#include "preload/gate.h"
 #include "preload/part.h"
 
 #include <errno.h>
@@ -40,6 +41,10 @@
 	(NOT_PAGED | MAP_FIXED | MAP_FIXED_NOREPLACE | MAP_STACK | MAP_32BIT)
 
 #define CALLER ((uintptr_t)__builtin_return_address(0))
+
+/* Also where a test has given the functions other names. */
+#define TEXT(name)    #name
+#define SAME_AS(name) __attribute__((alias(TEXT(name))))
 
 unsigned paged_prot(int prot)
 {
@@ -59,7 +64,7 @@ bool in_heap(uint64_t addr)
 static int plain_unmap(uint64_t start, uint64_t len, int arg)
 {
 	(void)arg;
-	return (int)syscall(SYS_munmap, start, len);
+	return (int)plain_call(SYS_munmap, start, len);
 }
 
 void unlock_all(uint64_t start, uint64_t len)
@@ -97,7 +102,7 @@ int unmap_parts(uint64_t start, uint64_t len)
 int munmap(void *addr, size_t len)
 {
 	if (!part_paged(addr, len))
-		return (int)syscall(SYS_munmap, addr, len);
+		return (int)plain_call(SYS_munmap, addr, len);
 	return unmap_parts((uint64_t)addr, len);
 }
 
@@ -107,7 +112,7 @@ int munmap(void *addr, size_t len)
 void *plain_map(void *addr, size_t len, int prot, int flags, int fd,
 		off_t offset)
 {
-	return (void *)syscall(SYS_mmap, addr, len, prot, flags, fd, offset);
+	return (void *)plain_call(SYS_mmap, addr, len, prot, flags, fd, offset);
 }
 
 static bool is_private_zeros(int prot, int flags, off_t offset)
@@ -203,7 +208,7 @@ static bool permitted(size_t len, int prot, int flags, int fd, off_t offset)
 			    flags & ~(MAP_FIXED | MAP_POPULATE | MAP_LOCKED),
 			    fd, offset);
 
-	return p != MAP_FAILED && syscall(SYS_munmap, p, len) == 0;
+	return p != MAP_FAILED && plain_call(SYS_munmap, p, len) == 0;
 }
 
 /* MAP_FIXED over a range of which something is paged. */
@@ -235,4 +240,4 @@ void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 }
 
 void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
-	__attribute__((alias("mmap")));
+	SAME_AS(mmap);

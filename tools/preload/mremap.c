@@ -8,6 +8,7 @@
  * MREMAP_DONTUNMAP). The new one has what the old one had: protection, advice,
  * and locks. As with the kernel the range must be of one kind, else EFAULT.
  */
+#include "preload/gate.h"
 #include "preload/part.h"
 
 #include <errno.h>
@@ -30,7 +31,7 @@ struct remap {
 	void *to;	    /* where it is to be, or with DONTUNMAP might be */
 	int flags;
 	unsigned prot, advice; /* of the old range */
-	bool locked;
+	bool locked;	       /* some of its pages */
 };
 
 static void *failed(int error)
@@ -46,7 +47,6 @@ static void *failed(int error)
 static bool look(struct remap *m)
 {
 	uint64_t at = m->from, end = m->from + m->len;
-	unsigned char page = 0;
 	struct vvm_region r;
 
 	for (; at < end; at = r.end) {
@@ -59,10 +59,6 @@ static bool look(struct remap *m)
 		if (r.prot != m->prot)
 			return false;
 	}
-	preload_enter();
-	vvm_residency(preload.vm, m->from, PAGE, &page);
-	preload_leave();
-	m->locked = page & VVM_PAGE_PINNED;
 	return true;
 }
 
@@ -105,14 +101,45 @@ static int copy(const struct remap *m, uint64_t to)
 	return rc;
 }
 
-/* The new range becomes as the old one. */
-static int furnish(const struct remap *m, uint64_t to)
+/* Those of at most a block; *last: is the last page locked? */
+static int lock_block(struct remap *m, uint64_t to, uint64_t from, uint64_t len,
+		      bool *last)
 {
+	unsigned char flags[BLOCK_PAGES];
+	uint64_t i;
+	int rc = vvm_residency(preload.vm, from, len, flags);
+
+	for (i = 0; rc == 0 && i < len / PAGE; i++) {
+		*last = flags[i] & VVM_PAGE_PINNED;
+		m->locked |= *last;
+		if (*last)
+			rc = vvm_pin(preload.vm, to + i * PAGE, PAGE);
+	}
+	return rc;
+}
+
+/* Page by page; what is new at the end is as the page before it. */
+static int carry_locks(struct remap *m, uint64_t to)
+{
+	uint64_t at, len = m->len < m->wish ? m->len : m->wish;
+	bool last = false;
 	int rc = 0;
 
+	for (at = 0; rc == 0 && at < len; at += BLOCK)
+		rc = lock_block(m, to + at, m->from + at,
+				len - at < BLOCK ? len - at : BLOCK, &last);
+	if (rc == 0 && last && m->wish > len)
+		rc = vvm_pin(preload.vm, to + len, m->wish - len);
+	return rc;
+}
+
+/* The new range becomes as the old one. */
+static int furnish(struct remap *m, uint64_t to)
+{
+	int rc;
+
 	preload_enter();
-	if (m->locked)
-		rc = vvm_pin(preload.vm, to, m->wish);
+	rc = carry_locks(m, to);
 	if (rc == 0 && m->advice != VVM_ADV_NORMAL)
 		rc = vvm_advise(preload.vm, to, m->wish,
 				(enum vvm_advice)m->advice);
@@ -146,7 +173,7 @@ static bool new_range(const struct remap *m, void **to)
 }
 
 /* => look() */
-static void *move(const struct remap *m)
+static void *move(struct remap *m)
 {
 	void *to;
 	int rc;
@@ -224,7 +251,8 @@ void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
 		m.to = va_arg(ap, void *);
 		va_end(ap);
 	}
-	if (part_paged(old, old_len ? old_len : 1)) {
+	/* a length that rounds up to 0 is 0: the kernel would map it twice */
+	if (part_paged(old, m.len ? m.len : 1)) {
 		if (!valid(&m, old_len, new_len))
 			return failed(EINVAL);
 		return remap_paged(&m);
@@ -232,5 +260,6 @@ void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
 	if (flags & MREMAP_FIXED && part_paged(m.to, new_len) &&
 	    valid(&m, old_len, new_len) && unmap_parts((uint64_t)m.to, m.wish))
 		return MAP_FAILED;
-	return (void *)syscall(SYS_mremap, old, old_len, new_len, flags, m.to);
+	return (void *)plain_call(SYS_mremap, old, old_len, new_len, flags,
+				  m.to);
 }

@@ -48,15 +48,16 @@
  * to libc by dlsym(RTLD_NEXT) (it calls malloc, and finds another's).
  */
 #include "preload/env.h"
+#include "preload/fd.h"
 #include "preload/fork.h"
+#include "preload/gate.h"
 #include "preload/libc.h"
+#include "preload/limits.h"
 #include "preload/state.h"
 #include "preload/thread.h"
 #include "preload/wishes.h"
 
-#include <elf.h>
 #include <errno.h>
-#include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -72,29 +73,14 @@ enum { EXIT_VVMRUN = 125 };
 /* ------------------------------------------------------------------ */
 /* The dynamic loader, and libc						*/
 
-/* How long an object is that lies at base, from its headers. */
-static uintptr_t length_of(uintptr_t base)
-{
-	const ElfW(Ehdr) *header = (const ElfW(Ehdr) *)base;
-	const ElfW(Phdr) *p = (const ElfW(Phdr) *)(base + header->e_phoff);
-	uintptr_t bytes = 0;
-	unsigned i;
-
-	for (i = 0; i < header->e_phnum; i++)
-		if (p[i].p_type == PT_LOAD &&
-		    p[i].p_vaddr + p[i].p_memsz > bytes)
-			bytes = p[i].p_vaddr + p[i].p_memsz;
-	return bytes;
-}
-
 /* The kernel says where it put the loader. */
 static void find_objects(void)
 {
 	preload.loader = getauxval(AT_BASE);
 	if (preload.loader) /* else the loader was started as a program */
-		preload.loader_bytes = length_of(preload.loader);
+		preload.loader_bytes = object_bytes(preload.loader);
 	preload.libc = libc_base();
-	preload.libc_bytes = length_of(preload.libc);
+	preload.libc_bytes = object_bytes(preload.libc);
 }
 
 /* ------------------------------------------------------------------ */
@@ -141,9 +127,12 @@ static void start(const struct wishes *w)
 
 	preload.follow = w->follow;
 	find_objects();
+	fd_keep_device();
+	limits_before_open();
 	error = open_space();
 	if (!error)
 		error = preload_fork_init();
+	limits_after_open();
 	if (error) {
 		refuse(w, "cannot page its memory", error);
 		return;
@@ -154,11 +143,21 @@ static void start(const struct wishes *w)
 		preload_report(w->report);
 }
 
+/* A program before this one has installed filters of system calls. */
+static void inherit_gate(void)
+{
+	const char *place = secure_getenv(GATE_VARIABLE);
+
+	preload.confined =
+		place && gate_inherit((uintptr_t)strtoull(place, NULL, 16));
+}
+
 __attribute__((constructor)) static void preload_construct(void)
 {
 	struct wishes w;
 
 	preload_enter();
+	inherit_gate();
 	preload.pid = getpid();
 	if (wishes_parse(&w, getenv(WISHES_VARIABLE)))
 		start(&w);

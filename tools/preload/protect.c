@@ -9,6 +9,7 @@
  *
  * mlockall() is refused: all of a paged memory cannot be in RAM.
  */
+#include "preload/gate.h"
 #include "preload/part.h"
 
 #include <errno.h>
@@ -41,13 +42,11 @@ int pkey_mprotect(void *addr, size_t len, int prot, int pkey);
 
 static int plain_protect(uint64_t start, uint64_t len, int prot)
 {
-	return (int)syscall(SYS_mprotect, start, len, prot);
+	return (int)plain_call(SYS_mprotect, start, len, prot);
 }
 
 static int paged_protect(uint64_t start, uint64_t len, int prot)
 {
-	if (prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM))
-		return -EINVAL;
 	return vvm_protect(preload.vm, start, len, paged_prot(prot));
 }
 
@@ -57,6 +56,8 @@ int mprotect(void *addr, size_t len, int prot)
 
 	if (!part_paged(addr, len))
 		return plain_protect((uint64_t)addr, len, prot);
+	if (prot & ~(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_SEM))
+		return part_fail(EINVAL);
 	return part_each(&call, addr, len);
 }
 
@@ -67,7 +68,7 @@ int pkey_mprotect(void *addr, size_t len, int prot, int pkey)
 		return mprotect(addr, len, prot);
 	if (part_paged(addr, len))
 		return part_fail(EINVAL);
-	return (int)syscall(SYS_pkey_mprotect, addr, len, prot, pkey);
+	return (int)plain_call(SYS_pkey_mprotect, addr, len, prot, pkey);
 }
 
 /* ------------------------------------------------------------------ */
@@ -75,7 +76,7 @@ int pkey_mprotect(void *addr, size_t len, int prot, int pkey)
 
 static int plain_advise(uint64_t start, uint64_t len, int advice)
 {
-	return (int)syscall(SYS_madvise, start, len, advice);
+	return (int)plain_call(SYS_madvise, start, len, advice);
 }
 
 static bool has_locked(uint64_t start, uint64_t len)
@@ -95,24 +96,29 @@ static bool has_locked(uint64_t start, uint64_t len)
 	return false;
 }
 
-/* The content of what is locked is not to go. */
-static int advise_dontneed(uint64_t start, uint64_t len)
+/* ---- each advice: a range, and what the table has for it ---- */
+
+static int advise(uint64_t start, uint64_t len, int arg)
 {
-	int rc = vvm_advise(preload.vm, start, len, VVM_ADV_DONTNEED);
+	return vvm_advise(preload.vm, start, len, (enum vvm_advice)arg);
+}
+
+/* The content of what is locked is not to go. */
+static int advise_dontneed(uint64_t start, uint64_t len, int arg)
+{
+	int rc = advise(start, len, arg);
 
 	return rc == -EBUSY ? -EINVAL : rc;
 }
 
-static int advise_cold(uint64_t start, uint64_t len)
+static int advise_cold(uint64_t start, uint64_t len, int arg)
 {
-	if (has_locked(start, len))
-		return -EINVAL;
-	return vvm_advise(preload.vm, start, len, VVM_ADV_COLD);
+	return has_locked(start, len) ? -EINVAL : advise(start, len, arg);
 }
 
-static int populate(uint64_t start, uint64_t len, enum vvm_touch how)
+static int populate(uint64_t start, uint64_t len, int how)
 {
-	switch (vvm_touch(preload.vm, start, len, how)) {
+	switch (vvm_touch(preload.vm, start, len, (enum vvm_touch)how)) {
 	case 0:
 		return 0;
 	case -VVM_ENOREAD:
@@ -125,45 +131,78 @@ static int populate(uint64_t start, uint64_t len, enum vvm_touch how)
 	}
 }
 
-static int paged_advise(uint64_t start, uint64_t len, int advice)
+static int is_so_anyway(uint64_t start, uint64_t len, int arg)
 {
-	switch (advice) {
-	case MADV_DONTNEED:
-	case MADV_FREE:
-	case MADV_DONTNEED_LOCKED: /* not if it is, which is refused */
-		return advise_dontneed(start, len);
-	case MADV_WILLNEED:
-		return vvm_advise(preload.vm, start, len, VVM_ADV_WILLNEED);
-	case MADV_NORMAL:
-		return vvm_advise(preload.vm, start, len, VVM_ADV_NORMAL);
-	case MADV_RANDOM:
-		return vvm_advise(preload.vm, start, len, VVM_ADV_RANDOM);
-	case MADV_SEQUENTIAL:
-		return vvm_advise(preload.vm, start, len, VVM_ADV_SEQUENTIAL);
-	case MADV_COLD:
-	case MADV_PAGEOUT:
-		return advise_cold(start, len);
-	case MADV_POPULATE_READ:
-		return populate(start, len, VVM_TOUCH_READ);
-	case MADV_POPULATE_WRITE:
-		return populate(start, len, VVM_TOUCH_WRITE);
-	case MADV_DONTDUMP: /* it is so anyway */
-	case MADV_NOHUGEPAGE:
-		return 0;
-	case MADV_KEEPONFORK:
-	case MADV_DOFORK:
-		return preload.inherits ? 0 : -EINVAL;
-	default:
-		return -EINVAL;
-	}
+	(void)start;
+	(void)len;
+	(void)arg;
+	return 0;
 }
 
+static int is_so_if_inherited(uint64_t start, uint64_t len, int arg)
+{
+	(void)start;
+	(void)len;
+	(void)arg;
+	return preload.inherits ? 0 : -EINVAL;
+}
+
+struct advice {
+	int number;
+	int (*act)(uint64_t start, uint64_t len, int arg);
+	int arg;
+};
+
+static const struct advice advices[] = {
+	{MADV_NORMAL, advise, VVM_ADV_NORMAL},
+	{MADV_RANDOM, advise, VVM_ADV_RANDOM},
+	{MADV_SEQUENTIAL, advise, VVM_ADV_SEQUENTIAL},
+	{MADV_WILLNEED, advise, VVM_ADV_WILLNEED},
+	{MADV_DONTNEED, advise_dontneed, VVM_ADV_DONTNEED},
+	{MADV_FREE, advise_dontneed, VVM_ADV_DONTNEED},
+	/* not if it is, which is refused */
+	{MADV_DONTNEED_LOCKED, advise_dontneed, VVM_ADV_DONTNEED},
+	{MADV_COLD, advise_cold, VVM_ADV_COLD},
+	{MADV_PAGEOUT, advise_cold, VVM_ADV_COLD},
+	{MADV_POPULATE_READ, populate, VVM_TOUCH_READ},
+	{MADV_POPULATE_WRITE, populate, VVM_TOUCH_WRITE},
+	{MADV_DONTDUMP, is_so_anyway, 0},
+	{MADV_NOHUGEPAGE, is_so_anyway, 0},
+	{MADV_KEEPONFORK, is_so_if_inherited, 0},
+	{MADV_DOFORK, is_so_if_inherited, 0},
+};
+
+static const struct advice *find_advice(int number)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(advices) / sizeof(advices[0]); i++)
+		if (advices[i].number == number)
+			return &advices[i];
+	return NULL;
+}
+
+static int paged_advise(uint64_t start, uint64_t len, int number)
+{
+	const struct advice *a = find_advice(number);
+
+	return a->act(start, len, a->arg);
+}
+
+/*
+ * What is not in the table is refused before anything is done. Only populating
+ * ends at a hole.
+ */
 int madvise(void *addr, size_t len, int advice)
 {
-	struct call call = {paged_advise, plain_advise, advice, true};
+	bool past_holes =
+		advice != MADV_POPULATE_READ && advice != MADV_POPULATE_WRITE;
+	struct call call = {paged_advise, plain_advise, advice, past_holes};
 
 	if (!part_paged(addr, len))
 		return plain_advise((uint64_t)addr, len, advice);
+	if (!find_advice(advice))
+		return part_fail(EINVAL);
 	return part_each(&call, addr, len);
 }
 
@@ -172,7 +211,7 @@ int madvise(void *addr, size_t len, int advice)
 
 static int plain_lock(uint64_t start, uint64_t len, int flags)
 {
-	return (int)syscall(SYS_mlock2, start, len, flags);
+	return (int)plain_call(SYS_mlock2, start, len, flags);
 }
 
 /* MLOCK_ONFAULT may lock no more than what is resident: all is, at once. */
@@ -186,7 +225,7 @@ static int paged_lock(uint64_t start, uint64_t len, int flags)
 static int plain_unlock(uint64_t start, uint64_t len, int arg)
 {
 	(void)arg;
-	return (int)syscall(SYS_munlock, start, len);
+	return (int)plain_call(SYS_munlock, start, len);
 }
 
 static int paged_unlock(uint64_t start, uint64_t len, int arg)
@@ -228,7 +267,7 @@ int munlock(const void *addr, size_t len)
 int mlockall(int flags)
 {
 	if (!preload.vm)
-		return (int)syscall(SYS_mlockall, flags);
+		return (int)plain_call(SYS_mlockall, flags);
 	if (!(flags & (MCL_CURRENT | MCL_FUTURE)) ||
 	    flags & ~(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT))
 		return part_fail(EINVAL);
@@ -264,20 +303,40 @@ int munlockall(void)
 		     at = r.end)
 			unlock_region(&r);
 	}
-	return (int)syscall(SYS_munlockall);
+	return (int)plain_call(SYS_munlockall);
 }
 
-int mincore(void *addr, size_t len, unsigned char *vec)
+static int paged_core(uint64_t start, uint64_t len, unsigned char *vec)
 {
 	uint64_t i;
 	int rc;
 
-	if (!part_paged(addr, len) || (uint64_t)addr % PAGE)
-		return (int)syscall(SYS_mincore, addr, len, vec);
 	preload_enter();
-	rc = vvm_residency(preload.vm, (uint64_t)addr, UP(len), vec);
+	rc = vvm_residency(preload.vm, start, len, vec);
 	preload_leave();
-	for (i = 0; rc == 0 && i < UP(len) / PAGE; i++)
-		vec[i] = vec[i] & VVM_PAGE_RESIDENT;
+	for (i = 0; rc == 0 && i < len / PAGE; i++)
+		vec[i] &= VVM_PAGE_RESIDENT;
 	return part_result(rc);
+}
+
+/* One part after the other; the flags of each go behind those before it. */
+int mincore(void *addr, size_t len, unsigned char *vec)
+{
+	uint64_t at = (uint64_t)addr, end = at + UP(len), next;
+	struct vvm_region part;
+	int rc = 0;
+
+	if (!part_paged(addr, len) || at % PAGE)
+		return (int)plain_call(SYS_mincore, addr, len, vec);
+	for (; rc == 0 && at < end; at = next) {
+		next = part_next(at, end, &part) ? part.start : end;
+		if (next > at) {
+			rc = (int)plain_call(SYS_mincore, at, next - at, vec);
+		} else {
+			next = part.end;
+			rc = paged_core(at, next - at, vec);
+		}
+		vec += (next - at) / PAGE;
+	}
+	return rc;
 }

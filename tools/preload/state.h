@@ -20,6 +20,7 @@ struct preload {
 	bool paging;	       /* (o) new blocks are paged */
 	bool inherits;	       /* (i) a fork child has the space, too */
 	bool child;	       /* (i) this is one */
+	bool confined;	       /* (o) by a filter of its own: seccomp.c */
 	pid_t pid;	       /* (i) of this process, but in a vfork child */
 	bool follow;	       /* (i) children get the settings, too */
 	bool inline_faults;    /* (i) system calls must not meet the heap */

@@ -14,8 +14,9 @@
 #include "preload/wishes.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "parse.h"
 
 void wishes_format(const struct wishes *w, char text[WISHES_BYTES])
 {
@@ -38,17 +39,37 @@ static const char *value_of(const char *item, const char *name)
 	return strncmp(item, name, n) ? NULL : item + n;
 }
 
+static bool parse_pid(struct wishes *w, const char *value)
+{
+	uint64_t pid;
+
+	if (parse_number(value, &pid) || pid > INT32_MAX)
+		return false;
+	w->pid = (pid_t)pid;
+	return true;
+}
+
+static bool parse_report(struct wishes *w, const char *value)
+{
+	size_t length = strlen(value);
+
+	if (length >= sizeof(w->report))
+		return false;
+	memcpy(w->report, value, length + 1);
+	return true;
+}
+
 static bool parse_item(struct wishes *w, const char *item)
 {
 	const char *value;
 
 	if ((value = value_of(item, "pid=")))
-		w->pid = (pid_t)strtol(value, NULL, 10);
-	else if ((value = value_of(item, "mmap=")))
-		w->mmap_min = strtoull(value, NULL, 10);
-	else if ((value = value_of(item, "report=")))
-		snprintf(w->report, sizeof(w->report), "%s", value);
-	else if (!strcmp(item, "follow"))
+		return parse_pid(w, value);
+	if ((value = value_of(item, "mmap=")))
+		return parse_number(value, &w->mmap_min) == 0;
+	if ((value = value_of(item, "report=")))
+		return parse_report(w, value);
+	if (!strcmp(item, "follow"))
 		w->follow = true;
 	else
 		return false;

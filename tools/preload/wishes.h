@@ -11,6 +11,8 @@
 
 /* Of the environment. */
 #define WISHES_VARIABLE "VVMRUN"
+/* From one program to the next, under its filters: see gate.c. */
+#define GATE_VARIABLE "VVMRUN_GATE"
 
 enum { WISHES_BYTES = 256, WISHES_REPORT_BYTES = 64 };
 

@@ -2,8 +2,8 @@
 /*
  * vvmbench - workloads on paged memory.
  *
- * This file only finds the sub-command. `run`, `compare`, `hit` and `faults`
- * are beside it, each in a file of its name; `sort`, `sim` and `heap` have
+ * This file only finds the sub-command. `run`, `compare`, `hit`, `faults` and
+ * `soak` are beside it, each in a file of its name; `sort`, `sim` and `heap` have
  * folders of their own, and `confine` is in machine/. Below them, each part
  * alone and testable: workload/ says which page is next, what it holds and
  * how long that took; machine/ puts around a process what the kernel's own
@@ -19,6 +19,7 @@
 #include "vvmbench/machine/confine.h"
 #include "vvmbench/run.h"
 #include "vvmbench/sim/sim.h"
+#include "vvmbench/soak.h"
 #include "vvmbench/sort/sort.h"
 
 #include <string.h>
@@ -37,6 +38,7 @@ static const struct command commands[] = {
 	{"sort", "sort text in memory several times the budget", bench_sort},
 	{"confine", "any command, paged by the kernel's swap", bench_confine},
 	{"heap", "malloc on paged memory against the C library's", bench_heap},
+	{"soak", "mixed load for hours: does anything grow?", bench_soak},
 	{"sim", "replay a trace of accesses under every policy", bench_sim},
 };
 
@@ -64,7 +66,7 @@ static void usage(FILE *out)
 	fputs("\n'vvmbench COMMAND --help' explains one; "
 	      "'vvmbench --version' says which.\n"
 	      "Exit status: 0 all well, 1 wrong usage, 3 interrupted before "
-	      "there was a\nresult, 4 failed (wrong content, no space).\n",
+	      "there was a\nresult, 4 failed (wrong content, no space, drift).\n",
 	      out);
 }
 

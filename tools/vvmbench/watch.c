@@ -20,7 +20,8 @@
 
 enum { SAMPLE_US = 200, BLOCK_BYTES = 512 };
 
-static const char memfd_prefix[] = "/memfd:vvm";
+/* Not those of fork children's snapshots, which have longer names. */
+static const char memfd_prefix[] = "/memfd:vvm (";
 
 static bool is_memfd(int dirfd, const char *name)
 {

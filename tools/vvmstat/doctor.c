@@ -35,6 +35,7 @@
 #include "common/line.h"
 #include "common/tool.h"
 #include "vvmstat/doctor_memory.h"
+#include "vvmstat/doctor_process.h"
 #include "vvmstat/doctor_swap.h"
 
 #ifndef USERFAULTFD_IOC_NEW /* 6.1 */
@@ -381,7 +382,7 @@ static int verdict(struct doctor *d)
 	return usable ? TOOL_OK : TOOL_FAILED;
 }
 
-int doctor_run(const char *swap_path, struct output *output)
+int doctor_run(const char *swap_path, const char *dir, struct output *output)
 {
 	struct doctor d = {.output = output, .swap_path = swap_path};
 	struct vvm_probe probe = {0};
@@ -404,6 +405,7 @@ int doctor_run(const char *swap_path, struct output *output)
 	check_segment_dir(&d);
 	doctor_memory(&d);
 	doctor_swap(&d);
+	doctor_processes(&d, dir);
 	status = verdict(&d);
 	output_group_end(output);
 	output_end(output);

@@ -7,8 +7,9 @@
 
 /*
  * Runs all checks. TOOL_OK: libvvm can run (there may be warnings);
- * TOOL_FAILED: it cannot. swap_path NULL: VVM_SWAP, or the default.
+ * TOOL_FAILED: it cannot. swap_path NULL: VVM_SWAP, or the default. dir: of
+ * the segments.
  */
-int doctor_run(const char *swap_path, struct output *output);
+int doctor_run(const char *swap_path, const char *dir, struct output *output);
 
 #endif

@@ -189,6 +189,12 @@ void openmetrics_print(FILE *out, const struct metric_source *source,
 		put_counter(&w, i);
 	for (i = 0; i < values; i++)
 		put_value(&w, i);
+	put_head(out, "stalled_seconds", "gauge", "seconds",
+		 "how long faults have not got on; 0: they do");
+	for (i = 0; i < sources; i++) {
+		put_name(out, "stalled_seconds", "", &source[i]);
+		fprintf(out, "%.9g\n", sample_stalled_s(&source[i].now));
+	}
 	put_head(out, "kernel_faults", "counter", NULL,
 		 "page faults of the process, as the kernel counts them");
 	for (i = 0; i < sources; i++) {

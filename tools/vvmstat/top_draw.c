@@ -77,18 +77,22 @@ static void draw_title(struct top *top)
 {
 	struct canvas *c = &top->canvas;
 	time_t at = (time_t)(top->now.unix_us / 1000000);
-	char up[32], clock[32];
+	char up[32], clock[32], stall[SAMPLE_STALL_BYTES];
 	struct tm tm = {0};
 	unsigned i;
 
 	for (i = 0; i < c->columns; i++)
 		canvas_set(c, 0, i, 0, title_paint);
 	view_uptime(up, sizeof(up), view_uptime_s(&top->now));
-	canvas_text(c, 0, 1, title_paint,
-		    "%d %s  up %s  %u space%s  every %g s%s", top->target->pid,
-		    top->target->command, up, top->now.spaces,
-		    top->now.spaces == 1 ? "" : "s", top->interval_s,
-		    top->frozen ? "  FROZEN" : "");
+	i = canvas_text(c, 0, 1, title_paint,
+			"%d %s  up %s  %u space%s  every %g s%s",
+			top->target->pid, top->target->command, up,
+			top->now.spaces, top->now.spaces == 1 ? "" : "s",
+			top->interval_s, top->frozen ? "  FROZEN" : "");
+	if (top->now.stall.kind)
+		canvas_text(c, 0, i + 2, PAINT_BAD, "stalled %.0f s: %s",
+			    sample_stalled_s(&top->now),
+			    sample_stall_text(&top->now, stall));
 	localtime_r(&at, &tm);
 	strftime(clock, sizeof(clock), "%T", &tm);
 	canvas_text(c, 0, c->columns - 9, title_paint, "%s", clock);

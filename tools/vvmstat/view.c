@@ -150,6 +150,18 @@ void view_uptime(char *buf, size_t size, double seconds)
 		snprintf(buf, size, "%llud%02lluh", s / 86400, s / 3600 % 24);
 }
 
+bool view_stall(const struct view *v, const struct sample *now)
+{
+	char text[SAMPLE_STALL_BYTES];
+
+	if (!now->stall.kind)
+		return false;
+	printf("%sstalled %.0f s: %s%s\n", v->colour ? view_sgr(STYLE_BAD) : "",
+	       sample_stalled_s(now), sample_stall_text(now, text),
+	       v->colour ? VIEW_SGR_OFF : "");
+	return true;
+}
+
 /* ------------------------------------------------------------------ */
 /* Records								*/
 
@@ -172,6 +184,9 @@ void view_record_values(struct record *r, const struct sample *now)
 		record_int(r, sample_counter_name(i), now->counter[i]);
 	for (i = 0; i < sample_values(now); i++)
 		record_uint(r, sample_value_name(i), now->value[i]);
+	record_real(r, "stalled_s", sample_stalled_s(now));
+	record_text(r, "stalled_on", sample_stall_name(now));
+	record_uint(r, "stalled_arg", now->stall.arg);
 }
 
 void view_record_rates(struct record *r, const struct row *row)

@@ -58,6 +58,8 @@ const char *view_sgr(enum style style);
 void view_uptime(char *buf, size_t size, double seconds);
 /* Seconds since the oldest space was opened; 0 when the clock was set back. */
 double view_uptime_s(const struct sample *now);
+/* Prints a line if faults do not get on: "stalled 12 s: ...". True then. */
+bool view_stall(const struct view *v, const struct sample *now);
 /* Keys that every record begins with. */
 void view_record_head(struct record *r, const struct target *t,
 		      const struct sample *now);

@@ -28,7 +28,7 @@ static void print_latency(const struct sample *now, double pct,
 
 static void print_totals(const struct sample *now)
 {
-	char text[32];
+	char text[32], stall[SAMPLE_STALL_BYTES];
 	unsigned i;
 
 	for (i = 0; i < sample_counters(now); i++) {
@@ -42,6 +42,10 @@ static void print_totals(const struct sample *now)
 			 (unsigned long long)now->value[i]);
 		print_total(text, sample_value_name(i), sample_value_help(i));
 	}
+	snprintf(text, sizeof(text), "%.1f", sample_stalled_s(now));
+	print_total(text, "stalled_s",
+		    now->stall.kind ? sample_stall_text(now, stall)
+				    : "faults do not get on since then");
 	print_latency(now, 50, "latency_p50_us",
 		      "half of all faults took less");
 	print_latency(now, 99, "latency_p99_us", "99 % of them took less");

@@ -213,4 +213,5 @@ void view_row(struct view *v, const struct target *t,
 	if (kind == ROW_AVERAGE)
 		printf("\nAverage of %.1f s:\n", seconds);
 	print_row(v, &r, now->unix_us);
+	v->since_header += view_stall(v, now);
 }

@@ -118,6 +118,7 @@ void view_histograms(struct view *v, const struct target *t,
 	open_canvas(v, &c, a.rows);
 	draw_histograms(&a, &delta);
 	print_canvas(v, &c, delta.unix_us);
+	view_stall(v, &delta);
 }
 
 /* ------------------------------------------------------------------ */

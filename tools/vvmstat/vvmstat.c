@@ -426,7 +426,8 @@ int main(int argc, char **argv)
 	case ACTION_TRACE:
 		return finish(&o, trace(&o));
 	case ACTION_DOCTOR:
-		return finish(&o, doctor_run(o.swap_path, &o.view.output));
+		return finish(&o,
+			      doctor_run(o.swap_path, o.dir, &o.view.output));
 	case ACTION_TOP:
 		return finish(&o, top(&o));
 	default:

@@ -1,0 +1,121 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# vvmrun: programs that lower their limits, give up rights and shut themselves
+# in do so as without it, and their memory works on. What the guests do is in
+# tests/script/vvmrun_limits.c and vvmrun_confined.c.
+ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0:handle_segv=0
+export ASAN_OPTIONS
+build=$PWD
+run=$build/tools/vvmrun/vvmrun
+limits=$build/tests/script/vvmrun_limits
+confined=$build/tests/script/vvmrun_confined
+[ -f "$build/tools/preload/.libs/libvvm-preload.so" ] || {
+	echo "no shared library was built, so no program can be paged"
+	exit 77
+}
+timeout 60 "$run" true 2>/dev/null || {
+	echo "this process may not use userfaultfd"
+	exit 77
+}
+tmp=$(mktemp -d "${TMPDIR:-/var/tmp}/vvmlimits.XXXXXX") || exit 99
+trap 'rm -rf "$tmp"' EXIT
+chmod 755 "$tmp"
+VVM_SWAP=/var/tmp
+export VVM_SWAP
+bad=0
+
+# expect STATUS COMMAND...: and that it says nothing
+expect()
+{
+	want=$1
+	shift
+	timeout -k 5 "${LIMIT:-120}" "$@" >"$tmp/out" 2>&1 </dev/null
+	got=$?
+	[ $got -eq "$want" ] && return
+	echo "FAIL: status $got, not $want: $*"
+	cat "$tmp/out"
+	bad=1
+}
+
+quiet()
+{
+	expect "$@"
+	[ ! -s "$tmp/out" ] || {
+		echo "FAIL: it speaks: $*"
+		cat "$tmp/out"
+		bad=1
+	}
+}
+
+# both STATUS COMMAND...: without vvmrun and with
+both()
+{
+	want=$1
+	shift
+	quiet "$want" "$@"
+	quiet "$want" "$run" -m 2M "$@"
+}
+
+# ---- limits -----------------------------------------------------------------
+
+for test in as data nofile child exec; do
+	both 0 "$limits" $test
+	quiet 0 "$run" -m 2M --mmap "$limits" $test
+done
+both 0 "$limits" fsize "$tmp/file"
+VVM_IO=sync quiet 0 "$run" -m 2M "$limits" nofile
+[ "$(uname -m)" != x86_64 ] ||
+	quiet 0 "$run" -m 2M --faults inline "$limits" atfork
+both 0 "$limits" atfork
+
+# ---- rights -----------------------------------------------------------------
+
+if [ "$(id -u)" -eq 0 ]; then
+	both 0 "$limits" setuid
+	both 0 "$limits" sshd "$tmp/root"
+	# without its directory a child pages to memory, and says so
+	expect 0 "$limits" chroot "$tmp/root"
+	expect 0 "$run" -m 2M "$limits" chroot "$tmp/root"
+fi
+mkdir "$tmp/swap"
+VVM_SWAP=$tmp/swap expect 0 "$run" -m 2M "$limits" swapgone "$tmp/swap"
+
+# ---- filters of system calls ------------------------------------------------
+
+for filter in sshd man tight tsync trap; do
+	both 0 "$confined" $filter heap
+	quiet 0 "$run" -m 256M "$confined" $filter heap
+	VVM_IO=sync quiet 0 "$run" -m 2M "$confined" $filter heap
+done
+both 0 "$confined" man fork
+both 0 "$confined" forks fork
+both 0 "$confined" trap trapped
+both 0 "$confined" man refused
+both 0 "$confined" none ours
+both 0 "$confined" none strict
+for test in child-killed child-exit; do
+	both 0 "$confined" sshd $test
+done
+# a thread that is killed: the process lives while others do, and no longer
+both 159 "$confined" sshd killed
+both 159 "$confined" sshd thread
+both 7 "$confined" sshd exit
+if [ "$(uname -m)" = x86_64 ]; then
+	for filter in sshd tsync; do
+		quiet 0 "$run" -m 2M --faults inline "$confined" $filter heap
+	done
+	quiet 0 "$run" -m 2M --faults inline "$confined" forks fork
+fi
+
+# ---- devices ----------------------------------------------------------------
+
+timeout 100 "$limits" direct "$tmp/data"
+case $? in
+0)
+	quiet 0 "$run" -m 2M "$limits" direct "$tmp/data"
+	quiet 0 "$run" -m 2M --mmap "$limits" direct "$tmp/data"
+	;;
+77) echo "note: no O_DIRECT in $tmp" ;;
+*) bad=1 ;;
+esac
+exit $bad

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * direct.c - reads that a device makes itself (O_DIRECT) into paged memory.
+ *
+ * The kernel pins the pages, and the device writes to them later. Meanwhile
+ * the pager may evict such a page, whose content it takes to be complete; what
+ * the device writes then is lost with the frame.
+ *
+ * So such a read goes to a buffer beside the paged memory, and is copied. The
+ * buffer is aligned as the program's, so that the kernel permits and refuses
+ * the same. What is read asynchronously (libaio, aio_read(3)) is read in this
+ * way first, and then as the program wants it: wherever the device's bytes
+ * end up, they are those that are there already.
+ *
+ * Which descriptors are concerned is asked with each read that could be one:
+ * they come from anywhere, and may change.
+ *
+ * Writes need nothing: a pinned page keeps what it had when the write began.
+ * Not seen are the reads of stdio, which libc makes itself, and io_uring's.
+ */
+#include "preload/direct.h"
+
+#include "preload/gate.h"
+#include "preload/libc.h"
+#include "preload/part.h"
+
+#include <aio.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/aio_abi.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+/* Devices want whole sectors, of at least so much. */
+#define SECTOR ((size_t)512)
+/* Read at a time. */
+#define CHUNK ((size_t)1 << 20)
+
+ssize_t __read_chk(int fd, void *buf, size_t bytes, size_t room);
+ssize_t __pread_chk(int fd, void *buf, size_t bytes, off_t offset, size_t room);
+ssize_t __pread64_chk(int fd, void *buf, size_t bytes, off_t offset,
+		      size_t room);
+_Noreturn void __chk_fail(void);
+
+/* libc's, which are cancellation points. */
+typedef ssize_t reader(int, void *, size_t);
+typedef ssize_t placed_reader(int, void *, size_t, off_t);
+
+static ssize_t plain_read(int fd, void *buf, size_t bytes)
+{
+	static reader *real;
+
+	if (!real)
+		real = (reader *)libc_function("read");
+	return real(fd, buf, bytes);
+}
+
+static ssize_t plain_pread(int fd, void *buf, size_t bytes, off_t offset)
+{
+	static placed_reader *real;
+
+	if (!real)
+		real = (placed_reader *)libc_function("pread64");
+	return real(fd, buf, bytes, offset);
+}
+
+/* ---- which reads ---- */
+
+static bool is_direct(int fd)
+{
+	long flags = gate_call(SYS_fcntl, fd, F_GETFL);
+
+	return flags >= 0 && flags & O_DIRECT;
+}
+
+static bool is_paged(uintptr_t buf, size_t bytes)
+{
+	if (vvm_heap_owns(preload.heap, (void *)buf))
+		return true;
+	return preload.mmap_min && part_paged((void *)buf, bytes);
+}
+
+/* buf is a number: nothing is read there. */
+static bool concerns(int fd, uintptr_t buf, size_t bytes)
+{
+	int saved = errno;
+	bool yes;
+
+	if (bytes % SECTOR || !bytes || !preload.paging || preload_depth)
+		return false;
+	yes = is_paged(buf, bytes) && is_direct(fd);
+	errno = saved;
+	return yes;
+}
+
+static bool concerns_any(int fd, const struct iovec *vec, int count)
+{
+	int i;
+
+	for (i = 0; i < count; i++)
+		if (concerns(fd, (uintptr_t)vec[i].iov_base, vec[i].iov_len))
+			return true;
+	return false;
+}
+
+/* ---- reading beside it ---- */
+
+/* Where to read; offset -1: where the file is. flags of preadv2(). */
+struct place {
+	int fd;
+	off_t offset;
+	int flags;
+};
+
+static ssize_t read_some(const struct place *from, void *buf, size_t bytes,
+			 size_t done)
+{
+	struct iovec vec = {buf, bytes};
+	off_t at = from->offset + (off_t)done;
+
+	if (from->flags) {
+		if (from->offset == -1)
+			at = -1;
+		return plain_call(SYS_preadv2, from->fd, &vec, 1L, at, 0L,
+				  (long)from->flags);
+	}
+	if (from->offset == -1)
+		return plain_read(from->fd, buf, bytes);
+	return plain_pread(from->fd, buf, bytes, at);
+}
+
+static ssize_t through(char *buffer, const struct place *from, char *to,
+		       size_t bytes)
+{
+	size_t done = 0, n;
+	ssize_t got;
+
+	while (done < bytes) {
+		n = bytes - done < CHUNK ? bytes - done : CHUNK;
+		got = read_some(from, buffer, n, done);
+		if (got < 0)
+			return done ? (ssize_t)done : -1;
+		memcpy(to + done, buffer, (size_t)got);
+		done += (size_t)got;
+		if ((size_t)got < n)
+			break;
+	}
+	return (ssize_t)done;
+}
+
+static void drop(void *buffer)
+{
+	int saved = errno;
+
+	libc_free(*(void **)buffer);
+	errno = saved;
+}
+
+static ssize_t beside(const struct place *from, void *to, size_t bytes)
+{
+	/* cancellation runs it, too */
+	__attribute__((cleanup(drop))) char *buffer = NULL;
+	size_t n = bytes < CHUNK ? bytes : CHUNK;
+
+	buffer = libc_memalign(PAGE, n + PAGE);
+	if (!buffer)
+		return part_fail(EAGAIN);
+	return through(buffer + (uintptr_t)to % PAGE, from, to, bytes);
+}
+
+/* One after the other, until one comes short. */
+static ssize_t beside_all(const struct place *from, const struct iovec *vec,
+			  int count)
+{
+	struct place at = *from;
+	ssize_t got, done = 0;
+	int i;
+
+	for (i = 0; i < count; i++) {
+		if (!vec[i].iov_len)
+			continue;
+		got = beside(&at, vec[i].iov_base, vec[i].iov_len);
+		if (got < 0)
+			return done ? done : -1;
+		done += got;
+		if (at.offset != -1)
+			at.offset += got;
+		if ((size_t)got < vec[i].iov_len)
+			break;
+	}
+	return done;
+}
+
+/* ------------------------------------------------------------------ */
+/* For the program							*/
+
+ssize_t read(int fd, void *buf, size_t bytes)
+{
+	if (concerns(fd, (uintptr_t)buf, bytes))
+		return beside(&(struct place){fd, -1, 0}, buf, bytes);
+	return plain_read(fd, buf, bytes);
+}
+
+ssize_t pread(int fd, void *buf, size_t bytes, off_t offset)
+{
+	if (offset >= 0 && concerns(fd, (uintptr_t)buf, bytes))
+		return beside(&(struct place){fd, offset, 0}, buf, bytes);
+	return plain_pread(fd, buf, bytes, offset);
+}
+
+ssize_t pread64(int fd, void *buf, size_t bytes, off_t offset)
+	__attribute__((alias("pread")));
+
+ssize_t __read_chk(int fd, void *buf, size_t bytes, size_t room)
+{
+	if (bytes > room)
+		__chk_fail();
+	return read(fd, buf, bytes);
+}
+
+ssize_t __pread_chk(int fd, void *buf, size_t bytes, off_t offset, size_t room)
+{
+	if (bytes > room)
+		__chk_fail();
+	return pread(fd, buf, bytes, offset);
+}
+
+ssize_t __pread64_chk(int fd, void *buf, size_t bytes, off_t offset,
+		      size_t room) __attribute__((alias("__pread_chk")));
+
+typedef ssize_t vector_reader(int, const struct iovec *, int);
+typedef ssize_t placed_vector_reader(int, const struct iovec *, int, off_t);
+typedef ssize_t flagged_reader(int, const struct iovec *, int, off_t, int);
+
+ssize_t readv(int fd, const struct iovec *vec, int count)
+{
+	static vector_reader *real;
+
+	if (concerns_any(fd, vec, count))
+		return beside_all(&(struct place){fd, -1, 0}, vec, count);
+	if (!real)
+		real = (vector_reader *)libc_function("readv");
+	return real(fd, vec, count);
+}
+
+ssize_t preadv(int fd, const struct iovec *vec, int count, off_t offset)
+{
+	static placed_vector_reader *real;
+
+	if (offset >= 0 && concerns_any(fd, vec, count))
+		return beside_all(&(struct place){fd, offset, 0}, vec, count);
+	if (!real)
+		real = (placed_vector_reader *)libc_function("preadv");
+	return real(fd, vec, count, offset);
+}
+
+ssize_t preadv64(int fd, const struct iovec *vec, int count, off_t offset)
+	__attribute__((alias("preadv")));
+
+ssize_t preadv2(int fd, const struct iovec *vec, int count, off_t offset,
+		int flags)
+{
+	static flagged_reader *real;
+
+	if (offset >= -1 && concerns_any(fd, vec, count))
+		return beside_all(&(struct place){fd, offset, flags}, vec,
+				  count);
+	if (!real)
+		real = (flagged_reader *)libc_function("preadv2");
+	return real(fd, vec, count, offset, flags);
+}
+
+ssize_t preadv64v2(int fd, const struct iovec *vec, int count, off_t offset,
+		   int flags) __attribute__((alias("preadv2")));
+
+/* ---- asynchronous ones: once more, beforehand ---- */
+
+static void read_first(int fd, void *buf, size_t bytes, off_t offset)
+{
+	int saved = errno;
+
+	if (offset >= 0 && concerns(fd, (uintptr_t)buf, bytes))
+		beside(&(struct place){fd, offset, 0}, buf, bytes);
+	errno = saved;
+}
+
+static void read_all_first(int fd, const struct iovec *vec, int count,
+			   off_t offset)
+{
+	int saved = errno;
+
+	if (offset >= 0 && concerns_any(fd, vec, count))
+		beside_all(&(struct place){fd, offset, 0}, vec, count);
+	errno = saved;
+}
+
+void direct_submit(long count, struct iocb **list)
+{
+	const struct iocb *cb;
+	long i;
+
+	for (i = 0; i < count && list && list[i]; i++) {
+		cb = list[i];
+		if (cb->aio_lio_opcode == IOCB_CMD_PREAD)
+			read_first((int)cb->aio_fildes,
+				   (void *)(uintptr_t)cb->aio_buf,
+				   cb->aio_nbytes, cb->aio_offset);
+		else if (cb->aio_lio_opcode == IOCB_CMD_PREADV)
+			read_all_first(
+				(int)cb->aio_fildes,
+				(const struct iovec *)(uintptr_t)cb->aio_buf,
+				(int)cb->aio_nbytes, cb->aio_offset);
+	}
+}
+
+/* libaio's: the error is the result. */
+int io_submit(aio_context_t context, long count, struct iocb **list);
+
+int io_submit(aio_context_t context, long count, struct iocb **list)
+{
+	int saved = errno;
+	long rc;
+
+	direct_submit(count, list);
+	rc = plain_call(SYS_io_submit, context, count, list);
+	if (rc < 0)
+		rc = -errno;
+	errno = saved;
+	return (int)rc;
+}
+
+int aio_read(struct aiocb *cb)
+{
+	static int (*real)(struct aiocb *);
+
+	read_first(cb->aio_fildes, (void *)(uintptr_t)cb->aio_buf,
+		   cb->aio_nbytes, cb->aio_offset);
+	if (!real)
+		real = (int (*)(struct aiocb *))dlsym(RTLD_NEXT, "aio_read");
+	return real(cb);
+}
+
+int aio_read64(struct aiocb64 *cb)
+{
+	return aio_read((struct aiocb *)cb);
+}
+
+typedef int lister(int, struct aiocb *const[], int, struct sigevent *);
+
+int lio_listio(int mode, struct aiocb *const list[], int count,
+	       struct sigevent *event)
+{
+	static lister *real;
+	int i;
+
+	for (i = 0; i < count; i++)
+		if (list[i] && list[i]->aio_lio_opcode == LIO_READ)
+			read_first(list[i]->aio_fildes,
+				   (void *)(uintptr_t)list[i]->aio_buf,
+				   list[i]->aio_nbytes, list[i]->aio_offset);
+	if (!real)
+		real = (lister *)dlsym(RTLD_NEXT, "lio_listio");
+	return real(mode, list, count, event);
+}
+
+int lio_listio64(int mode, struct aiocb64 *const list[], int count,
+		 struct sigevent *event)
+{
+	return lio_listio(mode, (struct aiocb *const *)list, count, event);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * restrict.c - a program that gives up what the library will need.
+ *
+ * What that is the library has by then, but in a child made by fork(), whose
+ * space is dormant until it is used (lib/fork/child.c): there it opens swap and
+ * starts threads at the first use. So that is brought about before another
+ * root directory, or a limit on threads. For others it need not be: most
+ * children that change their user become another program at once.
+ *
+ *	setuid(2)	a descriptor of /dev/userfaultfd from the start: fd.c
+ *	setrlimit(2)	limits.c
+ *	seccomp(2)	gate.c
+ */
+#include "preload/restrict.h"
+
+#include "preload/libc.h"
+#include "preload/state.h"
+#include "preload/thread.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+void before_restriction(void)
+{
+	struct vvm_region any;
+	int saved = errno;
+
+	if (!preload.vm || !preload.paging || preload_depth ||
+	    getpid() != preload.pid)
+		return;
+	preload_enter();
+	vvm_query(preload.vm, 0, &any); /* rouses it */
+	preload_leave();
+	preload_threads_keep();
+	errno = saved;
+}
+
+int chroot(const char *path)
+{
+	static int (*real)(const char *);
+
+	if (!real)
+		real = (int (*)(const char *))libc_function("chroot");
+	before_restriction();
+	return real(path);
+}
