@@ -40,11 +40,11 @@ expect()
 quiet()
 {
 	expect "$@"
-	[ ! -s "$tmp/out" ] || {
+	# a slow disk is the watchdog's to tell, and no fault
+	if grep -v 'faults have not got on for' "$tmp/out"; then
 		echo "FAIL: it speaks: $*"
-		cat "$tmp/out"
 		bad=1
-	}
+	fi
 }
 
 # both STATUS COMMAND...: without vvmrun and with
