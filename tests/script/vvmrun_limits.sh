@@ -88,6 +88,7 @@ for filter in sshd man tight tsync trap; do
 	VVM_IO=sync quiet 0 "$run" -m 2M "$confined" $filter heap
 done
 both 0 "$confined" man fork
+both 0 "$confined" forks fork
 both 0 "$confined" trap trapped
 both 0 "$confined" man refused
 both 0 "$confined" none ours
@@ -99,6 +100,12 @@ done
 both 159 "$confined" sshd killed
 both 159 "$confined" sshd thread
 both 7 "$confined" sshd exit
+if [ "$(uname -m)" = x86_64 ]; then
+	for filter in sshd tsync; do
+		quiet 0 "$run" -m 2M --faults inline "$confined" $filter heap
+	done
+	quiet 0 "$run" -m 2M --faults inline "$confined" forks fork
+fi
 
 # ---- devices ----------------------------------------------------------------
 

@@ -223,6 +223,8 @@ static const int from_gate[] = {
 	SYS_rt_sigaction,
 	SYS_rt_tgsigqueueinfo,
 	SYS_tgkill,
+	SYS_pidfd_open,
+	SYS_process_vm_readv,
 	SYS_exit_group,
 	SYS_io_uring_setup,
 	SYS_io_uring_enter,
@@ -231,7 +233,8 @@ static const int from_gate[] = {
 
 /* What libc does for a thread of ours; nothing that a filter is there for. */
 static const int from_anywhere[] = {
-	SYS_futex, SYS_rt_sigprocmask, SYS_exit, SYS_set_robust_list,
+	SYS_futex,	  SYS_rt_sigprocmask, SYS_exit, SYS_set_robust_list,
+	SYS_rt_sigreturn, /* of our handlers */
 #ifdef SYS_rseq
 	SYS_rseq,
 #endif
