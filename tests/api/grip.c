@@ -256,20 +256,10 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, others_go_on_when_the_writer_spins);
 }
 
-static const char *missing(void)
-{
-	struct vvm_probe probe;
-
-	if (vvm_probe(&probe) == 0 && (probe.flags & VVM_PROBE_USER_ONLY))
-		return "userfaultfd only for user-mode faults, system calls "
-		       "get EFAULT";
-	return live_missing();
-}
-
 const struct test_program test_program = {
 	.name = "api_grip",
 	.add = add_tests,
 	.setup = setup,
 	.teardown = teardown,
-	.missing = missing,
+	.missing = live_missing_system_calls,
 };

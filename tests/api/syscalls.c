@@ -323,20 +323,10 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, mutexes_in_paged_memory);
 }
 
-static const char *missing(void)
-{
-	struct vvm_probe probe;
-
-	if (vvm_probe(&probe) == 0 && (probe.flags & VVM_PROBE_USER_ONLY))
-		return "userfaultfd only for user-mode faults, system calls "
-		       "get EFAULT";
-	return live_missing();
-}
-
 const struct test_program test_program = {
 	.name = "api_syscalls",
 	.add = add_tests,
 	.setup = setup,
 	.teardown = teardown,
-	.missing = missing,
+	.missing = live_missing_system_calls,
 };

@@ -25,6 +25,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "script/pattern.h"
+
 #define CHECK(what)                                                        \
 	do {                                                               \
 		if (!(what)) {                                             \
@@ -157,24 +159,6 @@ static void confine(const struct filter *f)
 }
 
 /* ---- memory ---- */
-
-static void fill(char *p, size_t bytes, unsigned seed)
-{
-	size_t i;
-
-	for (i = 0; i < bytes / 8; i++)
-		((uint64_t *)p)[i] = (i + seed) * 0x9e3779b97f4a7c15u;
-}
-
-static int same(const char *p, size_t bytes, unsigned seed)
-{
-	size_t i;
-
-	for (i = 0; i < bytes / 8; i++)
-		if (((uint64_t *)p)[i] != (i + seed) * 0x9e3779b97f4a7c15u)
-			return 0;
-	return 1;
-}
 
 /* Blocks of all sizes, which are given back; the large ones page by page. */
 static void churn(void)

@@ -20,6 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "script/pattern.h"
+
 #define CHECK(what)                                                       \
 	do {                                                              \
 		if (!(what)) {                                            \
@@ -141,24 +143,6 @@ static void test_malloc(void)
 }
 
 /* ---- a large amount, read and written by system calls ---- */
-
-static void fill(char *p, size_t bytes, unsigned seed)
-{
-	size_t i;
-
-	for (i = 0; i < bytes / 8; i++)
-		((uint64_t *)p)[i] = (i + seed) * 0x9e3779b97f4a7c15u;
-}
-
-static int same(const char *p, size_t bytes, unsigned seed)
-{
-	size_t i;
-
-	for (i = 0; i < bytes / 8; i++)
-		if (((uint64_t *)p)[i] != (i + seed) * 0x9e3779b97f4a7c15u)
-			return 0;
-	return 1;
-}
 
 static void test_large(void)
 {

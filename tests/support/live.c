@@ -20,6 +20,16 @@ const char *live_missing(void)
 	return text;
 }
 
+const char *live_missing_system_calls(void)
+{
+	struct vvm_probe probe;
+
+	if (vvm_probe(&probe) == 0 && (probe.flags & VVM_PROBE_USER_ONLY))
+		return "userfaultfd only for user-mode faults, system calls "
+		       "get EFAULT";
+	return live_missing();
+}
+
 bool live_inline(void)
 {
 	const char *mode = getenv("VVM_FAULTS");

@@ -21,6 +21,8 @@
 
 /* For test_program.missing: why this machine cannot run any space. */
 const char *live_missing(void);
+/* The same, and why system calls on absent pages cannot work. */
+const char *live_missing_system_calls(void);
 
 /* Are the spaces of this run in inline mode? */
 bool live_inline(void);
