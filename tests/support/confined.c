@@ -2,10 +2,12 @@
 /*
  * support/confined.c - runs a command with less rights than the tests have:
  *
- *	confined nobody COMMAND [ARGUMENT ...]
+ *	confined nobody|container COMMAND [ARGUMENT ...]
  *
  * nobody	as user and group 65534, in no other group, with no capability
  *		and no way to any: not in the bounding set, not by inheritance
+ * container	the same, and without the system calls that are refused in a
+ *		container by default: support/container.c
  *
  * As root. It exits 77 where it may not do that or where nobody cannot get at
  * the command's directory, and as env(1) where the command does not start.
@@ -19,6 +21,8 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "support/container.h"
 
 enum { NOBODY = 65534, SKIP = 77, FAILED = 125, NOT_RUN = 126 };
 
@@ -83,11 +87,24 @@ static void nobody(void)
 		fail(SKIP, "nobody cannot read the working directory");
 }
 
+static void container(void)
+{
+	const char *why;
+
+	nobody();
+	why = container_filter();
+	if (!why)
+		return;
+	fprintf(stderr, "confined: no container: %s\n", why);
+	exit(SKIP);
+}
+
 static const struct way {
 	const char *name;
 	void (*confine)(void);
 } ways[] = {
 	{"nobody", nobody},
+	{"container", container},
 };
 
 enum { WAYS = sizeof(ways) / sizeof(ways[0]) };
@@ -103,6 +120,7 @@ int main(int argc, char **argv)
 		execvp(argv[2], argv + 2);
 		fail(errno == ENOENT ? NOT_RUN + 1 : NOT_RUN, argv[2]);
 	}
-	fputs("usage: confined nobody COMMAND [ARGUMENT ...]\n", stderr);
+	fputs("usage: confined nobody|container COMMAND [ARGUMENT ...]\n",
+	      stderr);
 	return FAILED;
 }
