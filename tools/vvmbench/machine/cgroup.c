@@ -30,7 +30,7 @@
 #include "vvmbench/machine/cgroup.h"
 
 #include "common/line.h"
-#include "common/memcg.h"
+#include "os/memcg.h"
 
 #include <dirent.h>
 #include <errno.h>
