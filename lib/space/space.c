@@ -134,7 +134,7 @@ static int open_memfd(struct vvm *vm)
 	rc = os_truncate(vm->memfd, MEMFD_BYTES);
 	if (rc == -EFBIG)
 		log_error("the limit on the size of files (RLIMIT_FSIZE, "
-			  "ulimit -f) forbids paging");
+			  "ulimit -f) forbids paging: it must be unlimited");
 	return rc;
 }
 
@@ -260,7 +260,7 @@ int space_new(struct vvm **out, const struct conf *conf)
 	if (rc == 0)
 		rc = space_open_fds(vm);
 	if (rc == 0)
-		rc = swap_open(&vm->swap, conf);
+		rc = swap_open(&vm->swap, &vm->conf);
 	if (rc < 0) {
 		space_free(vm);
 		return rc;
