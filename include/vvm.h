@@ -250,7 +250,8 @@ int vvm_options_init(struct vvm_options *options);
  * -ENOTSUP  the page size is not 4 KiB; swap_path is neither a directory,
  *	     a file nor a block device; VVM_FAULTS_INLINE on a CPU other
  *	     than x86-64
- * -EBUSY    the swap file is in use by another space or process
+ * -EBUSY    the swap file is in use by another space or process, and was for
+ *	     two seconds: so long one may be that was killed just now
  * -EAGAIN   inline: 64 spaces have faults or callbacks to handle; 64 spaces
  *	     are inherited by children; threads
  * -ENOENT, -EACCES, -ENOTDIR, -ELOOP, -EROFS, -EIO: of swap_path. A file that
