@@ -126,7 +126,7 @@ static const char *limit_of(int error)
 	if (error == -ENOMEM && limited(RLIMIT_AS))
 		return " (ulimit -v: libvvm needs about 200 MiB of addresses)";
 	if (error == -ENOMEM && limited(RLIMIT_DATA))
-		return " (ulimit -d: libvvm needs about 64 MiB)";
+		return " (ulimit -d: libvvm needs about 250 MiB)";
 	if (error == -EAGAIN && limited(RLIMIT_NPROC))
 		return " (ulimit -u: libvvm has threads of its own)";
 	return "";
