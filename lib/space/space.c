@@ -148,7 +148,10 @@ static int open_pagemap(struct vvm *vm)
 	 * without: see extent_mapped(). */
 	if ((rc == -EACCES || rc == -ENOENT) && space_forked(vm))
 		return 0;
-	log_error("/proc/self/pagemap cannot be opened (error %d)", -rc);
+	log_error("/proc/self/pagemap cannot be opened (error %d): %s", -rc,
+		  rc == -EACCES ? "who changes its user opens spaces before, "
+				  "or sets PR_SET_DUMPABLE (prctl)"
+				: "is /proc mounted?");
 	return rc == -EACCES ? rc : -ENOSYS;
 }
 

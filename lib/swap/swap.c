@@ -352,7 +352,7 @@ static const char *remedy(int err)
 	case -EFBIG:
 		return ": raise the limit on the size of files (ulimit -f)";
 	case -ENOMEM:
-		return " (is there a limit, ulimit -v or -d?)";
+		return " (is there a limit, ulimit -v, -d or -l?)";
 	default:
 		return "";
 	}

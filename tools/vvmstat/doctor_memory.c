@@ -16,6 +16,9 @@
 #include "common/tool.h"
 #include "os/memcg.h"
 
+/* The library's own memory, nearly all: lib/MEASURED.md, "Memory". */
+#define BESIDE_BYTES ((uint64_t)16 << 20)
+
 /* UINT64_MAX: none. */
 static uint64_t cgroup_limit(void)
 {
@@ -35,11 +38,12 @@ void doctor_memory(struct doctor *d)
 	if (vvm_options_init(&options))
 		return; /* doctor_swap() says so */
 	tool_human(budget, options.resident_bytes);
-	if (limit <= options.resident_bytes)
+	if (limit < options.resident_bytes + BESIDE_BYTES)
 		doctor_report(d, DOCTOR_WARN, "budget",
-			      "a smaller VVM_RESIDENT, or a larger limit",
-			      "%s, but the memory cgroup allows %s: the OOM "
-			      "killer will end it",
+			      "VVM_RESIDENT=50%, which is of that limit, or a "
+			      "larger limit",
+			      "%s and 16 MiB beside it, but the memory cgroup "
+			      "allows %s: the OOM killer will end it",
 			      budget, tool_human(most, limit));
 	else if (available && available < options.resident_bytes)
 		doctor_report(d, DOCTOR_WARN, "budget",
