@@ -144,7 +144,11 @@ int os_read_text(const char *path, char *buf, size_t size)
 
 uint64_t os_ram_bytes(void)
 {
-	return memcg_ram_bytes();
+	int state = os_cancel_off(); /* it reads files */
+	uint64_t bytes = memcg_ram_bytes();
+
+	os_cancel_restore(state);
+	return bytes;
 }
 
 uint64_t os_unix_us(void)
