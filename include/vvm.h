@@ -491,7 +491,8 @@ int vvm_on_low_space(struct vvm *vm, vvm_low_space_callback callback,
 /*
  * Snapshot of the counters of <vvm_stat.h>, summed over the library's
  * threads, by their enum vvm_stat_counter, and of its values. A library that
- * was configured with --disable-stats counts nothing.
+ * was configured with --disable-stats counts nothing but faults, and what goes
+ * up and down (GAUGE).
  */
 struct vvm_stats;
 /* struct_bytes: sizeof *stats; a shorter struct gets the fields it has. */
