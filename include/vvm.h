@@ -170,7 +170,12 @@ struct vvm;
  *     synchronous ones.
  *   - x86-64 only.
  */
-enum vvm_faults { VVM_FAULTS_THREAD, VVM_FAULTS_INLINE };
+enum vvm_faults {
+	VVM_FAULTS_AUTO,
+	VVM_FAULTS_THREAD,
+	VVM_FAULTS_INLINE,
+	VVM_FAULTS_GUARD,
+};
 
 /*
  * What becomes of the memory in a child of fork(2).

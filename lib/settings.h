@@ -60,8 +60,10 @@
 	  "O_DIRECT, where the file system allows it")                         \
 	X(ENUM, io, IO, "auto", "auto|uring|sync", SETTING_ANY,                \
 	  "io_uring, or pread and pwrite; auto takes what is permitted")       \
-	X(ENUM, faults, FAULTS, "thread", "thread|inline", SETTING_ANY,        \
-	  "who resolves a fault: handler threads, or the faulting thread")     \
+	X(ENUM, faults, FAULTS, "auto", "auto|thread|inline|guard",            \
+	  SETTING_ANY,                                                         \
+	  "who resolves a fault: handler threads, the faulting thread, or "    \
+	  "that without userfaultfd; auto: thread, else guard")                \
 	X(UINT, handlers, HANDLERS, "0", "threads",                            \
 	  SETTING_RANGE(0, SETTING_HANDLERS_MAX,                               \
 			"at most 32 handler threads"),                         \

@@ -116,8 +116,8 @@ static int check_machine(const struct conf *c)
 	}
 #if !defined(__x86_64__)
 	/* Elsewhere a signal does not say whether the access was a write. */
-	if (c->faults == VVM_FAULTS_INLINE) {
-		log_error("faults=inline is for x86-64 only");
+	if (c->faults == VVM_FAULTS_INLINE || c->faults == VVM_FAULTS_GUARD) {
+		log_error("faults=inline and faults=guard are for x86-64 only");
 		return -ENOTSUP;
 	}
 #endif

@@ -46,6 +46,8 @@
 	X(unlock)        \
 	X(protect)       \
 	X(advise)        \
+	X(guard_install) \
+	X(guard_remove)  \
 	X(punch)         \
 	X(frame_read)    \
 	X(frame_write)   \
@@ -159,6 +161,25 @@ int os_unmap(haddr_t at, uint64_t bytes);
 bool os_all_mapped(haddr_t at, uint64_t bytes);
 int os_protect(haddr_t at, uint64_t bytes, unsigned prot);
 int os_advise(haddr_t at, uint64_t bytes, enum os_advice advice);
+/*
+ * Guard markers (Linux 6.13, of a memfd 6.15): a page that has one raises
+ * SIGSEGV, whatever is behind it, and a system call on it fails with EFAULT.
+ * Installing takes away what is mapped; afterwards nobody has access any more.
+ * On an error part of it may be done. -EINVAL: the range is locked, or the kernel
+ * has no such thing. Never on pages that a userfaultfd has protected: on
+ * 6.18 the call does not return.
+ */
+int os_guard_install(haddr_t at, uint64_t bytes);
+/* All or nothing. */
+int os_guard_remove(haddr_t at, uint64_t bytes);
+/* Are there guard markers, of a memfd? 0, -ENOSYS, or what stood in the way. */
+int os_guard_probe(void);
+/*
+ * Maps a page, for writing or reading, as an access would. 0; -EFAULT: it has a
+ * marker; -EINVAL: that is not permitted; -ENOMEM: there is no mapping, or no
+ * memory.
+ */
+int os_populate(haddr_t at, bool write);
 /* Copies frames out of and into a memfd. */
 int os_frame_read(int fd, void *buf, uint64_t bytes, uint64_t off);
 int os_frame_write(int fd, const void *buf, uint64_t bytes, uint64_t off);
@@ -435,6 +456,7 @@ int os_list_dir(const char *path, void (*each)(const char *name, void *arg),
 		void *arg);
 /* The start of a small (/proc) file, NUL-terminated, at most size - 1 bytes. */
 int os_read_text(const char *path, char *buf, size_t size);
+uint64_t os_random(void);    /* that nobody can guess */
 uint64_t os_ram_bytes(void); /* physical memory of the machine */
 uint64_t os_unix_us(void);   /* CLOCK_REALTIME */
 

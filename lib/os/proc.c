@@ -47,7 +47,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -317,6 +319,17 @@ int os_cancel_off(void)
 void os_cancel_restore(int state)
 {
 	pthread_setcancelstate(state, NULL);
+}
+
+uint64_t os_random(void)
+{
+	uint64_t value;
+
+	if (getrandom(&value, sizeof(value), GRND_NONBLOCK) == sizeof(value))
+		return value;
+	/* before the kernel has enough for that, or under a filter */
+	memcpy(&value, (const void *)getauxval(AT_RANDOM), sizeof(value));
+	return value ^ os_now_ns();
 }
 
 int os_tid(void)
