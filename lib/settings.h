@@ -43,55 +43,57 @@
  * "for ever" to a user and keeps the microseconds far from overflow. 4 MiB of a
  * stream ahead, twice over, are as much as a disk can have in flight.
  */
-#define SETTINGS_OPTIONS(X)                                                    \
-	X(SIZE, resident_bytes, RESIDENT, "256M", "bytes",                     \
-	  SETTING_RANGE(PAGE_BYTES, 1ull << 47,                                \
-			"the budget is at least a page (4 KiB) and below "     \
-			"128 TiB"),                                            \
-	  "budget: RAM that the pages of the space may occupy")                \
-	X(PATH, swap_path, SWAP, "/var/tmp", "path", SETTING_ANY,              \
-	  "directory (unlinked file), file or block device to swap to")        \
-	X(SIZE, swap_limit_bytes, SWAP_LIMIT, "0", "bytes",                    \
-	  SETTING_RANGE(0, 1ull << 50, "the limit is 1 PiB"),                  \
-	  "largest size of the swap; 0: what the file system has free")        \
-	X(BOOL, swap_reserve, SWAP_RESERVE, "no", "bool", SETTING_ANY,         \
-	  "allocate the whole swap limit when the space is opened")            \
-	X(BOOL, swap_direct, SWAP_DIRECT, "yes", "bool", SETTING_ANY,          \
-	  "O_DIRECT, where the file system allows it")                         \
-	X(ENUM, io, IO, "auto", "auto|uring|sync", SETTING_ANY,                \
-	  "io_uring, or pread and pwrite; auto takes what is permitted")       \
-	X(ENUM, faults, FAULTS, "auto", "auto|thread|inline|guard",            \
-	  SETTING_ANY,                                                         \
-	  "who resolves a fault: handler threads, the faulting thread, or "    \
-	  "that without userfaultfd; auto: thread, else guard")                \
-	X(UINT, handlers, HANDLERS, "0", "threads",                            \
-	  SETTING_RANGE(0, SETTING_HANDLERS_MAX,                               \
-			"at most 32 handler threads"),                         \
-	  "handler threads of thread mode; 0: one for two CPUs, at most 4")    \
-	X(UINT, low_pct, LOW_PCT, "2", "% of the budget", SETTING_ANY,         \
-	  "reclaim starts when fewer frames than this are free")               \
-	X(UINT, high_pct, HIGH_PCT, "4", "% of the budget",                    \
-	  SETTING_RANGE(0, 50, "at most half of the budget can be kept free"), \
-	  "reclaim goes on until so many frames are free")                     \
-	X(UINT64, frame_wait_ms, FRAME_WAIT_MS, "10000", "ms",                 \
-	  SETTING_RANGE(0, 86400000, "at most a day"),                         \
-	  "how long an access waits for a frame before it fails (SIGBUS)")     \
-	X(UINT, spin_us, SPIN_US, "100", "us",                                 \
-	  SETTING_RANGE(0, 1000000, "at most a second"),                       \
-	  "how long an idle handler polls for the next event before it "       \
-	  "sleeps")                                                            \
-	X(UINT, pollers, POLLERS, "1", "reads",                                \
-	  SETTING_RANGE(0, SETTING_POLLERS_MAX,                                \
-			"at most 32 reads are polled for"),                    \
-	  "inline: so many reads in flight are waited for by polling")         \
-	X(ENUM, fork, FORK, "die", "die|inherit", SETTING_ANY,                 \
-	  "what a fork child may do with the memory: die of it, or use it")    \
-	X(WORD, policy, POLICY, "heat", "heat|clock", SETTING_ANY,             \
-	  "replacement policy")                                                \
-	X(UINT, readahead_max_pages, READAHEAD, "512", "pages",                \
-	  SETTING_RANGE(0, 1024, "at most 1024 pages (4 MiB)"),                \
-	  "largest prefetch window; 0 turns prefetch off")                     \
-	X(BOOL, stat_segment, STAT, "yes", "bool", SETTING_ANY,                \
+#define SETTINGS_OPTIONS(X)                                                     \
+	X(SIZE, resident_bytes, RESIDENT, "256M", "bytes",                      \
+	  SETTING_RANGE(PAGE_BYTES, 1ull << 47,                                 \
+			"the budget is at least a page (4 KiB) and below "      \
+			"128 TiB"),                                             \
+	  "budget: RAM that the pages of the space may occupy; the default is " \
+	  "at most half of what the process may use")                           \
+	X(PATH, swap_path, SWAP, "/var/tmp", "path", SETTING_ANY,               \
+	  "directory (unlinked file), file or block device to swap to; where "  \
+	  "the default cannot be used, or is memory: $TMPDIR or /tmp")          \
+	X(SIZE, swap_limit_bytes, SWAP_LIMIT, "0", "bytes",                     \
+	  SETTING_RANGE(0, 1ull << 50, "the limit is 1 PiB"),                   \
+	  "largest size of the swap; 0: what the file system has free")         \
+	X(BOOL, swap_reserve, SWAP_RESERVE, "no", "bool", SETTING_ANY,          \
+	  "allocate the whole swap limit when the space is opened")             \
+	X(BOOL, swap_direct, SWAP_DIRECT, "yes", "bool", SETTING_ANY,           \
+	  "O_DIRECT, where the file system allows it")                          \
+	X(ENUM, io, IO, "auto", "auto|uring|sync", SETTING_ANY,                 \
+	  "io_uring, or pread and pwrite; auto takes what is permitted")        \
+	X(ENUM, faults, FAULTS, "auto", "auto|thread|inline|guard",             \
+	  SETTING_ANY,                                                          \
+	  "who resolves a fault: handler threads, the faulting thread, or "     \
+	  "that without userfaultfd; auto: thread, else guard")                 \
+	X(UINT, handlers, HANDLERS, "0", "threads",                             \
+	  SETTING_RANGE(0, SETTING_HANDLERS_MAX,                                \
+			"at most 32 handler threads"),                          \
+	  "handler threads of thread mode; 0: one for two CPUs, at most 4")     \
+	X(UINT, low_pct, LOW_PCT, "2", "% of the budget", SETTING_ANY,          \
+	  "reclaim starts when fewer frames than this are free")                \
+	X(UINT, high_pct, HIGH_PCT, "4", "% of the budget",                     \
+	  SETTING_RANGE(0, 50, "at most half of the budget can be kept free"),  \
+	  "reclaim goes on until so many frames are free")                      \
+	X(UINT64, frame_wait_ms, FRAME_WAIT_MS, "10000", "ms",                  \
+	  SETTING_RANGE(0, 86400000, "at most a day"),                          \
+	  "how long an access waits for a frame before it fails (SIGBUS)")      \
+	X(UINT, spin_us, SPIN_US, "100", "us",                                  \
+	  SETTING_RANGE(0, 1000000, "at most a second"),                        \
+	  "how long an idle handler polls for the next event before it "        \
+	  "sleeps")                                                             \
+	X(UINT, pollers, POLLERS, "1", "reads",                                 \
+	  SETTING_RANGE(0, SETTING_POLLERS_MAX,                                 \
+			"at most 32 reads are polled for"),                     \
+	  "inline: so many reads in flight are waited for by polling")          \
+	X(ENUM, fork, FORK, "die", "die|inherit", SETTING_ANY,                  \
+	  "what a fork child may do with the memory: die of it, or use it")     \
+	X(WORD, policy, POLICY, "heat", "heat|clock", SETTING_ANY,              \
+	  "replacement policy")                                                 \
+	X(UINT, readahead_max_pages, READAHEAD, "512", "pages",                 \
+	  SETTING_RANGE(0, 1024, "at most 1024 pages (4 MiB)"),                 \
+	  "largest prefetch window; 0 turns prefetch off")                      \
+	X(BOOL, stat_segment, STAT, "yes", "bool", SETTING_ANY,                 \
 	  "publish statistics for vvmstat")
 
 /* Those of the environment alone: for the process, not for a space. */

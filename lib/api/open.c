@@ -101,9 +101,25 @@ int vvm_options_init(struct vvm_options *options)
 
 /* ---- open and close ---- */
 
+/* What the library needs beside the budget: MEASURED.md, "Memory". */
+#define BESIDE_BYTES ((uint64_t)16 << 20)
+
+/* The kernel ends a process that comes to its limit, and says nothing to it. */
+static void check_memory(const struct conf *c)
+{
+	uint64_t ram = os_ram_bytes();
+
+	if (c->resident_bytes > ram || ram - c->resident_bytes < BESIDE_BYTES)
+		log_warn("the budget, %llu MiB, and 16 MiB beside it are more "
+			 "than the memory that this process may use, %llu MiB: "
+			 "the kernel may kill it; VVM_RESIDENT=50%% fits",
+			 (unsigned long long)c->resident_bytes >> 20,
+			 (unsigned long long)ram >> 20);
+}
+
 static int check_machine(const struct conf *c)
 {
-	(void)c;
+	check_memory(c);
 	if (os_on_valgrind()) {
 		log_error("valgrind runs one thread at a time: the one that "
 			  "waits for a page would wait for ever");

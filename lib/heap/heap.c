@@ -153,16 +153,26 @@ static uint64_t default_reserve(void)
 	return bytes;
 }
 
-/* Takes as much as there is. */
+/*
+ * As much as there is; but where there is less than the default (ulimit -v, -d)
+ * half of that, as others need some.
+ */
 static int acquire_default(struct vvm_heap *h, const char *name)
 {
 	uint64_t bytes = default_reserve();
-	int rc;
+	int rc = acquire(h, bytes, name);
 
-	while ((rc = acquire(h, bytes, name)) == -ENOMEM &&
-	       bytes / 2 >= RESERVE_MIN) {
+	if (rc != -ENOMEM)
+		return rc;
+	while (rc == -ENOMEM && bytes / 2 >= RESERVE_MIN) {
 		release(h);
 		bytes /= 2;
+		rc = acquire(h, bytes, name);
+	}
+	if (rc == 0 && bytes / 2 >= RESERVE_MIN) {
+		vvm_unmap(h->vm, h->base, h->bytes);
+		release(h);
+		rc = acquire(h, bytes / 2, name);
 	}
 	return rc;
 }

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "os/impl.h"
+#include "os/memcg.h"
 
 /* Close-on-exec, mode 0600 when it creates, EINTR retried. */
 static int open_retry(const char *path, int flags, int *fd)
@@ -143,7 +144,11 @@ int os_read_text(const char *path, char *buf, size_t size)
 
 uint64_t os_ram_bytes(void)
 {
-	return (uint64_t)sysconf(_SC_PHYS_PAGES) * os_page_size();
+	int state = os_cancel_off(); /* it reads files */
+	uint64_t bytes = memcg_ram_bytes();
+
+	os_cancel_restore(state);
+	return bytes;
 }
 
 uint64_t os_unix_us(void)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -259,6 +260,14 @@ int os_file_info(const char *path, enum os_file_type *type, uint64_t *bytes)
 	*bytes = (uint64_t)st.st_size;
 	*type = type_of(&st);
 	return *type == OS_FILE_BLOCK ? block_bytes(path, bytes) : 0;
+}
+
+bool os_in_memory(int fd)
+{
+	struct statfs fs;
+
+	return TEMP_FAILURE_RETRY(fstatfs(fd, &fs)) == 0 &&
+	       (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC);
 }
 
 int os_free_space(int fd, uint64_t *bytes)

@@ -91,14 +91,17 @@ int os_memfd_end(int fd)
 	return error ? error : os_result(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW));
 }
 
-/* mmap with the result as -errno. */
+/*
+ * mmap with the result as -errno; EAGAIN is that of a process that locks what it
+ * will map, beyond what it may (RLIMIT_MEMLOCK).
+ */
 static int map(haddr_t at, uint64_t bytes, int prot, int flags, int fd,
 	       uint64_t off, haddr_t *out)
 {
 	void *p = mmap(host(at), bytes, prot, flags, fd, (off_t)off);
 
 	if (p == MAP_FAILED)
-		return -errno;
+		return errno == EAGAIN ? -ENOMEM : -errno;
 	*out = (haddr_t)(uintptr_t)p;
 	return 0;
 }

@@ -301,6 +301,8 @@ struct os_file {
 int os_fd_info(int fd, struct os_file *file);
 /* Type by path; size of a file or block device. -ENOENT ... as stat(2). */
 int os_file_info(const char *path, enum os_file_type *type, uint64_t *bytes);
+/* Is the file system that holds fd memory (tmpfs)? */
+bool os_in_memory(int fd);
 /* Free bytes for this user in the file system that holds fd. */
 int os_free_space(int fd, uint64_t *bytes);
 
@@ -457,7 +459,7 @@ int os_list_dir(const char *path, void (*each)(const char *name, void *arg),
 /* The start of a small (/proc) file, NUL-terminated, at most size - 1 bytes. */
 int os_read_text(const char *path, char *buf, size_t size);
 uint64_t os_random(void);    /* that nobody can guess */
-uint64_t os_ram_bytes(void); /* physical memory of the machine */
+uint64_t os_ram_bytes(void); /* that this process may use: os/memcg.h */
 uint64_t os_unix_us(void);   /* CLOCK_REALTIME */
 
 #endif

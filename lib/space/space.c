@@ -142,7 +142,7 @@ static int open_memfd(struct vvm *vm)
 	rc = os_truncate(vm->memfd, MEMFD_BYTES);
 	if (rc == -EFBIG)
 		log_error("the limit on the size of files (RLIMIT_FSIZE, "
-			  "ulimit -f) forbids paging");
+			  "ulimit -f) forbids paging: it must be unlimited");
 	return rc;
 }
 
@@ -156,7 +156,10 @@ static int open_pagemap(struct vvm *vm)
 	 * without: see extent_mapped(). */
 	if ((rc == -EACCES || rc == -ENOENT) && space_forked(vm))
 		return 0;
-	log_error("/proc/self/pagemap cannot be opened (error %d)", -rc);
+	log_error("/proc/self/pagemap cannot be opened (error %d): %s", -rc,
+		  rc == -EACCES ? "who changes its user opens spaces before, "
+				  "or sets PR_SET_DUMPABLE (prctl)"
+				: "is /proc mounted?");
 	return rc == -EACCES ? rc : -ENOSYS;
 }
 
@@ -268,7 +271,7 @@ static int space_make(struct vvm **out, const struct conf *conf)
 	if (rc == 0)
 		rc = space_open_fds(vm);
 	if (rc == 0)
-		rc = swap_open(&vm->swap, conf);
+		rc = swap_open(&vm->swap, &vm->conf);
 	if (rc < 0) {
 		space_free(vm);
 		return rc;

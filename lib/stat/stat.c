@@ -256,7 +256,7 @@ int stat_open(struct stats *st, bool shared)
 	if (shared) {
 		error = open_shared(st);
 		if (error)
-			log_warn("no statistics for vvmstat: %s: %s",
+			log_info("no statistics for vvmstat: %s: %s",
 				 VVM_STAT_DIR, strerror(-error));
 		shared = !error;
 	}

@@ -75,7 +75,9 @@ static void grow(struct swap *s)
 	waitq_wake(&s->grown);
 	if (err)
 		log_warn_once(&s->grow_logged,
-			      "swap cannot grow beyond %llu MiB (error %d)",
+			      "swap cannot grow beyond %llu MiB (error %d): "
+			      "make room where it is, or set VVM_SWAP to "
+			      "another place",
 			      (unsigned long long)(from >> (20 - PAGE_SHIFT)),
 			      -err);
 }

@@ -18,50 +18,47 @@
 
 #include <errno.h>
 
-#include "util/log.h"
-
 #define OTHERS_MODE  07 /* of a device, which a group may administer */
 #define PRIVATE_MODE 077
 #define CREATE_TRIES 8 /* somebody else creates and removes it meanwhile */
 
-static int refuse(const char *path, const char *why, int error)
+static int refuse(struct swap_file *f, const char *why, int error)
 {
-	log_error("swap file %s %s: remove it, or name another one", path, why);
+	f->why = why;
 	return error;
 }
 
-static int judge_file(const char *path, const struct os_file *f)
+static int judge_file(struct swap_file *f, const struct os_file *it)
 {
-	if (f->owner != os_user())
-		return refuse(path, "belongs to another user", -EACCES);
-	if (f->mode & PRIVATE_MODE)
-		return refuse(path,
+	if (it->owner != os_user())
+		return refuse(f, "belongs to another user", -EACCES);
+	if (it->mode & PRIVATE_MODE)
+		return refuse(f,
 			      "can be read or written by other users "
 			      "(its mode is not 0600)",
 			      -EACCES);
-	if (f->links > 1)
-		return refuse(path, "has other names (hard links)", -EACCES);
+	if (it->links > 1)
+		return refuse(f, "has other names (hard links)", -EACCES);
 	return 0;
 }
 
-static int judge_device(const char *path, const struct os_file *f)
+static int judge_device(struct swap_file *f, const struct os_file *it)
 {
-	if (f->owner != 0 && f->owner != os_user())
-		return refuse(path, "is a device of another user", -EACCES);
-	if (f->mode & OTHERS_MODE)
-		return refuse(path, "is a device that everybody may use",
-			      -EACCES);
+	if (it->owner != 0 && it->owner != os_user())
+		return refuse(f, "is a device of another user", -EACCES);
+	if (it->mode & OTHERS_MODE)
+		return refuse(f, "is a device that everybody may use", -EACCES);
 	return 0;
 }
 
 /* May what was opened be swapped to? */
-static int judge(const char *path, const struct os_file *f)
+static int judge(struct swap_file *f, const struct os_file *it)
 {
-	switch (f->type) {
+	switch (it->type) {
 	case OS_FILE_REG:
-		return judge_file(path, f);
+		return judge_file(f, it);
 	case OS_FILE_BLOCK:
-		return judge_device(path, f);
+		return judge_device(f, it);
 	default:
 		return -ENOTSUP;
 	}
@@ -90,46 +87,45 @@ static int open_existing(const char *path, enum os_file_type *type, int *fd)
 }
 
 /* *new: it was created just now, hence is ours and 0600. */
-static int open_any(const char *path, enum os_file_type *type, bool *new,
-		    int *fd)
+static int open_any(const char *path, struct swap_file *f, bool *new)
 {
 	int err = -ENOENT;
 	unsigned tries;
 
 	for (tries = 0; tries < CREATE_TRIES; tries++) {
-		err = open_existing(path, type, fd);
-		*new = *type == OS_FILE_DIR || err == -ENOENT;
+		err = open_existing(path, &f->type, &f->fd);
+		*new = f->type == OS_FILE_DIR || err == -ENOENT;
 		if (err != -ENOENT)
 			break;
-		err = os_open(path, OS_OPEN_CREATE | OS_OPEN_EXCL, fd);
+		err = os_open(path, OS_OPEN_CREATE | OS_OPEN_EXCL, &f->fd);
 		if (err != -EEXIST)
 			break;
 	}
 	if (err == -ELOOP)
-		refuse(path, "is a symbolic link", err);
+		refuse(f, "is a symbolic link", err);
 	return err;
 }
 
-int swap_open_file(const char *path, int *fd, enum os_file_type *type,
-		   uint64_t *bytes)
+int swap_open_file(const char *path, struct swap_file *f)
 {
-	struct os_file f;
+	struct os_file it;
 	bool new = !*path;
 	int err;
 
-	*type = OS_FILE_DIR;
-	err = new ? os_memfd("vvm-swap", fd) : open_any(path, type, &new, fd);
+	f->type = OS_FILE_DIR;
+	f->why = NULL;
+	err = new ? os_memfd("vvm-swap", &f->fd) : open_any(path, f, &new);
 	if (err)
 		return err;
-	err = os_fd_info(*fd, &f);
+	err = os_fd_info(f->fd, &it);
 	if (!err && !new)
-		err = judge(path, &f);
+		err = judge(f, &it);
 	if (err) {
-		os_close(*fd);
+		os_close(f->fd);
 		return err;
 	}
 	if (!new)
-		*type = f.type;
-	*bytes = f.bytes;
+		f->type = it.type;
+	f->bytes = it.bytes;
 	return 0;
 }

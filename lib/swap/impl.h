@@ -50,13 +50,28 @@ static inline struct swap *to_swap(struct backing *b)
 
 /* ---- swap/file.c ---- */
 
+struct swap_file {
+	int fd;
+	/* OS_FILE_DIR: new, without a name in a directory, or in memory */
+	enum os_file_type type;
+	uint64_t bytes;
+	const char *why; /* it is refused, as one goes on after its name */
+};
+
 /*
- * Opens what path names; *type: OS_FILE_DIR is a new file without a name in a
- * directory, or in memory for "". *bytes: the size. Refuses what others can look into, and says
- * so in the log. Errors as swap_open().
+ * Opens what path names, "": in memory. Refuses what others can look into.
+ * Errors as swap_open().
  */
-int swap_open_file(const char *path, int *fd, enum os_file_type *type,
-		   uint64_t *bytes);
+int swap_open_file(const char *path, struct swap_file *f);
+
+/* ---- swap/place.c ---- */
+
+/*
+ * Opens what conf names, or another place if that is the default and will not
+ * do; conf then names the one that was taken. That, and swap that is in memory,
+ * is said in the log, unless quiet.
+ */
+int swap_open_place(struct conf *conf, bool quiet, struct swap_file *f);
 
 /* ---- swap/alloc.c ---- */
 

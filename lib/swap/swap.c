@@ -31,6 +31,7 @@
 #include "swap/impl.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "util/log.h"
 
@@ -221,6 +222,27 @@ static int first_area(struct swap *s)
 	return swap_no_room(err) ? -ENOSPC : err;
 }
 
+/*
+ * A limit that we have chosen gets a quarter of the tables that there is room
+ * for (ulimit -v, -d): the heap has its own to make.
+ */
+static int init_slots(struct swap *s, const struct conf *conf, uint64_t pages)
+{
+	int err = slots_init(&s->slots, pages);
+
+	if (err != -ENOMEM || conf->swap_limit_bytes || s->reserve)
+		return err;
+	while (err == -ENOMEM && pages > GROW_PAGES) {
+		pages /= 2;
+		err = slots_init(&s->slots, pages);
+	}
+	if (!err && pages > 4 * GROW_PAGES) {
+		slots_fini(&s->slots);
+		err = slots_init(&s->slots, pages / 4);
+	}
+	return err;
+}
+
 /* => the file is open and claimed. */
 static int set_up(struct swap *s, const struct conf *conf, uint64_t file_bytes)
 {
@@ -233,7 +255,7 @@ static int set_up(struct swap *s, const struct conf *conf, uint64_t file_bytes)
 		return err;
 	if (conf->swap_direct)
 		probe_direct(s);
-	err = slots_init(&s->slots, pages);
+	err = init_slots(s, conf, pages);
 	if (err)
 		return err;
 	err = first_area(s);
@@ -242,13 +264,15 @@ static int set_up(struct swap *s, const struct conf *conf, uint64_t file_bytes)
 	return err;
 }
 
-static int open_and_claim(struct swap *s, const struct conf *conf,
-			  uint64_t *file_bytes)
+static int open_and_claim(struct swap *s, struct conf *conf,
+			  struct swap_file *f)
 {
-	int err = swap_open_file(conf->swap_path, &s->fd, &s->type, file_bytes);
+	int err = swap_open_place(conf, s->base != 0, f);
 
 	if (err)
 		return err;
+	s->fd = f->fd;
+	s->type = f->type;
 	err = claim_file(s);
 	if (err)
 		os_close(s->fd);
@@ -256,27 +280,25 @@ static int open_and_claim(struct swap *s, const struct conf *conf,
 }
 
 /* Who was killed just now holds it until its last transfer is over. */
-static int open_in_time(struct swap *s, const struct conf *conf,
-			uint64_t *file_bytes)
+static int open_in_time(struct swap *s, struct conf *conf, struct swap_file *f)
 {
-	int err = open_and_claim(s, conf, file_bytes);
+	int err = open_and_claim(s, conf, f);
 	unsigned tries;
 
 	for (tries = 0; err == -EBUSY && tries < BUSY_TRIES; tries++) {
 		os_sleep_us(BUSY_TRY_US);
-		err = open_and_claim(s, conf, file_bytes);
+		err = open_and_claim(s, conf, f);
 	}
 	return err;
 }
 
-static int open_all(struct swap *s, const struct conf *conf)
+static int open_all(struct swap *s, struct conf *conf, struct swap_file *f)
 {
-	uint64_t file_bytes;
-	int err = open_in_time(s, conf, &file_bytes);
+	int err = open_in_time(s, conf, f);
 
 	if (err)
 		return err;
-	err = set_up(s, conf, file_bytes);
+	err = set_up(s, conf, f->bytes);
 	if (err && s->type == OS_FILE_REG)
 		os_truncate(s->fd, 0); /* of what was allocated */
 	if (err)
@@ -311,8 +333,45 @@ static int narrow(int err)
 	}
 }
 
-int swap_open_at(struct backing **out, const struct conf *conf, uint64_t base)
+/* What to do about it, as it goes on behind the error. */
+static const char *remedy(int err)
 {
+	switch (err) {
+	case -ENOENT:
+	case -EACCES:
+	case -EPERM:
+	case -EROFS:
+	case -ENOTDIR:
+	case -ENOTSUP:
+	case -ENOSPC:
+	case -EDQUOT:
+		return ": set VVM_SWAP to a directory that you may write to, "
+		       "with room";
+	case -EBUSY:
+		return ": another process or space swaps to it";
+	case -EFBIG:
+		return ": raise the limit on the size of files (ulimit -f)";
+	case -ENOMEM:
+		return " (is there a limit, ulimit -v, -d or -l?)";
+	default:
+		return "";
+	}
+}
+
+static void complain(const struct conf *conf, const struct swap_file *f,
+		     int err)
+{
+	if (f->why)
+		log_error("swap file %s %s: remove it, or name another one",
+			  conf->swap_path, f->why);
+	else
+		log_error("swap %s cannot be used: %s%s", conf->swap_path,
+			  strerror(-err), remedy(err));
+}
+
+int swap_open_at(struct backing **out, struct conf *conf, uint64_t base)
+{
+	struct swap_file f = {0};
 	struct swap *s;
 	void *memory;
 	int err = os_map_anon(sizeof(*s), &memory);
@@ -328,10 +387,9 @@ int swap_open_at(struct backing **out, const struct conf *conf, uint64_t base)
 	waitq_init(&s->grown);
 	atomic_flag_clear(&s->grow_logged);
 	atomic_flag_clear(&s->read_logged);
-	err = open_all(s, conf);
+	err = open_all(s, conf, &f);
 	if (err) {
-		log_error("swap %s cannot be used (error %d)", conf->swap_path,
-			  -err);
+		complain(conf, &f, err);
 		os_unmap((haddr_t)s, sizeof(*s));
 		return narrow(err);
 	}
@@ -339,7 +397,7 @@ int swap_open_at(struct backing **out, const struct conf *conf, uint64_t base)
 	return 0;
 }
 
-int swap_open(struct backing **out, const struct conf *conf)
+int swap_open(struct backing **out, struct conf *conf)
 {
 	return swap_open_at(out, conf, 0);
 }

@@ -10,7 +10,8 @@
 #include "util/conf.h"
 
 /*
- * Opens the swap that conf names: a directory (unlinked file inside), a
+ * Opens the swap that conf names, or where the default cannot be used another
+ * place, which conf names then (swap/place.c): a directory (unlinked file inside), a
  * regular file (created 0600 when missing; its content is lost, and it is
  * empty again after close) or a block device. A file that is there already must
  * be ours, 0600, no link and have one name; a device ours or root's, and not for
@@ -22,11 +23,11 @@
  * for the first page, or for all of them with swap_reserve; -EINVAL a device
  * of less than two pages; -ENOMEM. The reason is logged.
  */
-int swap_open(struct backing **out, const struct conf *conf);
+int swap_open(struct backing **out, struct conf *conf);
 /*
  * The same, with slots that are numbered from base + 1: a fork child tells its
  * own from its parent's by that (snapshot/inherit.c).
  */
-int swap_open_at(struct backing **out, const struct conf *conf, uint64_t base);
+int swap_open_at(struct backing **out, struct conf *conf, uint64_t base);
 
 #endif

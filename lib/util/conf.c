@@ -58,7 +58,7 @@ struct setting {
 static int parse_SIZE(const struct setting *s, const char *text, void *value)
 {
 	(void)s;
-	return parse_size(text, os_ram_bytes(), value);
+	return parse_size(text, strchr(text, '%') ? os_ram_bytes() : 0, value);
 }
 
 static int parse_UINT(const struct setting *s, const char *text, void *value)
@@ -195,9 +195,21 @@ const char *conf_default(const char *field)
 	return s->initial;
 }
 
+/* Where the default would take most of what the process may use, or all. */
+static void fit_budget(struct conf *c, const char *text)
+{
+	uint64_t half;
+
+	if (text != settings[CONF_ROW_resident_bytes].initial)
+		return;
+	half = os_ram_bytes() / 2;
+	c->resident_bytes = MIN(c->resident_bytes, half);
+}
+
 /* The environment; text[] is what it says, up to a row that is refused. */
 static const struct setting *read_all(struct conf *c, const char **text)
 {
+	const char **first = text;
 	const struct setting *s;
 
 	memset(c, 0, sizeof(*c));
@@ -208,6 +220,7 @@ static const struct setting *read_all(struct conf *c, const char **text)
 		if (setting_parse(s, c, *text) < 0)
 			return s;
 	}
+	fit_budget(c, first[CONF_ROW_resident_bytes]);
 	return NULL;
 }
 

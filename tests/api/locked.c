@@ -3,10 +3,13 @@
  * api/locked.c - programs that lock their memory, mlockall(2) and mlock(2),
  * before they open a space, before they map, and afterwards: nothing that they
  * write is lost, the budget holds, and tables that are mapped for their largest
- * size do not take all that memory at once. Needs the right to lock, else
- * skips.
+ * size do not take all that memory at once. But for one that needs the right to
+ * lock, and says so.
  */
+#include <errno.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include "support/expect.h"
 #include "support/frames.h"
@@ -18,11 +21,16 @@
 #define BUDGET 64 /* pages */
 #define PAGES  1024
 
+/* As much as a space has addresses; who has a limit may lock less. */
 static bool permitted(void)
 {
-	bool can = mlockall(MCL_CURRENT) == 0;
+	size_t bytes = (size_t)16 << 30;
+	void *p = mmap(NULL, bytes, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	bool can = p != MAP_FAILED && mlockall(MCL_CURRENT) == 0;
 
 	munlockall();
+	munmap(p, bytes);
 	return can;
 }
 
@@ -158,10 +166,32 @@ START_TEST(tables_are_not_filled)
 }
 END_TEST
 
+/* "Input/output error": there is no place for tables that would be locked. */
+START_TEST(the_limit_is_an_error)
+{
+	const struct rlimit limit = {1 << 20, 1 << 20};
+	struct vvm_options o;
+
+	live_equal(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
+	if (geteuid() == 0) {
+		live_check(setresuid(65534, 65534, 65534) == 0);
+		live_check(prctl(PR_SET_DUMPABLE, 1L) == 0); /* pagemap */
+	}
+	live_check(mlockall(MCL_FUTURE) == 0);
+	live_options(&o, BUDGET);
+	live_expect(vvm_open(&vm, &o), -ENOMEM);
+}
+END_TEST
+
 static void add_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "locked");
 
+	tcase_add_test(tc, the_limit_is_an_error);
+	if (!permitted()) {
+		puts("api_locked: the rest needs the right to lock memory");
+		return;
+	}
 	tcase_add_test(tc, future_before_open);
 	tcase_add_test(tc, future_before_map);
 	tcase_add_test(tc, future_then_protect);
@@ -172,14 +202,9 @@ static void add_tests(Suite *s)
 		tcase_add_test(tc, tables_are_not_filled);
 }
 
-static const char *missing(void)
-{
-	return permitted() ? live_missing() : "no right to lock memory";
-}
-
 const struct test_program test_program = {
 	.name = "api_locked",
 	.add = add_tests,
-	.missing = missing,
+	.missing = live_missing,
 	.modes = true,
 };

@@ -8,7 +8,7 @@
  * with the reason, where they are not permitted.
  */
 #include "common/line.h"
-#include "common/memcg.h"
+#include "os/memcg.h"
 #include "vvmbench/compare.h"
 #include "vvmbench/contender.h"
 #include "vvmbench/table.h"

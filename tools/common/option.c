@@ -108,7 +108,9 @@ static void print_help(const struct opt_command *cmd)
 	print_option(&help);
 	printf("\n%s", cmd->end ? cmd->end
 				: "Sizes take a suffix: 4096, 64k, 256M, "
-				  "1.5G; 25% is of the RAM.\n");
+				  "1.5G; 25% is of the RAM\n"
+				  "that this process may use (its memory "
+				  "cgroup's limit).\n");
 }
 
 /* ------------------------------------------------------------------ */

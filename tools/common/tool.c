@@ -26,6 +26,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "os/memcg.h"
 #include "parse.h"
 
 static const char *tool_name = "vvm";
@@ -119,18 +120,11 @@ _Noreturn void tool_usage(const char *fmt, ...)
 /* ------------------------------------------------------------------ */
 /* Numbers from the command line					*/
 
-/* Of the machine, as the library's own percentages are. */
-static uint64_t ram_bytes(void)
-{
-	return (uint64_t)sysconf(_SC_PHYS_PAGES) *
-	       (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 uint64_t tool_size(const char *option, const char *text)
 {
 	uint64_t bytes;
 
-	if (parse_size(text, ram_bytes(), &bytes) || bytes > INT64_MAX)
+	if (parse_size(text, memcg_ram_bytes(), &bytes) || bytes > INT64_MAX)
 		tool_usage("%s: '%s' is not a size (try 256M, 1.5G or 4096)",
 			   option, text);
 	return bytes;

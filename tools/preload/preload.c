@@ -62,6 +62,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* Below this inline mode does not page: paths, stdio buffers, structs. */
@@ -110,11 +111,32 @@ static int open_space(void)
 	return 0;
 }
 
+static bool limited(int what)
+{
+	struct rlimit limit;
+
+	return getrlimit(what, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+}
+
+/* The limit that may be meant, behind an error. */
+static const char *limit_of(int error)
+{
+	if (error == -EMFILE)
+		return " (ulimit -n: libvvm needs about 25 of its own)";
+	if (error == -ENOMEM && limited(RLIMIT_AS))
+		return " (ulimit -v: libvvm needs about 200 MiB of addresses)";
+	if (error == -ENOMEM && limited(RLIMIT_DATA))
+		return " (ulimit -d: libvvm needs about 250 MiB)";
+	if (error == -EAGAIN && limited(RLIMIT_NPROC))
+		return " (ulimit -u: libvvm has threads of its own)";
+	return "";
+}
+
 /* What cannot be paged must not run as if it were. */
 static void refuse(const struct wishes *w, const char *what, int error)
 {
-	preload_say("%s: %s: %s", program_invocation_short_name, what,
-		    vvm_strerror(error));
+	preload_say("%s: %s: %s%s", program_invocation_short_name, what,
+		    vvm_strerror(error), limit_of(error));
 	if (w->pid == preload.pid)
 		_exit(EXIT_VVMRUN);
 	preload_say("%s (process %d) runs without paging",

@@ -203,7 +203,10 @@ void report_print(struct report *r, FILE *out, int status)
 		print_processes(r, out);
 	else
 		line_text(out, "Paged memory",
-			  "none (did it start? does it use VVM_STAT=no?)");
+			  access(VVM_STAT_DIR, W_OK)
+				  ? "not known (" VVM_STAT_DIR
+				    " cannot be written)"
+				  : "none (did it start? VVM_STAT=no?)");
 	print_end(out, status);
 	fflush(out);
 }

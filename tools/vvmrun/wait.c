@@ -163,7 +163,7 @@ static void reap(struct waiter *w)
 	pid_t pid;
 
 	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
-		if (pid == w->vvmstat)
+		if (pid != w->program) /* or an orphan, where we are init */
 			continue;
 		if (WIFSTOPPED(status)) {
 			stop_too();

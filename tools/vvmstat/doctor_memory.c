@@ -6,52 +6,26 @@
  * memory cgroup of the process, which in a container is often far smaller
  * than the machine. A budget above that limit does not fail at vvm_open() but
  * later, by the OOM killer, and nothing then points at the reason.
- *
- * A process may be several cgroups deep, and each level may have a limit: we
- * walk from its own up to the top of what is mounted and take the smallest.
  */
 #define _GNU_SOURCE 1
 #include "vvmstat/doctor_memory.h"
 
-#include <ctype.h>
-#include <limits.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <vvm.h>
 #include "common/line.h"
-#include "common/memcg.h"
 #include "common/tool.h"
+#include "os/memcg.h"
 
-/* A limit in a file: "max" and v1's huge number are none. */
-static uint64_t limit_in(const char *directory, const char *file)
-{
-	char path[PATH_MAX + 64], line[32];
+/* The library's own memory, nearly all: lib/MEASURED.md, "Memory". */
+#define BESIDE_BYTES ((uint64_t)16 << 20)
 
-	snprintf(path, sizeof(path), "%s/%s", directory, file);
-	if (line_read(path, line, sizeof(line)) || !isdigit(*line))
-		return UINT64_MAX;
-	return strtoull(line, NULL, 10);
-}
-
-/* The smallest limit of our cgroup and those above it; UINT64_MAX: none. */
+/* UINT64_MAX: none. */
 static uint64_t cgroup_limit(void)
 {
-	uint64_t least = UINT64_MAX, here;
 	struct memcg m;
 
-	if (!memcg_find(&m, MEMCG_ROOT, MEMCG_SELF))
-		return least;
-	for (;;) {
-		here = limit_in(m.path, m.version == 1 ? "memory.limit_in_bytes"
-						       : "memory.max");
-		if (here < least)
-			least = here;
-		if (strlen(m.path) <= strlen(m.top))
-			return least;
-		*strrchr(m.path, '/') = '\0';
-	}
+	return memcg_find(&m, MEMCG_ROOT, MEMCG_SELF) ? memcg_limit(&m)
+						      : UINT64_MAX;
 }
 
 void doctor_memory(struct doctor *d)
@@ -64,11 +38,12 @@ void doctor_memory(struct doctor *d)
 	if (vvm_options_init(&options))
 		return; /* doctor_swap() says so */
 	tool_human(budget, options.resident_bytes);
-	if (limit <= options.resident_bytes)
+	if (limit < options.resident_bytes + BESIDE_BYTES)
 		doctor_report(d, DOCTOR_WARN, "budget",
-			      "a smaller VVM_RESIDENT, or a larger limit",
-			      "%s, but the memory cgroup allows %s: the OOM "
-			      "killer will end it",
+			      "VVM_RESIDENT=50%, which is of that limit, or a "
+			      "larger limit",
+			      "%s and 16 MiB beside it, but the memory cgroup "
+			      "allows %s: the OOM killer will end it",
 			      budget, tool_human(most, limit));
 	else if (available && available < options.resident_bytes)
 		doctor_report(d, DOCTOR_WARN, "budget",

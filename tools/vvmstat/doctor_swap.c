@@ -341,6 +341,32 @@ static void check_device(struct doctor *d, const struct path *p)
 		close(fd);
 }
 
+static bool is_usable(const char *directory)
+{
+	struct stat st;
+
+	return stat(directory, &st) == 0 && S_ISDIR(st.st_mode) &&
+	       access(directory, W_OK | X_OK) == 0;
+}
+
+/* Where libvvm goes when nobody has named a place: lib/swap/place.c. */
+static const char *default_place(struct doctor *d, const char *first)
+{
+	const char *other[] = {secure_getenv("TMPDIR"), "/tmp"};
+	size_t i;
+
+	for (i = 0; i < 2 && !is_usable(first); i++) {
+		if (!other[i] || *other[i] != '/' || !is_usable(other[i]))
+			continue;
+		doctor_report(d, DOCTOR_WARN, "swap path",
+			      "set VVM_SWAP to a directory on a local disk",
+			      "%s cannot be used; libvvm takes %s", first,
+			      other[i]);
+		return other[i];
+	}
+	return first;
+}
+
 void doctor_swap(struct doctor *d)
 {
 	struct vvm_options options;
@@ -351,7 +377,9 @@ void doctor_swap(struct doctor *d)
 			doctor_report(d, DOCTOR_FAIL, "settings",
 				      "unset or correct the variable",
 				      "a VVM_* variable holds nonsense");
-		path.name = options.swap_path;
+		path.name = getenv("VVM_SWAP")
+				    ? options.swap_path
+				    : default_place(d, options.swap_path);
 	}
 	if (!look_at(d, &path))
 		return;

@@ -29,7 +29,7 @@
  */
 #include "vvmbench/machine/cage.h"
 
-#include "common/memcg.h"
+#include "os/memcg.h"
 #include "common/tool.h"
 #include "vvmbench/machine/why.h"
 #include "vvmbench/workload/progress.h"

@@ -30,7 +30,7 @@
 #include "vvmbench/machine/cgroup.h"
 
 #include "common/line.h"
-#include "common/memcg.h"
+#include "os/memcg.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -95,11 +95,29 @@ int cgroup_find(struct cgroup_place *place, const char *root, const char *self,
 /* A group								*/
 
 /* "GROUP/FILE"; a name that is too long finds no file. */
-static const char *file_of(const char *group, const char *file,
-			   char path[PATH_MAX + 32])
+struct path {
+	char text[PATH_MAX + 32];
+};
+
+static struct path file_of(const char *group, const char *file)
 {
-	snprintf(path, PATH_MAX + 32, "%s/%s", group, file);
+	struct path path;
+
+	snprintf(path.text, sizeof(path.text), "%s/%s", group, file);
 	return path;
+}
+
+static uint64_t get(const struct cgroup *g, const char *file)
+{
+	return line_number(file_of(g->path, file).text);
+}
+
+static int set(const struct cgroup *g, const char *file, uint64_t value)
+{
+	char text[24];
+
+	snprintf(text, sizeof(text), "%llu", (unsigned long long)value);
+	return line_write(file_of(g->path, file).text, text);
 }
 
 void cgroup_name(struct cgroup *g, const struct cgroup_place *place,
@@ -114,31 +132,23 @@ void cgroup_name(struct cgroup *g, const struct cgroup_place *place,
 /* A new group may have been told not to swap; only version 1 can say. */
 static void permit_swap(const struct cgroup *g)
 {
-	char path[PATH_MAX + 32];
-
-	file_of(g->path, "memory.swappiness", path);
-	if (g->version == 1 && !line_number(path))
-		line_write(path, "60");
+	if (g->version == 1 && !get(g, "memory.swappiness"))
+		set(g, "memory.swappiness", 60);
 }
 
 /* => a kernel that knows no such thing kills, and that is that */
 static void forbid_kill(const struct cgroup *g, bool forbid)
 {
-	char path[PATH_MAX + 32];
-
 	if (g->version == 1)
-		line_write(file_of(g->path, oom_control, path),
-			   forbid ? "1" : "0");
+		set(g, oom_control, forbid);
 }
 
 int cgroup_make(const struct cgroup *g, struct why *why)
 {
-	char path[PATH_MAX + 32];
-
 	if (mkdir(g->path, 0755))
 		return why_not(why, "cannot make the cgroup %.120s: %s",
 			       g->path, strerror(errno));
-	if (access(file_of(g->path, files[g->version].limit, path), W_OK)) {
+	if (access(file_of(g->path, files[g->version].limit).text, W_OK)) {
 		rmdir(g->path);
 		return why_not(why, "cgroups made in %.120s have no limit",
 			       g->path);
@@ -151,8 +161,7 @@ int cgroup_make(const struct cgroup *g, struct why *why)
 /* Whatever is in the group was started by a vvmbench that is gone. */
 static void kill_members(const char *group)
 {
-	char path[PATH_MAX + 32];
-	FILE *f = fopen(file_of(group, "cgroup.procs", path), "re");
+	FILE *f = fopen(file_of(group, "cgroup.procs").text, "re");
 	int pid;
 
 	if (!f)
@@ -181,60 +190,44 @@ int cgroup_remove(const char *path)
 
 int cgroup_enter(const struct cgroup *g)
 {
-	char path[PATH_MAX + 32];
-
-	return line_write(file_of(g->path, "cgroup.procs", path), "0");
+	return set(g, "cgroup.procs", 0);
 }
 
 int cgroup_fence(struct cgroup *g, uint64_t bytes, uint64_t more_bytes)
 {
-	char path[PATH_MAX + 32], text[24];
-	uint64_t now =
-		line_number(file_of(g->path, files[g->version].usage, path));
-
-	g->allowance_bytes = now + more_bytes;
-	snprintf(text, sizeof(text), "%llu",
-		 (unsigned long long)bytes + g->allowance_bytes);
-	return line_write(file_of(g->path, files[g->version].limit, path),
-			  text);
+	g->allowance_bytes = get(g, files[g->version].usage) + more_bytes;
+	return set(g, files[g->version].limit, bytes + g->allowance_bytes);
 }
 
 uint64_t cgroup_peak_bytes(const struct cgroup *g)
 {
-	char path[PATH_MAX + 32];
-	uint64_t peak =
-		line_number(file_of(g->path, files[g->version].peak, path));
+	uint64_t peak = get(g, files[g->version].peak);
 
 	return peak > g->allowance_bytes ? peak - g->allowance_bytes : 0;
 }
 
 /* => the limit has been raised. 0, or -EBUSY: there is too much to swap. */
-static int lower(const char *path, uint64_t bytes)
+static int lower(const struct cgroup *g, uint64_t bytes)
 {
-	char text[24];
 	int error, tries = RELIEF_TRIES;
 
-	snprintf(text, sizeof(text), "%llu", (unsigned long long)bytes);
-	while ((error = line_write(path, text)) == -EBUSY && --tries)
+	while ((error = set(g, files[1].limit, bytes)) == -EBUSY && --tries)
 		usleep(RELIEF_WAIT_US);
 	return error;
 }
 
 int cgroup_relieve(const struct cgroup *g)
 {
-	char path[PATH_MAX + 32], text[24];
 	uint64_t limit;
 	int error;
 
 	if (g->version != 1 ||
-	    !line_value(file_of(g->path, oom_control, path), "under_oom"))
+	    !line_value(file_of(g->path, oom_control).text, "under_oom"))
 		return 0;
-	limit = line_number(file_of(g->path, files[1].limit, path));
-	snprintf(text, sizeof(text), "%llu",
-		 (unsigned long long)limit + RELIEF_BYTES);
-	error = line_write(path, text);
+	limit = get(g, files[1].limit);
+	error = set(g, files[1].limit, limit + RELIEF_BYTES);
 	if (!error)
-		error = lower(path, limit);
+		error = lower(g, limit);
 	if (error)
 		forbid_kill(g, false);
 	return error ? error : 1;

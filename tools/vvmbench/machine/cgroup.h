@@ -21,7 +21,7 @@ struct cgroup {
 	uint64_t allowance_bytes; /* set by cgroup_fence() */
 };
 
-/* root, self: see common/memcg.h. 0, or -1 and the reason. */
+/* root, self: see os/memcg.h. 0, or -1 and the reason. */
 int cgroup_find(struct cgroup_place *place, const char *root, const char *self,
 		struct why *why);
 /* The names that a group gets; nothing is made yet. */

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * script/vvmrun_children.c - vvmrun_guest.c, of children: fork, vfork, exec.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <spawn.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "script/vvmrun_guest.h"
+
+extern char **environ;
+
+/* No setting of ours has reached this program's environment. */
+void test_clean(void)
+{
+	char **e;
+
+	for (e = environ; *e; e++)
+		CHECK(strncmp(*e, "VVM_", 4) && strncmp(*e, "VVMRUN=", 7) &&
+		      strncmp(*e, "LD_PRELOAD=", 11));
+}
+
+void test_children(const char *self)
+{
+	char *const args[] = {(char *)self, "clean", NULL};
+	char command[4096], line[64] = "";
+	pid_t pid;
+	FILE *f;
+
+	test_clean();
+	pid = fork();
+	if (pid == 0) {
+		execl(self, self, "clean", NULL);
+		_exit(9);
+	}
+	CHECK(status_of(pid) == 0);
+	pid = vfork();
+	if (pid == 0) {
+		execv(self, args);
+		_exit(9);
+	}
+	CHECK(status_of(pid) == 0);
+	CHECK(!posix_spawn(&pid, self, NULL, NULL, args, environ));
+	CHECK(status_of(pid) == 0);
+	snprintf(command, sizeof(command), "'%s' clean; exit 7", self);
+	CHECK(WEXITSTATUS(system(command)) == 7);
+	f = popen("echo piped; test -z \"$VVM_RESIDENT$VVMRUN$LD_PRELOAD\"",
+		  "r");
+	CHECK(f && fgets(line, sizeof(line), f) && !strcmp(line, "piped\n"));
+	CHECK(pclose(f) == 0);
+}
+
+/* A program that is to return 3. */
+void test_spawn3(char **args)
+{
+	char *const env[] = {"X=1", NULL};
+	pid_t pid;
+
+	CHECK(!posix_spawn(&pid, args[0], NULL, NULL, args, environ));
+	CHECK(status_of(pid) == 3);
+	CHECK(!posix_spawnp(&pid, args[0], NULL, NULL, args, environ));
+	CHECK(status_of(pid) == 3);
+	CHECK(!posix_spawn(&pid, args[0], NULL, NULL, args, env));
+	CHECK(status_of(pid) == 3);
+	CHECK(posix_spawn(&pid, "/no such program", NULL, NULL, args, env) ==
+	      ENOENT);
+}
+
+/* ---- children without end ---- */
+
+static unsigned cycles; /* of each thread */
+static const char *self_path;
+
+static size_t resident_bytes(void)
+{
+	size_t all, resident;
+
+	count_bytes(&all, &resident);
+	return resident;
+}
+
+static void spawn(void)
+{
+	char *const args[] = {(char *)self_path, "clean", NULL};
+	char line[64];
+	pid_t pid;
+	FILE *f;
+
+	pid = fork();
+	if (pid == 0) {
+		execv(self_path, args);
+		_exit(9);
+	}
+	CHECK(status_of(pid) == 0);
+	CHECK(!posix_spawn(&pid, self_path, NULL, NULL, args, environ));
+	CHECK(status_of(pid) == 0);
+	CHECK(WEXITSTATUS(system("exit 7")) == 7);
+	f = popen("echo piped", "r");
+	CHECK(f && fgets(line, sizeof(line), f) && !strcmp(line, "piped\n"));
+	CHECK(pclose(f) == 0);
+}
+
+static void *spawn_and_compute(void *arg)
+{
+	char *p = malloc(MIB);
+	unsigned i;
+
+	CHECK(p);
+	for (i = 0; i < cycles; i++) {
+		fill(p, MIB, i);
+		spawn();
+		CHECK(same(p, MIB, i));
+	}
+	free(p);
+	return arg;
+}
+
+/* Of all children nothing is left: no descriptor, no memory. */
+void test_cycles(const char *self, const char *count)
+{
+	unsigned i, fds;
+	pthread_t thread[3];
+	size_t before;
+
+	self_path = self;
+	cycles = 1;
+	spawn_and_compute(NULL);
+	cycles = (unsigned)atoi(count);
+	fds = descriptors();
+	before = resident_bytes();
+	for (i = 0; i < 3; i++)
+		CHECK(!pthread_create(&thread[i], NULL, spawn_and_compute,
+				      NULL));
+	for (i = 0; i < 3; i++)
+		CHECK(!pthread_join(thread[i], NULL));
+	CHECK(descriptors() == fds);
+	CHECK(resident_bytes() < before + 8 * MIB);
+	printf("%u children, %zu KiB more resident\n", 12 * cycles,
+	       (resident_bytes() - before) / 1024);
+}
+
+/* ---- children that go on ---- */
+
+static void grandchild(char *p, unsigned depth)
+{
+	pid_t pid;
+
+	CHECK(same(p, MIB, 3));
+	if (!depth)
+		return;
+	pid = fork();
+	if (pid == 0) {
+		fill(p, MIB, 3);
+		grandchild(p, depth - 1);
+		_exit(0);
+	}
+	CHECK(status_of(pid) == 0);
+}
+
+/* Each generation closes its parent's descriptors and opens its own. */
+void test_generations(void)
+{
+	char *p = malloc(MIB);
+
+	CHECK(p);
+	fill(p, MIB, 3);
+	grandchild(p, 40);
+}
+
+static void fork_child(char *p)
+{
+	char *q = malloc(4 * MIB);
+
+	CHECK(q && same(p, 4 * MIB, 9));
+	fill(q, 4 * MIB, 10);
+	fill(p, 2 * MIB, 11);
+	CHECK(same(q, 4 * MIB, 10) && same(p, 2 * MIB, 11));
+	CHECK(same(p + 2 * MIB, 2 * MIB, 9 + 2 * MIB / 8));
+	free(p);
+	free(q);
+	test_closeall();
+	exit(0);
+}
+
+/* A child has its own copy of all memory, and descriptors of its own. */
+void test_fork(void)
+{
+	char *p = malloc(4 * MIB);
+	FILE *stream = fopen("/dev/null", "w"); /* fork() touches it */
+	pid_t pid;
+
+	CHECK(p && stream);
+	fill(p, 4 * MIB, 9);
+	pid = fork();
+	if (pid == 0)
+		fork_child(p);
+	fill(p, MIB, 12);
+	CHECK(status_of(pid) == 0);
+	CHECK(same(p, MIB, 12));
+	CHECK(same(p + MIB, 3 * MIB, 9 + MIB / 8));
+	pid = fork();
+	if (pid == 0)
+		_exit(0);
+	CHECK(status_of(pid) == 0);
+	fclose(stream);
+	free(p);
+}
+
+/* Children of a process whose threads allocate meanwhile. */
+void test_forks(void)
+{
+	pthread_t thread[2];
+	char *p = malloc(MIB);
+	uintptr_t i;
+	pid_t pid;
+
+	CHECK(p);
+	fill(p, MIB, 13);
+	for (i = 0; i < 2; i++)
+		CHECK(!pthread_create(&thread[i], NULL, churn,
+				      (void *)(i + 1)));
+	for (i = 0; i < 8; i++) {
+		pid = fork();
+		if (pid == 0) {
+			CHECK(same(p, MIB, 13));
+			churn((void *)(i + 3));
+			_exit(0);
+		}
+		CHECK(status_of(pid) == 0);
+	}
+	for (i = 0; i < 2; i++)
+		CHECK(!pthread_join(thread[i], NULL));
+	free(p);
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * unit/memcg.c - the limit of the memory cgroup, by what machines and
+ * containers say of theirs: a directory with such files stands for
+ * /sys/fs/cgroup.
+ */
+#include "support/test.h"
+
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "os/memcg.h"
+#include "os/os.h"
+
+#include "support/files.h"
+
+#define NONE UINT64_MAX
+
+static void write_file(const char *path, const char *text)
+{
+	FILE *f = fopen(path, "w");
+
+	ck_assert_ptr_nonnull(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static char root[128]; /* of this test */
+
+static void begin(void)
+{
+	snprintf(root, sizeof(root), "%s/%d", live_dir, (int)getpid());
+	ck_assert_int_eq(mkdir(root, 0700), 0);
+}
+
+/* A file below it, and the directories that it is in. */
+static void make(const char *name, const char *text)
+{
+	char path[256], *slash;
+
+	snprintf(path, sizeof(path), "%s/%s", root, name);
+	for (slash = path + strlen(root) + 1; (slash = strchr(slash, '/'));
+	     *slash++ = '/') {
+		*slash = '\0';
+		mkdir(path, 0700);
+	}
+	write_file(path, text);
+}
+
+/* What memcg_limit() says of a process that /proc/self/cgroup says this of. */
+static uint64_t limit(const char *self)
+{
+	const char *file = live_path("self");
+	struct memcg m;
+
+	write_file(file, self);
+	return memcg_find(&m, root, file) ? memcg_limit(&m) : NONE;
+}
+
+/* What no limit looks like there. */
+#define V1_NONE "9223372036854771712\n"
+
+START_TEST(the_least_of_all_levels_holds)
+{
+	make("memory/memory.limit_in_bytes", V1_NONE);
+	make("memory/a/memory.limit_in_bytes", "3000000\n");
+	make("memory/a/b/memory.limit_in_bytes", "5000000\n");
+	make("memory/a/b/c/memory.limit_in_bytes", "4000000\n");
+	ck_assert_uint_eq(limit("4:cpu:/\n3:memory:/a/b/c\n0::/\n"), 3000000);
+	ck_assert_uint_eq(limit("3:memory:/a/b\n"), 3000000);
+	ck_assert_uint_eq(limit("3:memory:/\n"), 9223372036854771712u);
+}
+END_TEST
+
+/* In a container the levels above are not mounted. */
+START_TEST(version_1_tells_of_levels_that_cannot_be_seen)
+{
+	make("memory/memory.limit_in_bytes", "5000000\n");
+	make("memory/memory.stat", "cache 7\nrss 9\n"
+				   "hierarchical_memory_limit 2000000\n"
+				   "hierarchical_memsw_limit 1\n");
+	ck_assert_uint_eq(limit("3:memory:/docker/0123\n"), 2000000);
+}
+END_TEST
+
+START_TEST(version_2_nested)
+{
+	make("cgroup.controllers", "cpu memory pids\n");
+	make("a/memory.max", "max\n");
+	make("a/b/memory.max", "8000000\n");
+	make("a/b/memory.high", "max\n");
+	make("a/b/c/memory.max", "max\n");
+	make("memory/memory.limit_in_bytes", "1\n"); /* of version 1: no */
+	ck_assert_uint_eq(limit("4:memory:/\n0::/a/b/c\n"), 8000000);
+	ck_assert_uint_eq(limit("0::/a\n"), NONE);
+	ck_assert_uint_eq(limit("0::/\n"), NONE);
+	make("a/b/memory.high", "6000000\n");
+	ck_assert_uint_eq(limit("0::/a/b/c\n"), 6000000);
+	/* a name space of its own: what is mounted is its own group */
+	make("memory.max", "9000000\n");
+	ck_assert_uint_eq(limit("0::/\n"), 9000000);
+	ck_assert_uint_eq(limit("0::/../x\n"), 9000000);
+}
+END_TEST
+
+START_TEST(where_there_is_no_limit)
+{
+	char self[MEMCG_PATH * 2] = "3:memory:/";
+
+	ck_assert_uint_eq(limit(""), NONE);
+	make("memory/memory.limit_in_bytes", "7000000\n");
+	memset(self + 10, 'x', sizeof(self) - 12); /* longer than we take */
+	ck_assert_uint_eq(limit(self), 7000000);
+	ck_assert_uint_eq(limit("nonsense\n"), 7000000);
+}
+END_TEST
+
+START_TEST(the_machines_ram_is_the_most)
+{
+	uint64_t ram = (uint64_t)sysconf(_SC_PHYS_PAGES) * os_page_size();
+
+	ck_assert_uint_gt(memcg_ram_bytes(), 0);
+	ck_assert_uint_le(memcg_ram_bytes(), ram);
+	ck_assert_uint_eq(memcg_ram_bytes(), os_ram_bytes());
+}
+END_TEST
+
+static void add_tests(Suite *s)
+{
+	TCase *tc = test_case(s, "limits");
+
+	tcase_add_test(tc, the_least_of_all_levels_holds);
+	tcase_add_test(tc, version_1_tells_of_levels_that_cannot_be_seen);
+	tcase_add_test(tc, version_2_nested);
+	tcase_add_test(tc, where_there_is_no_limit);
+	tcase_add_test(tc, the_machines_ram_is_the_most);
+}
+
+const struct test_program test_program = {
+	.name = "memcg",
+	.add = add_tests,
+	.setup = begin,
+	.begin = live_dir_make,
+	.end = live_dir_remove,
+};
