@@ -97,6 +97,12 @@
 	  "publish statistics for vvmstat")
 
 /* Those of the environment alone: for the process, not for a space. */
+#define SETTINGS_PROCESS(X)                                             \
+	X(ENUM, syscalls, SYSCALLS, "off", "off|trap", SETTING_ANY,     \
+	  "system calls on paged memory that the kernel would refuse: " \
+	  "fail, or are trapped by a seccomp filter and made to work")
+
+/* Those of the environment alone: for the process, not for a space. */
 #define SETTINGS_PROCESS(X)                                           \
 	X(WORD, log_level, LOG, "warn", "none|error|warn|info|debug", \
 	  SETTING_ANY, "messages on standard error")
