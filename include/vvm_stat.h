@@ -113,7 +113,8 @@ enum vvm_stat_counter {
 	X(high_pages, "and goes on until so many are free")                  \
 	X(faults_elsewhere, "faults outside of the regions that exist now")  \
 	X(unpublished_blocks, "blocks for which the segment had no room")    \
-	X(swap_held_pages, "slots in use for fork children only")
+	X(swap_held_pages, "slots in use for fork children only")            \
+	X(guard_faults, "1: told by guard pages, without userfaultfd")
 
 /*
  * Fault latency histogram: from the event being read to the thread being

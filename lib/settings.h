@@ -62,8 +62,10 @@
 	  "O_DIRECT, where the file system allows it")                          \
 	X(ENUM, io, IO, "auto", "auto|uring|sync", SETTING_ANY,                 \
 	  "io_uring, or pread and pwrite; auto takes what is permitted")        \
-	X(ENUM, faults, FAULTS, "thread", "thread|inline", SETTING_ANY,         \
-	  "who resolves a fault: handler threads, or the faulting thread")      \
+	X(ENUM, faults, FAULTS, "auto", "auto|thread|inline|guard",             \
+	  SETTING_ANY,                                                          \
+	  "who resolves a fault: handler threads, the faulting thread, or "     \
+	  "that without userfaultfd; auto: thread, else guard")                 \
 	X(UINT, handlers, HANDLERS, "0", "threads",                             \
 	  SETTING_RANGE(0, SETTING_HANDLERS_MAX,                                \
 			"at most 32 handler threads"),                          \
@@ -93,6 +95,12 @@
 	  "largest prefetch window; 0 turns prefetch off")                      \
 	X(BOOL, stat_segment, STAT, "yes", "bool", SETTING_ANY,                 \
 	  "publish statistics for vvmstat")
+
+/* Those of the environment alone: for the process, not for a space. */
+#define SETTINGS_PROCESS(X)                                             \
+	X(ENUM, syscalls, SYSCALLS, "off", "off|trap", SETTING_ANY,     \
+	  "system calls on paged memory that the kernel would refuse: " \
+	  "fail, or are trapped by a seccomp filter and made to work")
 
 /* Those of the environment alone: for the process, not for a space. */
 #define SETTINGS_PROCESS(X)                                           \

@@ -9,12 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "door/door.h"
 #include "fork/fork.h"
 #include "fault/handler.h"
 #include "fault/inline.h"
 #include "util/log.h"
 #include "map/mapping.h"
 #include "space/life.h"
+#include "space/spaces.h"
 #include "evict/reclaim.h"
 #include "fill/streams.h"
 #include "fault/trap.h"
@@ -132,8 +134,8 @@ static int check_machine(const struct conf *c)
 	}
 #if !defined(__x86_64__)
 	/* Elsewhere a signal does not say whether the access was a write. */
-	if (c->faults == VVM_FAULTS_INLINE) {
-		log_error("faults=inline is for x86-64 only");
+	if (c->faults == VVM_FAULTS_INLINE || c->faults == VVM_FAULTS_GUARD) {
+		log_error("faults=inline and faults=guard are for x86-64 only");
 		return -ENOTSUP;
 	}
 #endif
@@ -187,9 +189,12 @@ static int start(struct vvm *vm)
 	if (space_is_inline(vm))
 		rc = trap_register(vm);
 	if (rc == 0)
+		rc = spaces_add(vm);
+	if (rc == 0)
 		rc = fork_register(vm);
 	if (rc == 0)
 		return 0;
+	spaces_remove(vm);
 	trap_unregister(vm);
 no_handlers:
 	stop_actors(vm);
@@ -250,6 +255,8 @@ static int open_space(struct vvm **out, const struct vvm_options *options)
 	rc = configure(c, options);
 	if (rc == 0)
 		rc = check_machine(c);
+	if (rc == 0 && c->syscalls == VVM_SYSCALLS_TRAP)
+		rc = door_install();
 	if (rc == 0)
 		rc = space_new(&vm, c);
 	free(c);
@@ -299,6 +306,7 @@ int vvm_close(struct vvm *vm)
 	if (space_broken(vm))
 		stop_actors(vm); /* what they have in flight is undone then */
 	mapping_unmap_all(vm);
+	spaces_remove(vm);
 	trap_unregister(vm);
 	stop_actors(vm);
 	fork_fini(vm);

@@ -11,7 +11,8 @@
  *	2. drop the mapping of the whole block, one shootdown;
  *	3. let the policy age every resident page and name victims;
  *	4. clean victims: punch their frames, run by run (space/extent.c),
- *	   without I/O;
+ *	   without I/O; in a guarded space after a look whether they still
+ *	   are (space/verify.c);
  *	5. dirty victims: protect, copy out, write in one request
  *	   (evict/writeback.c).
  *
@@ -31,6 +32,8 @@
 #include "evict/evict.h"
 
 #include <string.h>
+
+#include "space/verify.h"
 
 /*
  * Drops the mapping of the extent's pages. The bits that were set before say
@@ -153,6 +156,34 @@ static void choose(struct evictor *ev, const struct extent *p,
 	stat_add(ev->actor, VVM_STAT_reclaim_referenced_pages, referenced);
 }
 
+/*
+ * Guarded spaces: clean victims that have been written to are dirty ones. Those
+ * that cannot be looked at stay.
+ */
+static void verify(struct evictor *ev, const struct extent *p,
+		   struct victims *v)
+{
+	uint64_t before[EXTENT_WORDS];
+	struct block *b = p->block;
+	uint16_t sorted[BLOCK_PAGES];
+	unsigned i, k = 0, n = 0;
+
+	if (!space_is_guarded(ev->vm) || !v->clean_count)
+		return;
+	memcpy(before, v->clean, sizeof(before));
+	verify_clean(ev->vm, ev->actor, p, v->clean, ev->frames);
+	for (i = p->first; i < p->end; i++) {
+		bool was_dirty = k < v->dirty_count && v->dirty[k] == i;
+
+		k += was_dirty;
+		if (was_dirty || (bit_get(before, i) && !bit_get(v->clean, i) &&
+				  pte_state(b->pte[i]) == PAGE_FROZEN))
+			sorted[n++] = (uint16_t)i;
+	}
+	memcpy(v->dirty, sorted, n * sizeof(*sorted));
+	v->dirty_count = n;
+}
+
 /* Is there anything to look at? If not, the mappings are left alone. */
 static bool any_evictable(struct evictor *ev, const struct extent *p)
 {
@@ -178,6 +209,7 @@ static bool evict_piece(struct evictor *ev, const struct extent *p,
 	if (take_references(ev, p, pass.mapped))
 		p->block->passed_us = os_now_us();
 	choose(ev, p, &pass, step, target, &v);
+	verify(ev, p, &v);
 	*freed += extent_evict(ev->vm, ev->actor, p, v.clean, false);
 	*freed += writer_start(&ev->writer, p, &pass, v.dirty, v.dirty_count);
 	return v.clean_count + v.dirty_count > 0;
@@ -242,8 +274,10 @@ enum evict_result evict_step(struct evictor *ev, uint64_t target)
 		if (lock_try(&b->lock)) {
 			if (b->resident)
 				result = evict_block(ev, b, target, &freed);
-			if (!b->resident)
+			if (!b->resident) {
 				clock_remove(&vm->clock, b);
+				verify_forget(vm, b);
+			}
 			space_give_frames(vm, ev->actor, freed);
 			lock_drop(&b->lock);
 		}
@@ -256,12 +290,22 @@ enum evict_result evict_step(struct evictor *ev, uint64_t target)
 int evict_init(struct evictor *ev, struct vvm *vm, struct vvm_stat_actor *actor,
 	       struct ring *ring, unsigned count, unsigned room)
 {
+	int rc = 0;
+
 	ev->vm = vm;
 	ev->actor = actor;
-	return writer_init(&ev->writer, vm, actor, ring, count, room);
+	ev->frames = NULL;
+	if (space_is_guarded(vm))
+		rc = os_map_anon(pages_to_bytes(VERIFY_PAGES), &ev->frames);
+	return rc < 0 ? rc
+		      : writer_init(&ev->writer, vm, actor, ring, count, room);
 }
 
 void evict_fini(struct evictor *ev)
 {
+	if (ev->frames)
+		os_unmap((haddr_t)(uintptr_t)ev->frames,
+			 pages_to_bytes(VERIFY_PAGES));
+	ev->frames = NULL;
 	writer_fini(&ev->writer);
 }

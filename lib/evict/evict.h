@@ -13,6 +13,7 @@ struct evictor {
 	struct vvm *vm;
 	struct vvm_stat_actor *actor;
 	struct writer writer;
+	void *frames; /* VERIFY_PAGES pages, in guarded spaces */
 	bool gripped; /* the last step left pages alone: space/grip.c */
 };
 

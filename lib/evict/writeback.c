@@ -29,6 +29,8 @@
 #include "util/log.h"
 #include "util/probe.h"
 #include "snapshot/snapshot.h"
+#include "space/verify.h"
+#include "space/view.h"
 
 /* Buffers lie in huge pages if they are at most this part of the budget. */
 #define HUGE_SHARE 8
@@ -84,9 +86,9 @@ static int run_protect(struct writeback *wb, unsigned at, unsigned n)
 {
 	unsigned pages = wb->index[at + n - 1] + 1u - wb->index[at];
 
-	return os_uffd_wp(wb->extent.uffd,
-			  extent_host(&wb->extent, wb->index[at]),
-			  pages_to_bytes(pages), true);
+	return view_protect(wb->writer->vm, wb->extent.uffd,
+			    extent_host(&wb->extent, wb->index[at]),
+			    pages_to_bytes(pages));
 }
 
 static int run_copy(struct writeback *wb, unsigned at, unsigned n)
@@ -111,9 +113,9 @@ static void back_out(struct writeback *wb, unsigned from, unsigned to)
 	for (i = from; i < to; i++) {
 		if (pte_state(b->pte[wb->index[i]]) != PAGE_DIRTY)
 			continue;
-		rc = space_unprotect(wb->extent.uffd,
-				     extent_host(&wb->extent, wb->index[i]),
-				     PAGE_BYTES);
+		rc = view_unprotect_firmly(
+			w->vm, wb->extent.uffd,
+			extent_host(&wb->extent, wb->index[i]), PAGE_BYTES);
 		/* -ENOENT: it is being unmapped, and void anyway */
 		if (rc < 0)
 			space_move(w->vm, w->actor, b, wb->index[i],
@@ -318,13 +320,38 @@ static void keep_referenced(struct writeback *wb, uint64_t *clean)
 	}
 }
 
+/*
+ * Those that are CLEAN and were not evicted need a digest, or are DIRTY again:
+ * space/verify.c. They have been protected since they were copied.
+ */
+static void note_kept(struct writeback *wb, const uint64_t *clean)
+{
+	struct writer *w = wb->writer;
+	struct block *b = wb->extent.block;
+	unsigned i;
+
+	if (!space_is_guarded(w->vm))
+		return;
+	for (i = 0; i < wb->io.pages; i++) {
+		unsigned index = wb->index[i];
+
+		if (!bit_get(clean, index) ||
+		    pte_state(b->pte[index]) != PAGE_CLEAN ||
+		    verify_note(w->vm, b, index,
+				wb->io.buf + pages_to_bytes(i)))
+			continue;
+		space_move(w->vm, w->actor, b, index, PAGE_DIRTY, 0);
+		back_out(wb, i, i + 1);
+	}
+}
+
 static void written(struct io *io, int result)
 {
 	static atomic_flag once = ATOMIC_FLAG_INIT;
 	struct writeback *wb = container_of(io, struct writeback, io);
 	struct writer *w = wb->writer;
 	struct block *b = wb->extent.block;
-	uint64_t clean[EXTENT_WORDS] = {0};
+	uint64_t clean[EXTENT_WORDS] = {0}, done[EXTENT_WORDS];
 	unsigned freed;
 
 	PROBE3(writeback_end, b->base + pages_to_bytes(wb->index[0]), io->pages,
@@ -341,8 +368,10 @@ static void written(struct io *io, int result)
 	lock_take(&b->lock);
 	if (!space_broken(w->vm)) {
 		complete(wb, result, clean);
+		memcpy(done, clean, sizeof(done));
 		keep_referenced(wb, clean);
 		freed = extent_evict(w->vm, w->actor, &wb->extent, clean, true);
+		note_kept(wb, done);
 		b->writing -= (uint16_t)io->pages;
 		/* under the lock: who unmaps next finds the frames counted */
 		space_give_frames(w->vm, w->actor, freed);

@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "util/log.h"
+#include "space/view.h"
 
 #define UNFAIL_TRIES 20 /* a marker that stays fails every access */
 
@@ -17,7 +18,7 @@ void fault_wake(struct vvm *vm, haddr_t host)
 	unsigned i;
 
 	for (i = 0; i < vm->handler_count; i++)
-		os_uffd_wake(vm->port[i].uffd, host, PAGE_BYTES);
+		view_wake(vm, vm->port[i].uffd, host, PAGE_BYTES);
 }
 
 /*

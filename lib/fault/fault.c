@@ -25,6 +25,10 @@
 #include "fill/fill.h"
 #include "fill/streams.h"
 #include "snapshot/snapshot.h"
+#include "space/view.h"
+
+/* Neighbours that get rid of their markers, too, on each side. */
+#define UNGUARD_PAGES 32
 
 enum fault_result fault_error(int error)
 {
@@ -66,8 +70,8 @@ static enum fault_result fill_zero(struct fault *f)
 	if (!space_take_frames(f->vm, f->actor, 1, 0))
 		return FAULT_NOFRAME;
 	now_ns = stamp_looked(f);
-	dirty = intended = f->write || fill_intends(f->region);
-	rc = fill_put_zeros(f->uffd, f->host, &dirty);
+	dirty = intended = f->write || fill_intends(f->vm, f->region);
+	rc = fill_put_zeros(f->vm, f->uffd, f->host, &dirty);
 	if (rc < 0) {
 		space_give_frames(f->vm, f->actor, 1);
 		return fault_error(rc);
@@ -101,7 +105,8 @@ static enum fault_result join(struct fault *f)
 
 /*
  * CLEAN, WRITING or FROZEN, and somebody writes: it is the only copy from now
- * on.
+ * on. In a guarded space a page of the latter two is not to be had for reading
+ * only.
  */
 static enum fault_result make_dirty(struct fault *f)
 {
@@ -112,7 +117,7 @@ static enum fault_result make_dirty(struct fault *f)
 	if (pte_state(e) == PAGE_FROZEN)
 		rc = snapshot_copy(f->vm, f->host);
 	if (rc == 0)
-		rc = os_uffd_wp(f->uffd, f->host, PAGE_BYTES, false);
+		rc = view_unprotect(f->vm, f->uffd, f->host, PAGE_BYTES);
 	if (rc < 0)
 		return fault_error(rc);
 	if (pte_state(e) == PAGE_CLEAN &&
@@ -123,8 +128,40 @@ static enum fault_result make_dirty(struct fault *f)
 	return usable(f, now_ns);
 }
 
+static bool is_clean(const struct fault *f, unsigned i)
+{
+	gaddr_t addr = f->block->base + pages_to_bytes(i);
+
+	return pte_state(f->block->pte[i]) == PAGE_CLEAN &&
+	       addr >= f->region->start && addr < f->region->end;
+}
+
+/*
+ * CLEAN, and somebody reads. In a guarded space it has a marker if a fork has
+ * looked at it (snapshot/snapshot.c), and so have its neighbours.
+ */
+static enum fault_result make_readable(struct fault *f)
+{
+	unsigned from = f->index, to = f->index + 1;
+	int rc;
+
+	if (!space_is_guarded(f->vm))
+		return FAULT_DONE;
+	while (from && f->index - from < UNGUARD_PAGES && is_clean(f, from - 1))
+		from--;
+	while (to < BLOCK_PAGES && to - f->index < UNGUARD_PAGES &&
+	       is_clean(f, to))
+		to++;
+	rc = view_unprotect(f->vm, f->uffd,
+			    f->host - pages_to_bytes(f->index - from),
+			    pages_to_bytes(to - from));
+	return rc < 0 ? fault_error(rc) : FAULT_DONE;
+}
+
 static enum fault_result decide(struct fault *f)
 {
+	bool touched = f->write || space_is_guarded(f->vm);
+
 	switch (f->state) {
 	case PAGE_FRESH:
 		return fill_zero(f);
@@ -133,9 +170,10 @@ static enum fault_result decide(struct fault *f)
 	case PAGE_FILLING:
 		return join(f);
 	case PAGE_CLEAN:
+		return f->write ? make_dirty(f) : make_readable(f);
 	case PAGE_WRITING:
 	case PAGE_FROZEN:
-		return f->write ? make_dirty(f) : FAULT_DONE;
+		return touched ? make_dirty(f) : FAULT_DONE;
 	case PAGE_DIRTY:
 		return FAULT_DONE;
 	case PAGE_POISONED:
@@ -167,9 +205,10 @@ static enum vvm_stat_kind kind_of(const struct fault *f,
 		return VVM_STAT_KIND_zero;
 	if (f->state == PAGE_SWAPPED) /* on standby: it was read long ago */
 		return f->standby ? VVM_STAT_KIND_joined : VVM_STAT_KIND_swapin;
-	if ((f->state == PAGE_CLEAN || f->state == PAGE_WRITING ||
-	     f->state == PAGE_FROZEN) &&
-	    f->write)
+	if (f->state == PAGE_CLEAN && f->write)
+		return VVM_STAT_KIND_wp;
+	if ((f->state == PAGE_WRITING || f->state == PAGE_FROZEN) &&
+	    (f->write || space_is_guarded(f->vm)))
 		return VVM_STAT_KIND_wp;
 	return VVM_STAT_KIND_spurious;
 }
@@ -248,6 +287,8 @@ bool fault_find(struct fault *f, struct region *r, gaddr_t addr)
 	f->host = region_to_host(r, f->stat.page);
 	f->uffd = space_uffd(f->vm, r, f->host);
 	f->index = page_index(addr);
+	if (view_ready(f->vm, r, f->host) < 0)
+		return false;
 	f->block = space_lock_block(f->vm, addr);
 	return f->block != NULL;
 }

@@ -134,6 +134,8 @@ static bool read_events(struct handler *h)
 	unsigned i, n = 0, first = h->crew.self;
 	unsigned inflight = ring_inflight(h->ring);
 
+	if (space_is_guarded(vm))
+		return false;
 	for (i = 0; i < vm->handler_count; i++)
 		n += demands_read(&h->demands,
 				  &vm->port[(first + i) % vm->handler_count]);
@@ -304,7 +306,8 @@ static void *run(void *arg)
 /* The host watches all ports, a guest none: fault/crew.c. */
 static int watch(struct handler *h)
 {
-	unsigned i, n = crew_is_host(&h->crew) ? h->vm->handler_count : 0;
+	bool watches = crew_is_host(&h->crew) && !space_is_guarded(h->vm);
+	unsigned i, n = watches ? h->vm->handler_count : 0;
 	int rc;
 
 	h->event_watch =

@@ -19,6 +19,9 @@
  * see another read completed later. So what is to be read ahead of it is a job
  * for the handler threads, which have nothing else to do then (fill/reader.c).
  *
+ * Guard mode is the same without a userfaultfd: the signal is SIGSEGV, since
+ * pages that are absent or protected have a marker (space/view.c).
+ *
  * Everything in here is async-signal-safe: no malloc, no stdio, only our own
  * locks, which the interrupted code cannot hold, since the library touches
  * guest memory only where it is resident and permitted (map/access.c).
@@ -37,6 +40,7 @@
 #include "util/probe.h"
 #include "fill/streams.h"
 #include "space/life.h"
+#include "space/view.h"
 
 #define LANES	     16
 #define LANE_BITS    4
@@ -266,7 +270,20 @@ static struct lane *my_lane(struct vvm *vm)
 				(64 - LANE_BITS)];
 }
 
-int inline_fault(struct vvm *vm, gaddr_t addr, bool write)
+/*
+ * The page was usable as it was, and the access is permitted. In a guarded space
+ * that is so when another thread was faster; or the program has called
+ * mprotect(2) or munmap(2) itself, and there would be no end of it.
+ */
+static bool refused(const struct fault *f)
+{
+	return space_is_guarded(f->vm) &&
+	       (f->stat.flags & VVM_STAT_EVENT_KIND) ==
+		       VVM_STAT_KIND_spurious &&
+	       view_refuses(f->host, f->need);
+}
+
+int inline_fault(struct vvm *vm, gaddr_t addr, bool write, pte_t need)
 {
 	struct fault f = {.mode = &inline_mode,
 			  .vm = vm,
@@ -274,7 +291,8 @@ int inline_fault(struct vvm *vm, gaddr_t addr, bool write)
 			  .stat.page = page_floor(addr),
 			  .stat.tid = os_tid(),
 			  .thread = this_thread(),
-			  .write = write};
+			  .write = write,
+			  .need = need};
 
 	PROBE3(fault_start, addr, write, f.stat.tid);
 	f.stat.at.start_ns = f.stat.at.begin_ns = os_now_ns();
@@ -283,6 +301,8 @@ int inline_fault(struct vvm *vm, gaddr_t addr, bool write)
 		if (f.state == PAGE_FRESH)
 			streams_zeros(vm, f.actor, f.thread, f.host, f.advice);
 		stat_resolved(&vm->stats, f.actor, &f.stat, os_now_ns());
+		if (unlikely(refused(&f)))
+			return write ? -VVM_ENOWRITE : -VVM_ENOREAD;
 		return 0;
 	}
 	if (f.error == -ENOMEM || f.error == -VVM_ENOFRAME)
@@ -298,7 +318,7 @@ int inline_init(struct vvm *vm)
 	struct lanes *lanes;
 	unsigned i;
 
-	if (vm->conf.faults != VVM_FAULTS_INLINE)
+	if (vm->conf.faults == VVM_FAULTS_THREAD)
 		return 0;
 	lanes = calloc(1, sizeof(*lanes));
 	if (!lanes)

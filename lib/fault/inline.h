@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fault/inline.h - faults resolved by the thread that needs the page: API
- * threads (touch, pin, load, store) and, in inline mode, every faulting thread,
- * in its SIGBUS handler.
+ * threads (touch, pin, load, store) and, in inline and guard mode, every faulting
+ * thread, in its signal handler.
  */
 #ifndef VVM_INLINE_H
 #define VVM_INLINE_H
@@ -22,13 +22,14 @@ int inline_page(struct vvm *vm, gaddr_t addr, pte_t need, bool write,
 void inline_page_end(struct vvm *vm, struct block *b);
 
 /*
- * The fault of a plain access, in the thread that did it, counted as one.
- * 0: do the access again. Errors as inline_page(). Async-signal-safe, as long
+ * The fault of a plain access, in the thread that did it, counted as one. need:
+ * as above; 0 where the MMU has seen to it. 0: do the access again. Errors as
+ * inline_page(). Async-signal-safe, as long
  * as the interrupted code holds none of our locks: see fault/trap.c.
  */
-int inline_fault(struct vvm *vm, gaddr_t addr, bool write);
+int inline_fault(struct vvm *vm, gaddr_t addr, bool write, pte_t need);
 
-/* Inline mode's own state, if vm is in that mode. -ENOMEM. */
+/* Inline mode's own state, if vm is in that or guard mode. -ENOMEM. */
 int inline_init(struct vvm *vm);
 void inline_fini(struct vvm *vm);
 /* inline_fini() in a fork child. */

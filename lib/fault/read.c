@@ -17,6 +17,7 @@
 #include "fill/fill.h"
 #include "util/log.h"
 #include "util/probe.h"
+#include "space/view.h"
 
 void fault_claim(struct fault *f)
 {
@@ -26,7 +27,7 @@ void fault_claim(struct fault *f)
 	f->standby =
 		(e & PTE_PREFETCHED) && standby_has(&f->vm->standby, f->host);
 	space_move(f->vm, f->actor, b, f->index, PAGE_FILLING, pte_slot(e));
-	f->intended = fill_intends(f->region);
+	f->intended = fill_intends(f->vm, f->region);
 	if (!f->write)
 		fill_note_intent(f->actor, f->region, f->intended, 1);
 	f->io_index = (uint16_t)f->index;
@@ -83,7 +84,8 @@ static enum fault_result install(struct fault *f)
 		fill_give_up(f->vm, f->actor, f->block, f->index);
 		return fault_error(rc);
 	}
-	fill_present(f->vm, f->actor, f->block, f->index, dirty, false);
+	fill_present(f->vm, f->actor, f->block, f->index, dirty, false,
+		     f->io.buf);
 	f->block->filled_us = f->stat.at.read_ns / 1000;
 	return FAULT_DONE;
 }
@@ -115,7 +117,7 @@ enum fault_result fault_install(struct fault *f, int result)
 	lock_drop(&b->lock);
 	if (verdict != FAULT_DONE &&
 	    !(verdict == FAULT_RETRY && f->mode->keeps))
-		os_uffd_wake(f->uffd, f->host, PAGE_BYTES);
+		view_wake(f->vm, f->uffd, f->host, PAGE_BYTES);
 	return verdict;
 }
 
@@ -128,5 +130,5 @@ void fault_abandon(struct fault *f)
 		fill_give_up(f->vm, f->actor, b, f->index);
 	waitq_wake(&b->busy_done);
 	lock_drop(&b->lock);
-	os_uffd_wake(f->uffd, f->host, PAGE_BYTES);
+	view_wake(f->vm, f->uffd, f->host, PAGE_BYTES);
 }

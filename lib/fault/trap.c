@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fault/trap.c - the process's SIGSEGV and SIGBUS handlers, installed when the
- * first space gets a fault callback or opens in inline mode, never taken out.
+ * first space gets a fault callback or opens in inline or guard mode, never
+ * taken out.
  *
- * In inline mode SIGBUS is how the kernel reports an ordinary fault. It is
+ * In inline mode SIGBUS is how the kernel reports an ordinary fault, in guard
+ * mode SIGSEGV, which the permissions of the region tell from a refusal. It is
  * resolved here, in the thread that had it (fault/inline.c); only what cannot
  * be resolved goes on to the callback.
  *
@@ -59,6 +61,7 @@ struct hit {
 	struct vvm *vm;		/* that it is in; or NULL */
 	struct entry *held;	/* its entry */
 	struct vvm_fault fault; /* if so; context is not set */
+	pte_t perms;		/* of its region */
 };
 
 static unsigned long cpu_says(const ucontext_t *uc)
@@ -100,6 +103,7 @@ static bool describe(struct vvm *vm, struct hit *hit)
 		hit->fault.addr = region_to_guest(r, hit->addr);
 		hit->fault.ptr = (void *)(uintptr_t)hit->addr;
 		hit->fault.access = access_kind(hit, r->prot);
+		hit->perms = (pte_t)r->prot * PTE_READ;
 	}
 	rwlock_end_read(&vm->lock);
 	return r != NULL;
@@ -158,18 +162,23 @@ static int bus_error(struct vvm *vm, gaddr_t addr)
 /* 0: resolved, do the access again. Else why it failed. */
 static int resolve(struct vvm *vm, const struct hit *hit)
 {
-	static const int refusal[] = {
-		[VVM_ACCESS_READ] = -VVM_ENOREAD,
-		[VVM_ACCESS_WRITE] = -VVM_ENOWRITE,
-		[VVM_ACCESS_EXEC] = -VVM_ENOEXEC,
+	static const struct {
+		int refusal;
+		pte_t need;
+	} of[] = {
+		[VVM_ACCESS_READ] = {-VVM_ENOREAD, PTE_READ},
+		[VVM_ACCESS_WRITE] = {-VVM_ENOWRITE, PTE_WRITE},
+		[VVM_ACCESS_EXEC] = {-VVM_ENOEXEC, PTE_EXEC},
 	};
 	const struct vvm_fault *fault = &hit->fault;
+	pte_t need = hit->sig == SIGSEGV ? of[fault->access].need : 0;
 
-	if (hit->sig == SIGSEGV)
-		return refusal[fault->access];
+	/* Guarded: what is permitted is a fault, and the table tells. */
+	if (need && (!space_is_guarded(vm) || !(hit->perms & need)))
+		return of[fault->access].refusal;
 	if (space_is_inline(vm))
 		return inline_fault(vm, fault->addr,
-				    fault->access == VVM_ACCESS_WRITE);
+				    fault->access == VVM_ACCESS_WRITE, need);
 	return bus_error(vm, fault->addr);
 }
 
@@ -195,6 +204,12 @@ static void take_hit_firmly(struct hit *hit)
 		take_hit(hit);
 }
 
+static bool handles(const struct sigaction *old)
+{
+	return (old->sa_flags & SA_SIGINFO) ||
+	       (old->sa_handler != SIG_DFL && old->sa_handler != SIG_IGN);
+}
+
 /* Hands the signal to whoever had it before us. */
 static void pass_on(int sig, siginfo_t *si, void *context)
 {
@@ -213,6 +228,32 @@ static void pass_on(int sig, siginfo_t *si, void *context)
 		return; /* sent by kill(2) */
 	/* Returning does the access again, which is then deadly. */
 	os_signal_default(sig, si->si_code <= 0);
+}
+
+/* Is it an error that is SIGBUS in other spaces? */
+static bool is_bus_error(int error)
+{
+	return error == -VVM_EPOISON || error == -VVM_ENOFRAME;
+}
+
+/*
+ * A SIGSEGV of a guarded space that is to be a SIGBUS: handlers see that, and
+ * without one the process ends of it, as it does in other spaces.
+ */
+static void pass_on_bus(const siginfo_t *segv, void *context)
+{
+	siginfo_t si = *segv;
+	sigset_t mask = ((const ucontext_t *)context)->uc_sigmask;
+
+	si.si_signo = SIGBUS;
+	si.si_code = BUS_ADRERR;
+	if (handles(&old_bus)) {
+		pass_on(SIGBUS, &si, context);
+		return;
+	}
+	sigdelset(&mask, SIGBUS);
+	os_signal_unblock(&mask);
+	os_signal_default(SIGBUS, true);
 }
 
 /* Does vm's owner want to see the fault, and has it repaired it? */
@@ -274,8 +315,12 @@ static void on_signal(int sig, siginfo_t *si, void *context)
 	if (hit.vm && hit.fault.error == -VVM_EUNMAPPED)
 		hit.vm = NULL; /* it was there a moment ago */
 	if (hit.vm ? hit.fault.error && !ask(hit.vm, &hit.fault)
-		   : sig == SIGSEGV || !maybe_unmapped(si))
-		pass_on(sig, si, context);
+		   : sig == SIGSEGV || !maybe_unmapped(si)) {
+		if (hit.vm && sig == SIGSEGV && is_bus_error(hit.fault.error))
+			pass_on_bus(si, context);
+		else
+			pass_on(sig, si, context);
+	}
 	errno = saved;
 }
 

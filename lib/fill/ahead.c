@@ -26,6 +26,7 @@
 
 #include "fill/fill.h"
 #include "policy/prefetch.h"
+#include "space/view.h"
 
 /* A stride of PREFETCH_DENSE pages leaves such gaps. */
 #define GAP_PAGES (PREFETCH_DENSE - 1)
@@ -181,7 +182,7 @@ static void set_up(struct readahead *ra, struct vvm *vm, struct region *r,
 	ra->block = b;
 	ra->host = host - pages_to_bytes(page_index(job->addr));
 	ra->uffd = space_uffd(vm, r, host);
-	ra->intended = fill_intends(r);
+	ra->intended = fill_intends(vm, r);
 	ra->map = job->map;
 	ra->io.addr = b->base;
 	ra->io.order = ra->index;
@@ -267,7 +268,9 @@ enum ahead_result ahead_claim(struct vvm *vm, struct vvm_stat_actor *actor,
 	rwlock_read(&vm->lock);
 	r = regions_at_guest(&vm->regions, job->addr);
 	b = r ? pt_find(&vm->pt, job->addr) : NULL;
-	if (b) {
+	if (b && !view_is_ready(r, region_to_host(r, job->addr))) {
+		job->count = 0; /* in a fork child, which has not come here */
+	} else if (b) {
 		lock_take(&b->lock);
 		result = claim_in_block(vm, actor, r, b, job, ra);
 		lock_drop(&b->lock);
@@ -293,11 +296,8 @@ static unsigned put_zeros(struct vvm *vm, struct vvm_stat_actor *actor,
 			  struct block *b, unsigned i, int uffd, haddr_t host,
 			  unsigned n)
 {
-	unsigned k, done;
-	uint64_t got = 0;
+	unsigned k, done = fill_put_zero_run(vm, uffd, host, n);
 
-	os_uffd_zero(uffd, host, pages_to_bytes(n), &got);
-	done = (unsigned)(got >> PAGE_SHIFT);
 	for (k = i; k < i + done; k++) {
 		space_move(vm, actor, b, k, PAGE_DIRTY, 0);
 		fill_admit(vm, b, k, false);
@@ -318,7 +318,7 @@ static unsigned zeros_in_block(struct vvm *vm, struct vvm_stat_actor *actor,
 
 	rwlock_read(&vm->lock);
 	r = regions_at_host(&vm->regions, host);
-	if (r && (r->prot & VVM_WRITE)) {
+	if (r && (r->prot & VVM_WRITE) && view_is_ready(r, host)) {
 		addr = region_to_guest(r, host);
 		i = page_index(addr);
 		b = space_lock_block(vm, addr);

@@ -36,10 +36,28 @@
 #include <errno.h>
 
 #include "util/probe.h"
+#include "space/verify.h"
+#include "space/view.h"
 
 static const char zero_page[PAGE_BYTES] __attribute__((aligned(4096)));
 
 /* ---- the memfd ---- */
+
+/*
+ * In a guarded space the marker goes when the content is there. No protection
+ * stays: a CLEAN page has none (space/view.c).
+ */
+static int put_behind(struct vvm *vm, haddr_t host, const char *from,
+		      uint64_t bytes)
+{
+	int rc = os_frame_write(vm->memfd, from, bytes, host);
+
+	if (rc == 0)
+		rc = view_unprotect(vm, -1, host, bytes);
+	if (rc < 0)
+		os_punch(vm->memfd, host, bytes);
+	return rc;
+}
 
 /*
  * A poison marker that fault_fail() left there would swallow the write
@@ -53,14 +71,16 @@ int fill_put_unmapped(struct vvm *vm, int uffd, haddr_t host, const char *from,
 	uint64_t bytes = pages_to_bytes(n);
 	int rc = 0;
 
+	if (space_is_guarded(vm))
+		return put_behind(vm, host, from, bytes);
 	if (atomic_load(&vm->failing))
 		rc = os_advise(host, bytes, OS_ADV_DONTNEED);
 	if (rc == 0)
-		rc = os_uffd_wp(uffd, host, bytes, true);
+		rc = view_protect(vm, uffd, host, bytes);
 	if (rc == 0)
 		rc = os_frame_write(vm->memfd, from, bytes, host);
 	if (rc == 0 && !protect)
-		rc = space_unprotect(uffd, host, bytes);
+		rc = view_unprotect_firmly(vm, uffd, host, bytes);
 	if (rc == 0)
 		rc = os_uffd_wake(uffd, host, bytes);
 	if (rc < 0)
@@ -74,6 +94,10 @@ unsigned fill_put(struct vvm *vm, int uffd, haddr_t host, const char *from,
 	uint64_t bytes = pages_to_bytes(n), done = 0, got;
 	int rc = 0;
 
+	if (space_is_guarded(vm)) {
+		*error = put_behind(vm, host, from, bytes);
+		return *error < 0 ? 0 : n;
+	}
 	while (done < bytes && rc == 0) {
 		rc = os_uffd_copy(uffd, host + done, from + done, bytes - done,
 				  protect ? OS_UFFD_PROTECTED : 0, &got);
@@ -100,16 +124,39 @@ static int put_zeros(int uffd, haddr_t host, bool dirty)
 }
 
 /* Said twice, it is so: a DIRTY page without a frame would fault for ever. */
-int fill_put_zeros(int uffd, haddr_t host, bool *dirty)
+int fill_put_zeros(struct vvm *vm, int uffd, haddr_t host, bool *dirty)
 {
-	int rc = put_zeros(uffd, host, *dirty);
+	int rc;
 
+	if (space_is_guarded(vm))
+		return put_behind(vm, host, zero_page, PAGE_BYTES);
+	rc = put_zeros(uffd, host, *dirty);
 	if (rc == -EEXIST)
 		rc = put_zeros(uffd, host, *dirty);
 	if (rc != -EEXIST)
 		return rc;
 	*dirty = true;
 	return os_uffd_wp(uffd, host, PAGE_BYTES, false);
+}
+
+unsigned fill_put_zero_run(struct vvm *vm, int uffd, haddr_t host, unsigned n)
+{
+	uint64_t got = 0;
+	unsigned i;
+
+	if (!space_is_guarded(vm)) {
+		os_uffd_zero(uffd, host, pages_to_bytes(n), &got);
+		return (unsigned)(got >> PAGE_SHIFT);
+	}
+	for (i = 0; i < n; i++)
+		if (os_frame_write(vm->memfd, zero_page, PAGE_BYTES,
+				   host + pages_to_bytes(i)) < 0)
+			break;
+	if (i && view_unprotect(vm, uffd, host, pages_to_bytes(i)) == 0)
+		return i;
+	if (i)
+		os_punch(vm->memfd, host, pages_to_bytes(i));
+	return 0;
 }
 
 /* ---- the page table ---- */
@@ -126,10 +173,10 @@ void fill_admit(struct vvm *vm, struct block *b, unsigned i, bool prefetched)
 }
 
 void fill_present(struct vvm *vm, struct vvm_stat_actor *actor, struct block *b,
-		  unsigned i, bool dirty, bool prefetched)
+		  unsigned i, bool dirty, bool prefetched, const char *bytes)
 {
 	b->pte[i] &= ~PTE_PREFETCHED;
-	if (dirty)
+	if (dirty || !verify_note(vm, b, i, bytes))
 		space_move(vm, actor, b, i, PAGE_DIRTY, 0);
 	else
 		space_move(vm, actor, b, i, PAGE_CLEAN, pte_slot(b->pte[i]));
@@ -167,8 +214,10 @@ void fill_count_read(struct vvm_stat_actor *actor, const struct io *io,
 
 /* ---- intent ---- */
 
-bool fill_intends(struct region *r)
+bool fill_intends(const struct vvm *vm, struct region *r)
 {
+	if (space_is_guarded(vm))
+		return false; /* there is no event to be saved */
 	return (r->prot & VVM_WRITE) && intent_ask(&r->intent);
 }
 

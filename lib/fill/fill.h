@@ -20,7 +20,12 @@ unsigned fill_put(struct vvm *vm, int uffd, haddr_t host, const char *from,
  * waiters. When there is a frame already, that is left as it is, and *dirty is
  * set. 0 or an error as above. => block lock held.
  */
-int fill_put_zeros(int uffd, haddr_t host, bool *dirty);
+int fill_put_zeros(struct vvm *vm, int uffd, haddr_t host, bool *dirty);
+/*
+ * The same for n pages, all of them DIRTY; how many it did, from the first one
+ * on.
+ */
+unsigned fill_put_zero_run(struct vvm *vm, int uffd, haddr_t host, unsigned n);
 /*
  * fill_put() without mapping them: all or nothing. 0 or -errno. => the pages are
  * FILLING, or the block is locked.
@@ -32,9 +37,12 @@ int fill_put_unmapped(struct vvm *vm, int uffd, haddr_t host, const char *from,
 
 /* A page has just become resident: its age. */
 void fill_admit(struct vvm *vm, struct block *b, unsigned i, bool prefetched);
-/* A FILLING page is in the memfd now: DIRTY, or CLEAN with its slot. */
+/*
+ * A FILLING page is in the memfd now: DIRTY, or CLEAN with its slot, whose
+ * content `bytes` are.
+ */
 void fill_present(struct vvm *vm, struct vvm_stat_actor *actor, struct block *b,
-		  unsigned i, bool dirty, bool prefetched);
+		  unsigned i, bool dirty, bool prefetched, const char *bytes);
 /* A FILLING page is given up: SWAPPED again, as before its claim. */
 void fill_give_up(struct vvm *vm, struct vvm_stat_actor *actor, struct block *b,
 		  unsigned i);
@@ -51,7 +59,7 @@ void fill_count_read(struct vvm_stat_actor *actor, const struct io *io,
  * Shall pages of r that are filled for reading be DIRTY, since they will
  * likely be written (policy/intent.c)?
  */
-bool fill_intends(struct region *r);
+bool fill_intends(const struct vvm *vm, struct region *r);
 /* n pages are filled for reading, with the answer of fill_intends(). */
 void fill_note_intent(struct vvm_stat_actor *actor, struct region *r,
 		      bool intended, unsigned n);

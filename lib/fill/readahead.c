@@ -26,6 +26,7 @@
 #include <string.h>
 
 #include "fill/fill.h"
+#include "space/view.h"
 
 static haddr_t host_of(const struct readahead *ra, unsigned i)
 {
@@ -94,7 +95,7 @@ static void install_run(struct readahead *ra, struct vvm_stat_actor *actor,
 		return;
 	for (; i < good; i++)
 		fill_present(ra->vm, actor, ra->block, ra->index[i],
-			     ra->intended, !ra->map);
+			     ra->intended, !ra->map, bytes_of(ra, i));
 	for (; i < end; i++)
 		give_up(ra, actor, i);
 	if (!space_is_inline(ra->vm))
@@ -171,6 +172,6 @@ bool readahead_install(struct readahead *ra, struct vvm_stat_actor *actor,
 	 * to be asked for again by whoever had joined this read.
 	 */
 	if (over && ra->gave_up)
-		os_uffd_wake(ra->uffd, ra->host, BLOCK_BYTES);
+		view_wake(ra->vm, ra->uffd, ra->host, BLOCK_BYTES);
 	return over;
 }

@@ -81,12 +81,13 @@ static int take_origin(struct vvm *vm)
 /* The descriptors that wake a dormant space: any fault, or space_rouse(). */
 static unsigned rousers(const struct vvm *vm, int *fds)
 {
-	unsigned i;
+	unsigned i, n = 0;
 
 	for (i = 0; i < vm->handler_count; i++)
-		fds[i] = vm->port[i].uffd;
-	fds[i++] = vm->reclaim_event;
-	return i;
+		if (!space_is_guarded(vm))
+			fds[n++] = vm->port[i].uffd;
+	fds[n++] = vm->reclaim_event;
+	return n;
 }
 
 static void rouse(struct vvm *vm);
@@ -184,6 +185,7 @@ static void convert_block(struct vvm *vm, struct block *b)
 	waitq_init(&b->busy_done);
 	list_init(&b->clock_link);
 	b->on_clock = false;
+	pt_give_digests(&vm->pt, b);
 	b->filled_us = 0;
 	b->stat = stat_block_take(&vm->stats, b->base);
 	lock_take(&b->lock);

@@ -9,6 +9,7 @@
 #include <errno.h>
 
 #include "snapshot/snapshot.h"
+#include "space/view.h"
 
 /* ---- pages of a range ---- */
 
@@ -119,17 +120,36 @@ static gaddr_t run_end(const struct run *run)
 	return run->block->base + pages_to_bytes(run->last + 1);
 }
 
+/* Pages that were DIRTY have a marker now, or may have. */
+static void give_back(struct vvm *vm, const struct run *run)
+{
+	struct block *b = run->block;
+	unsigned i;
+
+	for (i = run->first; i <= run->last; i++)
+		if (pte_state(b->pte[i]) == PAGE_DIRTY &&
+		    view_unprotect_firmly(
+			    vm, -1, run->host + pages_to_bytes(i - run->first),
+			    PAGE_BYTES) < 0)
+			space_move(vm, vm->api, b, i, PAGE_FROZEN, 0);
+}
+
 /*
  * The frames go before the entries: between the two a fault waits for our
- * lock. Dropping the mapping first spares a shootdown for each page.
+ * lock. Dropping the mapping first spares a shootdown for each page; in a
+ * guarded space the markers keep the kernel from filling them again.
  */
 static int drop_frames(struct vvm *vm, const struct run *run)
 {
 	uint64_t bytes = pages_to_bytes(run->last - run->first + 1);
-	int rc = os_advise(run->host, bytes, OS_ADV_DONTNEED);
+	bool guarded = space_is_guarded(vm);
+	int rc = guarded ? view_protect(vm, -1, run->host, bytes)
+			 : os_advise(run->host, bytes, OS_ADV_DONTNEED);
 
 	if (rc == 0)
 		rc = os_punch(vm->memfd, run->host, bytes);
+	if (rc < 0 && guarded)
+		give_back(vm, run);
 	return rc < 0 ? -ENOMEM : 0;
 }
 

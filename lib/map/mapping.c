@@ -14,17 +14,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "map/place.h"
 #include "util/log.h"
+#include "space/view.h"
 
 #define PLACE_TRIES   64 /* host ranges looked at for a free guest range */
 #define RESTORE_TRIES 100
-
-static unsigned host_prot(unsigned prot)
-{
-	return (prot & VVM_READ ? OS_READ : 0) |
-	       (prot & VVM_WRITE ? OS_READ | OS_WRITE : 0) |
-	       (prot & VVM_EXEC ? OS_EXEC : 0);
-}
 
 /* On x86 what can be written can be read. */
 static unsigned normal_prot(unsigned prot)
@@ -44,7 +39,7 @@ static int reserve_identity(struct vvm *vm, uint64_t bytes, haddr_t *host)
 	/* Ranges in the way are kept until we are through, or we would be
 	 * offered the same again. */
 	for (n = 0; n < PLACE_TRIES; n++) {
-		rc = os_reserve(bytes, align, 0, 0, &taken[n]);
+		rc = place_reserve(vm, bytes, align, 0, &taken[n]);
 		if (rc < 0)
 			break;
 		if (regions_free_range(&vm->regions, taken[n],
@@ -72,8 +67,8 @@ static int reserve(struct vvm *vm, gaddr_t *addr, uint64_t bytes, haddr_t *host)
 	}
 	if (!regions_free_range(&vm->regions, *addr, *addr + bytes))
 		return -EEXIST;
-	return os_reserve(bytes, BLOCK_BYTES, *addr & (BLOCK_BYTES - 1), 0,
-			  host);
+	return place_reserve(vm, bytes, BLOCK_BYTES, *addr & (BLOCK_BYTES - 1),
+			     host);
 }
 
 /* Registers each stripe of the region with its handler. */
@@ -115,10 +110,9 @@ static int commit_view(struct vvm *vm, const struct region *r)
 	if (rc == 0)
 		rc = os_advise(r->host, bytes, OS_ADV_NOHUGEPAGE);
 	if (rc == 0)
-		rc = register_stripes(vm, r);
-	if (rc == 0)
-		rc = os_protect(r->host, bytes, host_prot(r->prot));
-	return rc;
+		rc = space_is_guarded(vm) ? view_begin(r)
+					  : register_stripes(vm, r);
+	return rc < 0 ? rc : view_permit(r, r->prot);
 }
 
 /* Whatever the kernel says, it is not about the arguments. */
@@ -171,7 +165,9 @@ static int map_reserved(struct vvm *vm, gaddr_t at, haddr_t host,
 		goto unreserve;
 	r->host = host;
 	r->kept = kept_add(&vm->regions.kept, host, bytes);
-	if (!r->kept)
+	if (space_is_guarded(vm))
+		r->chunks = chunks_new(host, bytes);
+	if (!r->kept || (space_is_guarded(vm) && !r->chunks))
 		goto unreserve;
 	rc = commit(vm, r);
 	if (rc == 0)
@@ -241,6 +237,10 @@ int mapping_inherit(struct vvm *vm)
 	int rc = 0;
 
 	mapping_forget_unburied(vm);
+	for (r = regions_next_guest(&vm->regions, 0); r;
+	     r = regions_next_guest(&vm->regions, r->end))
+		if (r->chunks)
+			chunks_reset(r->chunks);
 	for (r = regions_next_guest(&vm->regions, 0); r && rc == 0;
 	     r = regions_next_guest(&vm->regions, r->end)) {
 		rc = os_reserve(r->end - r->start, PAGE_BYTES, 0, r->host, &at);
@@ -307,19 +307,13 @@ static void set_perms(struct vvm *vm, const struct region *r)
 	}
 }
 
-static int mprotect_region(const struct region *r, unsigned prot)
-{
-	return os_protect(r->host, r->end - r->start, host_prot(prot));
-}
-
 /* Only the kernel's lack of memory keeps us waiting. */
 static int restore_region(const struct region *r)
 {
 	unsigned tries = 0;
 	int rc;
 
-	while ((rc = mprotect_region(r, r->prot)) < 0 &&
-	       ++tries < RESTORE_TRIES)
+	while ((rc = view_permit(r, r->prot)) < 0 && ++tries < RESTORE_TRIES)
 		os_yield();
 	return rc;
 }
@@ -358,7 +352,7 @@ static int protect_range(struct vvm *vm, gaddr_t start, gaddr_t end,
 
 	for (r = first; r && r->start < end;
 	     r = regions_next_guest(&vm->regions, r->end)) {
-		rc = mprotect_region(r, prot);
+		rc = view_permit(r, prot);
 		if (rc < 0) {
 			take_back(vm, start, r, prot);
 			return rc;

@@ -30,6 +30,7 @@
 #include "util/log.h"
 #include "snapshot/snapshot.h"
 #include "fault/trap.h"
+#include "space/view.h"
 
 #define PUNCH_TRIES 10
 
@@ -182,7 +183,7 @@ static void bury(struct vvm *vm, struct region *r)
 	r->unpunched = true;
 	free_frames(vm, r);
 	for (i = 0; i < vm->handler_count; i++)
-		os_uffd_wake(vm->port[i].uffd, r->host, bytes);
+		view_wake(vm, vm->port[i].uffd, r->host, bytes);
 	free_blocks(vm, block_floor(r->start), r->end);
 	stat_add(vm->api, VVM_STAT_regions, -1);
 	stat_add(vm->api, VVM_STAT_mapped_bytes, -(int64_t)bytes);

@@ -45,6 +45,18 @@
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
 
+#ifndef MADV_POPULATE_READ /* 5.14 */
+#define MADV_POPULATE_READ  22
+#define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MADV_GUARD_INSTALL /* 6.13 */
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE  103
+#endif
+
+/* As in os/uffd.c: another thread changes mappings. */
+#define GUARD_TRIES 1000
+
 static void *host(haddr_t at)
 {
 	return (void *)(uintptr_t)at;
@@ -274,6 +286,69 @@ int os_advise(haddr_t at, uint64_t bytes, enum os_advice advice)
 	    (advice == OS_ADV_NOHUGEPAGE || advice == OS_ADV_HUGEPAGE))
 		return 0; /* CONFIG_TRANSPARENT_HUGEPAGE=n: nothing to ask */
 	return error;
+}
+
+/* ---- guard markers ---- */
+
+/* Both may be interrupted, or meet a change of the mapping. */
+static int guard(haddr_t at, uint64_t bytes, int advice)
+{
+	unsigned tries = 0;
+	int error;
+
+	do
+		error = os_result(madvise(host(at), bytes, advice));
+	while ((error == -EINTR || error == -EAGAIN) && ++tries < GUARD_TRIES);
+	return error;
+}
+
+int os_guard_install(haddr_t at, uint64_t bytes)
+{
+	int error = os_inject_check(OS_guard_install);
+
+	return error ? error : guard(at, bytes, MADV_GUARD_INSTALL);
+}
+
+int os_guard_remove(haddr_t at, uint64_t bytes)
+{
+	int error = os_inject_check(OS_guard_remove);
+
+	return error ? error : guard(at, bytes, MADV_GUARD_REMOVE);
+}
+
+/* On a page that mlockall(2) has not filled. */
+static int probe_page(int fd)
+{
+	haddr_t at = 0;
+	int error = map(0, PAGE_BYTES, PROT_NONE, MAP_SHARED, fd, 0, &at);
+
+	if (error)
+		return error;
+	error = os_unlock(at, PAGE_BYTES);
+	if (!error)
+		error = os_guard_install(at, PAGE_BYTES);
+	munmap(host(at), PAGE_BYTES);
+	return error == -EINVAL ? -ENOSYS : error;
+}
+
+int os_guard_probe(void)
+{
+	int fd, error = os_memfd("vvm-probe", &fd);
+
+	if (error)
+		return error;
+	error = os_truncate(fd, PAGE_BYTES);
+	if (!error)
+		error = probe_page(fd);
+	os_close(fd);
+	return error;
+}
+
+int os_populate(haddr_t at, bool write)
+{
+	return os_result(TEMP_FAILURE_RETRY(
+		madvise(host(at), PAGE_BYTES,
+			write ? MADV_POPULATE_WRITE : MADV_POPULATE_READ)));
 }
 
 int os_punch(int fd, uint64_t off, uint64_t bytes)

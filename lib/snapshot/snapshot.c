@@ -35,6 +35,11 @@
  * (0.1 us a page), so that a program which runs others by fork and exec does
  * not take a fault for each page that it writes to afterwards.
  *
+ * In a guarded space (space/view.c) nothing has told of writes to CLEAN pages: at
+ * the fork all of them get markers and are compared with their slots. Those that
+ * differ are frozen, too; the others keep the marker until they are touched. And
+ * reading a frozen page is what writing to it is elsewhere.
+ *
  * Pinned pages are not protected (a device may write to them, and in inline
  * mode a system call, which would fail): they are copied at once.
  *
@@ -66,7 +71,8 @@
 
 #include "snapshot/preimages.h"
 #include "util/log.h"
-#include "space/extent.h"
+#include "space/verify.h"
+#include "space/view.h"
 
 #define COPY_TRIES 3
 
@@ -84,11 +90,12 @@ struct snapshot {
 
 /* Locks: (i) set by snapshots_new(), (s) space lock, (lock) its own. */
 struct snapshots {
-	struct lock lock;	    /* rank LOCK_SNAPSHOT */
-	struct list live;	    /* (lock) */
-	struct snapshot *next;	    /* (s) taken, the fork is not through */
-	_Atomic bool frozen;	    /* pages may be FROZEN */
-	int epoll;		    /* (i) */
+	struct lock lock;      /* rank LOCK_SNAPSHOT */
+	struct list live;      /* (lock) */
+	struct snapshot *next; /* (s) taken, the fork is not through */
+	_Atomic bool frozen;   /* pages may be FROZEN */
+	int epoll;	       /* (i) */
+	void *frames;	       /* (s) VERIFY_PAGES pages, in a guarded space */
 	struct preimages preimages; /* (lock) */
 };
 
@@ -106,6 +113,8 @@ int snapshots_new(struct vvm *vm)
 	lock_init(&ss->lock, LOCK_SNAPSHOT);
 	list_init(&ss->live);
 	rc = os_epoll(&ss->epoll);
+	if (rc == 0 && space_is_guarded(vm))
+		rc = os_map_anon(pages_to_bytes(VERIFY_PAGES), &ss->frames);
 	if (rc == 0)
 		rc = preimages_init(&ss->preimages);
 	if (rc < 0)
@@ -139,6 +148,9 @@ static void free_all(struct snapshots *ss, bool keep_file)
 	preimages_fini(&ss->preimages, keep_file);
 	if (ss->epoll >= 0)
 		os_close(ss->epoll);
+	if (ss->frames)
+		os_unmap((haddr_t)(uintptr_t)ss->frames,
+			 pages_to_bytes(VERIFY_PAGES));
 	free(ss);
 }
 
@@ -317,7 +329,7 @@ static int for_all(struct vvm *vm, extent_fn fn)
 
 	pt_for_each_block (&vm->pt, b, 0, GUEST_END) {
 		lock_take(&b->lock);
-		if (b->dirty)
+		if (b->dirty || (b->resident && space_is_guarded(vm)))
 			rc = for_block(vm, b, fn);
 		lock_drop(&b->lock);
 		if (rc < 0)
@@ -356,12 +368,13 @@ static int copy_pinned(struct vvm *vm, haddr_t host)
 }
 
 /* Unprotects what is DIRTY of a run. */
-static void unprotect_dirty(struct extent *p, unsigned from, unsigned to)
+static void unprotect_dirty(struct vvm *vm, struct extent *p, unsigned from,
+			    unsigned to)
 {
 	for (; from < to; from++)
 		if (pte_state(p->block->pte[from]) == PAGE_DIRTY &&
-		    space_unprotect(p->uffd, extent_host(p, from), PAGE_BYTES) <
-			    0)
+		    view_unprotect_firmly(vm, p->uffd, extent_host(p, from),
+					  PAGE_BYTES) < 0)
 			pt_move(p->block, from, PAGE_FROZEN, 0);
 }
 
@@ -370,7 +383,8 @@ static void unprotect_dirty(struct extent *p, unsigned from, unsigned to)
  * to its last. What lies between is protected already, or absent: a marker
  * there does no harm, since every install sets the protection that it wants.
  */
-static int protect_run(struct extent *p, unsigned from, unsigned to)
+static int protect_run(struct vvm *vm, struct extent *p, unsigned from,
+		       unsigned to)
 {
 	struct block *b = p->block;
 	unsigned i;
@@ -382,10 +396,10 @@ static int protect_run(struct extent *p, unsigned from, unsigned to)
 		to--;
 	if (from == to)
 		return 0;
-	rc = os_uffd_wp(p->uffd, extent_host(p, from),
-			pages_to_bytes(to - from), true);
+	rc = view_protect(vm, p->uffd, extent_host(p, from),
+			  pages_to_bytes(to - from));
 	if (rc < 0) /* it may have done some of it */
-		unprotect_dirty(p, from, to);
+		unprotect_dirty(vm, p, from, to);
 	/* no slot, no frame and no counter of the space changes */
 	for (i = from; i < to && rc == 0; i++)
 		if (pte_state(b->pte[i]) == PAGE_DIRTY)
@@ -393,16 +407,40 @@ static int protect_run(struct extent *p, unsigned from, unsigned to)
 	return rc;
 }
 
+/*
+ * Guarded spaces: after this CLEAN pages are as their slots are, and stay so
+ * until the fork is over, since who touches one waits. A pinned one cannot be
+ * kept from changing, so it is DIRTY from now on.
+ */
+static int settle_clean(struct vvm *vm, const struct extent *p)
+{
+	uint64_t clean[EXTENT_WORDS] = {0};
+	struct block *b = p->block;
+	unsigned i;
+
+	if (!space_is_guarded(vm))
+		return 0;
+	for (i = p->first; i < p->end; i++) {
+		if (pte_state(b->pte[i]) != PAGE_CLEAN)
+			continue;
+		if (b->pte[i] & PTE_PINNED)
+			space_move(vm, vm->api, b, i, PAGE_DIRTY, 0);
+		else
+			bit_set(clean, i);
+	}
+	return verify_clean(vm, vm->api, p, clean, vm->snapshots->frames);
+}
+
 static int freeze(struct vvm *vm, struct extent *p)
 {
 	struct block *b = p->block;
 	unsigned i, from = p->first;
-	int rc = 0;
+	int rc = settle_clean(vm, p);
 
 	for (i = p->first; i <= p->end && rc == 0; i++) {
 		if (i < p->end && !must_copy(b->pte[i]))
 			continue;
-		rc = protect_run(p, from, i);
+		rc = protect_run(vm, p, from, i);
 		from = i + 1;
 		if (i < p->end && rc == 0)
 			rc = copy_pinned(vm, extent_host(p, i));
@@ -423,7 +461,7 @@ static int point_to_frames(struct vvm *vm, struct extent *p)
 	return 0;
 }
 
-/* Counts the dirty pages, and finds the host addresses of all regions. */
+/* Counts the pages that may be dirty, and finds the host addresses of all regions. */
 static void measure(struct vvm *vm, struct snapshot *s)
 {
 	haddr_t low = UINT64_MAX, high = 0;
@@ -436,7 +474,7 @@ static void measure(struct vvm *vm, struct snapshot *s)
 		high = MAX(high, region_host_end(r));
 	}
 	pt_for_each_block (&vm->pt, b, 0, GUEST_END)
-		s->frozen += b->dirty;
+		s->frozen += space_is_guarded(vm) ? b->resident : b->dirty;
 	s->base = high ? low : 0;
 	s->pages = MAX((high - s->base) >> PAGE_SHIFT, 1u);
 	s->pages = page_ceil(s->pages * sizeof(*s->where)) / sizeof(*s->where);
@@ -565,13 +603,13 @@ static int unfreeze(struct vvm *vm, struct extent *p)
 	struct block *b = p->block;
 	unsigned i, from;
 
-	(void)vm;
 	for (i = p->first; i < p->end; i++) {
 		for (from = i; i < p->end; i++)
 			if (pte_state(b->pte[i]) != PAGE_FROZEN)
 				break;
-		if (from == i || space_unprotect(p->uffd, extent_host(p, from),
-						 pages_to_bytes(i - from)) < 0)
+		if (from == i ||
+		    view_unprotect_firmly(vm, p->uffd, extent_host(p, from),
+					  pages_to_bytes(i - from)) < 0)
 			continue;
 		for (; from < i; from++)
 			pt_move(b, from, PAGE_DIRTY, 0);

@@ -119,21 +119,28 @@ static unsigned next_victim(const struct extent *p, const uint64_t *victims,
 	return i;
 }
 
+bool extent_run(const struct vvm *vm, const struct extent *p,
+		const uint64_t *pages, unsigned *from, unsigned *to)
+{
+	unsigned next = next_victim(p, pages, MAX(*from, p->first));
+
+	if (next >= p->end)
+		return false;
+	*from = next;
+	do {
+		*to = next + 1;
+		next = next_victim(p, pages, *to);
+	} while (next < p->end && extent_bridge(vm, p->block, *to, next));
+	return true;
+}
+
 unsigned extent_evict(struct vvm *vm, struct vvm_stat_actor *actor,
 		      const struct extent *p, const uint64_t *victims,
 		      bool written)
 {
-	unsigned from = next_victim(p, victims, p->first), to, next, freed = 0;
+	unsigned from = 0, to, freed = 0;
 
-	while (from < p->end) {
-		next = from;
-		do {
-			to = next + 1;
-			next = next_victim(p, victims, to);
-		} while (next < p->end &&
-			 extent_bridge(vm, p->block, to, next));
+	for (; extent_run(vm, p, victims, &from, &to); from = to)
 		freed += punch_run(vm, actor, p, victims, from, to, written);
-		from = next;
-	}
 	return freed;
 }

@@ -47,6 +47,14 @@ bool extent_bridge(const struct vvm *vm, const struct block *b, unsigned from,
 		   unsigned to);
 
 /*
+ * The next run of pages of p whose bit (by index in the block) is set, from
+ * *from on, with what extent_bridge() allows between them: [*from, *to). False:
+ * none. => block lock held.
+ */
+bool extent_run(const struct vvm *vm, const struct extent *p,
+		const uint64_t *pages, unsigned *from, unsigned *to);
+
+/*
  * Evicts the pages of p whose bit (by index in the block) is set; all CLEAN.
  * written: their write-back has just ended, for the statistics. Returns the
  * frames freed, which the caller gives back. A page whose frame the kernel

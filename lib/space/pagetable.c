@@ -48,6 +48,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "os/os.h"
+
 #define NODE_BITS   9
 #define NODE_CHILDS ((unsigned)1 << NODE_BITS)
 #define TOP_SHIFT   (GUEST_BITS - NODE_BITS) /* of the root's index */
@@ -293,6 +295,8 @@ int pt_init(struct pagetable *pt)
 	pool_init(&pt->nodes, sizeof(struct pt_node));
 	pool_init(&pt->blocks, sizeof(struct block));
 	pool_init(&pt->pins, BLOCK_PAGES * sizeof(uint16_t));
+	pool_init(&pt->digests, BLOCK_PAGES * sizeof(struct digest));
+	pt->seed = os_random();
 	atomic_init(&pt->block_count, 0);
 	pt->stats = NULL;
 	pt->root = pool_take(&pt->nodes);
@@ -305,6 +309,7 @@ int pt_init(struct pagetable *pt)
 void pt_fini(struct pagetable *pt)
 {
 	pt->root = NULL;
+	pool_fini(&pt->digests);
 	pool_fini(&pt->pins);
 	pool_fini(&pt->blocks);
 	pool_fini(&pt->nodes);
@@ -477,6 +482,7 @@ void pt_free_block(struct pagetable *pt, struct block *b)
 	unlink_below(pt, pt->root, TOP_SHIFT, b->base);
 	if (b->pins)
 		pool_give(&pt->pins, b->pins);
+	pt_give_digests(pt, b);
 	stat_block_give(pt->stats, b->stat);
 	pool_give_in_use(&pt->blocks, b); /* busy_done: block_new() */
 	atomic_fetch_sub(&pt->block_count, 1);
@@ -488,6 +494,20 @@ uint16_t *pt_pins(struct pagetable *pt, struct block *b)
 	if (!b->pins)
 		b->pins = pool_take(&pt->pins);
 	return b->pins;
+}
+
+struct digest *pt_digests(struct pagetable *pt, struct block *b)
+{
+	if (!b->digests)
+		b->digests = pool_take_dirty(&pt->digests);
+	return b->digests;
+}
+
+void pt_give_digests(struct pagetable *pt, struct block *b)
+{
+	if (b->digests)
+		pool_give(&pt->digests, b->digests);
+	b->digests = NULL;
 }
 
 /* ---- walkers that verify the invariants ---- */

@@ -18,6 +18,7 @@
 #include "util/lock.h"
 #include "policy/policy.h"
 #include "space/page.h"
+#include "util/checksum.h"
 #include "util/pool.h"
 #include "stat/stat.h"
 
@@ -36,6 +37,7 @@ struct block {
 	uint16_t pinned;	/* (b) entries with PTE_PINNED */
 	uint16_t swapped;	/* (b) entries SWAPPED */
 	uint16_t *pins;		/* (b) pin counts, allocated on the first pin */
+	struct digest *digests; /* (b) of what slots hold: space/verify.c */
 	struct vvm_stat_block *stat; /* (i) what readers see; or NULL */
 	uint64_t filled_us;	/* (b) when a fault last made a page usable */
 	uint64_t passed_us;	/* (b) what is not mapped has not been used
@@ -51,7 +53,8 @@ struct pt_node {
 
 struct pagetable {
 	struct pt_node *root;
-	struct pool nodes, blocks, pins;
+	struct pool nodes, blocks, pins, digests;
+	uint64_t seed; /* (i) of the digests */
 	_Atomic uint64_t block_count;
 	struct stats *stats; /* (i) where blocks are published; or NULL */
 };
@@ -102,6 +105,13 @@ void pt_set_perms(struct block *b, unsigned i, pte_t perms);
  * They stay until the block is freed. => block lock held.
  */
 uint16_t *pt_pins(struct pagetable *pt, struct block *b);
+/*
+ * The block's 512 digests, made on the first use, not zeroed; NULL: out of
+ * memory. => block lock held.
+ */
+struct digest *pt_digests(struct pagetable *pt, struct block *b);
+/* Frees them. => block lock held. */
+void pt_give_digests(struct pagetable *pt, struct block *b);
 /*
  * Sets or clears PINNED of a page with a frame and counts it in `pinned`.
  * => block lock held, pt_pins() succeeded.

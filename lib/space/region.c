@@ -75,8 +75,10 @@ void regions_fini(struct regions *rs)
 {
 	size_t i;
 
-	for (i = 0; i < rs->count; i++)
+	for (i = 0; i < rs->count; i++) {
+		chunks_drop(rs->by_guest[i]->chunks);
 		free(rs->by_guest[i]);
+	}
 	free(rs->by_guest);
 	free(rs->by_host);
 	kept_fini(&rs->kept);
@@ -86,6 +88,7 @@ void regions_fini(struct regions *rs)
 void regions_free(struct regions *rs, struct region *r)
 {
 	kept_drop(&rs->kept, r->kept);
+	chunks_drop(r->chunks);
 	free(r);
 }
 
@@ -275,6 +278,7 @@ int regions_split(struct regions *rs, gaddr_t addr)
 	upper->start = r->end = addr;
 	upper->stat = NULL;
 	kept_use(upper->kept);
+	chunks_use(upper->chunks);
 	link_region(rs, upper);
 	regions_publish(rs, r);
 	regions_publish(rs, upper);

@@ -17,6 +17,7 @@
 
 #include "base.h"
 #include "policy/intent.h"
+#include "space/chunks.h"
 #include "space/kept.h"
 #include "stat/stat.h"
 
@@ -31,6 +32,7 @@ struct region {
 	struct intent intent;  /* (a) */
 	struct vvm_stat_region *stat; /* (s) what readers see; or NULL */
 	struct kept_range *kept;      /* (m) of its mapping; or NULL */
+	struct chunks *chunks;	      /* (m) the same; NULL unless guarded */
 	/* (m) on its way out, map/unmap.c: */
 	struct region *next;
 	uint64_t frames; /* not given back yet, ... */

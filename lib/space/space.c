@@ -79,6 +79,7 @@
 #include <string.h>
 
 #include "util/log.h"
+#include "space/view.h"
 #include "swap/swap.h"
 
 /* Host user addresses end here on x86-64; the memfd is that long. */
@@ -86,10 +87,8 @@
 
 /* Pages on standby are no frames, but RAM: at most this part of the budget. */
 #define STANDBY_SHARE 64
-/* Each is a yield with a block locked; who calls can do without success. */
-#define UNPROTECT_TRIES 10
-#define ROUSE_LOOK_US	100000
-#define BUSY_LOOK_US	100000 /* is the space broken by now? */
+#define ROUSE_LOOK_US 100000
+#define BUSY_LOOK_US  100000 /* is the space broken by now? */
 
 /* ---- construction ---- */
 
@@ -101,6 +100,8 @@ static int open_uffds(struct vvm *vm)
 	unsigned i;
 	int rc;
 
+	if (space_is_guarded(vm))
+		return 0;
 	rc = os_uffd_probe(&vm->uffd_features, &method);
 	if (rc < 0)
 		return rc;
@@ -115,14 +116,21 @@ static int open_uffds(struct vvm *vm)
 		rc = os_uffd_open(want, &vm->port[i].uffd, &method);
 		if (rc < 0)
 			return rc;
-		rc = os_eventfd(&vm->port[i].event);
-		if (rc < 0)
-			return rc;
 	}
 	if (method == OS_UFFD_USER_ONLY && !(want & OS_UFFD_SIGBUS))
 		log_warn("userfaultfd is permitted for user mode only: system "
 			 "calls on absent pages will fail with EFAULT");
 	return 0;
+}
+
+static int open_events(struct vvm *vm)
+{
+	int rc = os_eventfd(&vm->reclaim_event);
+	unsigned i;
+
+	for (i = 0; i < vm->handler_count && rc == 0; i++)
+		rc = os_eventfd(&vm->port[i].event);
+	return rc;
 }
 
 static int open_memfd(struct vvm *vm)
@@ -156,12 +164,12 @@ static int open_pagemap(struct vvm *vm)
 }
 
 /*
- * In inline mode up to two: they take no faults, they only read ahead. In
+ * In inline and guard mode up to two: they take no faults, they only read ahead. In
  * thread mode one for two CPUs, of which mostly one works: see fault/crew.c.
  */
 static unsigned handler_threads(const struct conf *conf)
 {
-	if (conf->faults == VVM_FAULTS_INLINE)
+	if (conf->faults != VVM_FAULTS_THREAD)
 		return MAX(1u, MIN(os_cpus() / 2, 2u));
 	if (conf->handlers)
 		return conf->handlers;
@@ -215,7 +223,7 @@ int space_open_fds(struct vvm *vm)
 	if (rc == 0)
 		rc = open_uffds(vm);
 	if (rc == 0)
-		rc = os_eventfd(&vm->reclaim_event);
+		rc = open_events(vm);
 	if (rc == 0)
 		rc = lives_open(&vm->lives);
 	return rc;
@@ -241,7 +249,7 @@ void space_close_fds(struct vvm *vm)
 	close_fd(&vm->pagemap_fd);
 }
 
-int space_new(struct vvm **out, const struct conf *conf)
+static int space_make(struct vvm **out, const struct conf *conf)
 {
 	struct vvm *vm = space_alloc(conf);
 	int rc;
@@ -274,6 +282,21 @@ int space_new(struct vvm **out, const struct conf *conf)
 	space_publish(vm);
 	*out = vm;
 	return 0;
+}
+
+int space_new(struct vvm **out, const struct conf *conf)
+{
+	struct conf *chosen = malloc(sizeof(*chosen));
+	int rc;
+
+	if (!chosen)
+		return -ENOMEM;
+	*chosen = *conf;
+	rc = view_choose(chosen);
+	if (rc == 0)
+		rc = space_make(out, chosen);
+	free(chosen);
+	return rc;
 }
 
 void space_free(struct vvm *vm)
@@ -400,20 +423,6 @@ struct block *space_lock_block(struct vvm *vm, gaddr_t addr)
 	return b;
 }
 
-int space_unprotect(int uffd, haddr_t host, uint64_t bytes)
-{
-	unsigned tries;
-	int rc = -EAGAIN;
-
-	for (tries = 0; rc < 0 && tries < UNPROTECT_TRIES; tries++) {
-		rc = os_uffd_wp(uffd, host, bytes, false);
-		if (rc != -EAGAIN && rc != -ENOMEM)
-			break;
-		os_yield();
-	}
-	return rc;
-}
-
 /*
  * Nobody ends what is in flight in b: a thread is dead, and the others leave
  * pages alone. Frames are not given back, since who had them is not known.
@@ -465,8 +474,8 @@ void space_wake_all(struct vvm *vm)
 	unsigned i;
 
 	for (i = 0; i < vm->handler_count; i++)
-		os_uffd_wake(vm->port[i].uffd, PAGE_BYTES,
-			     ((haddr_t)1 << 47) - 2 * PAGE_BYTES);
+		view_wake(vm, vm->port[i].uffd, PAGE_BYTES,
+			  ((haddr_t)1 << 47) - 2 * PAGE_BYTES);
 }
 
 /* The starter (fork/child.c) sleeps until this event or a fault. */
@@ -499,7 +508,8 @@ void space_publish(struct vvm *vm)
 	stat_set(&vm->stats, handlers, vm->handler_count);
 	stat_set(&vm->stats, direct_io, bs.direct);
 	stat_set(&vm->stats, inline_faults,
-		 vm->conf.faults == VVM_FAULTS_INLINE);
+		 vm->conf.faults != VVM_FAULTS_THREAD);
+	stat_set(&vm->stats, guard_faults, space_is_guarded(vm));
 	stat_set(&vm->stats, low_pages, atomic_load(&vm->frames.low));
 	stat_set(&vm->stats, high_pages, atomic_load(&vm->frames.high));
 }

@@ -33,7 +33,7 @@
 #define SPACE_GRACE_PAGES 512
 #define SPACE_GRACE_US	  500
 
-/* A userfaultfd, and where other threads reach the handler of its number. */
+/* A userfaultfd (guard mode: -1), and where other threads reach the handler of its number. */
 struct port {
 	int uffd;	       /* (i) of its stripes of every region */
 	int event;	       /* (i) eventfd that wakes the handler */
@@ -82,7 +82,7 @@ struct vvm {
 		serving; /* bit i: handler i reads events (fault/crew.c) */
 	struct reclaimer *reclaimer; /* (i) */
 	struct streams *streams;     /* (i) */
-	struct lanes *lanes; /* (i) of inline mode; NULL in thread mode */
+	struct lanes *lanes; /* (i) of inline and guard mode; else NULL */
 	struct pause pause;  /* where the actors stop for a fork */
 	struct snapshots *snapshots; /* (i) NULL: children do not inherit */
 	struct fork *fork;	     /* (i) the same; NULL */
@@ -154,12 +154,6 @@ static inline int space_uffd(const struct vvm *vm, const struct region *r,
 struct block *space_lock_block(struct vvm *vm, gaddr_t addr);
 
 /*
- * Takes the write protection off, though the kernel may be short of memory for
- * a moment. On an error the page may be protected, and must not be DIRTY (2): it
- * stays, or becomes, FROZEN. -ENOENT: unmapped under us. => block lock held.
- */
-int space_unprotect(int uffd, haddr_t host, uint64_t bytes);
-/*
  * Waits until no page of b in [first, last] is FILLING and, with writes, no
  * write-back of the block is in flight. In a broken space nobody will end what
  * is in flight: it is undone. => b's lock held; it is dropped while waiting and
@@ -174,6 +168,12 @@ void space_wake_all(struct vvm *vm);
 static inline bool space_is_inline(const struct vvm *vm)
 {
 	return vm->lanes != NULL;
+}
+
+/* Is it told by SIGSEGV of guard markers, without a userfaultfd? */
+static inline bool space_is_guarded(const struct vvm *vm)
+{
+	return vm->conf.faults == VVM_FAULTS_GUARD;
 }
 
 /* Has a thread of the library died? Then all is lost: space/life.c. */

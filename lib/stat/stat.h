@@ -78,12 +78,24 @@ struct vvm_stat_actor *stat_actor(struct stats *st, enum vvm_stat_role role);
 /* Sum of a counter over the actors. */
 int64_t stat_sum(const struct stats *st, enum vvm_stat_counter c);
 
+/* What is counted in any build: the code goes by it. */
+static inline bool stat_counts(enum vvm_stat_counter c)
+{
+	enum { COUNT, GAUGE };
+	static const bool always[VVM_STAT_COUNTER_COUNT] = {
+#define X(name, kind, help) [VVM_STAT_##name] = (kind) == GAUGE,
+		VVM_STAT_COUNTERS(X)
+#undef X
+	};
+
+	return STAT_ON || always[c] || c == VVM_STAT_faults;
+}
+
 /* Adds n; any thread (relaxed atomic, uncontended when the actor has one). */
 static inline void stat_add(struct vvm_stat_actor *a, enum vvm_stat_counter c,
 			    int64_t n)
 {
-	/* dirty_pages is what vvm_on_low_space() tells */
-	if (STAT_ON || c == VVM_STAT_dirty_pages)
+	if (stat_counts(c))
 		__atomic_fetch_add(&a->counter[c], n, __ATOMIC_RELAXED);
 }
 

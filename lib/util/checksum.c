@@ -55,3 +55,10 @@ uint32_t checksum_page(const void *page, gaddr_t addr)
 {
 	return (uint32_t)XXH3_64bits_withSeed(page, PAGE_BYTES, addr);
 }
+
+struct digest digest_page(const void *page, uint64_t seed)
+{
+	XXH128_hash_t h = XXH3_128bits_withSeed(page, PAGE_BYTES, seed);
+
+	return (struct digest){.low = h.low64, .high = h.high64};
+}

@@ -68,7 +68,7 @@ static void check_plain_defaults(const struct vvm_options *o)
 	live_equal(o->swap_reserve, 0);
 	live_equal(o->swap_direct, 1);
 	live_equal(o->io, VVM_IO_AUTO);
-	live_equal(o->faults, VVM_FAULTS_THREAD);
+	live_equal(o->faults, VVM_FAULTS_AUTO);
 	live_equal(o->handlers, 0);
 	live_equal(o->low_pct, 2);
 	live_equal(o->high_pct, 4);

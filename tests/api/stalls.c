@@ -110,6 +110,7 @@ static void add_tests(Suite *s)
 
 const struct test_program test_program = {
 	.name = "api_stalls",
+	.counts = true, /* and publishes */
 	.add = add_tests,
 	.setup = setup,
 	.missing = live_missing,

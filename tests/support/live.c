@@ -34,7 +34,14 @@ bool live_inline(void)
 {
 	const char *mode = getenv("VVM_FAULTS");
 
-	return mode && !strcmp(mode, "inline");
+	return mode && (!strcmp(mode, "inline") || !strcmp(mode, "guard"));
+}
+
+bool live_guarded(void)
+{
+	const char *mode = getenv("VVM_FAULTS");
+
+	return mode && !strcmp(mode, "guard");
 }
 
 void live_begin(uint64_t budget_pages)

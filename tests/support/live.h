@@ -24,8 +24,10 @@ const char *live_missing(void);
 /* The same, and why system calls on absent pages cannot work. */
 const char *live_missing_system_calls(void);
 
-/* Are the spaces of this run in inline mode? */
+/* Do the threads of this run resolve their own faults (inline, guard)? */
 bool live_inline(void);
+/* Are its spaces in guard mode? */
+bool live_guarded(void);
 
 /* Opens vm, and catches signals; for a fixture. */
 void live_begin(uint64_t budget_pages);

@@ -15,6 +15,7 @@ static const char *const modes[] = {
 	"thread",
 #ifdef __x86_64__
 	"inline",
+	"guard",
 #endif
 };
 

@@ -143,7 +143,7 @@ START_TEST(defaults_are_the_tables)
 	ck_assert_uint_eq(c.swap_limit_bytes, 0);
 	ck_assert(!c.swap_reserve && c.swap_direct && c.stat_segment);
 	ck_assert_int_eq(c.io, VVM_IO_AUTO);
-	ck_assert_int_eq(c.faults, VVM_FAULTS_THREAD);
+	ck_assert_int_eq(c.faults, VVM_FAULTS_AUTO);
 	ck_assert_uint_eq(c.low_pct, 2);
 	ck_assert_uint_eq(c.high_pct, 4);
 	ck_assert_int_eq(c.log_level, LOG_WARN);

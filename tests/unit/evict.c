@@ -1069,7 +1069,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, only_zeros_take_no_slot);
 	tcase_add_test(tc, victims_of_a_block_get_consecutive_slots);
 	tcase_add_test(tc, victims_of_a_block_in_a_fragmented_swap);
-	tcase_add_test(tc, more_victims_than_write_backs);
+	test_counted(tc, more_victims_than_write_backs);
 	tcase_add_test(tc, no_write_back_is_idle);
 	tcase_add_test(tc, a_write_cancels_a_write_back);
 	tcase_add_loop_test(tc, a_page_in_flight_is_protected, 0, 3);

@@ -554,10 +554,10 @@ static void add_other_tests(Suite *s)
 	tcase_add_loop_test(tc, a_stream_waits_for_three_reads, 0, 5);
 	tcase_add_test(tc, threads_are_told_apart);
 	tcase_add_test(tc, guest_addresses_of_ones_own);
-	tcase_add_test(tc, windows_are_mapped_once_proved);
+	test_counted(tc, windows_are_mapped_once_proved);
 	tcase_add_test(tc, the_budget_limits_the_window);
 	tcase_add_test(tc, advice);
-	tcase_add_test(tc, first_writes_of_a_stream);
+	test_counted(tc, first_writes_of_a_stream);
 	tcase_add_test(tc, jobs_are_split);
 	tcase_add_test(tc, under_unmap_and_dontneed);
 	tcase_add_test(tc, under_eviction);
