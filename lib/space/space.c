@@ -79,7 +79,7 @@
 #include <string.h>
 
 #include "util/log.h"
-#include "space/view.h"
+#include "space/faults.h"
 #include "swap/swap.h"
 
 /* Host user addresses end here on x86-64; the memfd is that long. */
@@ -292,7 +292,7 @@ int space_new(struct vvm **out, const struct conf *conf)
 	if (!chosen)
 		return -ENOMEM;
 	*chosen = *conf;
-	rc = view_choose(chosen);
+	rc = faults_choose(chosen);
 	if (rc == 0)
 		rc = space_make(out, chosen);
 	free(chosen);
@@ -474,8 +474,9 @@ void space_wake_all(struct vvm *vm)
 	unsigned i;
 
 	for (i = 0; i < vm->handler_count; i++)
-		view_wake(vm, vm->port[i].uffd, PAGE_BYTES,
-			  ((haddr_t)1 << 47) - 2 * PAGE_BYTES);
+		if (vm->port[i].uffd >= 0)
+			os_uffd_wake(vm->port[i].uffd, PAGE_BYTES,
+				     ((haddr_t)1 << 47) - 2 * PAGE_BYTES);
 }
 
 /* The starter (fork/child.c) sleeps until this event or a fault. */

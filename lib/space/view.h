@@ -8,9 +8,6 @@
 
 #include "space/space.h"
 
-/* Makes VVM_FAULTS_AUTO one of the others. Errors as vvm_open(). */
-int view_choose(struct conf *conf);
-
 /*
  * From now on a write to the pages is a fault; in a guarded space every access.
  * On an error that may be so for some of them. => block lock held, and the space
