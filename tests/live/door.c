@@ -42,7 +42,7 @@
 #define BUDGET	  16
 #define SLOT	  (4 * LIVE_PAGE) /* of one argument, and a page that is not there */
 #define ARGS	  6
-#define OUT_PAGES 64
+#define OUT_PAGES 24
 
 /* ---- what the cases use; made anew before each call ---- */
 
@@ -846,13 +846,19 @@ static long pointer(const struct trial *t, unsigned i, unsigned set, int odd,
 	return (long)(slot(memory, i) + SLOT - t->arg[i].bytes / 2);
 }
 
+/* What may be written to of its slot. */
+static size_t room_of(const struct arg *arg)
+{
+	return (arg->bytes / LIVE_PAGE + 1) * LIVE_PAGE;
+}
+
 static void fill(const struct trial *t, char *memory)
 {
 	for (unsigned i = 0; i < ARGS; i++) {
 		if (t->arg[i].kind != 'b')
 			continue;
-		memset(slot(memory, i) + SLOT - 2 * LIVE_PAGE, 0,
-		       2 * LIVE_PAGE);
+		memset(slot(memory, i) + SLOT - room_of(&t->arg[i]), 0,
+		       room_of(&t->arg[i]));
 		if (t->arg[i].what)
 			memcpy(place(memory, t, i), t->arg[i].what,
 			       t->arg[i].bytes);
@@ -867,7 +873,8 @@ static long run(const struct trial *t, unsigned set, int odd, enum shape shape,
 
 	sigprocmask(SIG_SETMASK, NULL, &mask);
 	fill(t, plain);
-	fill(t, room);
+	if (set)
+		fill(t, room);
 	refill();
 	for (unsigned i = 0; i < ARGS; i++) {
 		const struct arg *arg = &t->arg[i];
@@ -876,7 +883,8 @@ static long run(const struct trial *t, unsigned set, int odd, enum shape shape,
 		       : arg->kind == 'f' ? *(const int *)arg->what
 					  : arg->value;
 	}
-	push_out();
+	if (set)
+		push_out();
 	errno = 0;
 	if (maker == BY_CALL)
 		result = vvm_syscall(t->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
@@ -896,7 +904,9 @@ static void remember(const struct trial *t)
 {
 	for (unsigned i = 0; i < ARGS; i++)
 		if (t->arg[i].kind == 'b')
-			memcpy(before[i], slot(plain, i), SLOT);
+			memcpy(before[i],
+			       slot(plain, i) + SLOT - room_of(&t->arg[i]),
+			       room_of(&t->arg[i]));
 }
 
 static void compare(const struct trial *t, unsigned set, int odd,
@@ -912,9 +922,11 @@ static void compare(const struct trial *t, unsigned set, int odd,
 	if (t->loose || want == -EFAULT)
 		return;
 	for (unsigned i = 0; i < ARGS; i++) {
-		char *is = slot(set & 1u << i ? room : plain, i);
+		char *is = slot(set & 1u << i ? room : plain, i) + SLOT -
+			   room_of(&t->arg[i]);
 
-		if (t->arg[i].kind == 'b' && memcmp(is, before[i], SLOT) != 0)
+		if (t->arg[i].kind == 'b' &&
+		    memcmp(is, before[i], room_of(&t->arg[i])) != 0)
 			live_fail("%s, paged %#x, argument %d of shape %d, by "
 				  "%d: buffer %u differs",
 				  t->name, set, odd, shape, maker, i);
