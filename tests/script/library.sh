@@ -76,9 +76,17 @@ cat >"$tmp/plain" <<-'END'
 	snprintf vsnprintf __isoc99_sscanf getenv secure_getenv getauxval
 	clock_gettime sysconf __sysconf dladdr dlsym
 	_exit abort exit raise signal sigaction socket connect
-	sigdelset sigemptyset sigfillset pthread_sigmask
+	sigaddset sigdelset sigemptyset sigfillset sigismember pthread_sigmask
 	getcontext makecontext swapcontext pthread_mutexattr_getrobust
 	pthread_attr_destroy pthread_attr_init pthread_attr_setstack
+	pthread_attr_getaffinity_np pthread_attr_getdetachstate
+	pthread_attr_getinheritsched pthread_attr_getschedparam
+	pthread_attr_getschedpolicy pthread_attr_getscope
+	pthread_attr_getsigmask_np pthread_attr_getstack
+	pthread_attr_getstacksize pthread_attr_setaffinity_np
+	pthread_attr_setdetachstate pthread_attr_setinheritsched
+	pthread_attr_setschedparam pthread_attr_setschedpolicy
+	pthread_attr_setscope pthread_attr_setsigmask_np
 	pthread_attr_setstacksize pthread_create pthread_detach pthread_join
 	pthread_key_create pthread_mutex_init pthread_mutex_lock
 	pthread_mutex_unlock pthread_mutexattr_init pthread_mutexattr_setrobust

@@ -200,6 +200,18 @@ if [ "$(uname -m)" = x86_64 ]; then
 	expect 0 "$run" -m 2M --faults inline "$guest" malloc
 	expect 0 "$run" -m 2M --faults inline "$guest" cycles 2
 fi
+# ---- signals, stacks and children that meet absent pages --------------------
+
+signals=$build/tests/script/vvmrun_signals
+for test in mask handler stack "spawn $tmp/line"; do
+	# shellcheck disable=SC2086
+	{
+		expect 0 "$signals" $test
+		expect 0 "$run" -m 2M "$signals" $test
+		[ "$(uname -m)" != x86_64 ] || [ "$test" != "${test#spawn}" ] ||
+			expect 0 "$run" -m 2M --faults inline "$signals" $test
+	}
+done
 LD_PRELOAD=libm.so.6 expect 0 "$run" sh -c 'test "$LD_PRELOAD" = libm.so.6'
 
 # ---- flags ------------------------------------------------------------------

@@ -47,25 +47,14 @@ ssize_t __pread64_chk(int fd, void *buf, size_t bytes, off_t offset,
 _Noreturn void __chk_fail(void);
 
 /* libc's, which are cancellation points. */
-typedef ssize_t reader(int, void *, size_t);
-typedef ssize_t placed_reader(int, void *, size_t, off_t);
-
 static ssize_t plain_read(int fd, void *buf, size_t bytes)
 {
-	static reader *real;
-
-	if (!real)
-		real = (reader *)libc_function("read");
-	return real(fd, buf, bytes);
+	return LIBC(read)(fd, buf, bytes);
 }
 
 static ssize_t plain_pread(int fd, void *buf, size_t bytes, off_t offset)
 {
-	static placed_reader *real;
-
-	if (!real)
-		real = (placed_reader *)libc_function("pread64");
-	return real(fd, buf, bytes, offset);
+	return LIBC(pread64)(fd, buf, bytes, offset);
 }
 
 /* ---- which reads ---- */
@@ -77,13 +66,6 @@ static bool is_direct(int fd)
 	return flags >= 0 && flags & O_DIRECT;
 }
 
-static bool is_paged(uintptr_t buf, size_t bytes)
-{
-	if (vvm_heap_owns(preload.heap, (void *)buf))
-		return true;
-	return preload.mmap_min && part_paged((void *)buf, bytes);
-}
-
 /* buf is a number: nothing is read there. */
 static bool concerns(int fd, uintptr_t buf, size_t bytes)
 {
@@ -92,7 +74,7 @@ static bool concerns(int fd, uintptr_t buf, size_t bytes)
 
 	if (bytes % SECTOR || !bytes || !preload.paging || preload_depth)
 		return false;
-	yes = is_paged(buf, bytes) && is_direct(fd);
+	yes = is_paged((void *)buf, bytes) && is_direct(fd);
 	errno = saved;
 	return yes;
 }
@@ -232,30 +214,18 @@ ssize_t __pread_chk(int fd, void *buf, size_t bytes, off_t offset, size_t room)
 ssize_t __pread64_chk(int fd, void *buf, size_t bytes, off_t offset,
 		      size_t room) __attribute__((alias("__pread_chk")));
 
-typedef ssize_t vector_reader(int, const struct iovec *, int);
-typedef ssize_t placed_vector_reader(int, const struct iovec *, int, off_t);
-typedef ssize_t flagged_reader(int, const struct iovec *, int, off_t, int);
-
 ssize_t readv(int fd, const struct iovec *vec, int count)
 {
-	static vector_reader *real;
-
 	if (concerns_any(fd, vec, count))
 		return beside_all(&(struct place){fd, -1, 0}, vec, count);
-	if (!real)
-		real = (vector_reader *)libc_function("readv");
-	return real(fd, vec, count);
+	return LIBC(readv)(fd, vec, count);
 }
 
 ssize_t preadv(int fd, const struct iovec *vec, int count, off_t offset)
 {
-	static placed_vector_reader *real;
-
 	if (offset >= 0 && concerns_any(fd, vec, count))
 		return beside_all(&(struct place){fd, offset, 0}, vec, count);
-	if (!real)
-		real = (placed_vector_reader *)libc_function("preadv");
-	return real(fd, vec, count, offset);
+	return LIBC(preadv)(fd, vec, count, offset);
 }
 
 ssize_t preadv64(int fd, const struct iovec *vec, int count, off_t offset)
@@ -264,14 +234,10 @@ ssize_t preadv64(int fd, const struct iovec *vec, int count, off_t offset)
 ssize_t preadv2(int fd, const struct iovec *vec, int count, off_t offset,
 		int flags)
 {
-	static flagged_reader *real;
-
 	if (offset >= -1 && concerns_any(fd, vec, count))
 		return beside_all(&(struct place){fd, offset, flags}, vec,
 				  count);
-	if (!real)
-		real = (flagged_reader *)libc_function("preadv2");
-	return real(fd, vec, count, offset, flags);
+	return LIBC(preadv2)(fd, vec, count, offset, flags);
 }
 
 ssize_t preadv64v2(int fd, const struct iovec *vec, int count, off_t offset,

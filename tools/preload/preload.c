@@ -47,12 +47,14 @@
  * give); a bump allocator for ourselves (it would never give back); binding
  * to libc by dlsym(RTLD_NEXT) (it calls malloc, and finds another's).
  */
+#include "preload/altstack.h"
 #include "preload/env.h"
 #include "preload/fd.h"
 #include "preload/fork.h"
 #include "preload/gate.h"
 #include "preload/libc.h"
 #include "preload/limits.h"
+#include "preload/signal.h"
 #include "preload/state.h"
 #include "preload/thread.h"
 #include "preload/wishes.h"
@@ -95,8 +97,8 @@ static int open_space(void)
 	if (error)
 		return error;
 	preload.inline_faults = options.faults == VVM_FAULTS_INLINE;
-	preload.inherits = options.fork == VVM_FORK_INHERIT;
 	preload.paged_min = preload.inline_faults ? INLINE_MIN_BYTES : 0;
+	preload.inherits = options.fork == VVM_FORK_INHERIT;
 	error = vvm_open(&vm, &options);
 	if (error)
 		return error;
@@ -129,7 +131,9 @@ static void start(const struct wishes *w)
 	find_objects();
 	fd_keep_device();
 	limits_before_open();
+	signals_before_open();
 	error = open_space();
+	signals_after_open();
 	if (!error)
 		error = preload_fork_init();
 	limits_after_open();
@@ -139,6 +143,8 @@ static void start(const struct wishes *w)
 	}
 	preload.mmap_min = w->mmap_min;
 	preload_threads_init();
+	altstack_init();
+	altstack_begin();
 	if (*w->report)
 		preload_report(w->report);
 }
