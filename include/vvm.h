@@ -206,6 +206,36 @@ enum vvm_fork { VVM_FORK_DIE, VVM_FORK_INHERIT };
 enum vvm_io { VVM_IO_AUTO, VVM_IO_URING, VVM_IO_SYNC };
 
 /*
+ * What becomes of a system call on a page that the kernel cannot bring in: in
+ * inline mode all that are absent, and in thread mode too without the privilege
+ * to serve the kernel's faults (VVM_PROBE_USER_ONLY).
+ *
+ * OFF (the default): it fails with EFAULT; vvm_syscall() makes it.
+ *
+ * TRAP: it works. The first vvm_open() of the process that asks for it installs
+ * a seccomp filter, which a process cannot take off again, and a SIGSYS handler.
+ * The filter stops system calls that are given a pointer into a part of the
+ * address space where spaces opened with TRAP have their regions, and the
+ * handler makes them by vvm_syscall(). Others cost about 0.1 us more. In return:
+ *   - the process and its children can gain no privileges any more by
+ *     set-user-ID programs (no_new_privs, see prctl(2)).
+ *   - SIGSYS belongs to the library; a handler that was there before gets those
+ *     that are not the library's. It must not be blocked in threads that pass
+ *     paged memory to system calls (the kernel kills a process that it traps
+ *     then). The handler runs on the thread's alternate stack if it has one,
+ *     and takes 4 KiB of it besides the kernel's signal frame.
+ *   - what the filter cannot see is not trapped: pointers in structures that
+ *     are not paged themselves (readv(2), sendmsg(2), execve(2)'s strings,
+ *     sigaltstack(2), ...). Call vvm_syscall() there.
+ *   - io_uring_setup(2) and io_setup(2) fail with ENOSYS: the kernel would use
+ *     paged memory after the call.
+ *   - the process must not have mapped anything at 0x4000_0000_0000 to
+ *     0x5000_0000_0000. vvm_map_at() elsewhere works, but is not trapped.
+ *   - x86-64 only, and not under ThreadSanitizer.
+ */
+enum vvm_syscalls { VVM_SYSCALLS_OFF, VVM_SYSCALLS_TRAP };
+
+/*
  * Settings of a space. Fill it with vvm_options_init() first, change what
  * you need. vvm(7) describes each field, its default, its range and its VVM_*
  * environment variable.
@@ -229,6 +259,7 @@ struct vvm_options {
 	unsigned readahead_max_pages;
 	const char *policy; /* NULL: VVM_POLICY, or the default */
 	int stat_segment;   /* publish statistics for vvmstat */
+	enum vvm_syscalls syscalls;
 };
 
 /*
@@ -435,6 +466,21 @@ int vvm_store(struct vvm *vm, uint64_t addr, const void *buf, size_t len);
  * -VVM_ENOEXEC. Brings nothing in.
  */
 int vvm_fetch_check(struct vvm *vm, uint64_t addr, size_t len);
+
+/*
+ * Makes a system call, as syscall(2), whose pointers may lie in regions of any
+ * space of the process, or be anything else: what the kernel cannot reach is
+ * copied for it. Returns the kernel's result, or -errno. A call that waits holds
+ * no frames, and is interrupted and restarted by signals as without the library.
+ * It may be called in signal handlers, and works with VVM_SYSCALLS_OFF, too.
+ *
+ * What the kernel is to use after the call (io_submit(2), MSG_ZEROCOPY, robust
+ * lists, rseq(2), new stacks) must be pinned. MSG_ZEROCOPY is -ENOBUFS, a signal
+ * stack of more than a quarter of the budget -ENOMEM, as is a lack of memory.
+ * Calls that the library does not know, and ioctl(2)s, keep the pages that they
+ * point to pinned meanwhile.
+ */
+long vvm_syscall(long nr, long a, long b, long c, long d, long e, long f);
 
 /* ------------------------------------------------------------------ */
 /* Callbacks								*/

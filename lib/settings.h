@@ -90,7 +90,10 @@
 	  SETTING_RANGE(0, 1024, "at most 1024 pages (4 MiB)"),                \
 	  "largest prefetch window; 0 turns prefetch off")                     \
 	X(BOOL, stat_segment, STAT, "yes", "bool", SETTING_ANY,                \
-	  "publish statistics for vvmstat")
+	  "publish statistics for vvmstat")                                    \
+	X(ENUM, syscalls, SYSCALLS, "off", "off|trap", SETTING_ANY,            \
+	  "system calls on paged memory that the kernel would refuse: "        \
+	  "fail, or are trapped by a seccomp filter and made to work")
 
 /* Those of the environment alone: for the process, not for a space. */
 #define SETTINGS_PROCESS(X)                                           \

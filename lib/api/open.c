@@ -9,12 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "door/door.h"
 #include "fork/fork.h"
 #include "fault/handler.h"
 #include "fault/inline.h"
 #include "util/log.h"
 #include "map/mapping.h"
 #include "space/life.h"
+#include "space/spaces.h"
 #include "evict/reclaim.h"
 #include "fill/streams.h"
 #include "fault/trap.h"
@@ -171,9 +173,12 @@ static int start(struct vvm *vm)
 	if (space_is_inline(vm))
 		rc = trap_register(vm);
 	if (rc == 0)
+		rc = spaces_add(vm);
+	if (rc == 0)
 		rc = fork_register(vm);
 	if (rc == 0)
 		return 0;
+	spaces_remove(vm);
 	trap_unregister(vm);
 no_handlers:
 	stop_actors(vm);
@@ -234,6 +239,8 @@ static int open_space(struct vvm **out, const struct vvm_options *options)
 	rc = configure(c, options);
 	if (rc == 0)
 		rc = check_machine(c);
+	if (rc == 0 && c->syscalls == VVM_SYSCALLS_TRAP)
+		rc = door_install();
 	if (rc == 0)
 		rc = space_new(&vm, c);
 	free(c);
@@ -283,6 +290,7 @@ int vvm_close(struct vvm *vm)
 	if (space_broken(vm))
 		stop_actors(vm); /* what they have in flight is undone then */
 	mapping_unmap_all(vm);
+	spaces_remove(vm);
 	trap_unregister(vm);
 	stop_actors(vm);
 	fork_fini(vm);

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "door/door.h"
 #include "map/access.h"
 #include "fault/handler.h"
 #include "fork/fork.h"
@@ -459,6 +460,14 @@ int vvm_fetch_check(struct vvm *vm, uint64_t addr, size_t len)
 	if (rc)
 		return rc < 0 ? rc : 0;
 	return access_check(vm, addr, len, PTE_EXEC);
+}
+
+long vvm_syscall(long nr, long a, long b, long c, long d, long e, long f)
+{
+	const uint64_t arg[6] = {(uint64_t)a, (uint64_t)b, (uint64_t)c,
+				 (uint64_t)d, (uint64_t)e, (uint64_t)f};
+
+	return door_call(nr, arg);
 }
 
 /* ---- callbacks ---- */

@@ -62,6 +62,7 @@
 #include "fork/shed.h"
 #include "util/log.h"
 #include "snapshot/snapshot.h"
+#include "space/spaces.h"
 #include "fault/trap.h"
 
 /* How long to wait for a lock, or for I/O in flight: enough for a slow disk. */
@@ -289,6 +290,31 @@ void fork_reclose(struct vvm *vm)
 	os_cancel_restore(state);
 }
 
+uint64_t fork_reopen_all(void)
+{
+	uint64_t reopened = 0;
+	unsigned i;
+
+	if (!my_turn())
+		return 0;
+	for (i = 0; i < FORK_SPACES; i++) {
+		struct vvm *vm = atomic_load(&spaces[i]);
+
+		if (vm && fork_reopen(vm))
+			reopened |= UINT64_C(1) << i;
+	}
+	return reopened;
+}
+
+void fork_reclose_all(uint64_t reopened)
+{
+	unsigned i;
+
+	for (i = 0; reopened; i++, reopened >>= 1)
+		if (reopened & 1)
+			fork_reclose(atomic_load(&spaces[i]));
+}
+
 static void prepare_spaces(void)
 {
 	unsigned i;
@@ -386,6 +412,7 @@ static void child(void)
 
 	lock_init(&table_lock, LOCK_FORK);
 	trap_forked();
+	spaces_forked();
 	stat_forked();
 	for (i = 0; i < FORK_SPACES; i++) {
 		struct vvm *vm = atomic_load(&spaces[i]);

@@ -39,6 +39,9 @@ void fork_unregister(struct vvm *vm);
  */
 bool fork_reopen(struct vvm *vm);
 void fork_reclose(struct vvm *vm);
+/* The same for who does not know which space it will be; a bit for each. */
+uint64_t fork_reopen_all(void);
+void fork_reclose_all(uint64_t reopened);
 /* fork/child.c, for fork/fork.c: makes the space this process's, dormant. */
 int fork_take_over(struct vvm *vm);
 

@@ -9,8 +9,8 @@
  * the page is there, permitted, and, for a store, DIRTY, hence not
  * write-protected (space (2)). At most the kernel maps it again, by itself.
  *
- * The caller's buffer may be guest memory, too. It is touched only with
- * nothing locked, hence the bounce buffer.
+ * The caller's buffer may be guest memory, too, or nothing at all. It is touched
+ * only with nothing locked, hence the bounce buffer.
  *
  * Pins are counted per page, in an array that a block gets with its first
  * pin; PTE_PINNED says that the count is not zero. Reclaim leaves pinned pages
@@ -89,26 +89,50 @@ static int copy_page(struct vvm *vm, gaddr_t addr, char *buf, size_t len,
 	return 0;
 }
 
-int access_copy(struct vvm *vm, gaddr_t addr, void *buf, size_t len, bool store)
+/* The same of up to COPY_BYTES and any buffer. */
+static int copy_bounced(struct vvm *vm, gaddr_t addr, char *buf, size_t len,
+			bool store)
 {
-	char bounce[COPY_BYTES], *at = buf;
+	char bounce[COPY_BYTES];
+	int rc;
+
+	if (store)
+		memcpy(bounce, buf, len);
+	rc = copy_page(vm, addr, bounce, len, store);
+	if (rc == 0 && !store)
+		memcpy(buf, bounce, len);
+	return rc;
+}
+
+static int copy(struct vvm *vm, gaddr_t addr, char *at, size_t len, bool store,
+		bool own)
+{
 	int rc;
 
 	rc = access_check(vm, addr, len, store ? PTE_WRITE : PTE_READ);
 	while (rc == 0 && len) {
 		size_t n = MIN(len, (size_t)(PAGE_BYTES - (addr & PAGE_MASK)));
 
-		n = MIN(n, sizeof(bounce));
-		if (store)
-			memcpy(bounce, at, n);
-		rc = copy_page(vm, addr, bounce, n, store);
-		if (rc == 0 && !store)
-			memcpy(at, bounce, n);
+		if (!own)
+			n = MIN(n, (size_t)COPY_BYTES);
+		rc = own ? copy_page(vm, addr, at, n, store)
+			 : copy_bounced(vm, addr, at, n, store);
 		addr += n;
 		at += n;
 		len -= n;
 	}
 	return rc;
+}
+
+int access_copy(struct vvm *vm, gaddr_t addr, void *buf, size_t len, bool store)
+{
+	return copy(vm, addr, buf, len, store, false);
+}
+
+int access_copy_own(struct vvm *vm, gaddr_t addr, void *buf, size_t len,
+		    bool store)
+{
+	return copy(vm, addr, buf, len, store, true);
 }
 
 /* ---- touch ---- */

@@ -21,6 +21,9 @@ int access_residency(struct vvm *vm, gaddr_t start, gaddr_t end,
 /* Any range. */
 int access_copy(struct vvm *vm, gaddr_t addr, void *buf, size_t len,
 		bool store);
+/* The same for a buffer of the library's: not paged, and there. */
+int access_copy_own(struct vvm *vm, gaddr_t addr, void *buf, size_t len,
+		    bool store);
 /* May [addr, addr + len) be accessed as `need` says? */
 int access_check(struct vvm *vm, gaddr_t addr, size_t len, pte_t need);
 

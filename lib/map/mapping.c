@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "map/place.h"
 #include "util/log.h"
 
 #define PLACE_TRIES   64 /* host ranges looked at for a free guest range */
@@ -44,7 +45,7 @@ static int reserve_identity(struct vvm *vm, uint64_t bytes, haddr_t *host)
 	/* Ranges in the way are kept until we are through, or we would be
 	 * offered the same again. */
 	for (n = 0; n < PLACE_TRIES; n++) {
-		rc = os_reserve(bytes, align, 0, 0, &taken[n]);
+		rc = place_reserve(vm, bytes, align, 0, &taken[n]);
 		if (rc < 0)
 			break;
 		if (regions_free_range(&vm->regions, taken[n],
@@ -72,8 +73,8 @@ static int reserve(struct vvm *vm, gaddr_t *addr, uint64_t bytes, haddr_t *host)
 	}
 	if (!regions_free_range(&vm->regions, *addr, *addr + bytes))
 		return -EEXIST;
-	return os_reserve(bytes, BLOCK_BYTES, *addr & (BLOCK_BYTES - 1), 0,
-			  host);
+	return place_reserve(vm, bytes, BLOCK_BYTES, *addr & (BLOCK_BYTES - 1),
+			     host);
 }
 
 /* Registers each stripe of the region with its handler. */

@@ -86,7 +86,9 @@
 	X(open_own)      \
 	X(list_dir)      \
 	X(unlink)        \
-	X(thread_fd)
+	X(thread_fd)     \
+	X(door)          \
+	X(filter)
 
 enum os_point {
 #define X(name) OS_##name,
@@ -402,12 +404,57 @@ int os_signal(int sig, void (*handler)(int, siginfo_t *, void *),
  */
 uint64_t os_signals_block(void);
 void os_signals_restore(uint64_t mask);
+/* Lets one signal through, until the mask is set again. */
+void os_signal_let(int sig);
 /* Gives the thread the signal mask that a handler's context came with. */
 void os_signal_unblock(const sigset_t *mask);
+/* Puts a handler back. */
+void os_signal_restore(int sig, const struct sigaction *old);
 /* Has the signal a handler: neither the default action nor "ignore"? */
 bool os_signal_handled(int sig);
 /* Puts the default action back, and sends the signal if asked. */
 void os_signal_default(int sig, bool send);
+
+/* ---- system calls of the program's: lib/door ---- */
+
+/*
+ * Where memory lies whose system calls are to be trapped: 16 TiB that neither
+ * the kernel nor the address sanitizer uses. (Where the stack is unlimited
+ * the kernel maps from a third of the address space upwards, 0x2aaa_aaaa_b000,
+ * and programs without fixed address from two thirds.) A pointer into it is
+ * known by (upper half & OS_DOOR_MASK) == OS_DOOR_START >> 32.
+ */
+#define OS_DOOR_START UINT64_C(0x400000000000)
+#define OS_DOOR_END   UINT64_C(0x500000000000)
+#define OS_DOOR_MASK  UINT32_C(0xfffff000)
+
+/*
+ * A system call as it is, and its result or -errno. The filter lets it pass, also
+ * with pointers into that range.
+ */
+long os_call(long nr, const uint64_t a[6]);
+/* One that the filter would refuse whatever its arguments. */
+long os_call_unfiltered(long nr, const uint64_t a[6]);
+/* One as the program makes it, for the filter to see. */
+long os_call_filtered(long nr, const uint64_t a[6]);
+/*
+ * Maps the instruction that these come from; once. -EEXIST: something else is
+ * there; -ENOTSUP: nothing may be executed there, or not on this machine.
+ */
+int os_door_open(void);
+bool os_door_is_open(void);
+/*
+ * Puts a filter on all threads, and gives up new privileges. -EBUSY: a thread
+ * has a filter that the others have not; -EINVAL, -ENOMEM; -EACCES, -EPERM.
+ */
+struct sock_filter;
+int os_filter_install(const struct sock_filter *text, unsigned count);
+/*
+ * May the kernel read, or write, the bytes around that address? 0.1 us, and no
+ * signal whatever it is.
+ */
+bool os_readable(haddr_t at);
+bool os_writable(haddr_t at);
 
 /* ---- statistics segment and settings; not async-signal-safe ---- */
 

@@ -233,8 +233,8 @@ void os_futex_wake(_Atomic uint32_t *word, int count)
 /* Every signal but those that an instruction of the thread itself raises. */
 static void async_signals(sigset_t *set)
 {
-	static const int synchronous[] = {SIGSEGV, SIGBUS,  SIGFPE,
-					  SIGILL,  SIGTRAP, SIGABRT};
+	static const int synchronous[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
+					  SIGTRAP, SIGABRT, SIGSYS};
 	size_t i;
 
 	sigfillset(set);
@@ -569,12 +569,23 @@ int os_signal(int sig, void (*handler)(int, siginfo_t *, void *),
 	return os_result(sigaction(sig, &sa, old));
 }
 
-/* Not pthread_sigmask(3), which leaves the cancel signal out. */
+/*
+ * Not pthread_sigmask(3), which leaves the cancel signal out. The caller's stack
+ * may be paged: then it passes lib/door's filter, and its page may have gone
+ * since it was written to.
+ */
 static uint64_t set_mask(int how, uint64_t mask)
 {
-	uint64_t old = 0;
+	volatile uint64_t word = mask, old;
+	const uint64_t a[6] = {(uint64_t)how, (uintptr_t)&word, (uintptr_t)&old,
+			       sizeof(word)};
+	long r;
 
-	syscall(SYS_rt_sigprocmask, how, &mask, &old, sizeof(mask));
+	do {
+		word = mask;
+		old = 0;
+		r = os_call(SYS_rt_sigprocmask, a);
+	} while (r == -EFAULT);
 	return old;
 }
 
@@ -603,6 +614,16 @@ void os_signals_restore(uint64_t mask)
 void os_signal_unblock(const sigset_t *mask)
 {
 	pthread_sigmask(SIG_SETMASK, mask, NULL);
+}
+
+void os_signal_let(int sig)
+{
+	set_mask(SIG_UNBLOCK, UINT64_C(1) << (sig - 1));
+}
+
+void os_signal_restore(int sig, const struct sigaction *old)
+{
+	sigaction(sig, old, NULL);
 }
 
 bool os_signal_handled(int sig)

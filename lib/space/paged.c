@@ -143,21 +143,33 @@ static bool meets(struct paged_range *r, haddr_t start, haddr_t end)
 	       r_end != CLAIMED;
 }
 
-bool paged_meets(haddr_t start, haddr_t end)
+static struct paged_range *find(haddr_t start, haddr_t end)
 {
 	struct chunk *c;
 	unsigned i, top;
 
 	if (end <= atomic_load_explicit(&lowest, memory_order_relaxed) ||
 	    start >= atomic_load_explicit(&highest, memory_order_relaxed))
-		return false;
+		return NULL;
 	for (c = atomic_load(&chunks); c; c = atomic_load(&c->next)) {
 		top = atomic_load(&c->top);
 		for (i = 0; i < top; i++)
 			if (meets(&c->range[i], start, end))
-				return true;
+				return &c->range[i];
 	}
-	return false;
+	return NULL;
+}
+
+bool paged_meets(haddr_t start, haddr_t end)
+{
+	return find(start, end);
+}
+
+haddr_t paged_end(haddr_t start, haddr_t end)
+{
+	struct paged_range *r = find(start, end);
+
+	return r ? atomic_load(&r->end) : 0;
 }
 
 bool paged_at(haddr_t addr)

@@ -22,5 +22,7 @@ void paged_drop(struct paged_range *r);
 bool paged_at(haddr_t addr);
 /* Does one meet [start, end)? */
 bool paged_meets(haddr_t start, haddr_t end);
+/* The end of one that does; 0: none. */
+haddr_t paged_end(haddr_t start, haddr_t end);
 
 #endif

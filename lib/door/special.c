@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * door/special.c - calls that are not only copied for: what the kernel must have
+ * the true address of, and what depends on a command.
+ *
+ * A futex is its address. The kernel reads the word when it begins to wait, or
+ * writes to it when it wakes; it fails with EFAULT before anything has happened
+ * if it cannot, so the page is brought and the call made again. Priority
+ * inheritance is different: there it writes after it has waited. So that page is
+ * pinned.
+ */
+#define _GNU_SOURCE 1
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/futex.h>
+#include <linux/prctl.h>
+#include <linux/sched.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/sem.h>
+#include <sys/uio.h>
+
+#include <asm/unistd.h>
+
+#include "door/hold.h"
+#include "door/impl.h"
+#include "os/os.h"
+
+/* ---- the true address ---- */
+
+/* A page that was brought may have gone before the kernel looked. */
+#define FUTEX_TRIES 1000
+
+static bool futex_waits(unsigned op)
+{
+	return op == FUTEX_WAIT || op == FUTEX_WAIT_BITSET ||
+	       op == FUTEX_LOCK_PI || op == FUTEX_LOCK_PI2 ||
+	       op == FUTEX_WAIT_REQUEUE_PI;
+}
+
+static bool futex_inherits(unsigned op)
+{
+	return op == FUTEX_LOCK_PI || op == FUTEX_LOCK_PI2 ||
+	       op == FUTEX_UNLOCK_PI || op == FUTEX_TRYLOCK_PI ||
+	       op == FUTEX_WAIT_REQUEUE_PI || op == FUTEX_CMP_REQUEUE_PI;
+}
+
+static long futex_again(struct door *d, bool two, bool writes)
+{
+	long result = door_make(d);
+	unsigned tries;
+
+	for (tries = 0; result == -EFAULT && tries < FUTEX_TRIES; tries++) {
+		bool here = hold_touch(d->arg[0], writes);
+		bool there = two && hold_touch(d->arg[4], writes);
+
+		if (!here && !there)
+			break;
+		result = door_make(d);
+	}
+	return result;
+}
+
+long door_futex(struct door *d)
+{
+	unsigned op = (unsigned)d->arg[1] & (unsigned)FUTEX_CMD_MASK;
+	bool two = op == FUTEX_REQUEUE || op == FUTEX_CMP_REQUEUE ||
+		   op == FUTEX_WAKE_OP || op == FUTEX_CMP_REQUEUE_PI ||
+		   op == FUTEX_WAIT_REQUEUE_PI;
+	struct hold first = {0}, second = {0};
+	long result = 0;
+
+	if (futex_waits(op) && d->arg[3])
+		result = door_bounce(&d->bounce, d->arg[3],
+				     sizeof(struct timespec), ARG_IN,
+				     &d->bounced[3], &d->use[3]);
+	if (result == 0 && futex_inherits(op)) {
+		result = hold_take(&first, d->arg[0], sizeof(uint32_t));
+		if (result == 0 && two)
+			result =
+				hold_take(&second, d->arg[4], sizeof(uint32_t));
+	}
+	if (result == 0)
+		result = futex_again(d, two, op == FUTEX_WAKE_OP);
+	hold_drop(&second);
+	hold_drop(&first);
+	return result;
+}
+
+/* struct futex_waitv */
+struct waiter {
+	uint64_t value, at;
+	uint32_t flags, reserved;
+};
+
+long door_futexes(struct door *d)
+{
+	const struct waiter *w;
+	unsigned i, tries, count = (unsigned)d->arg[1];
+	bool touched = true;
+	long result = door_bounce_arguments(d);
+
+	if (result < 0)
+		return result;
+	w = (const struct waiter *)(uintptr_t)d->use[0];
+	result = door_make(d);
+	for (tries = 0; result == -EFAULT && touched && d->bounced[0].mine &&
+			tries < FUTEX_TRIES;
+	     tries++) {
+		touched = false;
+		for (i = 0; i < count; i++)
+			touched |= hold_touch(w[i].at, false);
+		result = door_make(d);
+	}
+	return result;
+}
+
+/* What the kernel remembers must be pinned by the program (vvm.h). */
+long door_true(struct door *d)
+{
+	return door_make(d);
+}
+
+/* The rest of a page and the next: larger structures are not unknown. */
+long door_pin(struct door *d)
+{
+	struct hold hold[6] = {{0}};
+	unsigned i;
+	long result = d->call ? door_bounce_arguments(d) : 0;
+
+	for (i = 0; i < 6 && result == 0; i++)
+		if (!d->call || d->call->arg[i].kind == ARG_SPECIAL)
+			result = hold_take(&hold[i], d->arg[i], PAGE_BYTES);
+	if (result == 0)
+		result = door_make(d);
+	for (i = 0; i < 6; i++)
+		hold_drop(&hold[i]);
+	return d->call ? door_return_arguments(d, result) : result;
+}
+
+/* ---- commands ---- */
+
+long door_fcntl(struct door *d)
+{
+	switch ((unsigned)d->arg[1]) {
+	case F_GETLK:
+	case F_SETLK:
+	case F_SETLKW:
+	case F_OFD_GETLK:
+	case F_OFD_SETLK:
+	case F_OFD_SETLKW:
+		return door_make_with(d, 2, ARG_INOUT, sizeof(struct flock));
+	case F_SETOWN_EX:
+		return door_make_with(d, 2, ARG_IN, sizeof(struct f_owner_ex));
+	case F_GETOWN_EX:
+	case 17: /* F_GETOWNER_UIDS */
+		return door_make_with(d, 2, ARG_INOUT, 8);
+	case F_GET_RW_HINT:
+	case F_SET_RW_HINT:
+	case F_GET_FILE_RW_HINT:
+	case F_SET_FILE_RW_HINT:
+		return door_make_with(d, 2, ARG_INOUT, sizeof(uint64_t));
+	}
+	return door_make(d); /* a number */
+}
+
+/* A filter's text, which is behind a pointer of argument i. */
+static long make_with_program(struct door *d, unsigned i)
+{
+	struct sock_fprog *program;
+	struct bounced text;
+	uint64_t use;
+	int rc;
+
+	program = bounce_take(&d->bounce, sizeof(*program), 0);
+	if (!program)
+		return -ENOMEM;
+	if (copy_in(program, d->arg[i], sizeof(*program)) < sizeof(*program))
+		return door_make(d);
+	rc = door_bounce(&d->bounce, (uintptr_t)program->filter,
+			 program->len * sizeof(*program->filter), ARG_IN, &text,
+			 &use);
+	if (rc < 0)
+		return rc;
+	program->filter = (struct sock_filter *)(uintptr_t)use;
+	d->use[i] = (uintptr_t)program;
+	return door_make(d);
+}
+
+long door_seccomp(struct door *d)
+{
+	switch ((unsigned)d->arg[0]) {
+	case 1: /* SECCOMP_SET_MODE_FILTER */
+		return make_with_program(d, 2);
+	case 2: /* SECCOMP_GET_ACTION_AVAIL */
+		return door_make_with(d, 2, ARG_IN, sizeof(uint32_t));
+	}
+	return door_make_with(d, 2, ARG_INOUT, 3 * sizeof(uint16_t));
+}
+
+long door_prctl(struct door *d)
+{
+	switch ((unsigned)d->arg[0]) {
+	case PR_SET_NAME:
+		return door_make_with(d, 1, ARG_IN, 16);
+	case PR_GET_NAME:
+		return door_make_with(d, 1, ARG_OUT, 16);
+	case PR_GET_PDEATHSIG:
+	case PR_GET_UNALIGN:
+	case PR_GET_FPEMU:
+	case PR_GET_FPEXC:
+	case PR_GET_ENDIAN:
+	case PR_GET_TSC:
+	case PR_GET_CHILD_SUBREAPER:
+		return door_make_with(d, 1, ARG_OUT, sizeof(int));
+	case PR_GET_TID_ADDRESS:
+		return door_make_with(d, 1, ARG_OUT, sizeof(void *));
+	case PR_SET_SECCOMP:
+		return d->arg[1] == 2 ? make_with_program(d, 2) : door_make(d);
+	case PR_SET_VMA:
+		return door_make_with(d, 4, ARG_IN, 80);
+	case PR_SCHED_CORE:
+		return door_make_with(d, 4, ARG_INOUT, sizeof(uint64_t));
+	}
+	return door_make(d); /* numbers, and addresses that are only told */
+}
+
+long door_arch_prctl(struct door *d)
+{
+	unsigned code = (unsigned)d->arg[0];
+
+	/* ARCH_GET_FS and GS; ARCH_GET_XCOMP_* */
+	if (code == 0x1003 || code == 0x1004 || code == 0x1021 ||
+	    code == 0x1022 || code == 0x1024)
+		return door_make_with(d, 1, ARG_OUT, sizeof(uint64_t));
+	return door_make(d);
+}
+
+long door_ptrace(struct door *d)
+{
+	unsigned request = (unsigned)d->arg[0];
+	struct hold hold = {0}, inner = {0};
+	struct iovec iov;
+	long result;
+
+	if (request >= PTRACE_PEEKTEXT && request <= PTRACE_PEEKUSER)
+		return door_make_with(d, 3, ARG_OUT, sizeof(long));
+	if (request >= PTRACE_POKETEXT && request <= PTRACE_POKEUSER)
+		return door_make(d); /* a value */
+	result = hold_take(&hold, d->arg[3], PAGE_BYTES);
+	if (result == 0 &&
+	    (request == PTRACE_GETREGSET || request == PTRACE_SETREGSET) &&
+	    copy_in(&iov, d->arg[3], sizeof(iov)) == sizeof(iov))
+		result =
+			hold_take(&inner, (uintptr_t)iov.iov_base, iov.iov_len);
+	if (result == 0)
+		result = door_make(d);
+	hold_drop(&inner);
+	hold_drop(&hold);
+	return result;
+}
+
+/* How many semaphores are in the set; 0: the call will fail. */
+static size_t semaphores(struct door *d)
+{
+	struct semid_ds *set = bounce_take(&d->bounce, sizeof(*set), 0);
+	const uint64_t a[6] = {d->arg[0], 0, IPC_STAT, (uintptr_t)set};
+
+	if (!set || os_call(__NR_semctl, a) < 0)
+		return 0;
+	return set->sem_nsems;
+}
+
+long door_semctl(struct door *d)
+{
+	unsigned command = (unsigned)d->arg[2] & ~0x100u; /* IPC_64 */
+
+	switch (command) {
+	case GETALL:
+		return door_make_with(d, 3, ARG_OUT,
+				      semaphores(d) * sizeof(uint16_t));
+	case SETALL:
+		return door_make_with(d, 3, ARG_IN,
+				      semaphores(d) * sizeof(uint16_t));
+	case IPC_STAT:
+	case IPC_SET:
+	case SEM_STAT:
+	case SEM_STAT_ANY:
+		return door_make_with(d, 3, ARG_INOUT, sizeof(struct semid_ds));
+	case IPC_INFO:
+	case SEM_INFO:
+		return door_make_with(d, 3, ARG_INOUT, sizeof(struct seminfo));
+	}
+	return door_make(d);
+}
+
+long door_sockopt(struct door *d)
+{
+	unsigned name = (unsigned)d->arg[2];
+
+	/* SOL_SOCKET; SO_ATTACH_FILTER, SO_ATTACH_REUSEPORT_CBPF */
+	if (d->arg[1] == 1 && (name == 26 || name == 51))
+		return make_with_program(d, 3);
+	return door_copy(d);
+}
+
+/* The sixth argument is a mask and its size. */
+long door_pselect(struct door *d)
+{
+	struct bounced set;
+	uint64_t *mask;
+	int rc = door_bounce_arguments(d);
+
+	if (rc < 0)
+		return rc;
+	mask = bounce_take(&d->bounce, 2 * sizeof(*mask), 0);
+	if (!mask)
+		return -ENOMEM;
+	if (d->arg[5] &&
+	    copy_in(mask, d->arg[5], 2 * sizeof(*mask)) == 2 * sizeof(*mask)) {
+		rc = door_bounce(&d->bounce, mask[0], mask[1], ARG_IN, &set,
+				 &mask[0]);
+		d->use[5] = (uintptr_t)mask;
+	}
+	return rc < 0 ? rc : door_return_arguments(d, door_make(d));
+}
+
+long door_perf(struct door *d)
+{
+	uint32_t bytes = 0;
+
+	if (copy_in(&bytes, d->arg[0] + 4, sizeof(bytes)) < sizeof(bytes) ||
+	    !bytes)
+		bytes = 64; /* PERF_ATTR_SIZE_VER0 */
+	return door_make_with(d, 0, ARG_INOUT,
+			      MIN(bytes, (uint32_t)PAGE_BYTES));
+}
+
+/* door_make() keeps the mask. */
+long door_sigmask(struct door *d)
+{
+	return door_copy(d);
+}
