@@ -320,6 +320,7 @@ static int set_up_one(struct ring_uring *ru, unsigned entries,
 		      struct io_uring_params *params)
 {
 	const uint64_t a[6] = {entries, (uintptr_t)params};
+	unsigned i;
 	long fd;
 	int err;
 
@@ -329,9 +330,15 @@ static int set_up_one(struct ring_uring *ru, unsigned entries,
 	if (fd < 0)
 		return (int)fd;
 	err = io_uring_queue_mmap((int)fd, params, &ru->uring);
-	if (err)
+	if (err) {
 		os_close((int)fd);
-	return err;
+		return err;
+	}
+	/* which liburing 2.3 leaves to its other function */
+	for (i = 0; i < params->sq_entries; i++)
+		ru->uring.sq.array[i] = i;
+	ru->uring.features = params->features;
+	return 0;
 }
 
 /* Tries the flags from best to none. */
