@@ -70,7 +70,7 @@ cat >"$tmp/plain" <<-'END'
 	__errno_location __gmon_start__ __progname _r_debug
 	_ITM_deregisterTMCloneTable _ITM_registerTMCloneTable
 	program_invocation_short_name __stack_chk_fail __chk_fail
-	memcmp memcpy memmove memset stpcpy strcasecmp strchr strcmp strcpy strcspn
+	memchr memcmp memcpy memmove memset stpcpy strcasecmp strchr strcmp strcpy strcspn
 	strlen strncasecmp strncmp strncpy strrchr strsep strspn strstr
 	strtol strtoul strtoull strerror strerrordesc_np
 	snprintf vsnprintf __isoc99_sscanf getenv secure_getenv getauxval
@@ -90,7 +90,8 @@ cat >"$tmp/plain" <<-'END'
 	pthread_attr_setstacksize pthread_create pthread_detach pthread_join
 	pthread_key_create pthread_mutex_init pthread_mutex_lock
 	pthread_mutex_unlock pthread_mutexattr_init pthread_mutexattr_setrobust
-	pthread_once pthread_self pthread_setcancelstate pthread_setspecific
+	pthread_once pthread_self pthread_setcancelstate
+	pthread_setcanceltype pthread_setspecific
 END
 if [ -f $preload ]; then
 	tr -s '\t ' '\n' <"$tmp/plain" | sort -u >"$tmp/known"

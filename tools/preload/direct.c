@@ -23,6 +23,7 @@
 #include "preload/gate.h"
 #include "preload/libc.h"
 #include "preload/part.h"
+#include "preload/vector.h"
 
 #include <aio.h>
 #include <dlfcn.h>
@@ -218,6 +219,8 @@ ssize_t readv(int fd, const struct iovec *vec, int count)
 {
 	if (concerns_any(fd, vec, count))
 		return beside_all(&(struct place){fd, -1, 0}, vec, count);
+	if (vector_is_paged(vec, count))
+		return BY_LIBRARY(SYS_readv, fd, vec, count);
 	return LIBC(readv)(fd, vec, count);
 }
 
@@ -225,6 +228,8 @@ ssize_t preadv(int fd, const struct iovec *vec, int count, off_t offset)
 {
 	if (offset >= 0 && concerns_any(fd, vec, count))
 		return beside_all(&(struct place){fd, offset, 0}, vec, count);
+	if (vector_is_paged(vec, count))
+		return BY_LIBRARY(SYS_preadv, fd, vec, count, offset);
 	return LIBC(preadv)(fd, vec, count, offset);
 }
 
@@ -237,6 +242,9 @@ ssize_t preadv2(int fd, const struct iovec *vec, int count, off_t offset,
 	if (offset >= -1 && concerns_any(fd, vec, count))
 		return beside_all(&(struct place){fd, offset, flags}, vec,
 				  count);
+	if (vector_is_paged(vec, count))
+		return BY_LIBRARY(SYS_preadv2, fd, vec, count, offset, 0,
+				  flags);
 	return LIBC(preadv2)(fd, vec, count, offset, flags);
 }
 

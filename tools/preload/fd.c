@@ -258,6 +258,10 @@ int __real_io_uring_queue_init_params(unsigned entries, struct io_uring *ring,
 				      struct io_uring_params *params);
 int __wrap_io_uring_queue_init_params(unsigned entries, struct io_uring *ring,
 				      struct io_uring_params *params);
+int __real_io_uring_queue_mmap(int fd, struct io_uring_params *params,
+			       struct io_uring *ring);
+int __wrap_io_uring_queue_mmap(int fd, struct io_uring_params *params,
+			       struct io_uring *ring);
 void __real_io_uring_queue_exit(struct io_uring *ring);
 void __wrap_io_uring_queue_exit(struct io_uring *ring);
 
@@ -280,6 +284,22 @@ int __wrap_io_uring_queue_init_params(unsigned entries, struct io_uring *ring,
 }
 
 /* Closes it by a system call of its own. */
+/* The library has set it up by itself; it closes it if that fails. */
+int __wrap_io_uring_queue_mmap(int fd, struct io_uring_params *params,
+			       struct io_uring *ring)
+{
+	int rc = __real_io_uring_queue_mmap(fd, params, ring);
+
+	if (rc)
+		return rc;
+	ring->ring_fd = adopt(fd);
+	ring->enter_ring_fd = ring->ring_fd;
+	if (ring->ring_fd >= 0)
+		return 0;
+	__real_io_uring_queue_exit(ring);
+	return -EMFILE;
+}
+
 void __wrap_io_uring_queue_exit(struct io_uring *ring)
 {
 	forget(ring->ring_fd);
