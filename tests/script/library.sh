@@ -76,6 +76,7 @@ cat >"$tmp/plain" <<-'END'
 	snprintf vsnprintf __isoc99_sscanf getenv secure_getenv getauxval
 	clock_gettime sysconf __sysconf dladdr dlsym
 	_exit abort exit raise signal sigaction socket connect
+	fdatasync fsync getuid pwrite
 	sigaddset sigdelset sigemptyset sigfillset sigismember pthread_sigmask
 	getcontext makecontext swapcontext pthread_mutexattr_getrobust
 	pthread_attr_destroy pthread_attr_init pthread_attr_setstack

@@ -1,9 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# vvmrun for everybody: all of vvmrun.sh once more with the rights of an ordinary
-# user (tests/support/confined.c). Runs in the build directory.
+# vvmrun for everybody: all of vvmrun.sh and vvmrun_limits.sh once more with the
+# rights of an ordinary user (tests/support/confined.c). Runs in the build
+# directory.
 : "${top_srcdir:=..}"
 script=$top_srcdir/tests/script/vvmrun.sh
+limits=$top_srcdir/tests/script/vvmrun_limits.sh
 tmp=$(mktemp -d "${TMPDIR:-/var/tmp}/vvmuser.XXXXXX") || exit 99
 trap 'rm -rf "$tmp"' EXIT
 chmod 1777 "$tmp"
@@ -16,4 +18,8 @@ if ! TMPDIR=$tmp tests/support/confined nobody test -r "$script" -a -x . -a \
 	echo "an ordinary user cannot read the build directory"
 	exit 77
 fi
-TMPDIR=$tmp tests/support/confined nobody sh "$script"
+bad=0
+for script in "$script" "$limits"; do
+	TMPDIR=$tmp tests/support/confined nobody sh "$script" || bad=1
+done
+exit $bad

@@ -8,7 +8,7 @@
  *
  * So such a read goes to a buffer beside the paged memory, and is copied. The
  * buffer is aligned as the program's, so that the kernel permits and refuses
- * the same. What is read asynchronously (libaio, aio_read(3)) is read in this
+ * the same. What is read asynchronously (libaio, aio_read(3): aio.c) is read in this
  * way first, and then as the program wants it: wherever the device's bytes
  * end up, they are those that are there already.
  *
@@ -25,8 +25,6 @@
 #include "preload/part.h"
 #include "preload/vector.h"
 
-#include <aio.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -253,7 +251,7 @@ ssize_t preadv64v2(int fd, const struct iovec *vec, int count, off_t offset,
 
 /* ---- asynchronous ones: once more, beforehand ---- */
 
-static void read_first(int fd, void *buf, size_t bytes, off_t offset)
+void direct_read_first(int fd, void *buf, size_t bytes, off_t offset)
 {
 	int saved = errno;
 
@@ -280,9 +278,9 @@ void direct_submit(long count, struct iocb **list)
 	for (i = 0; i < count && list && list[i]; i++) {
 		cb = list[i];
 		if (cb->aio_lio_opcode == IOCB_CMD_PREAD)
-			read_first((int)cb->aio_fildes,
-				   (void *)(uintptr_t)cb->aio_buf,
-				   cb->aio_nbytes, cb->aio_offset);
+			direct_read_first((int)cb->aio_fildes,
+					  (void *)(uintptr_t)cb->aio_buf,
+					  cb->aio_nbytes, cb->aio_offset);
 		else if (cb->aio_lio_opcode == IOCB_CMD_PREADV)
 			read_all_first(
 				(int)cb->aio_fildes,
@@ -305,44 +303,4 @@ int io_submit(aio_context_t context, long count, struct iocb **list)
 		rc = -errno;
 	errno = saved;
 	return (int)rc;
-}
-
-int aio_read(struct aiocb *cb)
-{
-	static int (*real)(struct aiocb *);
-
-	read_first(cb->aio_fildes, (void *)(uintptr_t)cb->aio_buf,
-		   cb->aio_nbytes, cb->aio_offset);
-	if (!real)
-		real = (int (*)(struct aiocb *))dlsym(RTLD_NEXT, "aio_read");
-	return real(cb);
-}
-
-int aio_read64(struct aiocb64 *cb)
-{
-	return aio_read((struct aiocb *)cb);
-}
-
-typedef int lister(int, struct aiocb *const[], int, struct sigevent *);
-
-int lio_listio(int mode, struct aiocb *const list[], int count,
-	       struct sigevent *event)
-{
-	static lister *real;
-	int i;
-
-	for (i = 0; i < count; i++)
-		if (list[i] && list[i]->aio_lio_opcode == LIO_READ)
-			read_first(list[i]->aio_fildes,
-				   (void *)(uintptr_t)list[i]->aio_buf,
-				   list[i]->aio_nbytes, list[i]->aio_offset);
-	if (!real)
-		real = (lister *)dlsym(RTLD_NEXT, "lio_listio");
-	return real(mode, list, count, event);
-}
-
-int lio_listio64(int mode, struct aiocb64 *const list[], int count,
-		 struct sigevent *event)
-{
-	return lio_listio(mode, (struct aiocb *const *)list, count, event);
 }
