@@ -99,8 +99,10 @@ static bool kernel_faults(const struct vvm_options *options)
 {
 	struct vvm_probe probe;
 
-	return options->faults <= VVM_FAULTS_THREAD && vvm_probe(&probe) == 0 &&
-	       !(probe.flags & VVM_PROBE_USER_ONLY);
+	if (options->faults > VVM_FAULTS_THREAD || vvm_probe(&probe) < 0)
+		return false;
+	return (probe.flags & (VVM_PROBE_PERMITTED | VVM_PROBE_USER_ONLY)) ==
+	       VVM_PROBE_PERMITTED;
 }
 
 /*
@@ -183,8 +185,10 @@ static void say_how(const struct wishes *w)
 		calls = "system calls cannot use blocks of 128K and more";
 	vvm_stats(preload.vm, &stats, sizeof(stats));
 	preload_say("%s: %s; %s", program_invocation_short_name,
-		    stats.inline_faults ? "threads resolve their own faults"
-					: "handler threads resolve faults",
+		    stats.guard_faults	  ? "threads resolve their own faults, "
+					    "without userfaultfd"
+		    : stats.inline_faults ? "threads resolve their own faults"
+					  : "handler threads resolve faults",
 		    calls);
 }
 
