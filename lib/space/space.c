@@ -117,7 +117,8 @@ static int open_uffds(struct vvm *vm)
 		if (rc < 0)
 			return rc;
 	}
-	if (method == OS_UFFD_USER_ONLY && !(want & OS_UFFD_SIGBUS))
+	if (method == OS_UFFD_USER_ONLY && !(want & OS_UFFD_SIGBUS) &&
+	    vm->conf.syscalls == VVM_SYSCALLS_OFF)
 		log_warn("userfaultfd is permitted for user mode only: system "
 			 "calls on absent pages will fail with EFAULT");
 	return 0;

@@ -15,14 +15,15 @@
 const char args_program[] = "vvmrun";
 
 const char *const args_words[] = {
-	"-m",	     "--resident=", "--resident", "-s",
-	"--swap",    "/var/tmp",    "--faults",	  "--faults=",
-	"inline",    "thread",	    "--mmap",	  "--mmap=",
-	"64k",	     "0",	    "--follow",	  "--stat",
-	"--stat=",   "0.1",	    "1e9",	  "-v",
-	"--verbose", "-o",	    "--output=",  "--",
-	"-",	     "/bin/true",   "--help",	  "--version",
-	"25%",	     "16M",	    "4095",	  "999999999999999999999",
+	"-m",	      "--resident=", "--resident", "-s",
+	"--swap",     "/var/tmp",    "--faults",   "--faults=",
+	"inline",     "thread",	     "--mmap",	   "--mmap=",
+	"64k",	      "0",	     "--follow",   "--stat",
+	"--stat=",    "0.1",	     "1e9",	   "-v",
+	"--verbose",  "-o",	     "--output=",  "--",
+	"-",	      "/bin/true",   "--help",	   "--version",
+	"--syscalls", "--syscalls=", "auto",	   "trap",
+	"25%",	      "16M",	     "4095",	   "999999999999999999999",
 };
 const unsigned args_word_count = ARRAY_SIZE(args_words);
 
@@ -53,7 +54,8 @@ static void check_wishes(const struct wishes *w)
 
 	wishes_format(w, text);
 	MUST(wishes_parse(&back, text));
-	MUST(back.follow == w->follow && back.mmap_min == w->mmap_min);
+	MUST(back.follow == w->follow && back.say == w->say &&
+	     back.mmap_min == w->mmap_min);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -64,6 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsetenv("VVM_RESIDENT");
 	unsetenv("VVM_SWAP");
 	unsetenv("VVM_FAULTS");
+	unsetenv("VVM_SYSCALLS");
 	args_make(&a, data, size);
 	if (!args_run(parse, &a))
 		return 0;

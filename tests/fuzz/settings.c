@@ -81,10 +81,9 @@ static const char *const inject_more[] = {
 };
 
 static const char *const wish_words[] = {
-	"pid=",	   "follow", "mmap=",
-	"report=", ",",	     "131072",
-	"-1",	   "4711",   "18446744073709551616",
-	"@x",	   "=",	     " ",
+	"pid=", "follow", "say", "mmap=", "report=",
+	",",	"131072", "-1",	 "4711",  "18446744073709551616",
+	"@x",	"=",	  " ",
 };
 
 struct words {
@@ -448,13 +447,15 @@ static void check_round_trip(struct fuzz_input *in)
 
 	w.pid = (pid_t)(fuzz_word(in) << 8);
 	w.follow = fuzz_byte(in) & 1;
+	w.say = fuzz_byte(in) & 1;
 	w.mmap_min = (uint64_t)fuzz_word(in) << fuzz_below(in, 48);
 	for (i = 0; i < n; i++)
 		w.report[i] = (char)('a' + fuzz_below(in, 26));
 	wishes_format(&w, text);
 	MUST(wishes_parse(&back, text));
 	MUST(w.pid == back.pid && w.follow == back.follow &&
-	     w.mmap_min == back.mmap_min && !strcmp(w.report, back.report));
+	     w.say == back.say && w.mmap_min == back.mmap_min &&
+	     !strcmp(w.report, back.report));
 }
 
 /* A number of no more than `most`, and nothing else. */
@@ -474,7 +475,7 @@ static bool good_item(const char *item)
 		return is_number(item + 5, UINT64_MAX);
 	if (!strncmp(item, "report=", 7))
 		return strlen(item + 7) < WISHES_REPORT_BYTES;
-	return !strcmp(item, "follow");
+	return !strcmp(item, "follow") || !strcmp(item, "say");
 }
 
 static void compare_wishes(const char *text)

@@ -70,19 +70,29 @@ cat >"$tmp/plain" <<-'END'
 	__errno_location __gmon_start__ __progname _r_debug
 	_ITM_deregisterTMCloneTable _ITM_registerTMCloneTable
 	program_invocation_short_name __stack_chk_fail __chk_fail
-	memcmp memcpy memmove memset stpcpy strcasecmp strchr strcmp strcpy strcspn
+	memchr memcmp memcpy memmove memset stpcpy strcasecmp strchr strcmp strcpy strcspn
 	strlen strncasecmp strncmp strncpy strrchr strsep strspn strstr
 	strtol strtoul strtoull strerror strerrordesc_np
 	snprintf vsnprintf __isoc99_sscanf getenv secure_getenv getauxval
 	clock_gettime sysconf __sysconf dladdr dlsym
 	_exit abort exit raise signal sigaction socket connect
-	sigdelset sigemptyset sigfillset pthread_sigmask
+	fdatasync fsync getuid pwrite
+	sigaddset sigdelset sigemptyset sigfillset sigismember pthread_sigmask
 	getcontext makecontext swapcontext pthread_mutexattr_getrobust
 	pthread_attr_destroy pthread_attr_init pthread_attr_setstack
+	pthread_attr_getaffinity_np pthread_attr_getdetachstate
+	pthread_attr_getinheritsched pthread_attr_getschedparam
+	pthread_attr_getschedpolicy pthread_attr_getscope
+	pthread_attr_getsigmask_np pthread_attr_getstack
+	pthread_attr_getstacksize pthread_attr_setaffinity_np
+	pthread_attr_setdetachstate pthread_attr_setinheritsched
+	pthread_attr_setschedparam pthread_attr_setschedpolicy
+	pthread_attr_setscope pthread_attr_setsigmask_np
 	pthread_attr_setstacksize pthread_create pthread_detach pthread_join
 	pthread_key_create pthread_mutex_init pthread_mutex_lock
 	pthread_mutex_unlock pthread_mutexattr_init pthread_mutexattr_setrobust
-	pthread_once pthread_self pthread_setcancelstate pthread_setspecific
+	pthread_once pthread_self pthread_setcancelstate
+	pthread_setcanceltype pthread_setspecific
 END
 if [ -f $preload ]; then
 	tr -s '\t ' '\n' <"$tmp/plain" | sort -u >"$tmp/known"

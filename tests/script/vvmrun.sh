@@ -63,6 +63,7 @@ expect 125 "$run"
 expect 125 "$run" --no-such-option true
 expect 125 "$run" -m many true
 expect 125 "$run" --faults sometimes true
+expect 125 "$run" --syscalls sometimes true
 expect 125 "$run" --mmap=x true
 expect 125 "$run" --stat=never true
 # LD_PRELOAD would be cut in two at the space
@@ -200,6 +201,18 @@ if [ "$(uname -m)" = x86_64 ]; then
 	expect 0 "$run" -m 2M --faults inline "$guest" malloc
 	expect 0 "$run" -m 2M --faults inline "$guest" cycles 2
 fi
+# ---- signals, stacks and children that meet absent pages --------------------
+
+signals=$build/tests/script/vvmrun_signals
+for test in mask handler stack "spawn $tmp/line"; do
+	# shellcheck disable=SC2086
+	{
+		expect 0 "$signals" $test
+		expect 0 "$run" -m 2M "$signals" $test
+		[ "$(uname -m)" != x86_64 ] || [ "$test" != "${test#spawn}" ] ||
+			expect 0 "$run" -m 2M --faults inline "$signals" $test
+	}
+done
 LD_PRELOAD=libm.so.6 expect 0 "$run" sh -c 'test "$LD_PRELOAD" = libm.so.6'
 
 # ---- flags ------------------------------------------------------------------
@@ -213,6 +226,9 @@ cat >"$tmp/flags.awk" <<-'AWK'
 			return "ENOMEM"
 		if (call == "mremap" && $3 == "grow")
 			return "ENOMEM" # where the kernel has room
+		# paged memory has its place then
+		if (call == "mmap" && trapped && / hint /)
+			return 0
 		if (call == "madvise-locked" && value == 24)
 			return "EINVAL"
 		if (call !~ /^madvise/)
@@ -230,7 +246,8 @@ cat >"$tmp/flags.awk" <<-'AWK'
 	$0 == plain[FNR] { same++; next }
 	# a kernel that does not know what we do
 	old[FNR] == "EINVAL" && result == 0 && $2 ~ /^(8|15|19|2[0-4])$/ { next }
-	result == refused($1, $2) && ($1 == "mremap" || state == unchanged) {
+	result == refused($1, $2) &&
+	($1 == "mremap" || $1 == "mmap" || state == unchanged) {
 		next
 	}
 	{ print "plain: " plain[FNR]; print "paged: " $0; bad = 1 }
@@ -242,7 +259,10 @@ for how in "--mmap mmap" "--mmap malloc" "--faults=inline malloc"; do
 	[ "$(uname -m)" = x86_64 ] || [ "${how% *}" = --mmap ] || continue
 	timeout $((60 * ${TEST_FACTOR:-1})) "$guest_flags" "$source" <"$0" >"$tmp/plain" || fail flags
 	expect 0 "$run" -m 4M "${how% *}" "$guest_flags" "$source" <"$0"
-	awk -f "$tmp/flags.awk" "$tmp/plain" "$tmp/out" || fail "flags: $how"
+	# shellcheck disable=SC2086
+	awk -v trapped="$("$run" -v ${how% *} true 2>&1 | grep -c trapped)" \
+		-f "$tmp/flags.awk" "$tmp/plain" "$tmp/out" ||
+		fail "flags: $how"
 	says '^madvise 99 prot 3: EINVAL | kwkw/k'
 	says '^mlockall 1: ENOMEM' # it was paged
 done
@@ -253,6 +273,10 @@ done
 	fail "more resident than the budget"
 [ "$(value 'Swapped out (kbytes)')" -ge 6144 ] || fail "it did not page"
 [ "$(value 'Programs paged')" = 1 ] || fail "processes"
+# it says how, in one line, if asked
+VVM_SYSCALLS=off expect 0 "$run" -v --syscalls=auto "$guest" large
+[ "$(grep -c '^vvmrun: ' "$tmp/out")" = 1 ] || fail "how: $(cat "$tmp/out")"
+says '^vvmrun: vvmrun_guest: handler threads'
 [ "$(value 'Exit status')" = 0 ] || fail "exit status"
 [ $bad -eq 0 ] || cat "$tmp/summary"
 

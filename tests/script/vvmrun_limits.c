@@ -348,8 +348,10 @@ static ssize_t read_aio(int fd, char *p, size_t bytes)
 	static aio_context_t context;
 	struct io_event event;
 
-	if (!ring++)
-		CHECK(!syscall(SYS_io_setup, 8, &context));
+	if (!ring++ && syscall(SYS_io_setup, 8, &context))
+		CHECK(errno == ENOSYS); /* vvmrun(1): calls are trapped */
+	if (!context)
+		return pread(fd, p, bytes, 0);
 	CHECK(syscall(SYS_io_submit, context, 1L, list) == 1);
 	CHECK(syscall(SYS_io_getevents, context, 1L, 1L, &event, NULL) == 1);
 	return (ssize_t)event.res;

@@ -8,7 +8,7 @@
  *
  * So such a read goes to a buffer beside the paged memory, and is copied. The
  * buffer is aligned as the program's, so that the kernel permits and refuses
- * the same. What is read asynchronously (libaio, aio_read(3)) is read in this
+ * the same. What is read asynchronously (libaio, aio_read(3): aio.c) is read in this
  * way first, and then as the program wants it: wherever the device's bytes
  * end up, they are those that are there already.
  *
@@ -23,9 +23,8 @@
 #include "preload/gate.h"
 #include "preload/libc.h"
 #include "preload/part.h"
+#include "preload/vector.h"
 
-#include <aio.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -47,25 +46,14 @@ ssize_t __pread64_chk(int fd, void *buf, size_t bytes, off_t offset,
 _Noreturn void __chk_fail(void);
 
 /* libc's, which are cancellation points. */
-typedef ssize_t reader(int, void *, size_t);
-typedef ssize_t placed_reader(int, void *, size_t, off_t);
-
 static ssize_t plain_read(int fd, void *buf, size_t bytes)
 {
-	static reader *real;
-
-	if (!real)
-		real = (reader *)libc_function("read");
-	return real(fd, buf, bytes);
+	return LIBC(read)(fd, buf, bytes);
 }
 
 static ssize_t plain_pread(int fd, void *buf, size_t bytes, off_t offset)
 {
-	static placed_reader *real;
-
-	if (!real)
-		real = (placed_reader *)libc_function("pread64");
-	return real(fd, buf, bytes, offset);
+	return LIBC(pread64)(fd, buf, bytes, offset);
 }
 
 /* ---- which reads ---- */
@@ -77,13 +65,6 @@ static bool is_direct(int fd)
 	return flags >= 0 && flags & O_DIRECT;
 }
 
-static bool is_paged(uintptr_t buf, size_t bytes)
-{
-	if (vvm_heap_owns(preload.heap, (void *)buf))
-		return true;
-	return preload.mmap_min && part_paged((void *)buf, bytes);
-}
-
 /* buf is a number: nothing is read there. */
 static bool concerns(int fd, uintptr_t buf, size_t bytes)
 {
@@ -92,7 +73,7 @@ static bool concerns(int fd, uintptr_t buf, size_t bytes)
 
 	if (bytes % SECTOR || !bytes || !preload.paging || preload_depth)
 		return false;
-	yes = is_paged(buf, bytes) && is_direct(fd);
+	yes = is_paged((void *)buf, bytes) && is_direct(fd);
 	errno = saved;
 	return yes;
 }
@@ -232,30 +213,22 @@ ssize_t __pread_chk(int fd, void *buf, size_t bytes, off_t offset, size_t room)
 ssize_t __pread64_chk(int fd, void *buf, size_t bytes, off_t offset,
 		      size_t room) __attribute__((alias("__pread_chk")));
 
-typedef ssize_t vector_reader(int, const struct iovec *, int);
-typedef ssize_t placed_vector_reader(int, const struct iovec *, int, off_t);
-typedef ssize_t flagged_reader(int, const struct iovec *, int, off_t, int);
-
 ssize_t readv(int fd, const struct iovec *vec, int count)
 {
-	static vector_reader *real;
-
 	if (concerns_any(fd, vec, count))
 		return beside_all(&(struct place){fd, -1, 0}, vec, count);
-	if (!real)
-		real = (vector_reader *)libc_function("readv");
-	return real(fd, vec, count);
+	if (vector_is_paged(vec, count))
+		return BY_LIBRARY(SYS_readv, fd, vec, count);
+	return LIBC(readv)(fd, vec, count);
 }
 
 ssize_t preadv(int fd, const struct iovec *vec, int count, off_t offset)
 {
-	static placed_vector_reader *real;
-
 	if (offset >= 0 && concerns_any(fd, vec, count))
 		return beside_all(&(struct place){fd, offset, 0}, vec, count);
-	if (!real)
-		real = (placed_vector_reader *)libc_function("preadv");
-	return real(fd, vec, count, offset);
+	if (vector_is_paged(vec, count))
+		return BY_LIBRARY(SYS_preadv, fd, vec, count, offset);
+	return LIBC(preadv)(fd, vec, count, offset);
 }
 
 ssize_t preadv64(int fd, const struct iovec *vec, int count, off_t offset)
@@ -264,14 +237,13 @@ ssize_t preadv64(int fd, const struct iovec *vec, int count, off_t offset)
 ssize_t preadv2(int fd, const struct iovec *vec, int count, off_t offset,
 		int flags)
 {
-	static flagged_reader *real;
-
 	if (offset >= -1 && concerns_any(fd, vec, count))
 		return beside_all(&(struct place){fd, offset, flags}, vec,
 				  count);
-	if (!real)
-		real = (flagged_reader *)libc_function("preadv2");
-	return real(fd, vec, count, offset, flags);
+	if (vector_is_paged(vec, count))
+		return BY_LIBRARY(SYS_preadv2, fd, vec, count, offset, 0,
+				  flags);
+	return LIBC(preadv2)(fd, vec, count, offset, flags);
 }
 
 ssize_t preadv64v2(int fd, const struct iovec *vec, int count, off_t offset,
@@ -279,7 +251,7 @@ ssize_t preadv64v2(int fd, const struct iovec *vec, int count, off_t offset,
 
 /* ---- asynchronous ones: once more, beforehand ---- */
 
-static void read_first(int fd, void *buf, size_t bytes, off_t offset)
+void direct_read_first(int fd, void *buf, size_t bytes, off_t offset)
 {
 	int saved = errno;
 
@@ -306,9 +278,9 @@ void direct_submit(long count, struct iocb **list)
 	for (i = 0; i < count && list && list[i]; i++) {
 		cb = list[i];
 		if (cb->aio_lio_opcode == IOCB_CMD_PREAD)
-			read_first((int)cb->aio_fildes,
-				   (void *)(uintptr_t)cb->aio_buf,
-				   cb->aio_nbytes, cb->aio_offset);
+			direct_read_first((int)cb->aio_fildes,
+					  (void *)(uintptr_t)cb->aio_buf,
+					  cb->aio_nbytes, cb->aio_offset);
 		else if (cb->aio_lio_opcode == IOCB_CMD_PREADV)
 			read_all_first(
 				(int)cb->aio_fildes,
@@ -331,44 +303,4 @@ int io_submit(aio_context_t context, long count, struct iocb **list)
 		rc = -errno;
 	errno = saved;
 	return (int)rc;
-}
-
-int aio_read(struct aiocb *cb)
-{
-	static int (*real)(struct aiocb *);
-
-	read_first(cb->aio_fildes, (void *)(uintptr_t)cb->aio_buf,
-		   cb->aio_nbytes, cb->aio_offset);
-	if (!real)
-		real = (int (*)(struct aiocb *))dlsym(RTLD_NEXT, "aio_read");
-	return real(cb);
-}
-
-int aio_read64(struct aiocb64 *cb)
-{
-	return aio_read((struct aiocb *)cb);
-}
-
-typedef int lister(int, struct aiocb *const[], int, struct sigevent *);
-
-int lio_listio(int mode, struct aiocb *const list[], int count,
-	       struct sigevent *event)
-{
-	static lister *real;
-	int i;
-
-	for (i = 0; i < count; i++)
-		if (list[i] && list[i]->aio_lio_opcode == LIO_READ)
-			read_first(list[i]->aio_fildes,
-				   (void *)(uintptr_t)list[i]->aio_buf,
-				   list[i]->aio_nbytes, list[i]->aio_offset);
-	if (!real)
-		real = (lister *)dlsym(RTLD_NEXT, "lio_listio");
-	return real(mode, list, count, event);
-}
-
-int lio_listio64(int mode, struct aiocb64 *const list[], int count,
-		 struct sigevent *event)
-{
-	return lio_listio(mode, (struct aiocb *const *)list, count, event);
 }

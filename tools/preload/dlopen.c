@@ -15,22 +15,9 @@
  * program's return address on the stack.
  */
 #include "preload/state.h"
+#include "preload/tail.h"
 
 #include <dlfcn.h>
-
-#ifdef __has_attribute
-#if __has_attribute(musttail)
-#define TAIL_CALL __attribute__((musttail))
-#endif
-#endif
-#ifndef TAIL_CALL
-#define TAIL_CALL
-#endif
-#ifdef __clang__
-#define JUMPS
-#else
-#define JUMPS __attribute__((optimize("O2")))
-#endif
 
 typedef void *opener(const char *, int);
 

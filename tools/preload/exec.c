@@ -15,11 +15,14 @@
  * Nothing is allocated: a child of vfork() may call these, and a signal
  * handler.
  */
+#include "preload/copy.h"
 #include "preload/env.h"
 #include "preload/gate.h"
 #include "preload/limits.h"
 #include "preload/loader.h"
-#include "preload/state.h"
+#include "preload/signal.h"
+#include "preload/spawn.h"
+#include "preload/part.h"
 #include "preload/wishes.h"
 
 #include <alloca.h>
@@ -29,6 +32,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -176,16 +180,39 @@ static void strip_environment(char **to, char *const *env, char *list)
 
 typedef int executor(const char *, char *const *, char *const *);
 
-/* The other program has the limits that this one has set, and no others. */
+/* More of copies is not on the stack, which may be that of a small thread. */
+#define STACK_BYTES ((size_t)64 << 10)
+
+static void *room_for(size_t bytes)
+{
+	void *p = plain_map(NULL, bytes, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+/*
+ * The other program has the limits that this one has set, and no others. If a
+ * child of vfork() becomes it, a large room is left to its parent.
+ */
 static int become(executor *exec, const char *path, char *const *argv,
 		  char *const *env)
 {
+	struct start start = {path, argv, env};
+	size_t bytes = signals_any() ? copy_bytes(&start) : 0;
+	void *room = bytes > STACK_BYTES ? room_for(bytes) : alloca(bytes + 1);
 	int rc, error;
 
+	if (!room)
+		return part_fail(ENOMEM);
+	if (bytes)
+		copy_paged(&start, room);
 	limits_before_exec();
-	rc = exec(path, argv, env);
+	rc = exec(start.path, start.argv, start.env);
 	error = errno;
 	limits_after_exec();
+	if (bytes > STACK_BYTES)
+		plain_call(SYS_munmap, room, bytes);
 	errno = error;
 	return rc;
 }
@@ -305,9 +332,6 @@ int execle(const char *path, const char *first, ...)
 /* ------------------------------------------------------------------ */
 /* posix_spawn, which libc does without calling any of the above	*/
 
-typedef int spawner(pid_t *, const char *, const posix_spawn_file_actions_t *,
-		    const posix_spawnattr_t *, char *const *, char *const *);
-
 static int spawn(const char *function, bool searched, pid_t *pid,
 		 const char *path, const posix_spawn_file_actions_t *actions,
 		 const posix_spawnattr_t *attr, char *const *argv,
@@ -327,7 +351,8 @@ static int spawn(const char *function, bool searched, pid_t *pid,
 		join_environment(changed, env, NULL, gate);
 		its = changed;
 	}
-	return real(pid, path, actions, attr, argv, its);
+	return spawn_unpaged(real, pid, &(struct start){path, argv, its},
+			     actions, attr);
 }
 
 int posix_spawn(pid_t *pid, const char *path,

@@ -261,6 +261,25 @@ int __wrap_io_uring_queue_init_params(unsigned entries, struct io_uring *ring,
 void __real_io_uring_queue_exit(struct io_uring *ring);
 void __wrap_io_uring_queue_exit(struct io_uring *ring);
 
+/* lib/os: where system calls are trapped it sets rings up by itself. */
+long __real_os_call_unfiltered(long number, const uint64_t arg[6]);
+long __wrap_os_call_unfiltered(long number, const uint64_t arg[6]);
+
+long __wrap_os_call_unfiltered(long number, const uint64_t arg[6])
+{
+	bool raised;
+	long rc;
+
+	if (number != SYS_io_uring_setup)
+		return __real_os_call_unfiltered(number, arg);
+	raised = limits_raise(RLIMIT_NOFILE);
+	rc = __real_os_call_unfiltered(number, arg);
+	if (rc >= 0)
+		rc = adopt((int)rc);
+	limits_lower(RLIMIT_NOFILE, raised);
+	return rc == -1 ? -EMFILE : rc;
+}
+
 /* The ring is mapped already; only io_uring_enter() needs the number. */
 int __wrap_io_uring_queue_init_params(unsigned entries, struct io_uring *ring,
 				      struct io_uring_params *params)

@@ -12,6 +12,7 @@
  *
  *	the library	 gate_call()	permitted: the list below
  *	liburing	 its own	permitted: the same list
+ *	lib/door	 its own	permitted: to set up a ring
  *	libc, for a new	 its own	permitted: the short list
  *	thread of ours
  *	the program	 plain_call()	as the program's filter says
@@ -245,12 +246,15 @@ enum {
 	FREE = sizeof(from_anywhere) / sizeof(from_anywhere[0])
 };
 
+/* Behind the instruction of lib/door, at the beginning of its range. */
+#define DOOR_PC UINT64_C(0x400000000002)
+
 #define FIELD(f)  ((uint32_t)offsetof(struct seccomp_data, f))
 #define LOW_WORD  (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4u : 0u)
 #define HIGH_WORD (4u - LOW_WORD)
 
 /* Where a test leads: to a label, or to the next instruction. */
-enum label { NEXT, WHERE, RING, CLONE, ABSENT, PERMIT, ON, LABELS };
+enum label { NEXT, WHERE, RING, DOOR, CLONE, ABSENT, PERMIT, ON, LABELS };
 
 struct text {
 	struct sock_filter *to; /* until the end jumps have labels in them */
@@ -329,10 +333,25 @@ static void put_ring(struct text *t)
 	if (start >> 32 != end >> 32)
 		end = start | UINT32_MAX;
 	load(t, FIELD(instruction_pointer) + HIGH_WORD);
-	test(t, BPF_JEQ, start >> 32, NEXT, ON);
+	test(t, BPF_JEQ, start >> 32, NEXT, DOOR);
 	load(t, FIELD(instruction_pointer) + LOW_WORD);
-	test(t, BPF_JGE, start, NEXT, ON);
-	test(t, BPF_JGE, end, ON, PERMIT);
+	test(t, BPF_JGE, start, NEXT, DOOR);
+	test(t, BPF_JGE, end, DOOR, PERMIT);
+}
+
+/*
+ * Where system calls are trapped a ring is set up from the one place that may
+ * do it. The program's calls come from there, too, but not this one.
+ */
+static void put_door(struct text *t)
+{
+	label(t, DOOR);
+	load(t, FIELD(nr));
+	test(t, BPF_JEQ, SYS_io_uring_setup, NEXT, ON);
+	load(t, FIELD(instruction_pointer) + LOW_WORD);
+	test(t, BPF_JEQ, DOOR_PC, NEXT, ON);
+	load(t, FIELD(instruction_pointer) + HIGH_WORD);
+	test(t, BPF_JEQ, DOOR_PC >> 32, PERMIT, ON);
 }
 
 /* A thread is as confined as who makes it. Of clone3() one cannot see that. */
@@ -358,6 +377,7 @@ unsigned gate_head(struct sock_filter head[GATE_HEAD])
 	load(&t, FIELD(instruction_pointer) + HIGH_WORD);
 	test(&t, BPF_JEQ, gate_at >> 32, PERMIT, NEXT);
 	put_ring(&t);
+	put_door(&t);
 	put_clone(&t);
 	label(&t, PERMIT);
 	finish(&t, SECCOMP_RET_ALLOW);

@@ -14,6 +14,14 @@ void libc_free(void *p);
 size_t libc_usable_size(void *p);
 /* A function of libc's own, whoever else has one of that name; or NULL. */
 void *libc_function(const char *name);
+/* One that it has for certain, looked up once. */
+#define LIBC(name)                                                       \
+	({                                                               \
+		static __typeof__(name) *real_;                          \
+		if (!real_)                                              \
+			real_ = (__typeof__(real_))libc_function(#name); \
+		real_;                                                   \
+	})
 /* Where libc is; 0: unknown. */
 uintptr_t libc_base(void);
 /* How long an object is that lies at base. */

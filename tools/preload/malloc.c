@@ -3,11 +3,11 @@
  * malloc.c - the malloc family, as the program sees it.
  *
  * Each function decides by its caller where a new block comes from (see
- * preload.c: libvvm itself, the dynamic loader, small blocks in inline mode
- * and everybody before the constructor get libc's), and by its address whose
- * an existing one is. Results, errors and errno are libc's: malloc(0) is a
- * block, realloc(p, 0) frees, more than PTRDIFF_MAX bytes are ENOMEM, free()
- * keeps errno.
+ * preload.c: libvvm itself, the dynamic loader, small blocks where system calls
+ * must not meet them, and everybody before the constructor get libc's), and by
+ * its address whose an existing one is. Results, errors and errno are libc's:
+ * malloc(0) is a block, realloc(p, 0) frees, more than PTRDIFF_MAX bytes are
+ * ENOMEM, free() keeps errno.
  *
  * realloc() leaves a block where it is from, but for a block of libc's that has
  * become large: that moves into the heap.

@@ -6,8 +6,8 @@
  * region of the space: allocators that do not use malloc() (Python's arenas,
  * most garbage collectors) are paged that way. Left to the kernel are stacks,
  * mappings that must be at an address of the caller's choice (MAP_FIXED; one
- * that he would merely like, a hint, is taken if it is free, as the kernel
- * does), those that are executable from the start, locked or made of huge
+ * that he would merely like, a hint, is taken if it is free and may be, as the
+ * kernel does), those that are executable from the start, locked or made of huge
  * pages, and what libc maps for itself.
  *
  * Once a range is paged, the calls on it must not reach the kernel as they
@@ -164,10 +164,13 @@ static void populate(const void *addr, uint64_t len, int flags)
 	errno = saved;
 }
 
-/* The page of a hint is meant; the kernel may have given it to others. */
+/*
+ * The page of a hint is meant; the kernel may have given it to others. Where
+ * system calls are trapped the library knows where what is paged must lie.
+ */
 static void *map_new(const void *hint, size_t len, int prot, int flags)
 {
-	uint64_t page = (uint64_t)hint & -PAGE;
+	uint64_t page = preload.traps ? 0 : (uint64_t)hint & -PAGE;
 	void *p;
 
 	if (!page || paged_map((void *)page, UP(len), paged_prot(prot), &p))

@@ -48,6 +48,15 @@ bool part_paged(const void *addr, size_t len)
 	       part_next(start, start + UP(len), &part);
 }
 
+bool is_paged(const void *addr, size_t len)
+{
+	if (!preload.paging || preload_depth)
+		return false;
+	if (vvm_heap_owns(preload.heap, addr))
+		return true;
+	return preload.mmap_min && part_paged(addr, len);
+}
+
 static int call_paged(const struct call *call, const struct vvm_region *part)
 {
 	int rc;

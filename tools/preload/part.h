@@ -31,6 +31,8 @@ int part_result(int rc);
 bool part_next(uint64_t start, uint64_t end, struct vvm_region *part);
 /* Is there anything paged in the range at all? Quick when there is not. */
 bool part_paged(const void *addr, size_t len);
+/* The same of memory of the program's, which does not begin outside of it. */
+bool is_paged(const void *addr, size_t len);
 /* => part_paged(). Ends with the first error. As a system call. */
 int part_each(const struct call *call, void *addr, size_t len);
 

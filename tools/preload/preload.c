@@ -32,10 +32,15 @@
  * is, so it does not matter who frees what. Thread stacks and thread-local
  * variables are mapped by libc itself, without our mmap(), and not paged.
  *
- * Faults are resolved by handler threads, so that a program may hand paged
- * memory to any system call. In inline mode it may not. There only blocks of
- * 128 KiB or more are paged: paths, structures and the buffers of stdio are
- * not, and what is left is for programs that compute in large arrays.
+ * A program hands paged memory to system calls. With privilege, handler threads
+ * resolve the kernel's faults as well. Otherwise the library makes such calls:
+ * it traps those that have a pointer into the part of the address space where
+ * all paged memory is then (VVM_SYSCALLS_TRAP), and vector.c has those whose
+ * pointers are in structures. It traps by a signal, which therefore must be
+ * deliverable at any time: signal.c, sigmask.c, altstack.c, birth.c, spawn.c.
+ * Where nothing can be trapped, only blocks of 128 KiB or more are paged:
+ * paths, structures and the buffers of stdio are not, and what is left is for
+ * programs that compute in large arrays.
  *
  * The space is never closed: other destructors and other threads use the heap
  * until the very end, and the kernel takes all back. Only the file with the
@@ -47,12 +52,14 @@
  * give); a bump allocator for ourselves (it would never give back); binding
  * to libc by dlsym(RTLD_NEXT) (it calls malloc, and finds another's).
  */
+#include "preload/altstack.h"
 #include "preload/env.h"
 #include "preload/fd.h"
 #include "preload/fork.h"
 #include "preload/gate.h"
 #include "preload/libc.h"
 #include "preload/limits.h"
+#include "preload/signal.h"
 #include "preload/state.h"
 #include "preload/thread.h"
 #include "preload/wishes.h"
@@ -65,8 +72,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* Below this inline mode does not page: paths, stdio buffers, structs. */
-#define INLINE_MIN_BYTES ((size_t)128 << 10)
+/* Where system calls must not meet them: no paths, stdio buffers, structs. */
+#define UNTRAPPED_MIN_BYTES ((size_t)128 << 10)
 
 /* As env(1) and nohup(1): the tool itself has failed. */
 enum { EXIT_VVMRUN = 125 };
@@ -87,6 +94,39 @@ static void find_objects(void)
 /* ------------------------------------------------------------------ */
 /* Opening								*/
 
+/* Does the kernel bring pages in for system calls? */
+static bool kernel_faults(const struct vvm_options *options)
+{
+	struct vvm_probe probe;
+
+	if (options->faults > VVM_FAULTS_THREAD || vvm_probe(&probe) < 0)
+		return false;
+	return (probe.flags & (VVM_PROBE_PERMITTED | VVM_PROBE_USER_ONLY)) ==
+	       VVM_PROBE_PERMITTED;
+}
+
+/*
+ * Where it does not, system calls are trapped; where they cannot be, or are not
+ * to be (VVM_SYSCALLS=off), they must not meet the heap.
+ */
+static int open_fitting(struct vvm **vm, struct vvm_options *options)
+{
+	bool refused = !kernel_faults(options);
+	int error;
+
+	if (!getenv("VVM_SYSCALLS") && refused)
+		options->syscalls = VVM_SYSCALLS_TRAP;
+	error = vvm_open(vm, options);
+	if (error && options->syscalls == VVM_SYSCALLS_TRAP &&
+	    !getenv("VVM_SYSCALLS")) {
+		options->syscalls = VVM_SYSCALLS_OFF;
+		error = vvm_open(vm, options);
+	}
+	preload.traps = options->syscalls == VVM_SYSCALLS_TRAP;
+	preload.paged_min = refused && !preload.traps ? UNTRAPPED_MIN_BYTES : 0;
+	return error;
+}
+
 static int open_space(void)
 {
 	struct vvm_options options;
@@ -95,10 +135,8 @@ static int open_space(void)
 
 	if (error)
 		return error;
-	preload.inline_faults = options.faults == VVM_FAULTS_INLINE;
 	preload.inherits = options.fork == VVM_FORK_INHERIT;
-	preload.paged_min = preload.inline_faults ? INLINE_MIN_BYTES : 0;
-	error = vvm_open(&vm, &options);
+	error = open_fitting(&vm, &options);
 	if (error)
 		return error;
 	error = vvm_heap_open(vm, NULL, &preload.heap);
@@ -132,6 +170,28 @@ static const char *limit_of(int error)
 	return "";
 }
 
+/* The one line of --verbose and --stat. */
+static void say_how(const struct wishes *w)
+{
+	struct vvm_stats stats = {0};
+	const char *calls = "the kernel's faults, too";
+
+	if (!w->say || w->pid != preload.pid)
+		return;
+	if (preload.traps)
+		calls = "system calls on paged memory are trapped, and "
+			"set-user-ID programs get no privileges";
+	else if (preload.paged_min)
+		calls = "system calls cannot use blocks of 128K and more";
+	vvm_stats(preload.vm, &stats, sizeof(stats));
+	preload_say("%s: %s; %s", program_invocation_short_name,
+		    stats.guard_faults	  ? "threads resolve their own faults, "
+					    "without userfaultfd"
+		    : stats.inline_faults ? "threads resolve their own faults"
+					  : "handler threads resolve faults",
+		    calls);
+}
+
 /* What cannot be paged must not run as if it were. */
 static void refuse(const struct wishes *w, const char *what, int error)
 {
@@ -151,7 +211,9 @@ static void start(const struct wishes *w)
 	find_objects();
 	fd_keep_device();
 	limits_before_open();
+	signals_before_open();
 	error = open_space();
+	signals_after_open();
 	if (!error)
 		error = preload_fork_init();
 	limits_after_open();
@@ -161,6 +223,9 @@ static void start(const struct wishes *w)
 	}
 	preload.mmap_min = w->mmap_min;
 	preload_threads_init();
+	altstack_init();
+	altstack_begin();
+	say_how(w);
 	if (*w->report)
 		preload_report(w->report);
 }

@@ -23,7 +23,7 @@ struct preload {
 	bool confined;	       /* (o) by a filter of its own: seccomp.c */
 	pid_t pid;	       /* (i) of this process, but in a vfork child */
 	bool follow;	       /* (i) children get the settings, too */
-	bool inline_faults;    /* (i) system calls must not meet the heap */
+	bool traps;	       /* (i) the library makes calls on paged memory */
 	size_t paged_min;      /* (i) smaller blocks are libc's */
 	size_t mmap_min;       /* (i) 0: the program's mmaps are left alone */
 	uintptr_t loader;      /* (i) where ld.so is, and how long */

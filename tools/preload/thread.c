@@ -21,6 +21,7 @@
  */
 #include "preload/thread.h"
 
+#include "preload/birth.h"
 #include "preload/gate.h"
 #include "preload/state.h"
 
@@ -37,8 +38,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
-			  void *(*run)(void *), void *arg);
 int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
 			  void *(*run)(void *), void *arg);
 
@@ -112,13 +111,12 @@ static int create(pthread_t *thread, const pthread_attr_t *attr,
 	int error;
 
 	if (!preload.confined)
-		return __real_pthread_create(thread, attr, be_born, birth);
+		return next_pthread_create(thread, attr, be_born, birth);
 	error = pthread_attr_init(&own_attr);
 	if (!error)
 		error = give_stack(&own_attr);
 	if (!error)
-		error = __real_pthread_create(thread, &own_attr, be_born,
-					      birth);
+		error = next_pthread_create(thread, &own_attr, be_born, birth);
 	pthread_attr_destroy(&own_attr);
 	return error;
 }
@@ -146,6 +144,10 @@ static int start(void *(*run)(void *))
 	int error;
 
 	sigfillset(&all);
+	/* it may come to the program's code: exit(3) */
+	sigdelset(&all, SIGBUS);
+	sigdelset(&all, SIGSEGV);
+	sigdelset(&all, SIGSYS);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	error = pthread_create(&thread, NULL, run, NULL);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -5,6 +5,7 @@
  *
  *	pid=N		the process that is the program
  *	follow		children get the settings, too
+ *	say		how the program is paged, in a line
  *	mmap=BYTES	from what size on anonymous mappings are paged
  *	report=NAME	abstract socket to say hello to
  *
@@ -27,8 +28,9 @@ void wishes_format(const struct wishes *w, char text[WISHES_BYTES])
 			 (unsigned long long)w->mmap_min);
 	if (*w->report)
 		snprintf(report, sizeof(report), ",report=%s", w->report);
-	snprintf(text, WISHES_BYTES, "pid=%d%s%s%s", (int)w->pid,
-		 w->follow ? ",follow" : "", mmap, report);
+	snprintf(text, WISHES_BYTES, "pid=%d%s%s%s%s", (int)w->pid,
+		 w->follow ? ",follow" : "", w->say ? ",say" : "", mmap,
+		 report);
 }
 
 /* Does the item "name=" begin there? Its value, or NULL. */
@@ -71,6 +73,8 @@ static bool parse_item(struct wishes *w, const char *item)
 		return parse_report(w, value);
 	if (!strcmp(item, "follow"))
 		w->follow = true;
+	else if (!strcmp(item, "say"))
+		w->say = true;
 	else
 		return false;
 	return true;

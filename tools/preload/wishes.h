@@ -19,6 +19,7 @@ enum { WISHES_BYTES = 256, WISHES_REPORT_BYTES = 64 };
 struct wishes {
 	pid_t pid;	   /* that vvmrun started; 0: somebody else did */
 	bool follow;	   /* --follow */
+	bool say;	   /* --verbose, --stat: how it is paged, in a line */
 	uint64_t mmap_min; /* --mmap; 0: the program's mmaps are left alone */
 	/* Abstract socket of the vvmrun that waits, or "". */
 	char report[WISHES_REPORT_BYTES];

@@ -17,7 +17,7 @@
 /* libc's malloc maps blocks from this size on; so do many other allocators. */
 #define MMAP_MIN_BYTES ((uint64_t)128 << 10)
 
-enum setting { SET_RESIDENT, SET_SWAP, SET_FAULTS };
+enum setting { SET_RESIDENT, SET_SWAP, SET_FAULTS, SET_SYSCALLS };
 
 /* Sets the variable of a setting, and has libvvm look at it. */
 static void take_setting(void *run, const struct opt *o, const char *option,
@@ -27,6 +27,7 @@ static void take_setting(void *run, const struct opt *o, const char *option,
 		[SET_RESIDENT] = "VVM_RESIDENT",
 		[SET_SWAP] = "VVM_SWAP",
 		[SET_FAULTS] = "VVM_FAULTS",
+		[SET_SYSCALLS] = "VVM_SYSCALLS",
 	};
 	struct vvm_options ignored;
 
@@ -36,6 +37,16 @@ static void take_setting(void *run, const struct opt *o, const char *option,
 	if (vvm_options_init(&ignored))
 		tool_usage("%s: '%s' will not do; see vvmrun(1)", option,
 			   value);
+}
+
+/* Without the variable the preload object decides. */
+static void take_syscalls(void *run, const struct opt *o, const char *option,
+			  const char *value)
+{
+	if (strcmp(value, "auto") != 0)
+		take_setting(run, o, option, value);
+	else if (unsetenv("VVM_SYSCALLS"))
+		tool_die(RUN_FAILED, "%s", strerror(errno));
 }
 
 static void take_mmap(void *run, const struct opt *o, const char *option,
@@ -80,6 +91,9 @@ static const struct opt options[] = {
 	OPTION_TAKE(0, "faults", take_setting, SET_FAULTS, "HOW",
 		    "who resolves faults: thread (the default), or\n"
 		    "inline: faster, for blocks of 128K or more only"),
+	OPTION_TAKE(0, "syscalls", take_syscalls, SET_SYSCALLS, "HOW",
+		    "system calls that the kernel would refuse on paged\n"
+		    "memory: trap, off, or auto (trap where need be)"),
 	{.name = "mmap",
 	 .kind = OPT_TAKE,
 	 .take = take_mmap,
@@ -122,6 +136,7 @@ void cli_parse(struct run *r, int argc, char **argv)
 	if (opt_parse(&command, r, argc, argv) == 0)
 		tool_usage("no program given: try 'vvmrun --help'");
 	r->argv = argv + 1;
+	r->wishes.say = r->verbose || r->stat_s > 0;
 	if (r->output)
 		r->verbose = true;
 }

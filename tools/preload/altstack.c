@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * altstack.c - stacks for signals, where those of the program may be paged.
+ *
+ * Where the library lives by signals (signal.c) the kernel brings no page in
+ * when it writes down what a signal interrupts: if the stack is not there, the
+ * process dies. So a thread that may run on a paged stack gets a stack for
+ * signals of ours: when it begins if any fault may be a signal, else when
+ * it first uses a context (swapcontext(3)) whose stack is paged.
+ *
+ * Others do without, since a thread that waits in a system call, in the
+ * library's handler, is then where its maker expects it: on its own stack.
+ *
+ * The program's own such stack is the kernel's to use if it is not paged. If it
+ * is, or where the program has none, ours is, and the program sees what it has
+ * set. Handlers for signals that are sent are on a stack for signals only if
+ * the program has said so: while a thread runs on a paged stack, others may be
+ * the end of the process (vvmrun(1)).
+ */
+#include "preload/altstack.h"
+
+#include "preload/gate.h"
+#include "preload/libc.h"
+#include "preload/part.h"
+#include "preload/signal.h"
+#include "preload/tail.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+
+typedef int swapper(ucontext_t *, const ucontext_t *);
+
+swapper __wrap_swapcontext;
+
+/* What a handler of the program's may want, beside ours. Untouched: nothing. */
+#define STACK_BYTES ((size_t)256 << 10)
+
+static __thread void *ours __attribute__((tls_model("initial-exec")));
+/* What the program has set, while ours is the kernel's. */
+static __thread stack_t theirs __attribute__((tls_model("initial-exec")));
+
+static pthread_key_t end_key; /* (i) */
+static bool keyed;	      /* (i) */
+
+static void drop(void *stack)
+{
+	const stack_t none = {.ss_flags = SS_DISABLE};
+
+	gate_call(SYS_sigaltstack, &none, NULL);
+	gate_call(SYS_munmap, stack, STACK_BYTES);
+	ours = NULL;
+}
+
+void altstack_init(void)
+{
+	keyed = pthread_key_create(&end_key, drop) == 0;
+}
+
+static void *new_stack(void)
+{
+	void *p = (void *)gate_call(
+		SYS_mmap, NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+/* Makes ours the kernel's. False: it could not be. */
+static bool use_ours(void)
+{
+	void *stack = ours ? ours : new_stack();
+	const stack_t new = {.ss_sp = stack, .ss_size = STACK_BYTES};
+
+	if (!stack)
+		return false;
+	if (gate_call(SYS_sigaltstack, &new, NULL)) {
+		if (!ours)
+			gate_call(SYS_munmap, stack, STACK_BYTES);
+		return false;
+	}
+	if (!ours && keyed)
+		pthread_setspecific(end_key, stack);
+	ours = stack;
+	return true;
+}
+
+static bool is_none(const stack_t *stack)
+{
+	return stack->ss_flags & SS_DISABLE;
+}
+
+/* A stack for signals is needed from now on. */
+static void want_stack(void)
+{
+	stack_t now;
+
+	if (ours || gate_call(SYS_sigaltstack, NULL, &now) || !is_none(&now))
+		return;
+	theirs = (stack_t){.ss_flags = SS_DISABLE};
+	use_ours();
+}
+
+void altstack_begin(void)
+{
+	if (signals_at_faults())
+		want_stack();
+}
+
+/* ------------------------------------------------------------------ */
+/* For the program							*/
+
+/* As the kernel would refuse it. */
+static int refusal(const stack_t *new, const stack_t *now)
+{
+	if (now->ss_flags & SS_ONSTACK)
+		return EPERM;
+	if (!is_none(new) && new->ss_size < getauxval(AT_MINSIGSTKSZ))
+		return ENOMEM;
+	return 0;
+}
+
+/* Where ours is the kernel's, or will be. */
+static int set_beside(const stack_t *new, const stack_t *now)
+{
+	int error = refusal(new, now);
+
+	if (!error && !use_ours())
+		error = ENOMEM;
+	if (error)
+		return part_fail(error);
+	theirs = *new;
+	return 0;
+}
+
+static bool is_ours(const stack_t *now)
+{
+	return ours && now->ss_sp == ours;
+}
+
+static int set_stack(const stack_t *new, const stack_t *now)
+{
+	if (is_none(new) ? is_ours(now) : is_paged(new->ss_sp, new->ss_size))
+		return set_beside(new, now);
+	return LIBC(sigaltstack)(new, NULL);
+}
+
+int sigaltstack(const stack_t *set, stack_t *old)
+{
+	stack_t new, now, before;
+	int rc = 0;
+
+	if (!signals_any())
+		return LIBC(sigaltstack)(set, old);
+	if (set)
+		new = *set; /* may be paged */
+	if (LIBC(sigaltstack)(NULL, &now))
+		return -1;
+	before = now;
+	if (is_ours(&now)) {
+		before = theirs;
+		before.ss_flags |= now.ss_flags & SS_ONSTACK;
+	}
+	if (set)
+		rc = set_stack(&new, &now);
+	if (rc == 0 && old)
+		*old = before;
+	return rc;
+}
+
+static void before_context(const ucontext_t *to)
+{
+	if (signals_any() && !ours &&
+	    is_paged(to->uc_stack.ss_sp, to->uc_stack.ss_size))
+		want_stack();
+}
+
+/* It may be come back to more than once: not here, but at the caller's. */
+JUMPS int swapcontext(ucontext_t *from, const ucontext_t *to)
+{
+	swapper *real = LIBC(swapcontext);
+
+	before_context(to);
+	TAIL_CALL return real(from, to);
+}
+
+int setcontext(const ucontext_t *to)
+{
+	before_context(to);
+	return LIBC(setcontext)(to);
+}
+
+/* The library's, on its way to another stack. */
+JUMPS int __wrap_swapcontext(ucontext_t *from, const ucontext_t *to)
+{
+	swapper *real = LIBC(swapcontext);
+
+	TAIL_CALL return real(from, to);
+}

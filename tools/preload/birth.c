@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * birth.c - the threads that the program makes.
+ *
+ * A thread begins with what its maker believes to be blocked (sigmask.c), and
+ * with a stack for signals where one is needed (altstack.c).
+ *
+ * Its own stack must not be paged: libc and the kernel keep there what is
+ * written when nothing can be brought in. Where the program has provided such
+ * memory (pthread_attr_setstack(3)), the thread gets a stack of libc's that is
+ * as large.
+ */
+#include "preload/birth.h"
+
+#include "preload/altstack.h"
+#include "preload/libc.h"
+#include "preload/part.h"
+#include "preload/signal.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdint.h>
+#include <threads.h>
+
+struct birth {
+	void *(*run)(void *);
+	void *arg;
+	unsigned held;
+};
+
+typedef int maker(pthread_t *, const pthread_attr_t *, void *(*)(void *),
+		  void *);
+
+int next_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
+			void *(*run)(void *), void *arg)
+{
+	static maker *next;
+
+	if (!next) {
+		preload_enter();
+		next = (maker *)dlsym(RTLD_NEXT, "pthread_create");
+		preload_leave();
+	}
+	return next ? next(thread, attr, run, arg) : EAGAIN;
+}
+
+static void *be_born(void *p)
+{
+	struct birth birth = *(struct birth *)p;
+
+	libc_free(p);
+	signals_hold(birth.held);
+	signals_admit(); /* of the attributes' mask */
+	altstack_begin();
+	return birth.run(birth.arg);
+}
+
+/* ------------------------------------------------------------------ */
+/* Attributes								*/
+
+static bool has_paged_stack(const pthread_attr_t *attr)
+{
+	size_t bytes = 0;
+	void *stack = NULL;
+
+	/* size and no address: the address would be below 0 */
+	return attr && preload.paging && !preload_depth &&
+	       pthread_attr_getstack(attr, &stack, &bytes) == 0 &&
+	       (uintptr_t)stack + bytes > bytes && is_paged(stack, bytes);
+}
+
+static void copy_scheduling(pthread_attr_t *to, const pthread_attr_t *from)
+{
+	struct sched_param parameter;
+	int value;
+
+	if (pthread_attr_getschedpolicy(from, &value) == 0)
+		pthread_attr_setschedpolicy(to, value);
+	if (pthread_attr_getschedparam(from, &parameter) == 0)
+		pthread_attr_setschedparam(to, &parameter);
+	if (pthread_attr_getinheritsched(from, &value) == 0)
+		pthread_attr_setinheritsched(to, value);
+	if (pthread_attr_getscope(from, &value) == 0)
+		pthread_attr_setscope(to, value);
+}
+
+static void copy_sets(pthread_attr_t *to, const pthread_attr_t *from)
+{
+	cpu_set_t cpus;
+	sigset_t mask;
+
+	if (pthread_attr_getaffinity_np(from, sizeof(cpus), &cpus) == 0)
+		pthread_attr_setaffinity_np(to, sizeof(cpus), &cpus);
+	if (pthread_attr_getsigmask_np(from, &mask) == 0)
+		pthread_attr_setsigmask_np(to, &mask);
+}
+
+/* All but where the stack is. */
+static int copy_attributes(pthread_attr_t *to, const pthread_attr_t *from)
+{
+	int value, error = pthread_attr_init(to);
+	size_t bytes;
+
+	if (error)
+		return error;
+	if (pthread_attr_getstacksize(from, &bytes) == 0)
+		pthread_attr_setstacksize(to, bytes);
+	if (pthread_attr_getdetachstate(from, &value) == 0)
+		pthread_attr_setdetachstate(to, value);
+	copy_scheduling(to, from);
+	copy_sets(to, from);
+	return 0;
+}
+
+static int create(pthread_t *thread, const pthread_attr_t *attr,
+		  struct birth *birth)
+{
+	pthread_attr_t other;
+	int error;
+
+	if (!has_paged_stack(attr))
+		return next_pthread_create(thread, attr, be_born, birth);
+	preload_enter();
+	error = copy_attributes(&other, attr);
+	if (!error) {
+		error = next_pthread_create(thread, &other, be_born, birth);
+		pthread_attr_destroy(&other);
+	}
+	preload_leave();
+	return error;
+}
+
+/* ------------------------------------------------------------------ */
+/* For the program							*/
+
+/* Without a mask of its own a thread has its maker's. */
+static unsigned held_by(const pthread_attr_t *attr)
+{
+	sigset_t mask;
+
+	return attr && pthread_attr_getsigmask_np(attr, &mask) == 0
+		       ? 0 /* signals_admit() will see it */
+		       : signals_held();
+}
+
+/* Where nothing is to be done for threads, nothing is done. */
+static int give_birth(pthread_t *thread, const pthread_attr_t *attr,
+		      void *(*run)(void *), void *arg)
+{
+	struct birth *birth;
+	int error;
+
+	if (!signals_any() && !has_paged_stack(attr))
+		return next_pthread_create(thread, attr, run, arg);
+	birth = libc_malloc(sizeof(*birth));
+	if (!birth)
+		return EAGAIN;
+	*birth = (struct birth){run, arg, held_by(attr)};
+	error = create(thread, attr, birth);
+	if (error)
+		libc_free(birth);
+	return error;
+}
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *attr,
+		   void *(*run)(void *), void *arg)
+{
+	return give_birth(thread, attr, run, arg);
+}
+
+/* What it returns comes to thrd_join() as it would: as an int in a pointer. */
+int thrd_create(thrd_t *thread, thrd_start_t run, void *arg)
+{
+	int error = give_birth(thread, NULL, (void *(*)(void *))(uintptr_t)run,
+			       arg);
+
+	if (error == ENOMEM)
+		return thrd_nomem;
+	return error ? thrd_error : thrd_success;
+}

@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * sigmask.c - masks of signals, without those that the library has claimed: see
+ * signal.c. What a thread believes to have blocked of them it is told when it
+ * asks.
+ *
+ * A set is copied before it is used: it may be paged.
+ */
+#include "preload/libc.h"
+#include "preload/gate.h"
+#include "preload/signal.h"
+#include "preload/state.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static __thread unsigned held __attribute__((tls_model("initial-exec")));
+
+int __wrap_pthread_sigmask(int how, const sigset_t *set, sigset_t *old);
+
+unsigned signals_held(void)
+{
+	return held;
+}
+
+void signals_hold(unsigned bits)
+{
+	held = bits;
+}
+
+void signals_admit(void)
+{
+	sigset_t mask, admitted;
+
+	if (LIBC(pthread_sigmask)(SIG_SETMASK, NULL, &mask))
+		return;
+	held |= signals_in(&mask);
+	sigemptyset(&admitted);
+	signals_add(&admitted, signals_in(&mask));
+	LIBC(pthread_sigmask)(SIG_UNBLOCK, &admitted, NULL);
+}
+
+int __wrap_pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
+{
+	return LIBC(pthread_sigmask)(how, set, old);
+}
+
+/* ------------------------------------------------------------------ */
+/* For the program							*/
+
+static unsigned change(unsigned was, int how, unsigned bits)
+{
+	switch (how) {
+	case SIG_BLOCK:
+		return was | bits;
+	case SIG_UNBLOCK:
+		return was & ~bits;
+	default:
+		return bits;
+	}
+}
+
+/* A child of vfork() has its parent's variables, and a mask of its own. */
+static void hold(unsigned bits)
+{
+	if (bits != held && getpid() == preload.pid)
+		held = bits;
+}
+
+static int set_mask(int how, const sigset_t *set, sigset_t *old)
+{
+	unsigned was = held, bits = 0;
+	sigset_t now, before;
+	int error;
+
+	if (set) {
+		now = *set;
+		bits = signals_in(&now);
+		signals_remove(&now);
+	}
+	error = LIBC(pthread_sigmask)(how, set ? &now : NULL, &before);
+	if (error)
+		return error;
+	if (set)
+		hold(change(was, how, bits));
+	if (old) {
+		signals_add(&before, was);
+		*old = before;
+	}
+	return 0;
+}
+
+int pthread_sigmask(int how, const sigset_t *set, sigset_t *old)
+{
+	return signals_any() ? set_mask(how, set, old)
+			     : LIBC(pthread_sigmask)(how, set, old);
+}
+
+int sigprocmask(int how, const sigset_t *set, sigset_t *old)
+{
+	int error = pthread_sigmask(how, set, old);
+
+	if (!error)
+		return 0;
+	errno = error;
+	return -1;
+}
+
+/* ---- as they were before POSIX ---- */
+
+static int set_word(int how, int word)
+{
+	sigset_t set, old;
+
+	sigemptyset(&set);
+	memcpy(&set, &word, sizeof(word));
+	if (sigprocmask(how, &set, &old))
+		return -1;
+	memcpy(&word, &old, sizeof(word));
+	return word;
+}
+
+int sigblock(int mask)
+{
+	return set_word(SIG_BLOCK, mask);
+}
+
+int sigsetmask(int mask)
+{
+	return set_word(SIG_SETMASK, mask);
+}
+
+static int set_one(int how, int sig)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	return sigaddset(&set, sig) ? -1 : sigprocmask(how, &set, NULL);
+}
+
+int sighold(int sig)
+{
+	return set_one(SIG_BLOCK, sig);
+}
+
+int sigrelse(int sig)
+{
+	return set_one(SIG_UNBLOCK, sig);
+}
+
+/* ---- calls that wait with another mask ---- */
+
+/* The set to be used in place of *set. */
+static const sigset_t *without(const sigset_t *set, sigset_t *room)
+{
+	if (!set || !signals_any())
+		return set;
+	*room = *set;
+	signals_remove(room);
+	return room;
+}
+
+int sigsuspend(const sigset_t *set)
+{
+	sigset_t room;
+
+	return LIBC(sigsuspend)(without(set, &room));
+}
+
+int ppoll(struct pollfd *fds, nfds_t count, const struct timespec *timeout,
+	  const sigset_t *set)
+{
+	sigset_t room;
+
+	return LIBC(ppoll)(fds, count, timeout, without(set, &room));
+}
+
+_Noreturn void __chk_fail(void);
+int __ppoll_chk(struct pollfd *fds, nfds_t count,
+		const struct timespec *timeout, const sigset_t *set,
+		size_t room);
+
+int __ppoll_chk(struct pollfd *fds, nfds_t count,
+		const struct timespec *timeout, const sigset_t *set,
+		size_t room)
+{
+	if (room / sizeof(*fds) < count)
+		__chk_fail();
+	return ppoll(fds, count, timeout, set);
+}
+
+int pselect(int count, fd_set *in, fd_set *out, fd_set *except,
+	    const struct timespec *timeout, const sigset_t *set)
+{
+	sigset_t room;
+
+	return LIBC(pselect)(count, in, out, except, timeout,
+			     without(set, &room));
+}
+
+int epoll_pwait(int epoll, struct epoll_event *events, int most, int timeout_ms,
+		const sigset_t *set)
+{
+	sigset_t room;
+
+	return LIBC(epoll_pwait)(epoll, events, most, timeout_ms,
+				 without(set, &room));
+}
+
+typedef int waiter(int, struct epoll_event *, int, const struct timespec *,
+		   const sigset_t *);
+
+/* glibc 2.35 */
+int epoll_pwait2(int epoll, struct epoll_event *events, int most,
+		 const struct timespec *timeout, const sigset_t *set)
+{
+	waiter *real = (waiter *)libc_function("epoll_pwait2");
+	sigset_t room;
+
+	if (!real) {
+		errno = ENOSYS;
+		return -1;
+	}
+	return real(epoll, events, most, timeout, without(set, &room));
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tail.h - calls that are the last thing a function does, as jumps: who is
+ * called sees the caller's caller, and returns to him.
+ */
+#ifndef VVM_PRELOAD_TAIL_H
+#define VVM_PRELOAD_TAIL_H
+
+#ifdef __has_attribute
+#if __has_attribute(musttail)
+#define TAIL_CALL __attribute__((musttail))
+#endif
+#endif
+#ifndef TAIL_CALL
+#define TAIL_CALL
+#endif
+#ifdef __clang__
+#define JUMPS
+#else
+#define JUMPS __attribute__((optimize("O2")))
+#endif
+
+#endif
