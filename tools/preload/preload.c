@@ -86,6 +86,18 @@ static void find_objects(void)
 /* ------------------------------------------------------------------ */
 /* Opening								*/
 
+/* Without a userfaultfd auto is guard. */
+static bool resolves_itself(enum vvm_faults faults)
+{
+	const unsigned needed = VVM_PROBE_PERMITTED | VVM_PROBE_WP_SHMEM;
+	struct vvm_probe probe;
+
+	if (faults != VVM_FAULTS_AUTO)
+		return faults != VVM_FAULTS_THREAD;
+	vvm_probe(&probe);
+	return (probe.flags & needed) != needed;
+}
+
 static int open_space(void)
 {
 	struct vvm_options options;
@@ -94,12 +106,12 @@ static int open_space(void)
 
 	if (error)
 		return error;
-	preload.inline_faults = options.faults == VVM_FAULTS_INLINE;
+	preload.inline_faults = resolves_itself(options.faults);
 	preload.inherits = options.fork == VVM_FORK_INHERIT;
-	preload.paged_min = preload.inline_faults ? INLINE_MIN_BYTES : 0;
 	error = vvm_open(&vm, &options);
 	if (error)
 		return error;
+	preload.paged_min = preload.inline_faults ? INLINE_MIN_BYTES : 0;
 	error = vvm_heap_open(vm, NULL, &preload.heap);
 	if (error) {
 		vvm_close(vm);
