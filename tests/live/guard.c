@@ -228,6 +228,7 @@ END_TEST
 /* Pinned for reading, in a region that is writable later. */
 START_TEST(pinned_clean_pages_at_a_fork)
 {
+	int fds[2];
 	pid_t pid;
 
 	make_clean();
@@ -236,7 +237,10 @@ START_TEST(pinned_clean_pages_at_a_fork)
 	live_ok(vvm_protect(vm, live_addr(base), PAGES * LIVE_PAGE, LIVE_RW));
 	for (uint64_t i = 0; i < PAGES; i++)
 		*word(i) += 3;
+	live_check(pipe(fds) == 0 && write(fds[1], "x", 1) == 1);
 	pid = live_fork(reads_written, (void *)3);
+	live_equal(read(fds[0], base + LIVE_PAGE, 1), 1); /* it is pinned */
+	live_equal(base[LIVE_PAGE], 'x');
 	for (uint64_t i = 0; i < PAGES; i++)
 		*word(i) += 1;
 	live_ended_ok(pid);

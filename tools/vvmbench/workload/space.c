@@ -16,8 +16,8 @@
 #include <string.h>
 #include <unistd.h>
 
-const char *const bench_fault_words[] = {"auto", "thread", "inline",
-					 "guard", NULL};
+const char *const bench_fault_words[] = {"auto", "thread", "inline", "guard",
+					 NULL};
 
 /* What auto will be, so that a report can name it. */
 static enum vvm_faults auto_faults(void)
