@@ -97,12 +97,12 @@ static void find_objects(void)
 /* Does the kernel bring pages in for system calls? */
 static bool kernel_faults(const struct vvm_options *options)
 {
+	const unsigned needed = VVM_PROBE_PERMITTED | VVM_PROBE_WP_SHMEM;
 	struct vvm_probe probe;
 
 	if (options->faults > VVM_FAULTS_THREAD || vvm_probe(&probe) < 0)
 		return false;
-	return (probe.flags & (VVM_PROBE_PERMITTED | VVM_PROBE_USER_ONLY)) ==
-	       VVM_PROBE_PERMITTED;
+	return (probe.flags & (needed | VVM_PROBE_USER_ONLY)) == needed;
 }
 
 /*
