@@ -559,7 +559,8 @@ enum vvm_probe_flags {
 	VVM_PROBE_THREAD_ID = 32,
 	VVM_PROBE_POISON = 64,	      /* UFFDIO_POISON; Linux 6.6 */
 	VVM_PROBE_PAGEMAP_SCAN = 128, /* Linux 6.7 */
-	VVM_PROBE_IO_URING = 256
+	VVM_PROBE_IO_URING = 256,
+	VVM_PROBE_GUARD = 512
 };
 
 struct vvm_probe {
