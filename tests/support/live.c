@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "support/access.h"
 #include "support/random.h"
@@ -28,6 +30,26 @@ const char *live_missing_system_calls(void)
 		return "userfaultfd only for user-mode faults, system calls "
 		       "get EFAULT";
 	return live_missing();
+}
+
+/* In a child: a mode may take signals of the process for itself. */
+const char *live_mode_missing(const char *mode)
+{
+	struct vvm_options o;
+	struct vvm *vm;
+	pid_t pid = fork();
+	int status = 0;
+
+	if (pid == 0) {
+		setenv("VVM_FAULTS", mode, 1);
+		setenv("VVM_LOG", "none", 1);
+		live_options(&o, 64);
+		status = vvm_open(&vm, &o);
+		vvm_close(status ? NULL : vm);
+		_exit(-status);
+	}
+	live_check(pid > 0 && waitpid(pid, &status, 0) == pid);
+	return status ? vvm_strerror(-WEXITSTATUS(status)) : NULL;
 }
 
 bool live_inline(void)

@@ -24,6 +24,9 @@ const char *live_missing(void);
 /* The same, and why system calls on absent pages cannot work. */
 const char *live_missing_system_calls(void);
 
+/* Why there is no space in a mode of VVM_FAULTS here, NULL: there is. */
+const char *live_mode_missing(const char *mode);
+
 /* Do the threads of this run resolve their own faults (inline, guard)? */
 bool live_inline(void);
 /* Are its spaces in guard mode? */
