@@ -153,7 +153,10 @@ struct vvm;
 /*
  * Who resolves a fault.
  *
- * THREAD (the default): handler threads. System calls on paged memory work as
+ * AUTO (the default): THREAD where a userfaultfd is to be had, by whichever way,
+ * else GUARD.
+ *
+ * THREAD: handler threads. System calls on paged memory work as
  * on any memory; exceptions: see above, "The kernel".
  *
  * INLINE: the faulting thread itself, in a SIGBUS handler. No thread is woken,
@@ -169,6 +172,24 @@ struct vvm;
  *   - signals are held back while the library resolves a fault, but for the
  *     synchronous ones.
  *   - x86-64 only.
+ *
+ * GUARD: as INLINE, but without a userfaultfd, hence without any privilege, and
+ * where a seccomp filter forbids that (as those of containers do). Linux 6.15,
+ * x86-64. What is said of INLINE and SIGBUS holds, and holds for SIGSEGV, too:
+ * that is the signal of a fault here, in a handler of the library that is to come
+ * first. What is SIGBUS in the other modes (a lost page, no frame) is SIGBUS
+ * here: a handler that was installed before is called with that. And
+ *   - the kernel does not tell of the first write to a clean page. So
+ *     VVM_PAGE_DIRTY and `dirty_pages` say what is known, which may be less;
+ *     and whether a page has changed is found out by comparing it (a digest of
+ *     128 bits) before it leaves memory. That is 16 bytes more for each page
+ *     of blocks of 2 MiB that have pages which were read from swap;
+ *   - with VVM_FORK_INHERIT fork() compares all resident pages (0.6 us each),
+ *     and the parent's first access to each afterwards is a fault, be it a read;
+ *   - pages around one that is read, as far as they are resident, count as used;
+ *   - memory that the program has locked (mlockall(2)) is unlocked;
+ *   - mprotect(2) and munmap(2) on the memory itself are not noticed but by
+ *     accesses that fail: use vvm_protect() and vvm_unmap().
  */
 enum vvm_faults {
 	VVM_FAULTS_AUTO,
@@ -280,12 +301,13 @@ int vvm_options_init(struct vvm_options *options);
  *
  * -EINVAL   an option is out of range; the log says which
  * -EPERM    userfaultfd is not permitted: see vvm_probe() or vvmstat --doctor
+ *	     (AUTO: and guard pages are not to be had)
  * -ENOSYS   the kernel lacks a needed feature (userfaultfd with write
- *	     protection of shmem: Linux 5.19), or io_uring with VVM_IO_URING,
+ *	     protection of shmem: Linux 5.19; GUARD: 6.15), or io_uring with VVM_IO_URING,
  *	     or there is no /proc
  * -ENOTSUP  the page size is not 4 KiB; swap_path is neither a directory,
- *	     a file nor a block device; VVM_FAULTS_INLINE on a CPU other
- *	     than x86-64
+ *	     a file nor a block device; VVM_FAULTS_INLINE or
+ *	     GUARD on a CPU other than x86-64
  * -EBUSY    the swap file is in use by another space or process, and was for
  *	     two seconds: so long one may be that was killed just now
  * -EAGAIN   inline: 64 spaces have faults or callbacks to handle; 64 spaces
@@ -559,7 +581,12 @@ enum vvm_probe_flags {
 	VVM_PROBE_THREAD_ID = 32,
 	VVM_PROBE_POISON = 64,	      /* UFFDIO_POISON; Linux 6.6 */
 	VVM_PROBE_PAGEMAP_SCAN = 128, /* Linux 6.7 */
-	VVM_PROBE_IO_URING = 256
+	VVM_PROBE_IO_URING = 256,
+	/*
+	 * VVM_FAULTS_GUARD is possible; without PERMITTED and WP_SHMEM it is
+	 * what VVM_FAULTS_AUTO takes. Linux 6.15, x86-64.
+	 */
+	VVM_PROBE_GUARD = 512
 };
 
 struct vvm_probe {

@@ -40,6 +40,20 @@ static unsigned probe_uffd(int *error)
 	return flags;
 }
 
+/* *error: of userfaultfd, which is not needed if this works. */
+static unsigned probe_guard(int *error)
+{
+#if defined(__x86_64__)
+	if (os_guard_probe() == 0) {
+		if (*error == -EPERM || *error == -EACCES || *error == -ENOSYS)
+			*error = 0;
+		return VVM_PROBE_GUARD;
+	}
+#endif
+	(void)error;
+	return 0;
+}
+
 static unsigned probe_others(void)
 {
 	enum os_pagemap_method method = OS_PAGEMAP_READ;
@@ -73,13 +87,15 @@ static const char *probe_reason(int error)
 	case -ENOSYS:
 		return "the kernel is too old or built without userfaultfd: "
 		       "write protection of shared memory needs Linux 5.19 "
-		       "(CONFIG_USERFAULTFD, CONFIG_PTE_MARKER_UFFD_WP)";
+		       "(CONFIG_USERFAULTFD, CONFIG_PTE_MARKER_UFFD_WP); "
+		       "guard pages, which would do, need 6.15";
 	case -EPERM:
 	case -EACCES:
 		return "userfaultfd is not permitted: run as root or with "
 		       "CAP_SYS_PTRACE, allow /dev/userfaultfd for this user, "
 		       "set vm.unprivileged_userfaultfd=1, or lift the "
-		       "container's seccomp filter";
+		       "container's seccomp filter; guard pages, which need "
+		       "no permission, are there from Linux 6.15 on";
 	default:
 		return "userfaultfd cannot be opened: out of descriptors or "
 		       "memory?";
@@ -94,7 +110,8 @@ int vvm_probe(struct vvm_probe *probe)
 		return -EINVAL;
 	memset(probe, 0, sizeof(*probe));
 	state = os_cancel_off();
-	probe->flags = probe_uffd(&error) | probe_others();
+	probe->flags = probe_uffd(&error);
+	probe->flags |= probe_guard(&error) | probe_others();
 	os_cancel_restore(state);
 	if (os_page_size() == PAGE_BYTES)
 		probe->flags |= VVM_PROBE_PAGE_SIZE;

@@ -17,6 +17,13 @@ int faults_choose(struct conf *conf)
 	unsigned features = 0;
 	int rc, guard = -ENOTSUP;
 
+	if (conf->faults == VVM_FAULTS_GUARD) {
+		rc = os_guard_probe();
+		if (rc == -ENOSYS)
+			log_error("faults=guard: this kernel has no guard "
+				  "pages of files (Linux 6.15)");
+		return rc;
+	}
 	if (conf->faults != VVM_FAULTS_AUTO)
 		return 0;
 	rc = os_uffd_probe(&features, &method);

@@ -513,7 +513,7 @@ END_TEST
 
 /* ---- the signal stack ---- */
 
-static void *stack_seen;
+static void *volatile stack_seen;
 
 static void on_stack(int sig)
 {
@@ -790,7 +790,7 @@ START_TEST(no_rings_for_the_program)
 }
 END_TEST
 
-static int own_signals;
+static volatile int own_signals;
 
 static void on_own(int sig)
 {

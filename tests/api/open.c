@@ -732,6 +732,29 @@ static void become_nobody(void)
 	prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 }
 
+/* Without a userfaultfd. */
+static void page_guarded(const struct vvm_options *o)
+{
+	uint64_t addr = VVM_ANYWHERE;
+	struct vvm *vm = NULL;
+	struct vvm_stats st;
+	volatile char *p;
+
+	child_expect(vvm_open(&vm, o), 0);
+	child_expect(vvm_map(vm, &addr, 64 * LIVE_PAGE, LIVE_RW, NULL), 0);
+	p = vvm_ptr(vm, addr);
+	for (int round = 0; round < 3; round++)
+		for (int i = 0; i < 64; i++) {
+			child_check(p[i * LIVE_PAGE] ==
+				    (char)(round ? round + i : 0));
+			p[i * LIVE_PAGE] = (char)(round + i + 1);
+		}
+	child_expect(vvm_stats(vm, &st, sizeof(st)), 0);
+	child_check(st.guard_faults == 1 && st.inline_faults == 1);
+	child_check(st.peak_pages <= 16 && st.faults_swapin > 0);
+	child_expect(vvm_close(vm), 0);
+}
+
 /* arg: the errno that userfaultfd(2) gives. */
 static int open_without_userfaultfd(void *arg)
 {
@@ -746,12 +769,28 @@ static int open_without_userfaultfd(void *arg)
 	child_check(access("/dev/userfaultfd", R_OK | W_OK) != 0);
 	child_expect(vvm_options_init(&o), 0);
 	o.stat_segment = 0;
+	o.resident_bytes = 16 * LIVE_PAGE;
+	o.faults = VVM_FAULTS_THREAD;
 	child_expect(vvm_open(&vm, &o), -error);
+	o.faults = VVM_FAULTS_INLINE;
+	child_expect(vvm_open(&vm, &o), -error);
+	child_expect(vvm_probe(&probe), 0);
+	child_check(!(probe.flags & VVM_PROBE_PERMITTED));
+	o.faults = VVM_FAULTS_AUTO;
+	if (probe.flags & VVM_PROBE_GUARD) {
+		child_check(probe.usable && !probe.error && !*probe.reason);
+		page_guarded(&o);
+		/* and neither way */
+		child_check(setenv("VVM_INJECT", "@guard_install:1+:EINVAL",
+				   1) == 0);
+	}
+	child_expect(vvm_open(&vm, &o), -error);
+	o.faults = VVM_FAULTS_GUARD;
+	child_expect(vvm_open(&vm, &o), -ENOSYS);
 	child_expect(vvm_probe(&probe), 0);
 	child_check(!probe.usable);
 	child_check(probe.error == -error);
 	child_check(probe.reason && probe.reason[0]);
-	child_check(!(probe.flags & VVM_PROBE_PERMITTED));
 	return 0;
 }
 
@@ -1063,14 +1102,16 @@ END_TEST
 
 START_TEST(probe_agrees_with_itself)
 {
-	const unsigned needed = VVM_PROBE_USERFAULTFD | VVM_PROBE_PERMITTED |
-				VVM_PROBE_WP_SHMEM | VVM_PROBE_PAGE_SIZE;
+	const unsigned events = VVM_PROBE_USERFAULTFD | VVM_PROBE_PERMITTED |
+				VVM_PROBE_WP_SHMEM;
 	struct vvm_probe probe;
 
 	memset(&probe, 0x5a, sizeof probe);
 	live_ok(vvm_probe(&probe));
 	live_equal(probe.usable, 1); /* main() has asked */
-	live_equal(probe.flags & needed, needed);
+	live_check(probe.flags & VVM_PROBE_PAGE_SIZE);
+	live_check((probe.flags & events) == events ||
+		   (probe.flags & VVM_PROBE_GUARD));
 	live_equal(probe.error, 0);
 	live_check(probe.reason != NULL);
 	live_expect(vvm_probe(NULL), -EINVAL);

@@ -11,7 +11,7 @@ usage()
 usage: runs.sh [OPTION]...    (or: make torture OPTION=VALUE...)
   --seconds S   SECONDS=S   all together, about; 60
   --seed N      SEED=N      of the first run; the time of day
-  --faults M    FAULTS=M    thread or inline
+  --faults M    FAULTS=M    thread, inline or guard
   --threads N   THREADS=N   1 to 64
   --budget N    BUDGET=N    pages
   --fork F      FORK=F      die or inherit
@@ -88,9 +88,10 @@ pick()
 # Of the run's seed, all that nobody has decided.
 choose()
 {
-	case $((run_seed % 2)) in
-	0) r_faults=${faults:-thread} ;;
+	case $((run_seed % 4)) in
+	0 | 2) r_faults=${faults:-thread} ;;
 	1) r_faults=${faults:-inline} ;;
+	3) r_faults=${faults:-guard} ;;
 	esac
 	# shellcheck disable=SC2086 # words
 	r_kind=${swap_name:-$(set -- $kinds && shift $((run_seed / 2 % $#)) && echo "$1")}

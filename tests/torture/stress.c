@@ -306,7 +306,7 @@ static int usage(FILE *to, int status)
 	      "  --budget PAGES from 1 (64)\n"
 	      "  --size MIB     of the pages that are verified (16)\n"
 	      "  --seed N       what the threads do (1)\n"
-	      "  --faults thread|inline\n"
+	      "  --faults thread|inline|guard\n"
 	      "  --fork die|inherit\n"
 	      "  --swap PATH    directory, file or block device\n"
 	      "  --limit MIB    of swap\n"
@@ -391,7 +391,8 @@ static bool take_setting(int c, const char *text)
 	switch (c) {
 	case 'f':
 		set("VVM_FAULTS", text, "");
-		return !strcmp(text, "thread") || !strcmp(text, "inline");
+		return !strcmp(text, "thread") || !strcmp(text, "inline") ||
+		       !strcmp(text, "guard");
 	case 'k':
 		option.inherit = !strcmp(text, "inherit");
 		return option.inherit || !strcmp(text, "die");

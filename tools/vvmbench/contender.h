@@ -16,6 +16,8 @@
 	  "libvvm, faults resolved by handler threads")                        \
 	X(vvm_inline, "vvm-inline", 1, vvm, VVM_FAULTS_INLINE, -1, 0, 0,       \
 	  "libvvm, faults resolved by the faulting thread")                    \
+	X(vvm_guard, "vvm-guard", 0, vvm, VVM_FAULTS_GUARD, -1, 0, 0,          \
+	  "the same without userfaultfd; only when it is asked for")           \
 	X(swap, "swap", 1, swap, 0, -1, CAGE_GROUP | CAGE_SWAP, 0,             \
 	  "the kernel's swap, a page at a time (vm.page-cluster 0)")           \
 	X(swap3, "swap3", 1, swap, 0, -1, CAGE_GROUP | CAGE_SWAP, 3,           \

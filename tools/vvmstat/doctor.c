@@ -161,26 +161,59 @@ static int uffd_by_device(void)
 	return fd;
 }
 
-static void uffd_refused(struct doctor *d, int by_call, int by_device)
+#define GROUP_RULE                                                       \
+	"give a group /dev/userfaultfd: echo 'KERNEL==\"userfaultfd\", " \
+	"GROUP=\"users\", MODE=\"0660\"' > "                             \
+	"/etc/udev/rules.d/70-userfaultfd.rules"
+
+/* What faults=auto takes, and what that costs. */
+static void check_fault_mode(struct doctor *d, const struct vvm_probe *probe)
 {
+	bool guard = probe->flags & VVM_PROBE_GUARD;
+
+	if (guard)
+		doctor_report(d, DOCTOR_OK, "guard pages", NULL,
+			      "possible: VVM_FAULTS=guard needs no permission");
+	else
+		doctor_report(d, DOCTOR_OK, "guard pages", NULL,
+			      "not in this kernel (Linux 6.15, x86-64)");
+	if ((probe->flags & VVM_PROBE_PERMITTED) &&
+	    (probe->flags & VVM_PROBE_WP_SHMEM))
+		doctor_report(
+			d, DOCTOR_OK, "faults", NULL,
+			"auto is thread: handler threads, by userfaultfd");
+	else if (guard)
+		doctor_report(d, DOCTOR_WARN, "faults",
+			      "userfaultfd, see above, if system calls are to "
+			      "work on paged memory as they are",
+			      "auto is guard: system calls on absent pages "
+			      "fail with EFAULT, pages are compared before "
+			      "they leave memory");
+}
+
+/* guard: it can be done without. */
+static void uffd_refused(struct doctor *d, bool guard, int by_call,
+			 int by_device)
+{
+	enum doctor_status level = guard ? DOCTOR_WARN : DOCTOR_FAIL;
 	char why[200];
 
 	snprintf(why, sizeof(why), "%s, /dev/userfaultfd: ", strerror(by_call));
 	strncat(why, strerror(by_device), sizeof(why) - strlen(why) - 1);
 	if (by_call == ENOSYS)
-		doctor_report(d, DOCTOR_FAIL, "userfaultfd",
+		doctor_report(d, level, "userfaultfd",
 			      "a kernel with CONFIG_USERFAULTFD=y; " CONTAINER,
 			      "the kernel has none (%s)", why);
 	else
 		doctor_report(
-			d, DOCTOR_FAIL, "userfaultfd",
-			"sysctl -w vm.unprivileged_userfaultfd=1, or give "
-			"your group access to /dev/userfaultfd; " CONTAINER,
+			d, level, "userfaultfd",
+			"sysctl -w vm.unprivileged_userfaultfd=1, or " GROUP_RULE
+			"; " CONTAINER,
 			"not permitted (%s)", why);
 }
 
 /* By which of the three ways does this process get a userfaultfd? */
-static void check_userfaultfd(struct doctor *d)
+static void check_userfaultfd(struct doctor *d, bool guard)
 {
 	long long open_to_all =
 		read_number("/proc/sys/vm/unprivileged_userfaultfd");
@@ -206,13 +239,12 @@ static void check_userfaultfd(struct doctor *d)
 	}
 	fd = (int)syscall(SYS_userfaultfd, UFFD_FLAGS | UFFD_USER_MODE_ONLY);
 	if (fd < 0) {
-		uffd_refused(d, by_call, by_device);
+		uffd_refused(d, guard, by_call, by_device);
 		return;
 	}
 	close(fd);
 	doctor_report(d, DOCTOR_WARN, "userfaultfd",
-		      "sysctl -w vm.unprivileged_userfaultfd=1, or give your "
-		      "group access to /dev/userfaultfd",
+		      "sysctl -w vm.unprivileged_userfaultfd=1, or " GROUP_RULE,
 		      "user mode only: read(2) and other system calls on paged "
 		      "memory will fail with EFAULT");
 }
@@ -395,7 +427,8 @@ int doctor_run(const char *swap_path, const char *dir, struct output *output)
 	if (probe.flags & VVM_PROBE_PERMITTED)
 		check_features(&d, &probe);
 	check_page_size(&d);
-	check_userfaultfd(&d);
+	check_userfaultfd(&d, probe.flags & VVM_PROBE_GUARD);
+	check_fault_mode(&d, &probe);
 	check_io_uring(&d, &probe);
 	check_seccomp(&d, &probe);
 	check_memlock(&d);

@@ -16,13 +16,29 @@
 #include <string.h>
 #include <unistd.h>
 
-const char *const bench_fault_words[] = {"thread", "inline", NULL};
+const char *const bench_fault_words[] = {"auto", "thread", "inline", "guard",
+					 NULL};
+
+/* What auto will be, so that a report can name it. */
+static enum vvm_faults auto_faults(void)
+{
+	struct vvm_probe probe;
+
+	if (vvm_probe(&probe) || !probe.usable)
+		return VVM_FAULTS_AUTO;
+	return (probe.flags & VVM_PROBE_PERMITTED) &&
+			       (probe.flags & VVM_PROBE_WP_SHMEM)
+		       ? VVM_FAULTS_THREAD
+		       : VVM_FAULTS_GUARD;
+}
 
 void bench_space_options(struct vvm_options *options)
 {
 	if (vvm_options_init(options))
 		tool_die(TOOL_USAGE, "a VVM_* variable in the environment is "
 				     "wrong: correct or unset it");
+	if (options->faults == VVM_FAULTS_AUTO)
+		options->faults = auto_faults();
 }
 
 /* In a signal handler, in the thread whose access failed. */
