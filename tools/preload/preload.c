@@ -94,7 +94,6 @@ static void find_objects(void)
 /* ------------------------------------------------------------------ */
 /* Opening								*/
 
-<<<<<<< Updated upstream
 /* Does the kernel bring pages in for system calls? */
 static bool kernel_faults(const struct vvm_options *options)
 {
@@ -126,18 +125,6 @@ static int open_fitting(struct vvm **vm, struct vvm_options *options)
 	preload.traps = options->syscalls == VVM_SYSCALLS_TRAP;
 	preload.paged_min = refused && !preload.traps ? UNTRAPPED_MIN_BYTES : 0;
 	return error;
-=======
-/* Without a userfaultfd auto is guard. */
-static bool resolves_itself(enum vvm_faults faults)
-{
-	const unsigned needed = VVM_PROBE_PERMITTED | VVM_PROBE_WP_SHMEM;
-	struct vvm_probe probe;
-
-	if (faults != VVM_FAULTS_AUTO)
-		return faults != VVM_FAULTS_THREAD;
-	vvm_probe(&probe);
-	return (probe.flags & needed) != needed;
->>>>>>> Stashed changes
 }
 
 static int open_space(void)
@@ -148,17 +135,10 @@ static int open_space(void)
 
 	if (error)
 		return error;
-<<<<<<< Updated upstream
 	preload.inherits = options.fork == VVM_FORK_INHERIT;
 	error = open_fitting(&vm, &options);
-=======
-	preload.inline_faults = resolves_itself(options.faults);
-	preload.inherits = options.fork == VVM_FORK_INHERIT;
-	error = vvm_open(&vm, &options);
->>>>>>> Stashed changes
 	if (error)
 		return error;
-	preload.paged_min = preload.inline_faults ? INLINE_MIN_BYTES : 0;
 	error = vvm_heap_open(vm, NULL, &preload.heap);
 	if (error) {
 		vvm_close(vm);
