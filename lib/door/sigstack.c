@@ -12,6 +12,7 @@
  * the context, by the kernel's rules.
  */
 #include <signal.h>
+#include <string.h>
 #include <ucontext.h>
 
 #include "door/hold.h"
@@ -110,17 +111,16 @@ static int check(const ucontext_t *uc, stack_t *stack)
 	return 0;
 }
 
-/* As the kernel tells it. */
-static stack_t told(const ucontext_t *uc)
+/* As the kernel tells it, down to what is between the fields: zeros. */
+static void tell(const ucontext_t *uc, stack_t *s)
 {
-	stack_t s = uc->uc_stack;
-
-	s.ss_flags = (int)((unsigned)s.ss_flags & AUTODISARM);
-	if (!s.ss_size)
-		s.ss_flags |= SS_DISABLE;
+	s->ss_sp = uc->uc_stack.ss_sp;
+	s->ss_size = uc->uc_stack.ss_size;
+	s->ss_flags = (int)((unsigned)uc->uc_stack.ss_flags & AUTODISARM);
+	if (!s->ss_size)
+		s->ss_flags |= SS_DISABLE;
 	else if (runs_on(uc))
-		s.ss_flags |= SS_ONSTACK;
-	return s;
+		s->ss_flags |= SS_ONSTACK;
 }
 
 static int set_in_context(ucontext_t *uc, const stack_t *stack, stack_t *old)
@@ -128,7 +128,7 @@ static int set_in_context(ucontext_t *uc, const stack_t *stack, stack_t *old)
 	stack_t now;
 	int rc;
 
-	*old = told(uc);
+	tell(uc, old);
 	if (!stack)
 		return 0;
 	now = *stack;
@@ -158,6 +158,7 @@ long door_sigaltstack(struct door *d)
 
 	if (!s)
 		return -ENOMEM;
+	memset(s, 0, 2 * sizeof(*s));
 	if (d->arg[0]) {
 		if (copy_in(s, d->arg[0], sizeof(*s)) < sizeof(*s))
 			return -EFAULT;

@@ -96,13 +96,14 @@ struct waiter {
 long door_futexes(struct door *d)
 {
 	const struct waiter *w;
-	unsigned i, tries, count = (unsigned)d->arg[1];
+	unsigned i, tries, count;
 	bool touched = true;
 	long result = door_bounce_arguments(d);
 
 	if (result < 0)
 		return result;
-	w = (const struct waiter *)(uintptr_t)d->use[0];
+	w = (const struct waiter *)(const void *)d->bounced[0].mine;
+	count = (unsigned)(d->bounced[0].bytes / sizeof(*w));
 	result = door_make(d);
 	for (tries = 0; result == -EFAULT && touched && d->bounced[0].mine &&
 			tries < FUTEX_TRIES;

@@ -39,395 +39,286 @@
 #define ROW(call_name, call_way, ...)                \
 	[__NR_##call_name] = {.name = #call_name,    \
 			      .way = WAY_##call_way, \
-			      .arg = {__VA_ARGS__}},
+			      .arg = {__VA_ARGS__}}
 #define DATA(call_name, call_way, does_write, offset_at, ...) \
 	[__NR_##call_name] = {.name = #call_name,             \
 			      .way = WAY_##call_way,          \
 			      .writes = does_write,           \
 			      .offset = offset_at,            \
-			      .arg = {__VA_ARGS__}},
+			      .arg = {__VA_ARGS__}}
 
+/* clang-format off: a row is a line */
 static const struct call calls[CALLS_END] = {
 	/* data */
-	DATA(read, single, false, 0, RESULT(1, 2, 1)) DATA(
-		write, single, true, 0,
-		IN_N(1, 2, 1)) DATA(pread64, single, false, 3,
-				    RESULT(1, 2, 1)) DATA(pwrite64, single,
-							  true, 3,
-							  IN_N(1, 2, 1))
-		DATA(readv, vector, false, 0, SPECIAL(1)) DATA(
-			writev, vector, true, 0,
-			SPECIAL(1)) DATA(preadv, vector, false, 3,
-					 SPECIAL(1)) DATA(pwritev, vector, true,
-							  3, SPECIAL(1))
-			DATA(preadv2, vector, false, 3, SPECIAL(1)) DATA(
-				pwritev2, vector, true,
-				3, SPECIAL(1)) DATA(vmsplice, vmsplice, true, 0,
-						    SPECIAL(1))
-				DATA(process_vm_readv, process_vm, false, 0,
-				     SPECIAL(1),
-				     SPECIAL(3)) DATA(process_vm_writev,
-						      process_vm,
-						      true, 0, SPECIAL(1),
-						      SPECIAL(3))
-					DATA(sendto, single, true, 0,
-					     IN_N(1, 2, 1),
-					     IN_N(4,
-						  5, 1)) DATA(recvfrom, single,
-							      false, 0,
-							      RESULT(1, 2, 1),
-							      SOCKADDR(4, 5))
-						DATA(sendmsg, message, true, 0, SPECIAL(1)) DATA(
-							recvmsg, message, false,
-							0,
-							SPECIAL(1)) DATA(sendmmsg,
-									 messages,
-									 true,
-									 0, SPECIAL(1))
-							DATA(recvmmsg, messages,
-							     false, 0,
-							     SPECIAL(1),
-							     INOUT(4, 16)) ROW(sendfile,
-									       copy,
-									       INOUT(2,
-										     8))
-								ROW(splice,
-								    copy,
-								    INOUT(1, 8),
-								    INOUT(3, 8))
-									ROW(copy_file_range,
-									    copy,
-									    INOUT(1,
-										  8),
-									    INOUT(3,
-										  8))
+	DATA(read, single, false, 0, RESULT(1, 2, 1)),
+	DATA(write, single, true, 0, IN_N(1, 2, 1)),
+	DATA(pread64, single, false, 3, RESULT(1, 2, 1)),
+	DATA(pwrite64, single, true, 3, IN_N(1, 2, 1)),
+	DATA(readv, vector, false, 0, SPECIAL(1)),
+	DATA(writev, vector, true, 0, SPECIAL(1)),
+	DATA(preadv, vector, false, 3, SPECIAL(1)),
+	DATA(pwritev, vector, true, 3, SPECIAL(1)),
+	DATA(preadv2, vector, false, 3, SPECIAL(1)),
+	DATA(pwritev2, vector, true, 3, SPECIAL(1)),
+	DATA(vmsplice, vmsplice, true, 0, SPECIAL(1)),
+	DATA(process_vm_readv, process_vm, false, 0, SPECIAL(1), SPECIAL(3)),
+	DATA(process_vm_writev, process_vm, true, 0, SPECIAL(1), SPECIAL(3)),
+	DATA(sendto, single, true, 0, IN_N(1, 2, 1), IN_N(4, 5, 1)),
+	DATA(recvfrom, single, false, 0, RESULT(1, 2, 1), SOCKADDR(4, 5)),
+	DATA(sendmsg, message, true, 0, SPECIAL(1)),
+	DATA(recvmsg, message, false, 0, SPECIAL(1)),
+	DATA(sendmmsg, messages, true, 0, SPECIAL(1)),
+	DATA(recvmmsg, messages, false, 0, SPECIAL(1), INOUT(4, 16)),
+	ROW(sendfile, copy, INOUT(2, 8)),
+	ROW(splice, copy, INOUT(1, 8), INOUT(3, 8)),
+	ROW(copy_file_range, copy, INOUT(1, 8), INOUT(3, 8)),
 
 	/* files by their names */
-	ROW(openat, copy, TEXT(1)) ROW(openat2, copy, TEXT(1), IN_N(2, 3, 1)) ROW(
-		newfstatat,
-		copy, TEXT(1),
-		OUT(2, sizeof(struct
-			      stat))) ROW(statx, copy, TEXT(1),
-					  OUT(4,
-					      256)) ROW(truncate, copy, TEXT(0))
-		ROW(chdir, copy, TEXT(0)) ROW(mkdirat, copy, TEXT(1)) ROW(
-			mknodat, copy,
-			TEXT(1)) ROW(unlinkat, copy,
-				     TEXT(1)) ROW(renameat, copy, TEXT(1), TEXT(3))
-			ROW(renameat2, copy, TEXT(1),
-			    TEXT(3)) ROW(linkat, copy, TEXT(1),
-					 TEXT(3)) ROW(symlinkat, copy, TEXT(0),
-						      TEXT(2))
-				ROW(readlinkat, copy, TEXT(1), RESULT(2, 3, 1)) ROW(
-					fchownat, copy,
-					TEXT(1)) ROW(fchmodat, copy,
-						     TEXT(1)) ROW(faccessat, copy, TEXT(1))
-					ROW(faccessat2, copy, TEXT(1)) ROW(
-						utimensat, copy,
-						TEXT(1),
-						IN(2, 32)) ROW(statfs, copy,
-							       TEXT(0),
-							       OUT(1, 120))
-						ROW(chroot, copy, TEXT(0)) ROW(
-							acct, copy,
-							TEXT(0)) ROW(pivot_root,
-								     copy,
-								     TEXT(0), TEXT(1))
-							ROW(mount, copy,
-							    TEXT(0), TEXT(1),
-							    TEXT(2),
-							    IN(4, 4096)) ROW(umount2,
-									     copy,
-									     TEXT(0)) ROW(swapon,
-											  copy, TEXT(0))
-								ROW(swapoff,
-								    copy,
-								    TEXT(0)) ROW(quotactl,
-										 copy,
-										 TEXT(1), INOUT(3, 256)) ROW(quotactl_fd, copy, INOUT(3, 256)) ROW(inotify_add_watch, copy, TEXT(1)) ROW(fanotify_mark, copy, TEXT(4)) ROW(name_to_handle_at, copy, TEXT(1), INOUT_HEADED(2, 0, 8), INOUT(3, 8)) ROW(open_by_handle_at,
-																																				     copy,
-																																				     IN_HEADED(1,
-																																					       0,
-																																					       8)) ROW(open_tree,
-																																						       copy, TEXT(1)) ROW(move_mount, copy, TEXT(1),
-																																									  TEXT(3)) ROW(fsopen, copy, TEXT(0)) ROW(fsconfig, pin, TEXT(2), SPECIAL(3)) ROW(fspick,
-																																																			  copy, TEXT(1)) ROW(mount_setattr,
-																																																					     copy, TEXT(1),
-																																																					     IN_N(
-																																																						     3, 4, 1)) ROW(setxattr,
-																																																								   copy, TEXT(0), TEXT(1), IN_N(2, 3, 1)) ROW(lsetxattr,
-																																																													      copy,
-																																																													      TEXT(0),
-																																																													      TEXT(1), IN_N(2, 3, 1)) ROW(fsetxattr, copy, TEXT(1), IN_N(2, 3, 1)) ROW(getxattr,
-																																																																						       copy, TEXT(0), TEXT(1), RESULT(2, 3, 1)) ROW(lgetxattr,
-																																																																												    copy,
-																																																																												    TEXT(0),
-																																																																												    TEXT(1),
-																																																																												    RESULT(
-																																																																													    2,
-																																																																													    3, 1)) ROW(fgetxattr,
-																																																																														       copy, TEXT(1), RESULT(2, 3, 1))
-									ROW(listxattr,
-									    copy,
-									    TEXT(0),
-									    RESULT(1,
-										   2,
-										   1)) ROW(llistxattr,
-											   copy,
-											   TEXT(0),
-											   RESULT(1,
-												  2, 1))
-										ROW(flistxattr,
-										    copy,
-										    RESULT(1,
-											   2,
-											   1)) ROW(removexattr,
-												   copy,
-												   TEXT(0),
-												   TEXT(1))
-											ROW(lremovexattr,
-											    copy,
-											    TEXT(0),
-											    TEXT(1))
-												ROW(fremovexattr,
-												    copy,
-												    TEXT(1))
+	ROW(openat, copy, TEXT(1)),
+	ROW(openat2, copy, TEXT(1), IN_N(2, 3, 1)),
+	ROW(newfstatat, copy, TEXT(1), OUT(2, sizeof(struct stat))),
+	ROW(statx, copy, TEXT(1), OUT(4, 256)),
+	ROW(truncate, copy, TEXT(0)),
+	ROW(chdir, copy, TEXT(0)),
+	ROW(mkdirat, copy, TEXT(1)),
+	ROW(mknodat, copy, TEXT(1)),
+	ROW(unlinkat, copy, TEXT(1)),
+	ROW(renameat, copy, TEXT(1), TEXT(3)),
+	ROW(renameat2, copy, TEXT(1), TEXT(3)),
+	ROW(linkat, copy, TEXT(1), TEXT(3)),
+	ROW(symlinkat, copy, TEXT(0), TEXT(2)),
+	ROW(readlinkat, copy, TEXT(1), RESULT(2, 3, 1)),
+	ROW(fchownat, copy, TEXT(1)),
+	ROW(fchmodat, copy, TEXT(1)),
+	ROW(faccessat, copy, TEXT(1)),
+	ROW(faccessat2, copy, TEXT(1)),
+	ROW(utimensat, copy, TEXT(1), IN(2, 32)),
+	ROW(statfs, copy, TEXT(0), OUT(1, 120)),
+	ROW(chroot, copy, TEXT(0)),
+	ROW(acct, copy, TEXT(0)),
+	ROW(pivot_root, copy, TEXT(0), TEXT(1)),
+	ROW(mount, copy, TEXT(0), TEXT(1), TEXT(2), IN(4, 4096)),
+	ROW(umount2, copy, TEXT(0)),
+	ROW(swapon, copy, TEXT(0)),
+	ROW(swapoff, copy, TEXT(0)),
+	ROW(quotactl, copy, TEXT(1), INOUT(3, 256)),
+	ROW(quotactl_fd, copy, INOUT(3, 256)),
+	ROW(inotify_add_watch, copy, TEXT(1)),
+	ROW(fanotify_mark, copy, TEXT(4)),
+	ROW(name_to_handle_at, copy, TEXT(1), INOUT_HEADED(2, 0, 8),
+	    INOUT(3, 8)),
+	ROW(open_by_handle_at, copy, IN_HEADED(1, 0, 8)),
+	ROW(open_tree, copy, TEXT(1)),
+	ROW(move_mount, copy, TEXT(1), TEXT(3)),
+	ROW(fsopen, copy, TEXT(0)),
+	ROW(fsconfig, pin, TEXT(2), SPECIAL(3)),
+	ROW(fspick, copy, TEXT(1)),
+	ROW(mount_setattr, copy, TEXT(1), IN_N(3, 4, 1)),
+	ROW(setxattr, copy, TEXT(0), TEXT(1), IN_N(2, 3, 1)),
+	ROW(lsetxattr, copy, TEXT(0), TEXT(1), IN_N(2, 3, 1)),
+	ROW(fsetxattr, copy, TEXT(1), IN_N(2, 3, 1)),
+	ROW(getxattr, copy, TEXT(0), TEXT(1), RESULT(2, 3, 1)),
+	ROW(lgetxattr, copy, TEXT(0), TEXT(1), RESULT(2, 3, 1)),
+	ROW(fgetxattr, copy, TEXT(1), RESULT(2, 3, 1)),
+	ROW(listxattr, copy, TEXT(0), RESULT(1, 2, 1)),
+	ROW(llistxattr, copy, TEXT(0), RESULT(1, 2, 1)),
+	ROW(flistxattr, copy, RESULT(1, 2, 1)),
+	ROW(removexattr, copy, TEXT(0), TEXT(1)),
+	ROW(lremovexattr, copy, TEXT(0), TEXT(1)),
+	ROW(fremovexattr, copy, TEXT(1)),
 
 	/* open files */
-	ROW(fstat, copy, OUT(1, sizeof(struct stat))) ROW(
-		fstatfs, copy, OUT(1, 120)) ROW(getdents64, copy,
-						RESULT(1, 2, 1))
-		ROW(getcwd, copy, RESULT(0, 1, 1)) ROW(pipe2, copy, OUT(0, 8))
-			ROW(ioctl, ioctl, SPECIAL(2))
-				ROW(fcntl, fcntl, SPECIAL(2))
-					ROW(memfd_create, copy, TEXT(0))
+	ROW(fstat, copy, OUT(1, sizeof(struct stat))),
+	ROW(fstatfs, copy, OUT(1, 120)),
+	ROW(getdents64, copy, RESULT(1, 2, 1)),
+	ROW(getcwd, copy, RESULT(0, 1, 1)),
+	ROW(pipe2, copy, OUT(0, 8)),
+	ROW(ioctl, ioctl, SPECIAL(2)),
+	ROW(fcntl, fcntl, SPECIAL(2)),
+	ROW(memfd_create, copy, TEXT(0)),
 
 	/* waiting */
-	ROW(ppoll, copy, INOUT_N(0, 1, 8), INOUT(2, 16),
-	    IN_N(3, 4, 1)) ROW(pselect6, pselect, INOUT_BITS(1, 0),
-			       INOUT_BITS(2, 0), INOUT_BITS(3, 0), INOUT(4, 16),
-			       SPECIAL(5)) ROW(epoll_ctl, copy, IN(3, EVENT))
-		ROW(epoll_pwait, copy, RESULT(1, 2, EVENT), IN_N(4, 5, 1)) ROW(
-			epoll_pwait2, copy, RESULT(1, 2, EVENT), IN(3, 16),
-			IN_N(4, 5, 1)) ROW(signalfd4, copy, IN_N(1, 2, 1))
-			ROW(timerfd_settime, copy, IN(2, 32),
-			    OUT(3, 32)) ROW(timerfd_gettime, copy, OUT(1, 32))
-				ROW(futex, futex, SPECIAL(0), SPECIAL(3),
-				    SPECIAL(4)) ROW(futex_waitv, futexes,
-						    IN_N(0, 1, 24), IN(3, 16))
+	ROW(ppoll, copy, INOUT_N(0, 1, 8), INOUT(2, 16), IN_N(3, 4, 1)),
+	ROW(pselect6, pselect, INOUT_BITS(1, 0), INOUT_BITS(2, 0),
+	    INOUT_BITS(3, 0), INOUT(4, 16), SPECIAL(5)),
+	ROW(epoll_ctl, copy, IN(3, EVENT)),
+	ROW(epoll_pwait, copy, RESULT(1, 2, EVENT), IN_N(4, 5, 1)),
+	ROW(epoll_pwait2, copy, RESULT(1, 2, EVENT), IN(3, 16), IN_N(4, 5, 1)),
+	ROW(signalfd4, copy, IN_N(1, 2, 1)),
+	ROW(timerfd_settime, copy, IN(2, 32), OUT(3, 32)),
+	ROW(timerfd_gettime, copy, OUT(1, 32)),
+	ROW(futex, futex, SPECIAL(0), SPECIAL(3), SPECIAL(4)),
+	ROW(futex_waitv, futexes, IN_N(0, 1, 24), IN(3, 16)),
 
 	/* sockets */
-	ROW(connect, copy, IN_N(1, 2, 1)) ROW(bind, copy, IN_N(1, 2, 1)) ROW(
-		accept, copy, SOCKADDR(1, 2)) ROW(accept4, copy, SOCKADDR(1, 2))
-		ROW(getsockname, copy, SOCKADDR(1, 2)) ROW(getpeername, copy,
-							   SOCKADDR(1, 2))
-			ROW(socketpair, copy, OUT(3, 8))
-				ROW(setsockopt, sockopt, IN_N(3, 4, 1))
-					ROW(getsockopt, copy, SOCKADDR(3, 4))
+	ROW(connect, copy, IN_N(1, 2, 1)),
+	ROW(bind, copy, IN_N(1, 2, 1)),
+	ROW(accept, copy, SOCKADDR(1, 2)),
+	ROW(accept4, copy, SOCKADDR(1, 2)),
+	ROW(getsockname, copy, SOCKADDR(1, 2)),
+	ROW(getpeername, copy, SOCKADDR(1, 2)),
+	ROW(socketpair, copy, OUT(3, 8)),
+	ROW(setsockopt, sockopt, IN_N(3, 4, 1)),
+	ROW(getsockopt, copy, SOCKADDR(3, 4)),
 
 	/* processes */
-	ROW(execve, exec, TEXT(0), SPECIAL(1),
-	    SPECIAL(2)) ROW(execveat, exec, TEXT(1), SPECIAL(2),
-			    SPECIAL(3)) ROW(wait4, copy, INOUT(1, 4),
-					    INOUT(3, 144)) ROW(waitid, copy,
-							       INOUT(2, 128),
-							       INOUT(4, 144))
-		ROW(getrusage, copy, OUT(1, 144)) ROW(prlimit64, copy, IN(2, 16), OUT(3, 16)) ROW(getrlimit, copy, OUT(1, 16)) ROW(setrlimit, copy, IN(1, 16)) ROW(times, copy, OUT(0, 32)) ROW(getgroups, copy, RESULT(1, 0, 4)) ROW(setgroups, copy, IN_N(1, 0, 4)) ROW(
-			getresuid, copy,
-			OUT(0, 4), OUT(1, 4),
-			OUT(
-				2, 4)) ROW(getresgid, copy, OUT(0, 4), OUT(1, 4), OUT(2, 4)) ROW(capget, copy, INOUT(0, 8), INOUT(1, 24)) ROW(capset,
-																	      copy,
-																	      INOUT(0, 8),
-																	      IN(
-																		      1,
-																		      24)) ROW(prctl,
-																			       prctl,
-																			       SPECIAL(1),
-																			       SPECIAL(2),
-																			       SPECIAL(3),
-																			       SPECIAL(4)) ROW(ptrace,
-																					       ptrace, SPECIAL(3)) ROW(sched_setparam,
-																								       copy,
-																								       IN(1, 4))
-			ROW(sched_getparam, copy, OUT(1, 4)) ROW(sched_setscheduler, copy, IN(2, 4)) ROW(sched_rr_get_interval, copy, OUT(1, 16)) ROW(sched_setaffinity, copy, IN_N(2, 1, 1)) ROW(sched_getaffinity, copy, RESULT(2, 1, 1)) ROW(sched_setattr, copy, INOUT_HEADED(1, 0, 0)) ROW(sched_getattr, copy, INOUT_N(1, 2, 1)) ROW(getcpu, copy, OUT(0, 4), OUT(1, 4)) ROW(set_tid_address, true, SPECIAL(0)) ROW(set_robust_list, true, SPECIAL(0)) ROW(
-				get_robust_list, copy, OUT(1, 8),
-				OUT(2, 8)) ROW(rseq, true,
-					       SPECIAL(0)) ROW(seccomp, seccomp,
-							       SPECIAL(2))
-				ROW(landlock_create_ruleset, copy, IN_N(0, 1, 1)) ROW(
-					landlock_add_rule,
-					copy,
-					IN(2, 16)) ROW(perf_event_open, perf,
-						       SPECIAL(0)) ROW(bpf, pin, SPECIAL(1))
+	ROW(execve, exec, TEXT(0), SPECIAL(1), SPECIAL(2)),
+	ROW(execveat, exec, TEXT(1), SPECIAL(2), SPECIAL(3)),
+	ROW(wait4, copy, INOUT(1, 4), INOUT(3, 144)),
+	ROW(waitid, copy, INOUT(2, 128), INOUT(4, 144)),
+	ROW(getrusage, copy, OUT(1, 144)),
+	ROW(prlimit64, copy, IN(2, 16), OUT(3, 16)),
+	ROW(getrlimit, copy, OUT(1, 16)),
+	ROW(setrlimit, copy, IN(1, 16)),
+	ROW(times, copy, OUT(0, 32)),
+	ROW(getgroups, copy, RESULT(1, 0, 4)),
+	ROW(setgroups, copy, IN_N(1, 0, 4)),
+	ROW(getresuid, copy, OUT(0, 4), OUT(1, 4), OUT(2, 4)),
+	ROW(getresgid, copy, OUT(0, 4), OUT(1, 4), OUT(2, 4)),
+	ROW(capget, copy, INOUT(0, 8), INOUT(1, 24)),
+	ROW(capset, copy, INOUT(0, 8), IN(1, 24)),
+	ROW(prctl, prctl, SPECIAL(1), SPECIAL(2), SPECIAL(3), SPECIAL(4)),
+	ROW(ptrace, ptrace, SPECIAL(3)),
+	ROW(sched_setparam, copy, IN(1, 4)),
+	ROW(sched_getparam, copy, OUT(1, 4)),
+	ROW(sched_setscheduler, copy, IN(2, 4)),
+	ROW(sched_rr_get_interval, copy, OUT(1, 16)),
+	ROW(sched_setaffinity, copy, IN_N(2, 1, 1)),
+	ROW(sched_getaffinity, copy, RESULT(2, 1, 1)),
+	ROW(sched_setattr, copy, INOUT_HEADED(1, 0, 0)),
+	ROW(sched_getattr, copy, INOUT_N(1, 2, 1)),
+	ROW(getcpu, copy, OUT(0, 4), OUT(1, 4)),
+	ROW(set_tid_address, true, SPECIAL(0)),
+	ROW(set_robust_list, true, SPECIAL(0)),
+	ROW(get_robust_list, copy, OUT(1, 8), OUT(2, 8)),
+	ROW(rseq, true, SPECIAL(0)),
+	ROW(seccomp, seccomp, SPECIAL(2)),
+	ROW(landlock_create_ruleset, copy, IN_N(0, 1, 1)),
+	ROW(landlock_add_rule, copy, IN(2, 16)),
+	ROW(perf_event_open, perf, SPECIAL(0)),
+	ROW(bpf, pin, SPECIAL(1)),
 
 	/* signals */
-	ROW(rt_sigaction, copy, IN(1, 32), OUT(2, 32)) ROW(
-		rt_sigprocmask, sigmask, IN_N(1, 3, 1),
-		OUT_N(2, 3, 1)) ROW(rt_sigpending, copy, OUT_N(0, 1, 1))
-		ROW(rt_sigtimedwait, copy, IN_N(0, 3, 1), OUT(1, 128),
-		    IN(2, 16)) ROW(rt_sigqueueinfo, copy,
-				   IN(2, 128)) ROW(rt_tgsigqueueinfo, copy,
-						   IN(3, 128))
-			ROW(rt_sigsuspend, copy,
-			    IN_N(0, 1, 1)) ROW(sigaltstack, sigaltstack,
-					       SPECIAL(0), SPECIAL(1))
-				ROW(pidfd_send_signal, copy, IN(2, 128))
+	ROW(rt_sigaction, copy, IN(1, 32), OUT(2, 32)),
+	ROW(rt_sigprocmask, sigmask, IN_N(1, 3, 1), OUT_N(2, 3, 1)),
+	ROW(rt_sigpending, copy, OUT_N(0, 1, 1)),
+	ROW(rt_sigtimedwait, copy, IN_N(0, 3, 1), OUT(1, 128), IN(2, 16)),
+	ROW(rt_sigqueueinfo, copy, IN(2, 128)),
+	ROW(rt_tgsigqueueinfo, copy, IN(3, 128)),
+	ROW(rt_sigsuspend, copy, IN_N(0, 1, 1)),
+	ROW(sigaltstack, sigaltstack, SPECIAL(0), SPECIAL(1)),
+	ROW(pidfd_send_signal, copy, IN(2, 128)),
 
 	/* time */
-	ROW(nanosleep, copy, IN(0, 16), INOUT(1, 16)) ROW(
-		clock_nanosleep, copy, IN(2, 16),
-		INOUT(3,
-		      16)) ROW(clock_gettime, copy,
-			       OUT(1, 16)) ROW(clock_settime, copy, IN(1, 16))
-		ROW(clock_getres, copy, OUT(1, 16)) ROW(
-			clock_adjtime, copy,
-			INOUT(1, 208)) ROW(adjtimex, copy, INOUT(0, 208))
-			ROW(gettimeofday, copy, OUT(0, 16), OUT(1, 8)) ROW(
-				settimeofday, copy,
-				IN(0, 16),
-				IN(1, 8)) ROW(getitimer, copy,
-					      OUT(1, 32)) ROW(setitimer, copy, IN(1, 32),
-							      OUT(2, 32))
-				ROW(timer_create, copy, IN(1, 64), OUT(2, 4)) ROW(
-					timer_settime,
-					copy, IN(2, 32),
-					OUT(3,
-					    32)) ROW(timer_gettime, copy,
-						     OUT(1, 32))
+	ROW(nanosleep, copy, IN(0, 16), INOUT(1, 16)),
+	ROW(clock_nanosleep, copy, IN(2, 16), INOUT(3, 16)),
+	ROW(clock_gettime, copy, OUT(1, 16)),
+	ROW(clock_settime, copy, IN(1, 16)),
+	ROW(clock_getres, copy, OUT(1, 16)),
+	ROW(clock_adjtime, copy, INOUT(1, 208)),
+	ROW(adjtimex, copy, INOUT(0, 208)),
+	ROW(gettimeofday, copy, OUT(0, 16), OUT(1, 8)),
+	ROW(settimeofday, copy, IN(0, 16), IN(1, 8)),
+	ROW(getitimer, copy, OUT(1, 32)),
+	ROW(setitimer, copy, IN(1, 32), OUT(2, 32)),
+	ROW(timer_create, copy, IN(1, 64), OUT(2, 4)),
+	ROW(timer_settime, copy, IN(2, 32), OUT(3, 32)),
+	ROW(timer_gettime, copy, OUT(1, 32)),
 
 	/* System V and POSIX objects */
-	ROW(shmctl, copy, INOUT(2, 112)) ROW(semop, copy, IN_N(1, 2, 6)) ROW(
-		semtimedop, copy, IN_N(1, 2, 6),
-		IN(3, 16)) ROW(semctl, semctl,
-			       SPECIAL(3)) ROW(msgsnd, copy,
-					       ARG(1, IN, MESSAGE, 2, 0))
-		ROW(msgrcv, copy, ARG(1, OUT, MESSAGE, 2, 0)) ROW(msgctl, copy, INOUT(2, 120)) ROW(
-			mq_open, copy, TEXT(0),
-			IN(
-				3,
-				64)) ROW(mq_unlink, copy,
-					 TEXT(0)) ROW(mq_timedsend, copy, IN_N(1, 2, 1),
-						      IN(4, 16))
-			ROW(mq_timedreceive, copy, RESULT(1, 2, 1), OUT(3, 4),
-			    IN(4, 16)) ROW(mq_notify, copy,
-					   IN(1, 64)) ROW(mq_getsetattr, copy, IN(1, 64),
-							  OUT(2, 64))
-				ROW(add_key, copy, TEXT(0), TEXT(1),
-				    IN_N(2, 3,
-					 1)) ROW(request_key, copy, TEXT(0),
-						 TEXT(1),
-						 TEXT(2)) ROW(keyctl,
-							      pin, SPECIAL(1),
-							      SPECIAL(2),
-							      SPECIAL(3),
-							      SPECIAL(4))
+	ROW(shmctl, copy, INOUT(2, 112)),
+	ROW(semop, copy, IN_N(1, 2, 6)),
+	ROW(semtimedop, copy, IN_N(1, 2, 6), IN(3, 16)),
+	ROW(semctl, semctl, SPECIAL(3)),
+	ROW(msgsnd, copy, ARG(1, IN, MESSAGE, 2, 0)),
+	ROW(msgrcv, copy, ARG(1, OUT, MESSAGE, 2, 0)),
+	ROW(msgctl, copy, INOUT(2, 120)),
+	ROW(mq_open, copy, TEXT(0), IN(3, 64)),
+	ROW(mq_unlink, copy, TEXT(0)),
+	ROW(mq_timedsend, copy, IN_N(1, 2, 1), IN(4, 16)),
+	ROW(mq_timedreceive, copy, RESULT(1, 2, 1), OUT(3, 4), IN(4, 16)),
+	ROW(mq_notify, copy, IN(1, 64)),
+	ROW(mq_getsetattr, copy, IN(1, 64), OUT(2, 64)),
+	ROW(add_key, copy, TEXT(0), TEXT(1), IN_N(2, 3, 1)),
+	ROW(request_key, copy, TEXT(0), TEXT(1), TEXT(2)),
+	ROW(keyctl, pin, SPECIAL(1), SPECIAL(2), SPECIAL(3), SPECIAL(4)),
 
 	/* memory: what is said of it, not the memory */
-	ROW(mincore, copy, ARG(2, OUT, PAGES, 1, 0)) ROW(
-		mbind, copy,
-		IN_BITS(3, 4)) ROW(set_mempolicy, copy, IN_BITS(1, 2))
-		ROW(get_mempolicy, copy, OUT(0, 4), INOUT_BITS(1, 2))
-			ROW(migrate_pages, copy, IN_BITS(2, 1),
-			    IN_BITS(3, 1)) ROW(move_pages, copy, IN_N(2, 1, 8),
-					       IN_N(3, 1, 4), INOUT_N(4, 1, 4))
-				ROW(process_madvise, copy, IN_N(1, 2, 16))
+	ROW(mincore, copy, ARG(2, OUT, PAGES, 1, 0)),
+	ROW(mbind, copy, IN_BITS(3, 4)),
+	ROW(set_mempolicy, copy, IN_BITS(1, 2)),
+	ROW(get_mempolicy, copy, OUT(0, 4), INOUT_BITS(1, 2)),
+	ROW(migrate_pages, copy, IN_BITS(2, 1), IN_BITS(3, 1)),
+	ROW(move_pages, copy, IN_N(2, 1, 8), IN_N(3, 1, 4), INOUT_N(4, 1, 4)),
+	ROW(process_madvise, copy, IN_N(1, 2, 16)),
 
 	/* the machine */
-	ROW(uname, copy, OUT(0, 390)) ROW(sysinfo, copy, OUT(0, 112)) ROW(
-		syslog, copy, RESULT(1, 2, 1)) ROW(sethostname, copy,
-						   IN_N(0, 1, 1))
-		ROW(setdomainname, copy,
-		    IN_N(0, 1, 1)) ROW(reboot, copy, TEXT(3))
-			ROW(getrandom, copy, RESULT(0, 1, 1)) ROW(
-				init_module, copy, IN_N(0, 1, 1),
-				TEXT(2)) ROW(finit_module, copy, TEXT(1))
-				ROW(delete_module, copy,
-				    TEXT(0)) ROW(kexec_load, pin, SPECIAL(2))
+	ROW(uname, copy, OUT(0, 390)),
+	ROW(sysinfo, copy, OUT(0, 112)),
+	ROW(syslog, copy, RESULT(1, 2, 1)),
+	ROW(sethostname, copy, IN_N(0, 1, 1)),
+	ROW(setdomainname, copy, IN_N(0, 1, 1)),
+	ROW(reboot, copy, TEXT(3)),
+	ROW(getrandom, copy, RESULT(0, 1, 1)),
+	ROW(init_module, copy, IN_N(0, 1, 1), TEXT(2)),
+	ROW(finit_module, copy, TEXT(1)),
+	ROW(delete_module, copy, TEXT(0)),
+	ROW(kexec_load, pin, SPECIAL(2)),
 
 	/* what the kernel uses after the call has returned: see door/filter.c */
-	ROW(io_setup, copy, INOUT(1, 8)) ROW(
-		io_getevents, copy, RESULT(3, 2, 32),
-		IN(4, 16)) ROW(io_pgetevents, copy, RESULT(3, 2, 32),
-			       IN(4, 16), SPECIAL(5)) ROW(io_submit, pin,
-							  SPECIAL(
-								  2)) ROW(io_cancel, copy, SPECIAL(1), OUT(2, 32)) ROW(io_uring_setup, copy, INOUT(1, 120)) ROW(io_uring_enter, pin, SPECIAL(4)) ROW(io_uring_register, pin, SPECIAL(2))
-
+	ROW(io_setup, copy, INOUT(1, 8)),
+	ROW(io_getevents, copy, RESULT(3, 2, 32), IN(4, 16)),
+	ROW(io_pgetevents, pselect, RESULT(3, 2, 32), IN(4, 16), SPECIAL(5)),
+	ROW(io_submit, pin, SPECIAL(2)),
+	ROW(io_cancel, pin, SPECIAL(1), OUT(2, 32)),
+	ROW(io_uring_setup, copy, INOUT(1, 120)),
+	ROW(io_uring_enter, pin, SPECIAL(4)),
+	ROW(io_uring_register, pin, SPECIAL(2)),
 #ifdef __NR_kexec_file_load
-		ROW(kexec_file_load, copy, IN_N(3, 2, 1))
+	ROW(kexec_file_load, copy, IN_N(3, 2, 1)),
 #endif
 #ifdef __NR_cachestat
-			ROW(cachestat, copy, IN(1, 16), OUT(2, 40))
+	ROW(cachestat, copy, IN(1, 16), OUT(2, 40)),
 #endif
 #ifdef __NR_fchmodat2
-				ROW(fchmodat2, copy, TEXT(1))
+	ROW(fchmodat2, copy, TEXT(1)),
 #endif
 #ifdef __NR_open /* x86 */
-					ROW(open, copy, TEXT(0)) ROW(
-						creat, copy,
-						TEXT(0)) ROW(stat, copy,
-							     TEXT(0), OUT(1, sizeof(struct stat))) ROW(lstat, copy, TEXT(0), OUT(1, sizeof(struct stat))) ROW(access,
-																			      copy,
-																			      TEXT(
-																				      0)) ROW(rename,
-																					      copy, TEXT(0), TEXT(1)) ROW(mkdir, copy, TEXT(0)) ROW(rmdir,
-																												    copy, TEXT(0)) ROW(link, copy, TEXT(0), TEXT(1)) ROW(unlink,
-																																			 copy, TEXT(0)) ROW(symlink,
-																																					    copy, TEXT(0),
-																																					    TEXT(
-																																						    1)) ROW(readlink, copy, TEXT(0),
-																																							    RESULT(1,
-																																								   2, 1)) ROW(chmod,
-																																									      copy,
-																																									      TEXT(0)) ROW(chown,
-																																											   copy,
-																																											   TEXT(0)) ROW(lchown,
-																																													copy,
-																																													TEXT(0)) ROW(utime,
-																																														     copy,
-																																														     TEXT(0), IN(1, 16)) ROW(utimes, copy, TEXT(0), IN(1, 32))
-						ROW(futimesat, copy, TEXT(1), IN(2, 32)) ROW(mknod, copy, TEXT(0)) ROW(uselib, copy, TEXT(0)) ROW(
-							ustat, copy,
-							OUT(1,
-							    32)) ROW(sysfs,
-								     pin, SPECIAL(1),
-								     SPECIAL(2)) ROW(getdents,
-										     copy,
-										     RESULT(
-											     1,
-											     2,
-											     1))
-							ROW(pipe, copy, OUT(0, 8)) ROW(poll, copy, INOUT_N(0, 1, 8)) ROW(
-								select,
-								copy,
-								INOUT_BITS(1,
-									   0),
-								INOUT_BITS(2,
-									   0),
-								INOUT_BITS(3,
-									   0),
-								INOUT(4,
-								      16)) ROW(epoll_wait,
-									       copy,
-									       RESULT(1,
-										      2, EVENT))
-								ROW(signalfd,
-								    copy,
-								    IN_N(1, 2,
-									 1)) ROW(time,
-										 copy,
-										 OUT(0,
-										     8))
-									ROW(arch_prctl,
-									    arch_prctl,
-									    SPECIAL(1))
-										ROW(modify_ldt,
-										    copy,
-										    INOUT_N(1,
-											    2,
-											    1))
+	ROW(open, copy, TEXT(0)),
+	ROW(creat, copy, TEXT(0)),
+	ROW(stat, copy, TEXT(0), OUT(1, sizeof(struct stat))),
+	ROW(lstat, copy, TEXT(0), OUT(1, sizeof(struct stat))),
+	ROW(access, copy, TEXT(0)),
+	ROW(rename, copy, TEXT(0), TEXT(1)),
+	ROW(mkdir, copy, TEXT(0)),
+	ROW(rmdir, copy, TEXT(0)),
+	ROW(link, copy, TEXT(0), TEXT(1)),
+	ROW(unlink, copy, TEXT(0)),
+	ROW(symlink, copy, TEXT(0), TEXT(1)),
+	ROW(readlink, copy, TEXT(0), RESULT(1, 2, 1)),
+	ROW(chmod, copy, TEXT(0)),
+	ROW(chown, copy, TEXT(0)),
+	ROW(lchown, copy, TEXT(0)),
+	ROW(utime, copy, TEXT(0), IN(1, 16)),
+	ROW(utimes, copy, TEXT(0), IN(1, 32)),
+	ROW(futimesat, copy, TEXT(1), IN(2, 32)),
+	ROW(mknod, copy, TEXT(0)),
+	ROW(uselib, copy, TEXT(0)),
+	ROW(ustat, copy, OUT(1, 32)),
+	ROW(sysfs, pin, SPECIAL(1), SPECIAL(2)),
+	ROW(getdents, copy, RESULT(1, 2, 1)),
+	ROW(pipe, copy, OUT(0, 8)),
+	ROW(poll, copy, INOUT_N(0, 1, 8)),
+	ROW(select, copy, INOUT_BITS(1, 0), INOUT_BITS(2, 0), INOUT_BITS(3, 0),
+	    INOUT(4, 16)),
+	ROW(epoll_wait, copy, RESULT(1, 2, EVENT)),
+	ROW(signalfd, copy, IN_N(1, 2, 1)),
+	ROW(time, copy, OUT(0, 8)),
+	ROW(arch_prctl, arch_prctl, SPECIAL(1)),
+	ROW(modify_ldt, copy, INOUT_N(1, 2, 1)),
 #endif
 };
+/* clang-format on */
 
 /* No pointers, or only such that say where memory is mapped. */
 static const short plain[] = {

@@ -247,6 +247,8 @@ static void block_async_signals(sigset_t *old)
 	sigset_t set;
 
 	async_signals(&set);
+	sigaddset(&set,
+		  SIGSYS); /* ours trap nothing; if sent it is for others */
 	pthread_sigmask(SIG_SETMASK, &set, old);
 }
 

@@ -1,0 +1,25 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# lib/door/table.c knows every system call that the kernel's headers have: those
+# with pointers in its table, the others in its list. A call in neither is made
+# with its pages pinned; it is noticed here.
+: "${top_srcdir:=.}" "${CC:=cc}"
+table=$top_srcdir/lib/door/table.c
+tmp=$(mktemp -d) || exit 99
+trap 'rm -rf "$tmp"' EXIT
+
+# shellcheck disable=SC2086 # CC may hold options
+echo '#include <asm/unistd.h>' | $CC -E -dM - |
+	sed -n 's/^#define __NR_\([a-z_0-9]*\) .*/\1/p' | sort -u >"$tmp/all"
+{
+	sed -n 's/^[[:space:]]*\(ROW\|DATA\)(\([a-z_0-9]*\),.*/\2/p' "$table"
+	grep -o '__NR_[a-z_0-9]*' "$table" | sed 's/__NR_//'
+} | sort -u >"$tmp/known"
+[ "$(wc -l <"$tmp/all")" -gt 200 ] || {
+	echo "FAIL: <asm/unistd.h> has no system calls"
+	exit 1
+}
+if comm -23 "$tmp/all" "$tmp/known" | grep .; then
+	echo "FAIL: these are in neither list of lib/door/table.c"
+	exit 1
+fi
