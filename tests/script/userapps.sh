@@ -385,6 +385,10 @@ once()
 	(cd "$work" && W=$* HOME=$work TMPDIR=$work VVM_SWAP=$work \
 		timeout -k 10 $LIMIT "$build/tests/support/confined" $way \
 		sh script) >"$work/$out" 2>"$work/$out.err" </dev/null
+	status=$?
+	# of a slow disk
+	sed -i '/faults have not got on for/d' "$work/$out.err"
+	return $status
 }
 
 one_app()
