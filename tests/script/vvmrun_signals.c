@@ -25,67 +25,7 @@
 #include <unistd.h>
 #include <wordexp.h>
 
-#define CHECK(what)                                                        \
-	do {                                                               \
-		if (!(what)) {                                             \
-			fprintf(stderr, "guest: line %d: %s (errno %d)\n", \
-				__LINE__, #what, errno);                   \
-			_exit(1);                                          \
-		}                                                          \
-	} while (0)
-
-#define MIB   ((size_t)1 << 20)
-#define LARGE (6 * MIB) /* three times the budget */
-#define PIECE ((size_t)4096)
-
-/* ---- memory that is not there ---- */
-
-static char *arena, *filler;
-static size_t arena_used;
-
-/* Of the second half of a block that is paged in all modes, on its own pages. */
-static void *piece(size_t bytes)
-{
-	char *p = arena + MIB + arena_used;
-
-	arena_used += (bytes + 2 * PIECE - 1) & -PIECE;
-	CHECK(arena_used <= MIB);
-	return (char *)(((uintptr_t)p + PIECE - 1) & -PIECE);
-}
-
-static char *text(const char *from)
-{
-	return strcpy(piece(strlen(from) + 1), from);
-}
-
-/* Pushes all else out. */
-static void push_out(void)
-{
-	size_t i;
-	int round;
-
-	for (round = 0; round < 2; round++)
-		for (i = 0; i < LARGE; i += 512)
-			filler[i]++;
-}
-
-static void begin(void)
-{
-	arena = malloc(2 * MIB);
-	filler = calloc(1, LARGE);
-	CHECK(arena && filler);
-	memset(arena, 'a', 2 * MIB);
-	push_out();
-}
-
-static void use_memory(void)
-{
-	size_t i;
-
-	for (i = 0; i < MIB; i += PIECE)
-		CHECK(arena[i] == 'a');
-	push_out();
-}
+#include "script/absent.h"
 
 static int status_of(pid_t pid)
 {

@@ -274,10 +274,13 @@ long __wrap_os_call_unfiltered(long number, const uint64_t arg[6])
 		return __real_os_call_unfiltered(number, arg);
 	raised = limits_raise(RLIMIT_NOFILE);
 	rc = __real_os_call_unfiltered(number, arg);
-	if (rc >= 0)
+	if (rc >= 0) {
 		rc = adopt((int)rc);
+		if (rc < 0) /* -1, as -EPERM is */
+			rc = -EMFILE;
+	}
 	limits_lower(RLIMIT_NOFILE, raised);
-	return rc == -1 ? -EMFILE : rc;
+	return rc;
 }
 
 /* The ring is mapped already; only io_uring_enter() needs the number. */

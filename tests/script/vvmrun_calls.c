@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * script/vvmrun_calls.c - a program for tests/script/vvmrun.sh that makes system
+ * calls whose structures are there, and what they point to is not. It knows
+ * nothing of libvvm. Its argument chooses what it does; it exits 0 if that went
+ * as without vvmrun, and else says the line that failed.
+ */
+#include <fcntl.h>
+#include <net/if.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include "script/absent.h"
+
+enum { PARTS = 5, PART_BYTES = 3000 };
+
+/* PARTS pieces of the same bytes, or others; none is there. */
+static void parts(struct iovec vec[PARTS], int seed)
+{
+	int i;
+
+	for (i = 0; i < PARTS; i++) {
+		vec[i].iov_len = PART_BYTES;
+		vec[i].iov_base = piece(PART_BYTES);
+		memset(vec[i].iov_base, seed + i, PART_BYTES);
+	}
+	push_out();
+}
+
+static void same_parts(const struct iovec *vec, int seed)
+{
+	int i, k;
+
+	for (i = 0; i < PARTS; i++)
+		for (k = 0; k < PART_BYTES; k += 100)
+			CHECK(((char *)vec[i].iov_base)[k] == (char)(seed + i));
+	push_out();
+}
+
+static volatile int minus = -1; /* which compilers warn of */
+static const ssize_t ALL = (ssize_t)PARTS * PART_BYTES;
+
+/* ---- files ---- */
+
+static void test_vectors(const char *file)
+{
+	int fd = open(file, O_RDWR | O_CREAT | O_TRUNC, 0600), pipe_fds[2];
+	struct iovec out[PARTS], in[PARTS], local, remote;
+	char here[100];
+
+	CHECK(fd >= 0 && pipe(pipe_fds) == 0);
+	parts(out, 'A');
+	parts(in, 0);
+	CHECK(writev(fd, out, PARTS) == ALL);
+	CHECK(pwritev(fd, out, PARTS, ALL) == ALL);
+	push_out();
+	CHECK(pwritev2(fd, out, PARTS, 2 * ALL, 0) == ALL);
+	CHECK(lseek(fd, 0, SEEK_SET) == 0);
+	push_out();
+	CHECK(readv(fd, in, PARTS) == ALL);
+	same_parts(in, 'A');
+	CHECK(preadv(fd, in, PARTS, 2 * ALL) == ALL);
+	same_parts(in, 'A');
+	CHECK(preadv2(fd, in, PARTS, ALL, 0) == ALL);
+	same_parts(in, 'A');
+	CHECK(preadv(fd, in, PARTS, 2 * ALL + 7) == ALL - 7);
+	CHECK(writev(-1, out, PARTS) == -1 && errno == EBADF);
+	CHECK(writev(fd, out, minus) == -1 && errno == EINVAL);
+	push_out();
+	CHECK(vmsplice(pipe_fds[1], out, 2, 0) == 2 * PART_BYTES);
+	CHECK(read(pipe_fds[0], in[0].iov_base, PART_BYTES) == PART_BYTES);
+	CHECK(!memcmp(in[0].iov_base, out[0].iov_base, PART_BYTES));
+	local = (struct iovec){here, sizeof(here)};
+	remote = (struct iovec){out[3].iov_base, sizeof(here)};
+	push_out();
+	CHECK(process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == 100);
+	CHECK(here[99] == 'D');
+	remote.iov_base = in[3].iov_base;
+	push_out();
+	CHECK(process_vm_writev(getpid(), &local, 1, &remote, 1, 0) == 100);
+	CHECK(!memcmp(in[3].iov_base, here, sizeof(here)));
+	close(fd);
+	CHECK(unlink(file) == 0);
+}
+
+/* ---- messages ---- */
+
+static void pass_descriptor(int *ends, const struct iovec *out,
+			    struct iovec *in)
+{
+	char *control = piece(CMSG_SPACE(sizeof(int)));
+	struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)out,
+				 .msg_iovlen = PARTS,
+				 .msg_control = control,
+				 .msg_controllen = CMSG_SPACE(sizeof(int))};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&message);
+	int fd;
+
+	*c = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)),
+			      .cmsg_level = SOL_SOCKET,
+			      .cmsg_type = SCM_RIGHTS};
+	memcpy(CMSG_DATA(c), &ends[0], sizeof(int));
+	push_out();
+	CHECK(sendmsg(ends[0], &message, 0) == ALL);
+	memset(control, 0, CMSG_SPACE(sizeof(int)));
+	message.msg_iov = in;
+	push_out();
+	CHECK(recvmsg(ends[1], &message, 0) == ALL);
+	same_parts(in, 'k');
+	c = CMSG_FIRSTHDR(&message);
+	CHECK(c && c->cmsg_type == SCM_RIGHTS);
+	memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	CHECK(fcntl(fd, F_GETFD) >= 0 && close(fd) == 0);
+}
+
+static void many_messages(int *ends, struct iovec *out, struct iovec *in)
+{
+	struct mmsghdr messages[PARTS] = {0};
+	int i;
+
+	for (i = 0; i < PARTS; i++) {
+		messages[i].msg_hdr.msg_iov = out + i;
+		messages[i].msg_hdr.msg_iovlen = 1;
+	}
+	push_out();
+	CHECK(sendmmsg(ends[0], messages, PARTS, 0) == PARTS);
+	for (i = 0; i < PARTS; i++) {
+		CHECK(messages[i].msg_len == PART_BYTES);
+		memset(in[i].iov_base, 0, PART_BYTES);
+		messages[i].msg_hdr.msg_iov = in + i;
+	}
+	push_out();
+	CHECK(recvmmsg(ends[1], messages, PARTS, 0, NULL) == PARTS);
+	same_parts(in, 'k');
+}
+
+static void from_address(const char *name)
+{
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0), other;
+	struct sockaddr_un *addr = piece(sizeof(*addr));
+	struct iovec vec = {piece(100), 100};
+	struct msghdr message = {.msg_name = addr,
+				 .msg_namelen = sizeof(*addr),
+				 .msg_iov = &vec,
+				 .msg_iovlen = 1};
+
+	memset(addr, 0, sizeof(*addr));
+	addr->sun_family = AF_UNIX;
+	snprintf(addr->sun_path, sizeof(addr->sun_path), "%s", name);
+	CHECK(fd >= 0 && bind(fd, (struct sockaddr *)addr, sizeof(*addr)) == 0);
+	other = socket(AF_UNIX, SOCK_DGRAM, 0);
+	push_out();
+	CHECK(sendmsg(other, &message, 0) == 100);
+	push_out();
+	CHECK(sendmsg(fd, &message, 0) == 100);
+	memset(addr, 0, sizeof(*addr));
+	push_out();
+	CHECK(recvmsg(fd, &message, 0) == 100 && message.msg_namelen == 0);
+	message.msg_namelen = sizeof(*addr);
+	push_out();
+	CHECK(recvmsg(fd, &message, 0) == 100);
+	CHECK(!strcmp(addr->sun_path, name));
+	close(fd);
+	close(other);
+	CHECK(unlink(name) == 0);
+}
+
+static void interfaces(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	struct ifconf list = {.ifc_len = 20 * sizeof(struct ifreq)};
+
+	if (fd < 0)
+		return; /* no network at all */
+	list.ifc_buf = piece((size_t)list.ifc_len);
+	push_out();
+	CHECK(ioctl(fd, SIOCGIFCONF, &list) == 0);
+	CHECK(list.ifc_len == 0 || list.ifc_req->ifr_name[0]);
+	close(fd);
+}
+
+static void test_messages(const char *name)
+{
+	struct iovec out[PARTS], in[PARTS];
+	int ends[2];
+
+	CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) == 0);
+	parts(out, 'k');
+	parts(in, 0);
+	pass_descriptor(ends, out, in);
+	many_messages(ends, out, in);
+	from_address(name);
+	interfaces();
+}
+
+/* ---- waiting ---- */
+
+static int waiting[2];
+static volatile sig_atomic_t alarms;
+
+static void on_alarm(int sig)
+{
+	(void)sig;
+	alarms++;
+}
+
+static bool cleaned;
+
+static void clean(void *arg)
+{
+	(void)arg;
+	cleaned = true;
+}
+
+/* Reads where nothing comes, in a way that the argument says. */
+static void *wait_for_ever(void *arg)
+{
+	struct iovec vec[PARTS];
+	struct msghdr message = {.msg_iov = vec, .msg_iovlen = PARTS};
+
+	parts(vec, 0);
+	pthread_cleanup_push(clean, NULL);
+	CHECK((arg ? readv(waiting[0], vec, PARTS)
+		   : recvmsg(waiting[0], &message, 0)) == 0);
+	pthread_cleanup_pop(0);
+	return NULL;
+}
+
+static void cancelled(void *how)
+{
+	pthread_t thread;
+	void *result;
+
+	cleaned = false;
+	CHECK(pthread_create(&thread, NULL, wait_for_ever, how) == 0);
+	usleep(20000); /* it may or may not wait by then */
+	CHECK(pthread_cancel(thread) == 0);
+	CHECK(pthread_join(thread, &result) == 0);
+	CHECK(result == PTHREAD_CANCELED && cleaned);
+}
+
+static void interrupted(void)
+{
+	struct sigaction action = {.sa_handler = on_alarm};
+	struct iovec vec[PARTS];
+
+	parts(vec, 0);
+	CHECK(sigaction(SIGALRM, &action, NULL) == 0);
+	alarm(1);
+	CHECK(readv(waiting[0], vec, PARTS) == -1 && errno == EINTR);
+	CHECK(alarms == 1);
+	action.sa_flags = SA_RESTART;
+	CHECK(sigaction(SIGALRM, &action, NULL) == 0);
+	alarm(1);
+	if (fork() == 0) {
+		sleep(2);
+		_exit(write(waiting[1], "x", 1) != 1);
+	}
+	CHECK(readv(waiting[0], vec, PARTS) == 1 && alarms == 2);
+	CHECK(*(char *)vec[0].iov_base == 'x');
+	CHECK(wait(NULL) > 0);
+}
+
+static void test_waiting(void)
+{
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, waiting) == 0);
+	cancelled(NULL);
+	cancelled("by readv()");
+	interrupted();
+	use_memory();
+}
+
+/* ---- pointers to nothing ---- */
+
+static void test_nothing(void)
+{
+	char *gone = mmap(NULL, 4 * PIECE, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *block = malloc(MIB);
+	struct iovec vec[2] = {{arena, 10}, {gone, 10}};
+	volatile uintptr_t nowhere[2];
+	int fds[2], i;
+
+	CHECK(gone != MAP_FAILED && block && pipe(fds) == 0);
+	CHECK(munmap(gone, 4 * PIECE) == 0);
+	CHECK(write(fds[1], gone, 10) == -1 && errno == EFAULT);
+	CHECK(open(gone, O_RDONLY) == -1 && errno == EFAULT);
+	/* far from all that is there: where paged memory may lie, and not */
+	nowhere[0] = (uintptr_t)block + (UINT64_C(1) << 40);
+	nowhere[1] = 0x4f0000000000;
+	for (i = 0; i < 2; i++)
+		CHECK(write(fds[1], (void *)nowhere[i], 10) == -1 &&
+		      errno == EFAULT);
+	CHECK(syscall(SYS_uname, 0x4f0000000000) == -1 && errno == EFAULT);
+	push_out();
+	CHECK(writev(fds[1], vec, 2) == -1 && errno == EFAULT);
+	free(block);
+}
+
+int main(int argc, char **argv)
+{
+	CHECK(argc > 1);
+	begin();
+	if (!strcmp(argv[1], "vectors") && argc > 2)
+		test_vectors(argv[2]);
+	else if (!strcmp(argv[1], "messages") && argc > 2)
+		test_messages(argv[2]);
+	else if (!strcmp(argv[1], "waiting"))
+		test_waiting();
+	else if (!strcmp(argv[1], "nothing"))
+		test_nothing();
+	else
+		CHECK(!"a test");
+	return 0;
+}
