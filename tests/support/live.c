@@ -29,6 +29,8 @@ const char *live_missing_system_calls(void)
 	if (vvm_probe(&probe) == 0 && (probe.flags & VVM_PROBE_USER_ONLY))
 		return "userfaultfd only for user-mode faults, system calls "
 		       "get EFAULT";
+	if (live_guarded())
+		return "no userfaultfd, system calls get EFAULT";
 	return live_missing();
 }
 
@@ -56,14 +58,17 @@ bool live_inline(void)
 {
 	const char *mode = getenv("VVM_FAULTS");
 
-	return mode && (!strcmp(mode, "inline") || !strcmp(mode, "guard"));
+	return (mode && !strcmp(mode, "inline")) || live_guarded();
 }
 
 bool live_guarded(void)
 {
 	const char *mode = getenv("VVM_FAULTS");
+	struct vvm_probe probe;
 
-	return mode && !strcmp(mode, "guard");
+	if (mode && strcmp(mode, "auto") != 0)
+		return !strcmp(mode, "guard");
+	return vvm_probe(&probe) == 0 && !(probe.flags & VVM_PROBE_PERMITTED);
 }
 
 void live_begin(uint64_t budget_pages)
