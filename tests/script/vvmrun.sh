@@ -294,7 +294,7 @@ done
 # it says how, in one line, if asked
 VVM_SYSCALLS=off expect 0 "$run" -v --syscalls=auto "$guest" large
 [ "$(grep -c '^vvmrun: ' "$tmp/out")" = 1 ] || fail "how: $(cat "$tmp/out")"
-says '^vvmrun: vvmrun_guest: handler threads'
+says '^vvmrun: vvmrun_guest: .*faults'
 [ "$(value 'Exit status')" = 0 ] || fail "exit status"
 [ $bad -eq 0 ] || cat "$tmp/summary"
 

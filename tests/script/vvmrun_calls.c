@@ -81,12 +81,18 @@ static void test_vectors(const char *file)
 	local = (struct iovec){here, sizeof(here)};
 	remote = (struct iovec){out[3].iov_base, sizeof(here)};
 	push_out();
-	CHECK(process_vm_readv(getpid(), &local, 1, &remote, 1, 0) == 100);
-	CHECK(here[99] == 'D');
-	remote.iov_base = in[3].iov_base;
-	push_out();
-	CHECK(process_vm_writev(getpid(), &local, 1, &remote, 1, 0) == 100);
-	CHECK(!memcmp(in[3].iov_base, here, sizeof(here)));
+	if (process_vm_readv(getpid(), &local, 0, NULL, 0, 0) == 0) {
+		CHECK(process_vm_readv(getpid(), &local, 1, &remote, 1, 0) ==
+		      100);
+		CHECK(here[99] == 'D');
+		remote.iov_base = in[3].iov_base;
+		push_out();
+		CHECK(process_vm_writev(getpid(), &local, 1, &remote, 1, 0) ==
+		      100);
+		CHECK(!memcmp(in[3].iov_base, here, sizeof(here)));
+	} else {
+		CHECK(errno == EPERM); /* as some containers have it */
+	}
 	close(fd);
 	CHECK(unlink(file) == 0);
 }
