@@ -72,7 +72,8 @@
  *
  * The kernel, devices, other processes
  *   The page behind a guest address changes as it is paged. System calls that
- *   copy from and to memory work as on any (thread mode). Memory that is
+ *   copy from and to memory work as on any (thread mode; else see enum
+ *   vvm_syscalls). Memory that is
  *   accessed for longer than the call that names it, or not by a CPU of this
  *   process (O_DIRECT, vmsplice(2), registered io_uring buffers, RDMA), must
  *   be pinned first, vvm_pin(), exactly as with mlock(2).
@@ -162,7 +163,8 @@ struct vvm;
  * INLINE: the faulting thread itself, in a SIGBUS handler. No thread is woken,
  * so a fault costs a fraction, in time and CPU. In return:
  *   - a system call that meets an absent page, or one whose first write it
- *     would be, fails with EFAULT: vvm_touch() or vvm_pin() such buffers.
+ *     would be, fails with EFAULT: vvm_touch() or vvm_pin() such buffers, or
+ *     see enum vvm_syscalls.
  *   - SIGBUS belongs to the library. Install handlers of your own before the
  *     first vvm_open(): they get every SIGBUS that is not the library's.
  *     SIGBUS must not be blocked in threads that touch guest memory (the
@@ -250,6 +252,11 @@ enum vvm_io { VVM_IO_AUTO, VVM_IO_URING, VVM_IO_SYNC };
  *     paged memory to system calls (the kernel kills a process that it traps
  *     then). The handler runs on the thread's alternate stack if it has one,
  *     and takes 4 KiB of it besides the kernel's signal frame.
+ *   - a thread that waits in a trapped call can be cancelled (pthread_cancel())
+ *     with glibc before 2.41; newer ones cancel it when the call is over.
+ *   - robust mutexes, stacks of threads and what rseq(2) is told must be pinned, as
+ *     they must without. In a fork child that inherits, a paged signal stack is
+ *     not pinned: set it again.
  *   - what the filter cannot see is not trapped: pointers in structures that
  *     are not paged themselves (readv(2), sendmsg(2), execve(2)'s strings,
  *     sigaltstack(2), ...). Call vvm_syscall() there.
@@ -300,16 +307,18 @@ int vvm_options_init(struct vvm_options *options);
  * Opens a space and starts its threads. options NULL: vvm_options_init()'s.
  *
  * -EINVAL   an option is out of range; the log says which
- * -EPERM    userfaultfd is not permitted: see vvm_probe() or vvmstat --doctor
- *	     (AUTO: and guard pages are not to be had)
+ * -EPERM    userfaultfd, or a filter, is not permitted: see vvm_probe() or
+ *	     vvmstat --doctor (AUTO: and guard pages are not to be had)
  * -ENOSYS   the kernel lacks a needed feature (userfaultfd with write
  *	     protection of shmem: Linux 5.19; GUARD: 6.15), or io_uring with VVM_IO_URING,
  *	     or there is no /proc
  * -ENOTSUP  the page size is not 4 KiB; swap_path is neither a directory,
  *	     a file nor a block device; VVM_FAULTS_INLINE or
- *	     GUARD on a CPU other than x86-64
+ *	     GUARD or VVM_SYSCALLS_TRAP on a CPU other than x86-64, or the
+ *	     latter's addresses are in use
  * -EBUSY    the swap file is in use by another space or process, and was for
- *	     two seconds: so long one may be that was killed just now
+ *	     two seconds: so long one may be that was killed just now;
+ *	     VVM_SYSCALLS_TRAP: a thread has a filter that others have not
  * -EAGAIN   inline: 64 spaces have faults or callbacks to handle; 64 spaces
  *	     are inherited by children; threads
  * -ENOENT, -EACCES, -ENOTDIR, -ELOOP, -EROFS, -EIO: of swap_path. A file that

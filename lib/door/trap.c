@@ -16,6 +16,9 @@
  * A SIGSYS that is not the filter's goes to the handler that was there before.
  * So do those of another copy of the library in the process.
  *
+ * SIGSYS is not let through by the library's own threads: what they give to the
+ * kernel is never paged.
+ *
  * Filters are not taken off, and the programs of a shell's children would each
  * put one more on the pile. So we first ask for one, by a call that it would
  * stop.
@@ -47,6 +50,7 @@
 static struct lock installing = {.rank = LOCK_MISC};
 static bool installed;		 /* (installing) */
 static struct sigaction old_sys; /* of before */
+static bool second;		 /* (installing) of two copies of the library */
 static _Atomic bool asking;	 /* is there a filter? */
 static _Atomic bool answered;
 
@@ -66,18 +70,12 @@ static void pass_on(int sig, siginfo_t *si, void *context)
 		os_signal_default(sig, true);
 }
 
-static bool had_handler(void)
-{
-	return (old_sys.sa_flags & SA_SIGINFO) ||
-	       (old_sys.sa_handler != SIG_DFL && old_sys.sa_handler != SIG_IGN);
-}
-
-/* Memory of another copy of the library's, if none of it is ours. */
+/* The other copy's memory, if none of it is ours. */
 static bool is_anothers(const uint64_t arg[6])
 {
 	unsigned i;
 
-	if (!had_handler())
+	if (!second)
 		return false;
 	for (i = 0; i < 6; i++)
 		if (paged_at(arg[i]))
@@ -136,7 +134,7 @@ static int install_filter(void)
 
 static int install(void)
 {
-	int rc = os_door_open();
+	int rc = os_door_open(&second);
 
 	if (rc < 0) {
 		log_error("syscalls=trap: the addresses that it needs are in "

@@ -113,16 +113,17 @@ long os_call_filtered(long nr, const uint64_t a[6])
 }
 
 /* Another copy of the library in this process may have been here. */
-static int find_door(void)
+static int find_door(bool *found)
 {
 	if (!os_readable(OS_DOOR_START) ||
 	    memcmp((void *)(uintptr_t)OS_DOOR_START, door_code,
 		   sizeof(door_code)) != 0)
 		return -EEXIST;
+	*found = true;
 	return 0;
 }
 
-static int make_door(void)
+static int make_door(bool *found)
 {
 	void *at = (void *)(uintptr_t)OS_DOOR_START;
 	void *p =
@@ -130,7 +131,7 @@ static int make_door(void)
 		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 
 	if (p == MAP_FAILED)
-		return errno == EEXIST ? find_door() : -errno;
+		return errno == EEXIST ? find_door(found) : -errno;
 	if (p != at) {
 		munmap(p, PAGE_BYTES);
 		return -EEXIST;
@@ -142,12 +143,12 @@ static int make_door(void)
 	return -ENOTSUP;
 }
 
-int os_door_open(void)
+int os_door_open(bool *found)
 {
 	int error = os_inject_check(OS_door);
 
 	if (!error && !atomic_load(&door_there))
-		error = make_door();
+		error = make_door(found);
 	if (!error)
 		atomic_store(&door_there, true);
 	return error;
@@ -198,8 +199,9 @@ long os_call_filtered(long nr, const uint64_t a[6])
 	return os_call(nr, a);
 }
 
-int os_door_open(void)
+int os_door_open(bool *found)
 {
+	(void)found;
 	return -ENOTSUP;
 }
 

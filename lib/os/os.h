@@ -461,10 +461,11 @@ long os_call_unfiltered(long nr, const uint64_t a[6]);
 /* One as the program makes it, for the filter to see. */
 long os_call_filtered(long nr, const uint64_t a[6]);
 /*
- * Maps the instruction that these come from; once. -EEXIST: something else is
- * there; -ENOTSUP: nothing may be executed there, or not on this machine.
+ * Maps the instruction that these come from; once. *found: another copy of the
+ * library has done it. -EEXIST: something else is there; -ENOTSUP: nothing may be
+ * executed there, or not on this machine.
  */
-int os_door_open(void);
+int os_door_open(bool *found);
 bool os_door_is_open(void);
 /*
  * Puts a filter on all threads, and gives up new privileges. -EBUSY: a thread

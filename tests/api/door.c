@@ -14,6 +14,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -790,6 +791,63 @@ START_TEST(no_rings_for_the_program)
 }
 END_TEST
 
+static int open_with(const char *injection)
+{
+	struct vvm_options o;
+	struct vvm *space = NULL;
+	int rc;
+
+	setenv("VVM_INJECT", injection, 1);
+	live_options(&o, BUDGET);
+	o.syscalls = VVM_SYSCALLS_TRAP;
+	rc = vvm_open(&space, &o);
+	unsetenv("VVM_INJECT");
+	live_check(rc < 0 || !space || vvm_close(space) == 0);
+	return rc;
+}
+
+static void no_handler(void)
+{
+	struct sigaction sa;
+
+	live_equal(sigaction(SIGSYS, NULL, &sa), 0);
+	live_check(sa.sa_handler == SIG_DFL);
+}
+
+START_TEST(without_a_filter_there_is_no_space)
+{
+	setenv("VVM_LOG", "none", 1);
+	live_equal(open_with("@door:1:EEXIST"), -ENOTSUP);
+	live_equal(open_with("@door:1:ENOMEM"), -ENOMEM);
+	live_equal(open_with("@filter:1:EINVAL"), -ENOSYS);
+	no_handler();
+	live_equal(open_with("@filter:1:EACCES"), -EPERM);
+	live_equal(open_with("@filter:1:EBUSY"), -EBUSY);
+	live_equal(open_with("@filter:1:ENOMEM"), -ENOMEM);
+	no_handler();
+	live_equal(filters(), 0);
+	setup();
+	live_equal(filters(), 1);
+	teardown();
+}
+END_TEST
+
+/* What is there is not ours. */
+START_TEST(the_addresses_may_be_taken)
+{
+	void *at = (void *)0x400000000000;
+
+	if (sizeof(at) < 8 ||
+	    mmap(at, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+		 -1, 0) != at)
+		return;
+	setenv("VVM_LOG", "none", 1);
+	live_equal(open_with(""), -ENOTSUP);
+	live_equal(munmap(at, 4096), 0);
+	live_equal(open_with(""), 0);
+}
+END_TEST
+
 static volatile int own_signals;
 
 static void on_own(int sig)
@@ -850,8 +908,10 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, a_program_that_is_executed_needs_no_second_filter);
 	tcase_add_test(tc, a_vfork_child_executes_paged_arguments);
 	tcase_add_test(tc, no_rings_for_the_program);
-	tc = test_case_with(s, "a handler", become_nobody, NULL);
+	tc = test_case_with(s, "opening", become_nobody, NULL);
 	tcase_add_test(tc, a_handler_of_before_gets_the_others);
+	tcase_add_test(tc, without_a_filter_there_is_no_space);
+	tcase_add_test(tc, the_addresses_may_be_taken);
 	tc = test_case_with(s, "executed", NULL, NULL);
 	tcase_add_test(tc, still_one_filter);
 }

@@ -76,6 +76,8 @@ static const struct walk_error errors[WALK_POINTS][ERRORS_MAX] = {
 	[OS_open_own] = {{EMFILE}, {EACCES}, {ENOENT}, {ELOOP}},
 	[OS_list_dir] = {{EMFILE}, {EACCES}, {ENOENT}, {ENOMEM}},
 	[OS_unlink] = {{EACCES}, {ENOENT}, {EIO}, {EROFS}},
+	[OS_door] = {{EEXIST}, {ENOMEM}, {ENOTSUP}},
+	[OS_filter] = {{EINVAL}, {EACCES}, {ENOMEM}, {EBUSY}, {EPERM}},
 	[WALK_ALLOC] = {{ENOMEM}},
 };
 /* clang-format on */
