@@ -289,8 +289,9 @@ int vvm_options_init(struct vvm_options *options);
  *	     a file nor a block device; VVM_FAULTS_INLINE or
  *	     VVM_SYSCALLS_TRAP on a CPU other than x86-64, or the latter's
  *	     addresses are in use
- * -EBUSY    the swap file is in use by another space or process;
- *	     VVM_SYSCALLS_TRAP: a thread has a filter that others have not
+ * -EBUSY    the swap file is in use by another space or process, and was for
+ *	     two seconds: so long one may be that was killed just now; or
+ *	     VVM_SYSCALLS_TRAP, and a thread has a filter that others have not
  * -EAGAIN   inline: 64 spaces have faults or callbacks to handle; 64 spaces
  *	     are inherited by children; threads
  * -ENOENT, -EACCES, -ENOTDIR, -ELOOP, -EROFS, -EIO: of swap_path. A file that
