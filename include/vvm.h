@@ -272,12 +272,13 @@ int vvm_options_init(struct vvm_options *options);
  * -EPERM    userfaultfd is not permitted: see vvm_probe() or vvmstat --doctor
  *	     (AUTO: and guard pages are not to be had)
  * -ENOSYS   the kernel lacks a needed feature (userfaultfd with write
- *	     protection of shmem: Linux 5.19; GUARD: 6.15), or io_uring with VVM_IO_URING,
- *	     or there is no /proc
+ *	     protection of shmem: Linux 5.19; GUARD: 6.15), or io_uring with
+ *	     VVM_IO_URING, or there is no /proc
  * -ENOTSUP  the page size is not 4 KiB; swap_path is neither a directory,
- *	     a file nor a block device; VVM_FAULTS_INLINE or
- *	     GUARD on a CPU other than x86-64
- * -EBUSY    the swap file is in use by another space or process
+ *	     a file nor a block device; VVM_FAULTS_INLINE or GUARD on a CPU
+ *	     other than x86-64
+ * -EBUSY    the swap file is in use by another space or process, and was for
+ *	     two seconds: so long one may be that was killed just now
  * -EAGAIN   inline: 64 spaces have faults or callbacks to handle; 64 spaces
  *	     are inherited by children; threads
  * -ENOENT, -EACCES, -ENOTDIR, -ELOOP, -EROFS, -EIO: of swap_path. A file that

@@ -46,9 +46,9 @@
  * protected they have no fault, but an error. In inline mode nothing of this is
  * seen.
  *
- * The look costs 3 us. A small budget has it for each write fault. With a large
- * one a page does not leave before some thousand others have come: there it is
- * for one in SKIP of those at the start of a page, as the kernel's are.
+ * The look costs 3 us. It is for write faults at the start of a page, as those of
+ * such a call are. With a large budget a page does not leave before some thousand
+ * others have come: there it is for one in SKIP of them.
  *
  * Rejected: to make the kernel tell of references (sealing, migration and
  * collapsing of a memfd's pages fail because of them, but each for a whole file
@@ -284,10 +284,10 @@ static bool due(struct grips *g, int tid, haddr_t addr, uint64_t budget)
 {
 	unsigned i = (unsigned)tid % GRIP_SKIPPERS;
 
-	if (budget <= SMALL_BUDGET || find(g, tid))
-		return true;
 	if (addr & PAGE_MASK)
 		return false;
+	if (budget <= SMALL_BUDGET || find(g, tid))
+		return true;
 	if (g->skipper[i].tid != tid) {
 		g->skipper[i].tid = tid;
 		g->skipper[i].faults = SKIP - 1; /* the next is */

@@ -41,6 +41,9 @@
 #define AUTO_MAX_PAGES ((uint64_t)1 << 28)
 /* Of the free space, what we leave to others when we choose the limit. */
 #define AUTO_SPARE_PCT 5
+/* Together two seconds. */
+#define BUSY_TRIES  100
+#define BUSY_TRY_US 20000
 
 /* ---- what it is ---- */
 
@@ -239,20 +242,43 @@ static int set_up(struct swap *s, const struct conf *conf, uint64_t file_bytes)
 	return err;
 }
 
-static int open_all(struct swap *s, const struct conf *conf)
+static int open_and_claim(struct swap *s, const struct conf *conf,
+			  uint64_t *file_bytes)
 {
-	uint64_t file_bytes;
-	int err =
-		swap_open_file(conf->swap_path, &s->fd, &s->type, &file_bytes);
+	int err = swap_open_file(conf->swap_path, &s->fd, &s->type, file_bytes);
 
 	if (err)
 		return err;
 	err = claim_file(s);
-	if (!err) {
-		err = set_up(s, conf, file_bytes);
-		if (err && s->type == OS_FILE_REG)
-			os_truncate(s->fd, 0); /* of what was allocated */
+	if (err)
+		os_close(s->fd);
+	return err;
+}
+
+/* Who was killed just now holds it until its last transfer is over. */
+static int open_in_time(struct swap *s, const struct conf *conf,
+			uint64_t *file_bytes)
+{
+	int err = open_and_claim(s, conf, file_bytes);
+	unsigned tries;
+
+	for (tries = 0; err == -EBUSY && tries < BUSY_TRIES; tries++) {
+		os_sleep_us(BUSY_TRY_US);
+		err = open_and_claim(s, conf, file_bytes);
 	}
+	return err;
+}
+
+static int open_all(struct swap *s, const struct conf *conf)
+{
+	uint64_t file_bytes;
+	int err = open_in_time(s, conf, &file_bytes);
+
+	if (err)
+		return err;
+	err = set_up(s, conf, file_bytes);
+	if (err && s->type == OS_FILE_REG)
+		os_truncate(s->fd, 0); /* of what was allocated */
 	if (err)
 		os_close(s->fd);
 	return err;

@@ -477,6 +477,7 @@ static void add_tests(Suite *s)
 
 const struct test_program test_program = {
 	.name = "api_counters",
+	.counts = true,
 	.add = add_tests,
 	.setup = setup,
 	.teardown = teardown,

@@ -735,7 +735,7 @@ static void add_callback(Suite *s)
 	TCase *tc = test_case(s, "fault callback");
 
 	tcase_add_test(tc, callback_arguments);
-	tcase_add_test(tc, callback_repairs_and_the_access_is_done_again);
+	test_counted(tc, callback_repairs_and_the_access_is_done_again);
 #ifdef __x86_64__
 	tcase_add_test(tc, callback_for_execution);
 #endif
@@ -766,10 +766,10 @@ static void add_pin(Suite *s)
 	TCase *tc = test_case(s, "touch and pin");
 
 	tcase_add_test(tc, touch_refuses);
-	tcase_add_test(tc, touch_makes_pages_resident);
-	tcase_add_test(tc, pin_refuses);
-	tcase_add_test(tc, unpin_refuses);
-	tcase_add_test(tc, pins_nest);
+	test_counted(tc, touch_makes_pages_resident);
+	test_counted(tc, pin_refuses);
+	test_counted(tc, unpin_refuses);
+	test_counted(tc, pins_nest);
 	tcase_add_test(tc, pin_counts_to_65535);
 	tcase_add_test(tc, pin_too_much);
 	tcase_add_test(tc, pinned_pages_stay_under_pressure);

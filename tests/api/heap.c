@@ -237,6 +237,39 @@ START_TEST(calloc_is_zero)
 }
 END_TEST
 
+/* Of all of a heap: what is used again was used in whatever way. */
+START_TEST(calloc_of_what_was_used)
+{
+	static const size_t sizes[] = {16,    200,   1000,	4000,
+				       20000, 50000, 200 * KIB, 300 * KIB};
+	struct vvm_heap_options o = {.struct_size = sizeof o,
+				     .reserve_bytes = 2 * MIB,
+				     .flags = _i ? VVM_HEAP_HARDENED : 0,
+				     .report = note,
+				     .report_arg = &seen};
+
+	for (size_t i = 0; i < LIVE_LEN(sizes); i++) {
+		unsigned char *p, *list = NULL;
+		struct vvm_heap *h;
+
+		live_ok(vvm_heap_open(vm, &o, &h));
+		while ((p = vvm_malloc(h, sizes[i]))) {
+			memset(p, 0xee, sizes[i]);
+			memcpy(p, &list, sizeof list);
+			list = p;
+		}
+		while ((p = list)) {
+			memcpy(&list, p, sizeof list);
+			vvm_free(h, p);
+		}
+		while ((p = vvm_calloc(h, 1, sizes[i])))
+			live_check(zero(p, sizes[i]));
+		live_ok(vvm_heap_close(h));
+	}
+	live_equal(seen.count, 0);
+}
+END_TEST
+
 /* ---- realloc ---- */
 
 static void fill(unsigned char *p, size_t from, size_t to)
@@ -721,6 +754,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, huge_sizes_are_enomem);
 	tcase_add_test(tc, alignments_to_a_gib);
 	tcase_add_test(tc, calloc_is_zero);
+	tcase_add_loop_test(tc, calloc_of_what_was_used, 0, 2);
 	tcase_add_test(tc, realloc_chains);
 	tcase_add_test(tc, growing_a_large_object_rarely_moves_it);
 	tcase_add_test(tc, shrinking_gives_memory_back);

@@ -1040,8 +1040,8 @@ static void add_faults(Suite *s)
 {
 	TCase *tc = test_case(s, "faults");
 
-	tcase_add_test(tc, reads_and_writes);
-	tcase_add_test(tc, faults_are_counted);
+	test_counted(tc, reads_and_writes);
+	test_counted(tc, faults_are_counted);
 	tcase_add_test(tc, an_access_over_two_pages);
 #ifdef __x86_64__
 	tcase_add_test(tc, code_is_paged);
@@ -1063,10 +1063,10 @@ static void add_signals(Suite *s)
 	TCase *tc = test_case(s, "signals");
 
 	tcase_add_unchecked_fixture(tc, live_dir_make, live_dir_remove);
-	tcase_add_test(tc, the_callback_repairs);
+	test_counted(tc, the_callback_repairs);
 	tcase_add_test(tc, the_callback_runs_on_the_alternate_stack);
-	tcase_add_test(tc, a_full_swap_is_sigbus);
-	tcase_add_test(tc, lost_content_is_sigbus);
+	test_counted(tc, a_full_swap_is_sigbus);
+	test_counted(tc, lost_content_is_sigbus);
 	tcase_add_test(tc, foreign_sigbus_goes_to_the_handler_before);
 	tcase_add_test(tc, foreign_sigbus_and_a_plain_handler);
 	tcase_add_loop_test(tc, foreign_sigbus_without_a_handler_kills, 0, 2);
@@ -1085,9 +1085,9 @@ static void add_tests(Suite *s)
 	tc = test_case(s, "load");
 	tcase_add_loop_test(tc, sixteen_threads_on_a_tiny_budget, 0,
 			    (int)LIVE_LEN(budgets));
-	tcase_add_test(tc, sequential_reads_are_read_ahead);
+	test_counted(tc, sequential_reads_are_read_ahead);
 	tcase_add_test(tc, random_advice_is_not);
-	tcase_add_test(tc, willneed_reads_ahead);
+	test_counted(tc, willneed_reads_ahead);
 	tcase_add_test(tc, unmap_races_with_faults);
 	tcase_add_test(tc, unmapped_is_sigsegv);
 }

@@ -40,7 +40,7 @@ static unsigned count_regions(void)
 		live_check(r.start >= at && r.end > r.start);
 		n++;
 	}
-	live_equal(live_stats(vm).regions, n);
+	live_check(!TEST_STATS || live_stats(vm).regions == n);
 	return n;
 }
 
@@ -941,14 +941,14 @@ static void add_map(Suite *s)
 	TCase *tc = test_case(s, "map");
 
 	tcase_add_test(tc, map_anywhere_is_fresh_zeros_at_the_host_address);
-	tcase_add_test(tc, map_rounds_the_length_up);
+	test_counted(tc, map_rounds_the_length_up);
 	tcase_add_test(tc, map_at_given_guest_addresses);
 	tcase_add_test(tc, map_refuses_bad_arguments);
 	tcase_add_test(tc, map_refuses_overlap);
 	tcase_add_test(tc, map_at_a_host_address);
 	tcase_add_test(tc, map_more_than_the_host_has_is_enomem);
 	tcase_add_test(tc, map_anywhere_avoids_guest_addresses_in_use);
-	tcase_add_test(tc, map_one_tebibyte_costs_what_is_touched);
+	test_counted(tc, map_one_tebibyte_costs_what_is_touched);
 	tcase_add_test(tc, map_is_no_part_of_core_dumps);
 	tcase_add_test(tc, map_thousands_of_regions);
 	tcase_add_test(tc, map_keeps_31_bytes_of_the_name);

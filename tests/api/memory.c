@@ -138,7 +138,7 @@ static void add_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "memory");
 
-	tcase_add_test(tc, a_touched_page_costs_at_most_32_bytes);
+	test_counted(tc, a_touched_page_costs_at_most_32_bytes);
 	tcase_add_test(tc, what_is_not_touched_costs_nothing);
 	tcase_add_test(tc, a_region_costs_as_much_large_or_small);
 }

@@ -400,6 +400,7 @@ static void add_tests(Suite *s)
 
 const struct test_program test_program = {
 	.name = "api_stats",
+	.counts = true,
 	.add = add_tests,
 	.setup = setup,
 	.teardown = live_end,

@@ -934,12 +934,12 @@ static void add_full(Suite *s)
 {
 	TCase *tc = test_case(s, "full swap");
 
-	tcase_add_test(tc, full_swap_fails_some_accesses_and_loses_nothing);
+	test_counted(tc, full_swap_fails_some_accesses_and_loses_nothing);
 	tcase_add_test(tc, the_callback_makes_room_for_a_resize);
 	tcase_add_test(tc, the_callback_unmaps_what_is_being_written);
-	tcase_add_test(tc, full_swap_and_the_other_functions);
+	test_counted(tc, full_swap_and_the_other_functions);
 	tcase_add_test(tc, full_swap_is_repaired_by_the_fault_callback);
-	tcase_add_test(tc, full_swap_and_a_process_that_is_stopped);
+	test_counted(tc, full_swap_and_a_process_that_is_stopped);
 }
 
 static void add_io(Suite *s)
@@ -947,13 +947,13 @@ static void add_io(Suite *s)
 	TCase *tc = test_case(s, "failing I/O");
 
 	tcase_add_unchecked_fixture(tc, live_dir_make, live_dir_remove);
-	tcase_add_test(tc, failing_swap_writes_keep_pages_resident);
+	test_counted(tc, failing_swap_writes_keep_pages_resident);
 	tcase_add_test(tc, writes_that_fail_now_and_then_lose_nothing);
 	tcase_add_test(tc, a_read_that_fails_once_is_repeated);
-	tcase_add_test(tc, a_read_that_fails_for_ever_poisons_one_page);
-	tcase_add_test(tc, a_load_meets_a_failing_read);
-	tcase_add_test(tc, all_who_wait_for_a_poisoned_page_get_sigbus);
-	tcase_add_test(tc, a_corrupted_swap_file_is_noticed);
+	test_counted(tc, a_read_that_fails_for_ever_poisons_one_page);
+	test_counted(tc, a_load_meets_a_failing_read);
+	test_counted(tc, all_who_wait_for_a_poisoned_page_get_sigbus);
+	test_counted(tc, a_corrupted_swap_file_is_noticed);
 	tcase_add_test(tc, a_truncated_swap_file_is_noticed);
 	tcase_add_test(tc, failing_reads_under_load);
 }

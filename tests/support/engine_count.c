@@ -45,6 +45,8 @@ void engine_compare(const int64_t *want, int line)
 	};
 	unsigned i;
 
+	if (!STAT_ON)
+		return;
 	for (i = 0; i < VVM_STAT_COUNTER_COUNT; i++) {
 		int64_t moved = stat_sum(&vm->stats, i) - seen[i];
 

@@ -63,6 +63,8 @@ int main(void)
 	const char *missing = p->missing ? p->missing() : NULL;
 	bool good;
 
+	if (p->counts && !TEST_STATS)
+		missing = "this build has no statistics";
 	if (missing) {
 		printf("%s: skipped: %s\n", p->name, missing);
 		return TEST_SKIP;

@@ -26,6 +26,8 @@ struct test_program {
 	 * the way's behind it.
 	 */
 	bool modes;
+	/* Is about statistics: nothing to test in a build without them. */
+	bool counts;
 	/* Once, in the process that runs the tests, around all; or NULL. */
 	void (*begin)(void), (*end)(void);
 };
@@ -39,6 +41,18 @@ TCase *test_case(Suite *suite, const char *name);
 /* The same with another fixture; NULL: none. */
 TCase *test_case_with(Suite *suite, const char *name, SFun setup,
 		      SFun teardown);
+
+/* A test that reads counters: in a build with --disable-stats it is left out. */
+#ifdef VVM_NO_STATS
+#define TEST_STATS 0
+#else
+#define TEST_STATS 1
+#endif
+#define test_counted(tc, test)                    \
+	do {                                      \
+		if (TEST_STATS)                   \
+			tcase_add_test(tc, test); \
+	} while (0)
 
 /*
  * A limit bounds what hangs, it measures nothing: it is far more than any test

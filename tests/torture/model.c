@@ -12,6 +12,7 @@
 
 /* Longer than any access may wait for a frame, on an idle machine. */
 #define FRAME_WAIT_MS 30000
+#define BUSY_MS	      60000
 #define FULL_WAIT_MS  100
 #define UNTOUCHED     12345 /* errno around an access */
 #define CHECKERS      8	    /* threads that look at all of it, at the end */
@@ -250,6 +251,16 @@ void cut_check_shared(uint64_t page)
 
 /* ---- beginning and end ---- */
 
+/* The children of who was killed just now may still be about to let go of it. */
+static bool swap_is_busy(const struct vvm_options *o)
+{
+	int rc = vvm_open(&vm, o);
+
+	if (rc != -EBUSY)
+		live_ok(rc);
+	return rc == -EBUSY;
+}
+
 static void open_space(void)
 {
 	struct vvm_options o;
@@ -259,7 +270,7 @@ static void open_space(void)
 	o.stat_segment = option.stat;
 	o.frame_wait_ms =
 		option.full ? FULL_WAIT_MS : wait_scaled(FRAME_WAIT_MS);
-	live_ok(vvm_open(&vm, &o));
+	live_wait(!swap_is_busy(&o), BUSY_MS);
 	atomic_store(&model.budget, (uint64_t)option.budget);
 }
 

@@ -437,7 +437,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, what_to_read_ahead_is_noted);
 	tcase_add_test(tc, no_more_is_noted_than_there_is_room_for);
 	tcase_add_test(tc, a_stalled_disk_is_no_want_of_frames);
-	tcase_add_test(tc, a_want_of_frames_is);
+	test_counted(tc, a_want_of_frames_is);
 	tcase_add_test(tc, more_accesses_that_fail_at_once_than_are_remembered);
 	tcase_add_test(tc, a_fault_waits_as_long_as_it_may);
 	tcase_add_test(tc, each_failed_access_has_a_time_of_its_own);

@@ -1391,7 +1391,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, objects_of_one_time_are_on_one_page);
 	tcase_add_test(tc, full_pages_are_filled_first);
 	tcase_add_test(tc, malloc_and_free_of_one_object_move_no_pages);
-	tcase_add_test(tc, free_touches_no_page);
+	test_counted(tc, free_touches_no_page);
 	tcase_add_test(tc, one_free_does_not_pay_for_all);
 	tcase_add_test(tc, dead_pages_are_not_read_back);
 	tcase_add_test(tc, a_thread_that_exits_returns_its_cache);

@@ -655,18 +655,18 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, pinned_pages_refuse);
 	tcase_add_test(tc, holes_refuse);
 	tcase_add_test(tc, taken_addresses_refuse);
-	tcase_add_test(tc, unmap_leaves_the_rest);
+	test_counted(tc, unmap_leaves_the_rest);
 	tcase_add_test(tc, protect_and_back_is_one_region_again);
 	tcase_add_test(tc, protect_that_fails_is_undone_in_the_end);
 	tcase_add_test(tc, advice_splits_and_joins);
-	tcase_add_test(tc, dontneed_makes_zeros);
+	test_counted(tc, dontneed_makes_zeros);
 	tcase_add_test(tc, cold_pages_are_old_and_unmapped);
 	tcase_add_test(tc, a_hundred_cycles_leave_nothing);
 	tcase_add_test(tc, unmap_waits_for_a_fill);
 	tcase_add_test(tc, unmap_waits_for_a_write);
 	tcase_add_test(tc, dontneed_waits_for_a_fill);
 	tcase_add_test(tc, unmap_wakes_the_blocked);
-	tcase_add_test(tc, frames_that_cannot_be_freed);
+	test_counted(tc, frames_that_cannot_be_freed);
 	add_walk(s);
 }
 

@@ -630,7 +630,7 @@ static void add_tests(Suite *suite)
 
 	tcase_add_test(tc, legal_moves_are_the_documented_ones);
 	tcase_add_test(tc, every_legal_move_works);
-	tcase_add_test(tc, moves_are_published);
+	test_counted(tc, moves_are_published);
 	tcase_add_test(tc, permissions_survive_until_unmapped);
 	tcase_add_test(tc, losing_the_frame_clears_pin_age_and_prefetched);
 	tcase_add_test(tc, unpinning_keeps_the_page);

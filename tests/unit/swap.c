@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <linux/loop.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -636,6 +637,30 @@ START_TEST(a_second_open_is_busy)
 }
 END_TEST
 
+/* Ends as soon as somebody has tried in vain. */
+static void *let_go_in_time(void *arg)
+{
+	while (os_inject_uses(OS_lock_file) < 2)
+		sched_yield();
+	close(*(int *)arg);
+	return NULL;
+}
+
+START_TEST(a_file_of_who_is_ending_is_waited_for)
+{
+	int fd = open(path, O_CREAT | O_RDWR, 0600);
+	pthread_t thread;
+
+	os_inject_clear();
+	ck_assert_int_eq(os_lock_file(fd), 0);
+	ck_assert_int_eq(pthread_create(&thread, NULL, let_go_in_time, &fd), 0);
+	use_path(path, 0);
+	ck_assert_int_eq(swap_open(&swap, &conf), 0);
+	ck_assert_int_eq(pthread_join(thread, NULL), 0);
+	swap->ops->close(swap);
+}
+END_TEST
+
 START_TEST(a_locked_file_keeps_its_content)
 {
 	int fd = open(path, O_CREAT | O_RDWR, 0600);
@@ -987,6 +1012,7 @@ static void add_growth(TCase *tc)
 static void add_open(TCase *tc)
 {
 	tcase_add_test(tc, a_second_open_is_busy);
+	tcase_add_test(tc, a_file_of_who_is_ending_is_waited_for);
 	tcase_add_test(tc, a_locked_file_keeps_its_content);
 	tcase_add_test(tc, a_new_file_is_private);
 	tcase_add_test(tc, unusable_paths_are_refused);

@@ -289,6 +289,7 @@ static void add_tests(Suite *s)
 
 const struct test_program test_program = {
 	.name = "trace",
+	.counts = true,
 	.add = add_tests,
 	.setup = setup,
 	.teardown = teardown,

@@ -254,6 +254,7 @@ static void record_on_demand(void)
 
 const struct test_program test_program = {
 	.name = "vvmgolden",
+	.counts = true,
 	.add = add_tests,
 	.setup = setup_golden,
 	.teardown = view_teardown,

@@ -920,6 +920,7 @@ static void look_for_tool(void)
 
 const struct test_program test_program = {
 	.name = "vvmstat",
+	.counts = true,
 	.add = add_tests,
 	.setup = view_setup,
 	.teardown = view_teardown,

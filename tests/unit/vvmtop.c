@@ -762,6 +762,7 @@ static void add_tests(Suite *s)
 
 const struct test_program test_program = {
 	.name = "vvmtop",
+	.counts = true,
 	.add = add_tests,
 	.setup = setup_pages,
 	.teardown = view_teardown,

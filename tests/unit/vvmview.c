@@ -529,6 +529,7 @@ static void add_tests(Suite *s)
 
 const struct test_program test_program = {
 	.name = "vvmview",
+	.counts = true,
 	.add = add_tests,
 	.setup = view_setup,
 	.teardown = view_teardown,
