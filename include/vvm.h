@@ -310,10 +310,10 @@ int vvm_options_init(struct vvm_options *options);
  * -EPERM    userfaultfd, or a filter, is not permitted: see vvm_probe() or
  *	     vvmstat --doctor (AUTO: and guard pages are not to be had)
  * -ENOSYS   the kernel lacks a needed feature (userfaultfd with write
- *	     protection of shmem: Linux 5.19; GUARD: 6.15), or io_uring with VVM_IO_URING,
- *	     or there is no /proc
+ *	     protection of shmem: Linux 5.19; GUARD: 6.15), or io_uring with
+ *	     VVM_IO_URING, or there is no /proc
  * -ENOTSUP  the page size is not 4 KiB; swap_path is neither a directory,
- *	     a file nor a block device; VVM_FAULTS_INLINE or
+ *	     a file nor a block device; VVM_FAULTS_INLINE,
  *	     GUARD or VVM_SYSCALLS_TRAP on a CPU other than x86-64, or the
  *	     latter's addresses are in use
  * -EBUSY    the swap file is in use by another space or process, and was for

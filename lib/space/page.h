@@ -44,6 +44,8 @@
  * gone. So does a write-back that was given up, when the kernel does not lift
  * the protection.
  *
+ * In a guarded space CLEAN is "was equal when it was filled": space/view.c.
+ *
  * DIRTY is never write-protected; CLEAN and WRITING always are, and FROZEN as
  * long as a snapshot needs it (space (2)).
  */

@@ -27,7 +27,10 @@
  * Invariants, whenever no block lock is held:
  *   (1) PRESENT pages have a frame in the memfd, FILLING ones may, and no
  *	 others do.
- *   (2) CLEAN and WRITING pages are write-protected, and FROZEN ones that a
+ *   (2) In a guarded space (space/view.c) reading is meant here as well as
+ *	 writing, and CLEAN pages are not protected, nor is (3) true of them
+ *	 but after verify_clean(), until they are touched. Elsewhere:
+ *	 CLEAN and WRITING pages are write-protected, and FROZEN ones that a
  *	 fork child may still read; DIRTY ones are not. So a write to a clean or in-flight page, or to one that a fork
  *	 child may still read (snapshot/snapshot.c), is always an event, and a
  *	 thread that holds the block lock may write to a DIRTY page without

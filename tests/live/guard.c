@@ -297,13 +297,20 @@ START_TEST(a_hole_that_is_used_otherwise)
 {
 	const uint64_t pages = 1ull << 28;
 	char *p = live_map(vm, pages, LIVE_RW), *hole = p + 8 * LIVE_PAGE, *q;
+	char *other = p + 32 * LIVE_PAGE;
 
 	live_ok(vvm_unmap(vm, live_addr(hole), 8 * LIVE_PAGE));
 	q = mmap(hole, 8 * LIVE_PAGE, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	live_check(q == hole);
 	memset(q, 42, 8 * LIVE_PAGE);
+	/* another hole has a region of its own, in use before this one */
+	live_ok(vvm_unmap(vm, live_addr(other), LIVE_PAGE));
+	live_ok(vvm_map_at(vm, other, LIVE_PAGE, LIVE_RW, "other"));
+	*(volatile uint64_t *)other = 43;
 	p[0] = 1;
+	live_equal(*(volatile uint64_t *)other, 43);
+	*(volatile uint64_t *)other = 44;
 	p[16 * LIVE_PAGE] = 2;
 	for (uint64_t i = 0; i < 8 * LIVE_PAGE; i++)
 		live_equal(q[i], 42);
