@@ -33,15 +33,10 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 static const int numbers[] = {SIGBUS, SIGSEGV, SIGSYS};
 enum { CLAIMABLE = sizeof(numbers) / sizeof(numbers[0]), AT_FAULTS = 3 };
-
-#ifndef SYS_SECCOMP
-#define SYS_SECCOMP 1 /* a si_code; some <signal.h> have no name for it */
-#endif
 
 /* In a handler's address: it takes three arguments. No address has that bit. */
 #define WITH_INFO (UINT64_C(1) << 63)
@@ -167,48 +162,6 @@ static void by_default(int sig, const siginfo_t *si)
 		gate_call(SYS_tgkill, getpid(), gate_call(SYS_gettid), sig);
 }
 
-#if defined(__x86_64__)
-/* Where paged memory lies if calls are trapped: VVM_SYSCALLS_TRAP in <vvm.h>. */
-#define TRAPPED_BEGIN UINT64_C(0x400000000000)
-#define TRAPPED_END   UINT64_C(0x500000000000)
-
-static bool is_trapped(uint64_t address)
-{
-	return address >= TRAPPED_BEGIN && address < TRAPPED_END;
-}
-
-/*
- * A call with a pointer into nothing, there: it might be another library's, if
- * the program has a handler. It has none. Not ours is what the library itself
- * makes for the program, which a filter of the program's own has stopped.
- */
-static bool make_call(const siginfo_t *si, void *context)
-{
-	greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
-
-	if (si->si_code != SYS_SECCOMP || !preload.traps ||
-	    is_trapped((uintptr_t)si->si_call_addr) ||
-	    !(is_trapped((uint64_t)regs[REG_RDI]) ||
-	      is_trapped((uint64_t)regs[REG_RSI]) ||
-	      is_trapped((uint64_t)regs[REG_RDX]) ||
-	      is_trapped((uint64_t)regs[REG_R10]) ||
-	      is_trapped((uint64_t)regs[REG_R8]) ||
-	      is_trapped((uint64_t)regs[REG_R9])))
-		return false;
-	regs[REG_RAX] = vvm_syscall(si->si_syscall, regs[REG_RDI],
-				    regs[REG_RSI], regs[REG_RDX], regs[REG_R10],
-				    regs[REG_R8], regs[REG_R9]);
-	return true;
-}
-#else
-static bool make_call(const siginfo_t *si, void *context)
-{
-	(void)si;
-	(void)context;
-	return false;
-}
-#endif
-
 /* The library's part is done: this one is not its own. */
 static void hand_on(int sig, siginfo_t *si, void *context)
 {
@@ -221,8 +174,7 @@ static void hand_on(int sig, siginfo_t *si, void *context)
 	if (action.sa_handler == SIG_IGN && si->si_code <= 0)
 		return;
 	if (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN) {
-		if (sig != SIGSYS || !make_call(si, context))
-			by_default(sig, si);
+		by_default(sig, si);
 		return;
 	}
 	if (action.sa_flags & SA_RESETHAND)
