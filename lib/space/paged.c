@@ -80,15 +80,15 @@ static struct paged_range *claim_in(struct chunk *c)
 
 static bool add_chunk(void)
 {
-	struct chunk *c;
+	struct chunk *c, *next = atomic_load(&chunks);
 	void *memory;
 
 	if (os_map_anon(CHUNK_BYTES, &memory) < 0)
 		return false;
 	c = memory;
-	c->next = atomic_load(&chunks);
-	while (!atomic_compare_exchange_weak(&chunks, &c->next, c))
-		;
+	do
+		atomic_store(&c->next, next);
+	while (!atomic_compare_exchange_weak(&chunks, &next, c));
 	return true;
 }
 
