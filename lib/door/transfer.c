@@ -420,8 +420,13 @@ long door_process_vm(struct door *d)
 	if (rc == -ENOMEM)
 		return rc;
 	total = MIN(local.total, remote.total);
-	if (rc < 0 || !total || d->arg[5])
+	if (rc < 0 || !total || d->arg[5]) {
+		if (local.count)
+			d->use[1] = (uintptr_t)local.iov;
+		if (remote.count)
+			d->use[3] = (uintptr_t)remote.iov;
 		return door_make(d);
+	}
 	if ((int)d->arg[0] != os_pid())
 		return move_remote(d, &local, &remote, total);
 	return d->call->writes ? move_within(d, &local, &remote, total)

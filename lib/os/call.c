@@ -63,15 +63,18 @@ __asm__(".text\n"
 
 static long call_from_here(long nr, const uint64_t a[6])
 {
-	register uint64_t d __asm__("r10") = a[3];
-	register uint64_t e __asm__("r8") = a[4];
-	register uint64_t f __asm__("r9") = a[5];
+	/* a sanitizer calls functions when memory is read: not in between */
+	uint64_t a0 = a[0], a1 = a[1], a2 = a[2], a3 = a[3], a4 = a[4],
+		 a5 = a[5];
+	register uint64_t d __asm__("r10") = a3;
+	register uint64_t e __asm__("r8") = a4;
+	register uint64_t f __asm__("r9") = a5;
 	long r;
 
 	__asm__ volatile("syscall"
 			 : "=a"(r)
-			 : "a"(nr), "D"(a[0]), "S"(a[1]), "d"(a[2]), "r"(d),
-			   "r"(e), "r"(f)
+			 : "a"(nr), "D"(a0), "S"(a1), "d"(a2), "r"(d), "r"(e),
+			   "r"(f)
 			 : "rcx", "r11", "memory");
 	return r;
 }

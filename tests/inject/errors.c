@@ -18,6 +18,9 @@
 
 #define ERRORS_MAX 12
 
+/* What is not said is false. */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+
 /* clang-format off */
 static const struct walk_error errors[WALK_POINTS][ERRORS_MAX] = {
 	[OS_memfd] = {{EMFILE}, {ENFILE}, {ENOMEM}},

@@ -358,6 +358,7 @@ const struct test_program test_program = {
 	.add = add_tests,
 	.missing = live_missing,
 	.modes = true,
+	.unguarded = true,
 	.begin = live_dir_make,
 	.end = live_dir_remove,
 };

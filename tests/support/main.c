@@ -62,7 +62,8 @@ static bool run_modes(bool *ran)
 	size_t i;
 
 	for (i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
-		if (!only || !strcmp(only, modes[i]))
+		if ((!only || !strcmp(only, modes[i])) &&
+		    !(test_program.unguarded && !strcmp(modes[i], "guard")))
 			good &= run_mode(modes[i], ran);
 	free(only);
 	return good;

@@ -26,6 +26,7 @@ struct test_program {
 	 * the way's behind it.
 	 */
 	bool modes;
+	bool unguarded; /* not in guard mode: accesses fail of more there */
 	/* Is about statistics: nothing to test in a build without them. */
 	bool counts;
 	/* Once, in the process that runs the tests, around all; or NULL. */
