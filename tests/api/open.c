@@ -37,6 +37,7 @@
 #include "support/process.h"
 #include "support/random.h"
 #include "support/test.h"
+#include "support/wait.h"
 
 extern char **environ;
 

@@ -256,7 +256,10 @@ START_TEST(sequential_reads_are_read_ahead)
 	read_pages(p, 0, 4096, 1);
 	s = live_idle_stats(vm);
 	live_check(s.prefetch_pages > 0);
-	live_equal(s.swapin_pages, s.faults_swapin + s.prefetch_pages);
+	/* a read in vain is no fault: guarded pages may be gone by then */
+	live_check(s.swapin_pages >= s.faults_swapin + s.prefetch_pages);
+	live_check(live_guarded() ||
+		   s.swapin_pages == s.faults_swapin + s.prefetch_pages);
 	live_check(s.swapin_reads < s.swapin_pages); /* larger reads */
 	live_check(live_within(live_memfd(), 1024));
 }

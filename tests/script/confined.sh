@@ -116,7 +116,7 @@ if unshare -m sh -c 'mount --bind /tmp /mnt' 2>/dev/null; then
 	expect 125 in_view "$readonly" "$run" -m 2M "$guest" malloc
 	says 'swap /var/tmp .*Read-only file system: set VVM_SWAP'
 	expect 0 in_view "$readonly; mount -t tmpfs -o size=64M none /tmp
-		cd /tmp" "$run" -m 2M "$guest" large
+		cd /tmp; export TMPDIR=/tmp" "$run" -m 2M "$guest" large
 	says 'swap is in /tmp, which is memory'
 	expect 0 in_view "$readonly; mount -t tmpfs -o size=64M none /tmp
 		cd /mnt/swap" env TMPDIR=/mnt/swap "$run" -m 2M "$guest" large

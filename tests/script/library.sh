@@ -72,7 +72,7 @@ cat >"$tmp/plain" <<-'END'
 	program_invocation_short_name __stack_chk_fail __chk_fail
 	memchr memcmp memcpy memmove memset stpcpy strcasecmp strchr strcmp strcpy strcspn
 	strlen strncasecmp strncmp strncpy strrchr strsep strspn strstr
-	strtol strtoul strtoull strerror strerrordesc_np
+	strtok_r strtol strtoul strtoull __ctype_b_loc getrandom strerror strerrordesc_np
 	snprintf vsnprintf __isoc99_sscanf getenv secure_getenv getauxval
 	clock_gettime sysconf __sysconf dladdr dlsym
 	_exit abort exit raise signal sigaction socket connect

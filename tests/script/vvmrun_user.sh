@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# vvmrun for everybody: all of vvmrun.sh and vvmrun_limits.sh once more with the
-# rights of an ordinary user (tests/support/confined.c). Runs in the build
-# directory.
+# vvmrun for everybody: all of vvmrun.sh once more with the rights of an ordinary
+# user (tests/support/confined.c); with --all (`make check-user`) vvmrun_limits.sh,
+# too. Runs in the build directory.
 : "${top_srcdir:=..}"
 script=$top_srcdir/tests/script/vvmrun.sh
 limits=$top_srcdir/tests/script/vvmrun_limits.sh
@@ -19,7 +19,8 @@ if ! TMPDIR=$tmp tests/support/confined nobody test -r "$script" -a -x . -a \
 	exit 77
 fi
 bad=0
-for script in "$script" "$limits"; do
+[ "$1" = --all ] || limits=
+for script in "$script" ${limits:+"$limits"}; do
 	TMPDIR=$tmp tests/support/confined nobody sh "$script" || bad=1
 done
 exit $bad
