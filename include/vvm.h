@@ -186,7 +186,7 @@ struct vvm;
  *     and whether a page has changed is found out by comparing it (a digest of
  *     128 bits) before it leaves memory. That is 16 bytes more for each page
  *     of blocks of 2 MiB that have pages which were read from swap;
- *   - with VVM_FORK_INHERIT fork() compares all resident pages (0.6 us each),
+ *   - with VVM_FORK_INHERIT fork() compares all resident pages,
  *     and the parent's first access to each afterwards is a fault, be it a read;
  *   - pages around one that is read, as far as they are resident, count as used;
  *   - memory that the program has locked (mlockall(2)) is unlocked;

@@ -12,7 +12,7 @@
 /*
  * More of them are more mappings to the kernel, of which a process may have
  * 65530; fewer are larger: the first touch of one costs 4 KiB of page table and
- * 50 us for each 2 MiB of it. So 1 TiB is cut into parts of 256 MiB.
+ * 20 us for each 2 MiB of it. So 1 TiB is cut into parts of 256 MiB.
  */
 #define CHUNKS_MAX 4096
 

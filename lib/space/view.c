@@ -27,7 +27,7 @@
  *	is installed, and the frame compared (space/verify.c). FROZEN pages and
  *	those being written have a marker, so that reading them is a fault, too.
  *
- * Markers take page tables, 2 MiB for each GiB and 20 ms to write. So that a
+ * Markers take page tables, 2 MiB for each GiB and 8 ms to write. So that a
  * region costs nothing where it is not touched, a mapping is cut into *chunks*
  * (space/chunks.h), which permit no access until somebody first needs a page
  * of them. Then the chunk gets markers all over, and after that the permissions
