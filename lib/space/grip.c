@@ -296,43 +296,61 @@ static bool due(struct grips *g, int tid, haddr_t addr, uint64_t budget)
 	return ++g->skipper[i].faults % SKIP == 0;
 }
 
-/* call: what it is in; NULL: that is not known. => lock held. */
-static void told(struct grips *g, int tid, haddr_t host,
-		 const struct os_call *call, uint64_t budget)
+/*
+ * Awake, or asleep in no such call? *rc: what os_thread_call() returned; 0: it
+ * is in *call.
+ */
+static bool is_harmless(int tid, struct os_call *call, int *rc)
 {
-	struct grip *t = find_or_take(g, tid);
-	uint64_t now_us = os_now_us();
-	bool goes_on = t->at && host > t->at &&
-		       host - t->first < pages_to_bytes(BATCH_PAGES);
+	uint64_t own;
 
+	*rc = os_thread_call(tid, call);
+	if (*rc == -EAGAIN || *rc == -ESRCH ||
+	    (*rc == 0 && !call->writes_later))
+		return true;
+	/* Without /proc ours cannot be told from others that are ours. */
+	return *rc < 0 && os_thread_cpu_us(tid, &own) == 0;
+}
+
+/* => lock held. */
+static void told(struct grips *g, int tid, haddr_t host, uint64_t budget)
+{
+	uint64_t now_us = os_now_us();
+	struct os_call call;
+	struct grip *t;
+	bool goes_on;
+	int rc;
+
+	if (is_harmless(tid, &call, &rc))
+		return;
+	t = find_or_take(g, tid);
+	goes_on = t->at && host > t->at &&
+		  host - t->first < pages_to_bytes(BATCH_PAGES);
 	if (!goes_on)
 		t->first = host;
 	t->at = host;
 	t->told_us = now_us;
-	if (call)
-		seen_asleep(t, call, now_us, budget);
+	if (rc == 0)
+		seen_asleep(t, &call, now_us, budget);
 }
 
+/*
+ * It is looked at twice: an event may be old, and its thread in another call by
+ * now. What is noted must not be older than what a view has seen since.
+ */
 void grips_fault(struct grips *g, int tid, haddr_t addr, uint64_t budget)
 {
 	struct os_call call;
-	uint64_t own;
 	bool look;
 	int rc;
 
 	lock_take(&g->lock);
 	look = due(g, tid, addr, budget);
 	lock_drop(&g->lock);
-	if (!look)
-		return;
-	rc = os_thread_call(tid, &call);
-	if (rc == -EAGAIN || rc == -ESRCH || (rc == 0 && !call.writes_later))
-		return;
-	/* Without /proc ours cannot be told from others that are ours. */
-	if (rc < 0 && os_thread_cpu_us(tid, &own) == 0)
+	if (!look || is_harmless(tid, &call, &rc))
 		return;
 	lock_take(&g->lock);
-	told(g, tid, page_floor(addr), rc == 0 ? &call : NULL, budget);
+	told(g, tid, page_floor(addr), budget);
 	lock_drop(&g->lock);
 }
 
