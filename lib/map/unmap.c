@@ -222,7 +222,7 @@ static int dismantle(struct vvm *vm, struct region *r)
 	int rc;
 
 	if (space_is_inline(vm))
-		trap_unmapped();
+		trap_changed();
 	for (; r; r = next) {
 		next = r->next;
 		rc = mapping_cover(r->host, r->end - r->start);
