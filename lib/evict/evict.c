@@ -207,7 +207,8 @@ static bool evict_piece(struct evictor *ev, const struct extent *p,
 	v.clean_count = v.dirty_count = 0;
 	memset(v.clean, 0, sizeof(v.clean));
 	if (take_references(ev, p, pass.mapped))
-		p->block->passed_us = os_now_us();
+		/* who used one since the bits were read did so before this */
+		pass.before_us = p->block->passed_us = os_now_us();
 	choose(ev, p, &pass, step, target, &v);
 	verify(ev, p, &v);
 	*freed += extent_evict(ev->vm, ev->actor, p, v.clean, false);
