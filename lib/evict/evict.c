@@ -225,7 +225,8 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 	struct policy_step step;
 	struct extent p;
 
-	if (b->writing) /* one write-back generation at a time */
+	/* one write-back generation at a time, and unmap comes before the next */
+	if (b->writing || b->awaited)
 		return EVICT_SKIPPED;
 	ev->gripped = false;
 	clock_begin(&ev->vm->clock, b, &step);
@@ -256,8 +257,10 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 		return EVICT_FREED;
 	if (ev->gripped)
 		return EVICT_SKIPPED;
-	return victims && writer_busy(&ev->writer) ? EVICT_SKIPPED
-						   : EVICT_NOTHING;
+	/* The kernel had no memory, or no write-back is idle: time will tell. */
+	return victims && (writer_busy(&ev->writer) || !ev->writer.swap_full)
+		       ? EVICT_SKIPPED
+		       : EVICT_NOTHING;
 }
 
 enum evict_result evict_step(struct evictor *ev, uint64_t target)
