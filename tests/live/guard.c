@@ -336,6 +336,23 @@ START_TEST(changes_behind_the_librarys_back)
 }
 END_TEST
 
+#if defined(__x86_64__)
+START_TEST(code_that_may_not_be_executed_any_more)
+{
+	char *p = live_map(vm, 1, LIVE_RW | VVM_EXEC);
+
+	p[0] = (char)0xc3; /* ret */
+	live_equal(live_try_call(p), 0);
+	live_check(mprotect(p, LIVE_PAGE, PROT_READ | PROT_WRITE) == 0);
+	live_equal(live_try_call(p), SIGSEGV);
+	live_check(mprotect(p, LIVE_PAGE, PROT_READ | PROT_EXEC) == 0);
+	live_equal(live_try_call(p), 0);
+	live_push_out(vm, p, 1, others, OTHERS);
+	live_equal(live_try_call(p), 0);
+}
+END_TEST
+#endif
+
 /* The kernel puts no marker into locked memory. */
 START_TEST(locked_memory)
 {
@@ -414,6 +431,9 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, a_region_of_a_tib);
 	tcase_add_test(tc, a_hole_that_is_used_otherwise);
 	tcase_add_test(tc, changes_behind_the_librarys_back);
+#if defined(__x86_64__)
+	tcase_add_test(tc, code_that_may_not_be_executed_any_more);
+#endif
 	tcase_add_test(tc, locked_memory);
 	tcase_add_test(tc, populating_finds_markers);
 	tcase_add_test(tc, streams_across_parts_of_a_mapping);
