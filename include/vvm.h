@@ -90,6 +90,8 @@
  *   Core dumps leave guest memory out. mlock(2) and mlockall(2) do no harm,
  *   and keep no guest memory resident. A debugger that has stopped the process
  *   cannot read what is absent.
+ *   Each open space has descriptors. A process that closes them
+ *   (closefrom(3)) loses the memory, and what was absent may read as zeros.
  *
  * Stacks
  *   Coroutines and signal handlers may run on a stack in guest memory, and call

@@ -254,7 +254,8 @@ static bool evict_piece(struct evictor *ev, const struct extent *p,
 	v.clean_count = v.dirty_count = 0;
 	memset(v.clean, 0, sizeof(v.clean));
 	if (take_references(ev, p, pass.mapped))
-		p->block->passed_us = os_now_us();
+		/* who used one since the bits were read did so before this */
+		pass.before_us = p->block->passed_us = os_now_us();
 	choose(ev, p, &pass, step, target, &v);
 	verify(ev, p, &v);
 	copy_wanted(ev, p, v.clean);
@@ -272,7 +273,8 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 	struct policy_step step;
 	struct extent p;
 
-	if (b->writing) /* one write-back generation at a time */
+	/* one write-back generation at a time, and unmap comes before the next */
+	if (b->writing || b->awaited)
 		return EVICT_SKIPPED;
 	ev->gripped = false;
 	clock_begin(&ev->vm->clock, b, &step);
@@ -303,8 +305,10 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 		return EVICT_FREED;
 	if (ev->gripped)
 		return EVICT_SKIPPED;
-	return victims && writer_busy(&ev->writer) ? EVICT_SKIPPED
-						   : EVICT_NOTHING;
+	/* The kernel had no memory, or no write-back is idle: time will tell. */
+	return victims && (writer_busy(&ev->writer) || !ev->writer.swap_full)
+		       ? EVICT_SKIPPED
+		       : EVICT_NOTHING;
 }
 
 enum evict_result evict_step(struct evictor *ev, uint64_t target)

@@ -45,7 +45,7 @@ void evict_fini(struct evictor *ev);
 enum evict_result {
 	EVICT_FREED,   /* frames were given back, or write-backs started */
 	EVICT_NOTHING, /* this block had no victim */
-	EVICT_SKIPPED, /* the block was busy, or too fresh */
+	EVICT_SKIPPED, /* the block was busy, too fresh, or not let go of */
 	EVICT_EMPTY,   /* no block has resident pages */
 };
 

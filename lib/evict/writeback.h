@@ -14,7 +14,7 @@ struct writeback;
 /* What the pass over an extent has seen of its use. */
 struct pass {
 	uint64_t mapped[EXTENT_WORDS]; /* bit i: of page first + i */
-	uint64_t before_us;	       /* what is not was not used since then */
+	uint64_t before_us;	       /* what is not now was not used since */
 };
 
 struct writer {

@@ -283,6 +283,13 @@ static bool refused(const struct fault *f)
 	       view_refuses(f->host, f->need);
 }
 
+static int refusal(pte_t need)
+{
+	if (need == PTE_EXEC)
+		return -VVM_ENOEXEC;
+	return need == PTE_WRITE ? -VVM_ENOWRITE : -VVM_ENOREAD;
+}
+
 int inline_fault(struct vvm *vm, gaddr_t addr, bool write, pte_t need)
 {
 	struct fault f = {.mode = &inline_mode,
@@ -302,7 +309,7 @@ int inline_fault(struct vvm *vm, gaddr_t addr, bool write, pte_t need)
 			streams_zeros(vm, f.actor, f.thread, f.host, f.advice);
 		stat_resolved(&vm->stats, f.actor, &f.stat, os_now_ns());
 		if (unlikely(refused(&f)))
-			return write ? -VVM_ENOWRITE : -VVM_ENOREAD;
+			return refusal(need);
 		return 0;
 	}
 	if (f.error == -ENOMEM || f.error == -VVM_ENOFRAME)

@@ -252,6 +252,30 @@ bool os_all_mapped(haddr_t at, uint64_t bytes)
 	return syscall(SYS_msync, host(at), bytes, MS_ASYNC) == 0;
 }
 
+/* What headers before 6.11 lack: linux/fs.h. */
+struct map_query {
+	uint64_t size, flags, at;
+	uint64_t start, end, vma_flags, page_bytes, offset, inode;
+	uint32_t major, minor, name_bytes, build_id_bytes;
+	uint64_t name, build_id;
+};
+#define MAP_QUERY	     _IOWR('f', 17, struct map_query)
+#define MAP_QUERY_EXECUTABLE 4
+
+bool os_forbids_exec(haddr_t at)
+{
+	struct map_query q = {
+		.size = sizeof(q), .flags = MAP_QUERY_EXECUTABLE, .at = at};
+	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	bool forbidden;
+
+	if (fd < 0)
+		return false;
+	forbidden = ioctl(fd, MAP_QUERY, &q) < 0 && errno == ENOENT;
+	close(fd);
+	return forbidden;
+}
+
 int os_unlock(haddr_t at, uint64_t bytes)
 {
 	int error = os_inject_check(OS_unlock);

@@ -161,6 +161,11 @@ int os_map_shared(uint64_t bytes, void **out);
 int os_unmap(haddr_t at, uint64_t bytes);
 /* Is there no hole in the range? */
 bool os_all_mapped(haddr_t at, uint64_t bytes);
+/*
+ * Does the kernel refuse to execute what is there? False where it does not say
+ * (before Linux 6.11, and without /proc).
+ */
+bool os_forbids_exec(haddr_t at);
 int os_protect(haddr_t at, uint64_t bytes, unsigned prot);
 int os_advise(haddr_t at, uint64_t bytes, enum os_advice advice);
 /*

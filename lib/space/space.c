@@ -510,9 +510,11 @@ void space_wait_busy(struct vvm *vm, struct block *b, unsigned first,
 			condemn(vm, b);
 			return;
 		}
+		b->awaited += writes;
 		lock_drop(&b->lock);
 		waitq_wait(&b->busy_done, ticket, BUSY_LOOK_US);
 		lock_take(&b->lock);
+		b->awaited -= writes;
 	}
 }
 

@@ -153,6 +153,39 @@ START_TEST(a_blocking_write_moves_all)
 }
 END_TEST
 
+static void *count(void *arg)
+{
+	static char sink[1 << 16];
+	size_t all = 0;
+	ssize_t n;
+
+	while ((n = read(*(int *)arg, sink, sizeof(sink))) > 0)
+		all += (size_t)n;
+	live_equal(n, 0);
+	return (void *)all;
+}
+
+/* More than is read of a stream at a time: the same pages, several times. */
+START_TEST(a_blocking_write_moves_all_however_much)
+{
+	struct iovec iov[6];
+	pthread_t thread;
+	void *got;
+	int fds[2];
+
+	for (size_t i = 0; i < LIVE_LEN(iov); i++)
+		iov[i] = (struct iovec){p, BYTES};
+	fill_p(2 * BUDGET);
+	live_equal(pipe(fds), 0);
+	live_equal(pthread_create(&thread, NULL, count, &fds[0]), 0);
+	live_equal(CALL(SYS_writev, fds[1], iov, LIVE_LEN(iov), 0, 0, 0),
+		   LIVE_LEN(iov) * BYTES);
+	close(fds[1]);
+	pthread_join(thread, &got);
+	live_equal((size_t)got, LIVE_LEN(iov) * BYTES);
+}
+END_TEST
+
 START_TEST(what_does_not_fit_a_pipe_that_does_not_wait)
 {
 	int fds[2];
@@ -301,7 +334,7 @@ END_TEST
 
 START_TEST(many_messages)
 {
-	struct mmsghdr *out = (void *)(p + 50 * LIVE_PAGE - 100), *in = out + 4;
+	struct mmsghdr *out = (void *)(p + 50 * LIVE_PAGE - 104), *in = out + 4;
 	struct iovec *iov = (void *)(p + 70 * LIVE_PAGE - 40);
 	int fds[2];
 
@@ -885,6 +918,7 @@ static void add_tests(Suite *s)
 
 	tcase_add_test(tc, a_file_is_read_and_written_whole);
 	tcase_add_test(tc, a_blocking_write_moves_all);
+	tcase_add_test(tc, a_blocking_write_moves_all_however_much);
 	tcase_add_test(tc, what_does_not_fit_a_pipe_that_does_not_wait);
 	tcase_add_test(tc, datagrams_are_whole);
 	tcase_add_test(tc, vectors);

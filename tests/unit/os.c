@@ -366,6 +366,45 @@ START_TEST(test_advise_without_thp)
 }
 END_TEST
 
+/* The kernel does not interrupt it when it is wanted: so it is made up. */
+static int refusals, refusal;
+int __real_madvise(void *addr, size_t length, int advice);
+int __wrap_madvise(void *addr, size_t length, int advice);
+
+int __wrap_madvise(void *addr, size_t length, int advice)
+{
+	if (!refusals)
+		return __real_madvise(addr, length, advice);
+	refusals--;
+	errno = refusal;
+	return -1;
+}
+
+START_TEST(test_guard_goes_on_when_interrupted)
+{
+	static const int errors[] = {EINTR, EAGAIN};
+
+	if (os_guard_probe() < 0)
+		return;
+	refusal = errors[_i];
+	refusals = 3;
+	ck_assert_int_eq(os_guard_install(view, PAGE_BYTES), 0);
+	ck_assert_int_eq(refusals, 0);
+	ck_assert_int_eq(readable(view), -EFAULT);
+	refusals = 3;
+	ck_assert_int_eq(os_guard_remove(view, PAGE_BYTES), 0);
+	ck_assert_int_eq(refusals, 0);
+	ck_assert_int_eq(readable(view), 0);
+	refusals = 1 << 20; /* but not for ever */
+	ck_assert_int_eq(os_guard_install(view, PAGE_BYTES), -refusal);
+	refusals = 0;
+	refusal = ENOMEM;
+	refusals = 1;
+	ck_assert_int_eq(os_guard_install(view, PAGE_BYTES), -ENOMEM);
+	ck_assert_int_eq(refusals, 0);
+}
+END_TEST
+
 /* ---- files ---- */
 
 static int open_new(unsigned flags)
@@ -617,6 +656,7 @@ static void add_memory_tests(Suite *suite)
 	tcase_add_test(tc, test_pagemap_errors);
 	tcase_add_test(tc, test_advise);
 	tcase_add_test(tc, test_advise_without_thp);
+	tcase_add_loop_test(tc, test_guard_goes_on_when_interrupted, 0, 2);
 }
 
 static void add_file_tests(Suite *suite)
