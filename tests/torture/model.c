@@ -145,6 +145,14 @@ bool page_verify(uint64_t page)
 	return true;
 }
 
+/* A store that has failed may have moved a part. */
+static void forget_page(uint64_t page)
+{
+	live_ok(vvm_advise(vm, live_addr(page_at(page)), LIVE_PAGE,
+			   VVM_ADV_DONTNEED));
+	atomic_store(&model.next[page], 0);
+}
+
 bool page_write(struct worker *w, uint64_t page)
 {
 	uint64_t version = ++w->next_version, words[PAGE_WORDS];
@@ -154,9 +162,12 @@ bool page_write(struct worker *w, uint64_t page)
 		page_fill(page_at(page), page, version);
 	} else {
 		page_fill(words, page, version);
-		if (no_frame(vvm_store(vm, live_addr(page_at(page)), words,
-				       LIVE_PAGE)))
-			atomic_store(&model.next[page], VERSION_ANY);
+		atomic_store(&model.next[page], VERSION_ANY);
+		if (!no_frame(vvm_store(vm, live_addr(page_at(page)), words,
+					LIVE_PAGE)))
+			atomic_store(&model.next[page], version);
+		else
+			forget_page(page);
 	}
 	page_end(page);
 	return atomic_load(&model.version[page]) == version;
