@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 
+#include "fault/inline.h"
 #include "support/access.h"
 #include "support/live.h"
 #include "support/test.h"
@@ -107,12 +108,26 @@ START_TEST(refused_behind_the_librarys_back)
 }
 END_TEST
 
+/* What has taken the permission since the signal is no failure of ours. */
+START_TEST(a_refusal_is_no_failed_fault)
+{
+	if (!space_is_inline(vm))
+		return;
+	live_ok(vvm_protect(vm, live_addr(page), LIVE_PAGE, VVM_READ));
+	live_equal(inline_fault(vm, live_addr(page), true, PTE_WRITE),
+		   -VVM_ENOWRITE);
+	live_equal(live_stats(vm).faults_failed, 0);
+}
+END_TEST
+
 static void add_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "permissions");
 
 	tcase_add_test(tc, permitted_a_moment_later);
 	tcase_add_test(tc, refused_behind_the_librarys_back);
+	if (TEST_STATS)
+		tcase_add_test(tc, a_refusal_is_no_failed_fault);
 }
 
 const struct test_program test_program = {
