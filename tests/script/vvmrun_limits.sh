@@ -81,6 +81,9 @@ both 0 "$limits" atfork
 
 # ---- rights -----------------------------------------------------------------
 
+both 0 "$limits" groups
+[ $inline = no ] || quiet 0 "$run" -m 2M --faults inline "$limits" groups
+
 if [ "$(id -u)" -eq 0 ]; then
 	both 0 "$limits" setuid
 	both 0 "$limits" sshd "$tmp/root"
