@@ -124,7 +124,7 @@ static int read_now(struct fault *f)
 	}
 	f->io.buf = (char *)page_ceil((uintptr_t)buffer);
 	f->io.done = read_done;
-	if (fault_from_standby(f)) {
+	if (fault_from_standby(f) || fault_from_memory(f)) {
 		verdict = fault_install(f, 0);
 		read_ahead(f);
 	} else {

@@ -374,8 +374,8 @@ bool grips_view(struct grips *g, uint64_t budget, struct grip_view *view)
 	view->ranges = 0;
 	if (!atomic_load(&g->count))
 		return false;
-	now_us = os_now_us();
 	lock_take(&g->lock);
+	now_us = os_now_us(); /* no earlier than what is noted */
 	for (i = 0; i < GRIP_THREADS; i++) {
 		struct grip *t = &g->of[i];
 

@@ -334,7 +334,7 @@ END_TEST
 
 START_TEST(many_messages)
 {
-	struct mmsghdr *out = (void *)(p + 50 * LIVE_PAGE - 100), *in = out + 4;
+	struct mmsghdr *out = (void *)(p + 50 * LIVE_PAGE - 104), *in = out + 4;
 	struct iovec *iov = (void *)(p + 70 * LIVE_PAGE - 40);
 	int fds[2];
 

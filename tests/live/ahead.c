@@ -17,6 +17,7 @@
 #define THREADS 4
 #define SHARE	1024 /* pages of a thread's part of the region */
 #define PAGES	(THREADS * SHARE)
+#define LAPS	10
 
 static char *base;
 static struct live_sampler sampler;
@@ -104,24 +105,36 @@ static void page_out(uint64_t budget)
 	live_ok(vvm_resize(vm, budget * LIVE_PAGE));
 }
 
-/* One thread, one kind of stream: few faults wait for a read of their own. */
+/* All of it once. Did few faults wait for a read of their own? */
+static bool is_read_ahead(struct walk *w)
+{
+	struct vvm_stats s, t;
+	int64_t ahead;
+
+	page_out(PAGES / 4);
+	s = live_stats(vm);
+	for (int i = 0; i < THREADS; i++) {
+		w->first = (uint64_t)i * SHARE;
+		lap(w);
+	}
+	t = live_stats(vm);
+	ahead = t.prefetch_pages - s.prefetch_pages;
+	return ahead > PAGES / 20 && t.faults_swapin - s.faults_swapin < ahead;
+}
+
+/*
+ * One thread, one kind of stream. Whoever reads ahead may come too late when
+ * others have the CPUs: once is enough.
+ */
 START_TEST(one_stream)
 {
 	static const int64_t strides[] = {1, -1, 3, -3, 9};
 	struct walk w = {.stride = strides[_i], .pages = SHARE};
-	struct vvm_stats s, t;
+	unsigned laps = 0;
 
 	open_space(PAGES / 4);
-	page_out(PAGES / 4);
-	s = live_stats(vm);
-	for (int i = 0; i < THREADS; i++) {
-		w.first = (uint64_t)i * SHARE;
-		lap(&w);
-	}
-	t = live_stats(vm);
-	live_check(t.prefetch_pages > s.prefetch_pages + PAGES / 20);
-	live_check(t.faults_swapin - s.faults_swapin <
-		   t.prefetch_pages - s.prefetch_pages);
+	while (!is_read_ahead(&w))
+		live_check(++laps < LAPS);
 	close_space(PAGES / 4);
 }
 END_TEST

@@ -372,6 +372,34 @@ START_TEST(locked_memory)
 }
 END_TEST
 
+#define UNALIGNED ((uint64_t)0x123400000000 + BLOCK_BYTES / 2)
+
+/*
+ * Parts of a mapping are made ready when they are first touched, and pages are
+ * filled ahead of a stream: one does not go beyond the other. A page that is
+ * there before its part is ready would have a marker for ever.
+ */
+START_TEST(streams_across_parts_of_a_mapping)
+{
+	uint64_t pages = 4 * BLOCK_PAGES, addr = UNALIGNED;
+	struct vvm_options o;
+	struct vvm *ahead;
+	char *p;
+
+	live_options(&o, 2 * pages);
+	o.faults = VVM_FAULTS_GUARD;
+	live_ok(vvm_open(&ahead, &o));
+	live_ok(vvm_map(ahead, &addr, pages * LIVE_PAGE, LIVE_RW, NULL));
+	p = vvm_ptr(ahead, addr);
+	for (uint64_t i = 0; i < pages; i++)
+		p[i * LIVE_PAGE] = (char)(i + 1);
+	live_check((uint64_t)live_stats(ahead).zero_ahead_pages > pages / 2);
+	for (uint64_t i = 0; i < pages; i++)
+		live_equal(p[i * LIVE_PAGE], (char)(i + 1));
+	live_ok(vvm_close(ahead));
+}
+END_TEST
+
 /* Neither brings pages past the table. */
 START_TEST(populating_finds_markers)
 {
@@ -408,6 +436,7 @@ static void add_tests(Suite *s)
 #endif
 	tcase_add_test(tc, locked_memory);
 	tcase_add_test(tc, populating_finds_markers);
+	tcase_add_test(tc, streams_across_parts_of_a_mapping);
 }
 
 static const char *missing(void)

@@ -35,6 +35,7 @@ static const int errors[OS_POINT_COUNT] = {
 	[OS_fallocate] = ENOSPC,     [OS_eventfd] = EMFILE,
 	[OS_thread] = EAGAIN,	     [OS_ring_setup] = ENOMEM,
 	[OS_pipe] = EMFILE,	     [OS_epoll] = EMFILE,
+	[OS_guard_install] = ENOMEM, [OS_guard_remove] = ENOMEM,
 };
 
 int sim_call(unsigned point)

@@ -23,6 +23,8 @@
 #include "sim/memory.h"
 #include "sim/sched.h"
 
+#define FORK_KEY ((uint64_t)(uintptr_t)&forking) /* of SIM_GATE */
+
 void (*sim_early_prepare)(void);
 
 static struct sim_thread *child_thread; /* while somebody forks */
@@ -79,15 +81,19 @@ pid_t sim_fork(int *proc)
 {
 	pid_t pid;
 
-	/* glibc may hold a lock of its own while handlers run */
+	/*
+	 * glibc may hold a lock of its own while handlers run. Who waits by
+	 * yielding keeps the time from passing that others wait for.
+	 */
 	while (forking)
-		sim_yield();
+		sim_wait(SIM_GATE, FORK_KEY, 0);
 	forking = true;
 	pid = fork();
 	if (pid < 0)
 		sim_fail("fork: %s", strerror(errno));
 	*proc = child_proc;
 	forking = false;
+	sim_wake(SIM_GATE, FORK_KEY, SIM_THREADS);
 	return pid;
 }
 

@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 
 #include "base.h"
+#include "vvm.h"
 
 #define SIM_THREADS  64
 #define SIM_PROCS    8
@@ -120,7 +121,8 @@ struct sim_params {
 	bool poison;	      /* the kernel has UFFDIO_POISON */
 	bool locked;	      /* mlockall(MCL_FUTURE) before all */
 	/* the space */
-	bool inline_faults, inherit, sync_io;
+	enum vvm_faults faults;
+	bool inherit, sync_io;
 	unsigned handlers, budget, pages, readahead, swap_pages, pollers;
 	/* the program */
 	unsigned threads, ops;

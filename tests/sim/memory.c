@@ -9,11 +9,14 @@
  * a real SIGSEGV in the thread that made it, whose handler does what the
  * kernel would do, and returns, which does the access again:
  *
- *	not permitted			SIGSEGV for the program
+ *	not permitted, or a guard marker	SIGSEGV for the program
  *	poisoned			SIGBUS
  *	a frame, but no entry		the entry is made; nobody is told
  *	no frame, or protected		an event; or SIGBUS, if the descriptor
  *					has that feature; unregistered: zeros
+ *
+ * Guard markers, too, stay with DONTNEED and punching (mm/madvise.c); they are
+ * put in and taken out page by page, with others running in between.
  *
  * A page that is a write away from an event is mapped readable. What the
  * markers of write protection and poison do to each other is as in Linux 6.x
@@ -39,6 +42,7 @@
 #include "os/os.h"
 #include "sim/files.h"
 #include "sim/sched.h"
+#include "sim/watch.h"
 
 #define CHUNKS 128
 
@@ -292,6 +296,73 @@ int __wrap_os_advise(haddr_t at, uint64_t bytes, enum os_advice advice)
 	return 0;
 }
 
+/* ---- guard markers ---- */
+
+int __wrap_os_guard_probe(void)
+{
+	return 0;
+}
+
+/* One page after the other; a failing install may have done some of them. */
+static int guard(unsigned point, uint64_t at, uint64_t bytes, bool on)
+{
+	uint64_t end = at + bytes;
+	int error = sim_call(point);
+	struct sim_page *p;
+
+	sim_trace(SIM_EV_UFFD, point, at);
+	if (error)
+		end = at +
+		      pages_to_bytes(on ? sim_below(bytes >> PAGE_SHIFT) : 0);
+	for (; at < end; at += PAGE_BYTES) {
+		p = sim_page(at);
+		if (!p || !(p->flags & SIM_MAPPED))
+			return -ENOMEM;
+		if (on && p->flags & SIM_LOCKED)
+			return -EINVAL;
+		p->flags &= (uint8_t) ~(on ? SIM_PRESENT : SIM_GUARD);
+		p->flags |= on ? SIM_GUARD : 0;
+		sim_apply(at, PAGE_BYTES);
+		sim_point(SIM_AT_ATOMIC);
+	}
+	return error;
+}
+
+int __wrap_os_guard_install(haddr_t at, uint64_t bytes)
+{
+	return guard(OS_guard_install, at, bytes, true);
+}
+
+int __wrap_os_guard_remove(haddr_t at, uint64_t bytes)
+{
+	return guard(OS_guard_remove, at, bytes, false);
+}
+
+/* A page without a frame and without anybody to ask gets zeros. */
+static void fill_zeros(struct sim_page *p, uint64_t host)
+{
+	sim_frame_put(p, host, NULL);
+	sim_watch_frames();
+}
+
+int __wrap_os_populate(haddr_t at, bool write)
+{
+	struct sim_page *p = sim_page(at);
+
+	sim_point(SIM_AT_CALL);
+	if (!p || !(p->flags & SIM_MAPPED))
+		return -ENOMEM;
+	if (!(p->prot & (write ? OS_WRITE : OS_READ)))
+		return -EINVAL;
+	if (p->flags & SIM_GUARD)
+		return -EFAULT;
+	if (!(p->flags & SIM_FRAME))
+		fill_zeros(p, at);
+	p->flags |= SIM_PRESENT;
+	sim_apply(at, PAGE_BYTES);
+	return 0;
+}
+
 void sim_forget_mapping(void)
 {
 	struct chunk *c = &chunks[sim_below(CHUNKS)];
@@ -454,6 +525,8 @@ static void fault(uint64_t host, bool write, void *context)
 	}
 	if (!(p->prot & (write ? OS_WRITE : OS_READ))) {
 		deliver(SIGSEGV, SEGV_ACCERR, host, context);
+	} else if (p->flags & SIM_GUARD) {
+		deliver(SIGSEGV, SEGV_MAPERR, host, context);
 	} else if (p->flags & SIM_PRESENT &&
 		   !(write && p->flags & SIM_PROTECTED)) {
 		sim_apply(page_floor(host), PAGE_BYTES);
@@ -464,7 +537,7 @@ static void fault(uint64_t host, bool write, void *context)
 		p->flags |= SIM_PRESENT;
 		sim_apply(page_floor(host), PAGE_BYTES);
 	} else if (p->uffd < 0) {
-		sim_frame_put(p, page_floor(host), NULL);
+		fill_zeros(p, page_floor(host));
 		p->flags |= SIM_PRESENT;
 		sim_apply(page_floor(host), PAGE_BYTES);
 	} else if (sim_file(p->uffd)->sigbus) {

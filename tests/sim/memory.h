@@ -17,6 +17,7 @@ enum sim_page_flags {
 	SIM_POISON = 16,
 	SIM_LOCKED = 32, /* mlockall(MCL_FUTURE) when it was mapped */
 	SIM_DONTFORK = 64,
+	SIM_GUARD = 128, /* a guard marker */
 };
 
 struct sim_page {

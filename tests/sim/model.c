@@ -10,7 +10,8 @@
  *
  * Whether an access may fail is in the model as well: the permissions of the
  * page, both the old and the new ones while they change; and whether the region
- * is being unmapped. Calls that change a region exclude other calls on it, as a
+ * is being unmapped. An access that they change under may be of before or after
+ * that. Calls that change a region exclude other calls on it, as a
  * program has to see to; but not plain accesses, nor signals, nor anything that
  * the engine does by itself.
  *
@@ -32,6 +33,8 @@
 #include "sim/memory.h"
 #include "sim/sched.h"
 #include "vvm.h"
+
+#define LOOK_NS 10000
 
 struct sim_region sim_regions[SIM_REGIONS];
 
@@ -153,6 +156,34 @@ void sim_discard_end(struct sim_region *r, unsigned first, unsigned n, int rc)
 	}
 }
 
+/* ---- permissions ---- */
+
+void sim_protect_begin(struct sim_region *r, unsigned first, unsigned n,
+		       unsigned prot)
+{
+	unsigned i;
+
+	for (i = first; i < first + n; i++) {
+		r->page[i].next_prot = (uint8_t)prot;
+		r->page[i].prot_changes++;
+	}
+}
+
+void sim_protect_end(struct sim_region *r, unsigned first, unsigned n, int rc)
+{
+	unsigned i;
+
+	for (i = first; i < first + n; i++) {
+		struct sim_mpage *p = &r->page[i];
+
+		if (rc == 0)
+			p->prot = p->next_prot;
+		else
+			p->next_prot = p->prot;
+		p->prot_changes++;
+	}
+}
+
 /* ---- regions ---- */
 
 struct sim_region *sim_region_new(void *base, uint64_t guest, unsigned pages,
@@ -250,10 +281,11 @@ static bool any_access(uint64_t host, uint64_t bytes)
 	return false;
 }
 
+/* Nobody tells that a thread goes into a handler meanwhile. */
 static void await_accesses(struct sim_region *r, uint64_t host, uint64_t bytes)
 {
 	while (any_access(host, bytes))
-		sim_wait(SIM_GATE, key_of(r), 0);
+		sim_wait(SIM_GATE, key_of(r), K->now_ns + LOOK_NS);
 }
 
 static bool before_unmap(uint64_t host, uint64_t bytes)
@@ -328,20 +360,25 @@ static int add_word(void *at, uint64_t *before)
 						__ATOMIC_SEQ_CST));
 }
 
-/* Is this outcome of an access one that may be? */
-static void judge(struct sim_region *r, unsigned page, unsigned need, int sig)
+/*
+ * Is this outcome of an access one that may be? changes: of the permissions,
+ * when it began.
+ */
+static void judge(struct sim_region *r, unsigned page, unsigned need,
+		  unsigned changes, int sig)
 {
 	const struct sim_mpage *p = &r->page[page];
 	bool may = (p->prot | p->next_prot) & need;
 	bool must = p->prot & p->next_prot & need;
 	bool mapped = r->used && !r->closing && !p->unmapped;
+	bool stands = mapped && changes == p->prot_changes;
 
 	sim_trace(SIM_EV_RESULT, (uint64_t)sig, page);
-	if (sig == 0 && !may && mapped)
+	if (sig == 0 && !may && stands)
 		sim_fail("an access to page %u (%p) succeeds that is not "
 			 "permitted",
 			 page, (void *)(r->base + pages_to_bytes(page)));
-	if (sig == SIGSEGV && must && mapped)
+	if (sig == SIGSEGV && must && stands)
 		sim_fail("SIGSEGV at page %u (%p), which permits the access",
 			 page, (void *)(r->base + pages_to_bytes(page)));
 	if (sig == SIGBUS && !sim_lossy())
@@ -349,10 +386,11 @@ static void judge(struct sim_region *r, unsigned page, unsigned need, int sig)
 			 page, (void *)(r->base + pages_to_bytes(page)));
 }
 
-static bool begin(struct sim_region *r, unsigned page)
+static bool begin(struct sim_region *r, unsigned page, unsigned *changes)
 {
 	if (!r->used || r->page[page].gone || r->page[page].unmapped)
 		return false;
+	*changes = r->page[page].prot_changes;
 	r->page[page].accesses++;
 	r->accesses++;
 	return true;
@@ -370,12 +408,13 @@ static void end(struct sim_region *r, unsigned page)
 void sim_read(struct sim_region *r, unsigned page, unsigned slot)
 {
 	uint64_t value = 0;
+	unsigned changes;
 	int sig;
 
-	if (!begin(r, page))
+	if (!begin(r, page, &changes))
 		return;
 	sig = sim_load_word(sim_word_at(r, page, slot), &value);
-	judge(r, page, VVM_READ, sig);
+	judge(r, page, VVM_READ, changes, sig);
 	if (!sig && r->used && !r->page[page].unmapped) {
 		sim_word_check(r, page, slot, value, "a read");
 		if (!r->page[page].discards &&
@@ -388,12 +427,13 @@ void sim_read(struct sim_region *r, unsigned page, unsigned slot)
 void sim_write(struct sim_region *r, unsigned page, unsigned slot)
 {
 	uint64_t value = sim_stamp();
+	unsigned changes;
 	int sig;
 
-	if (!begin(r, page))
+	if (!begin(r, page, &changes))
 		return;
 	sig = sim_store_word(sim_word_at(r, page, slot), value);
-	judge(r, page, VVM_WRITE, sig);
+	judge(r, page, VVM_WRITE, changes, sig);
 	if (!sig)
 		written(r, page, sim_word(r, page, slot), value);
 	end(r, page);
@@ -402,12 +442,13 @@ void sim_write(struct sim_region *r, unsigned page, unsigned slot)
 void sim_increment(struct sim_region *r, unsigned page, unsigned slot)
 {
 	uint64_t before = 0;
+	unsigned changes;
 	int sig;
 
-	if (!begin(r, page))
+	if (!begin(r, page, &changes))
 		return;
 	sig = add_word(sim_word_at(r, page, slot), &before);
-	judge(r, page, VVM_WRITE, sig);
+	judge(r, page, VVM_WRITE, changes, sig);
 	if (!sig && r->used && !r->page[page].unmapped) {
 		sim_word_check(r, page, slot, before, "an increment");
 		written(r, page, sim_word(r, page, slot), before + 1);

@@ -25,6 +25,7 @@ struct sim_mpage {
 	bool unmapped;
 	bool gone;		 /* accesses must not begin */
 	uint8_t prot, next_prot; /* differ while it changes */
+	unsigned prot_changes;	 /* begun and ended */
 	uint8_t discards;	 /* in progress */
 	unsigned version;	 /* of discards */
 	unsigned pins;
@@ -55,6 +56,11 @@ struct sim_region *sim_region_new(void *base, uint64_t guest, unsigned pages,
 void sim_region_free(struct sim_region *r);
 /* A region to do something with, or NULL. */
 struct sim_region *sim_region_any(void);
+
+/* Around vvm_protect(): rc as it returns. */
+void sim_protect_begin(struct sim_region *r, unsigned first, unsigned n,
+		       unsigned prot);
+void sim_protect_end(struct sim_region *r, unsigned first, unsigned n, int rc);
 
 /* Around calls: those that change the region are alone among calls. */
 bool sim_call_begin(struct sim_region *r);

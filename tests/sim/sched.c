@@ -19,7 +19,8 @@
  *
  * Time is simulated. It passes a little at each decision, jumps to the next
  * timeout when nobody can run, and now and then although somebody can: a
- * machine may be slow.
+ * machine may be slow. And while threads do nothing but yield it passes for those
+ * that wait for it.
  *
  * Nobody can run and no timeout is left: a deadlock. Many decisions, or much
  * time, without a step of the program: a livelock. Both are findings, told with
@@ -53,6 +54,8 @@
 #define LIVELOCK_NS	   ((uint64_t)1200 * 1000000000)
 /* A thread that others wait for by polling must not be last for ever. */
 #define FAIR_DECISIONS 2000
+/* That take as long as anything else that goes on. */
+#define YIELDS 64
 
 struct sim_kernel *K;
 __thread struct sim_thread *sim_self __attribute__((tls_model("initial-exec")));
@@ -381,6 +384,8 @@ void sim_yield(void)
 	if (!sim_self)
 		return;
 	K->points++;
+	if (!K->frozen && sim_chance(YIELDS))
+		K->now_ns = MAX(K->now_ns, next_timer());
 	reschedule(false);
 }
 

@@ -41,7 +41,9 @@ void sim_draw(void)
 	p->unmaps = ONE_OF(0, 20, 300);
 	p->poison = !sim_chance(8);
 	p->locked = sim_chance(6);
-	p->inline_faults = sim_chance(3);
+	p->faults =
+		(enum vvm_faults)ONE_OF(VVM_FAULTS_THREAD, VVM_FAULTS_THREAD,
+					VVM_FAULTS_INLINE, VVM_FAULTS_GUARD);
 	p->forks = sim_chance(2);
 	p->inherit = sim_chance(2);
 	p->sync_io = sim_chance(3);
@@ -67,6 +69,11 @@ void sim_tell_params(void)
 	const struct sim_params *p = &K->params;
 	static const char *const names[] = {"uniform", "sticky", "priority",
 					    "starve"};
+	static const char *const faults[] = {
+		[VVM_FAULTS_THREAD] = "thread",
+		[VVM_FAULTS_INLINE] = "inline",
+		[VVM_FAULTS_GUARD] = "guard",
+	};
 
 	printf("seed %llu: %s, slice %u, signals %u, failures %u, disk "
 	       "errors %u, disk %u us, jumps %u, unmaps %u, poison %d, locked "
@@ -74,8 +81,7 @@ void sim_tell_params(void)
 	       "readahead %u, swap %u, %u threads, %u ops%s%s%s\n",
 	       (unsigned long long)K->seed, names[p->strategy], p->slice,
 	       p->signals, p->failures, p->disk_errors, p->disk_us, p->jumps,
-	       p->unmaps, p->poison, p->locked,
-	       p->inline_faults ? "inline" : "thread",
+	       p->unmaps, p->poison, p->locked, faults[p->faults],
 	       p->inherit ? "inherit" : "die", p->forks ? "" : " (none)",
 	       p->sync_io ? "sync" : "uring", p->handlers, p->budget, p->pages,
 	       p->readahead, p->swap_pages, p->threads, p->ops,
@@ -127,7 +133,7 @@ static void open_space(void)
 	o.swap_path = "/sim";
 	o.swap_limit_bytes = pages_to_bytes(p->swap_pages);
 	o.io = p->sync_io ? VVM_IO_SYNC : VVM_IO_URING;
-	o.faults = p->inline_faults ? VVM_FAULTS_INLINE : VVM_FAULTS_THREAD;
+	o.faults = p->faults;
 	o.fork = p->inherit ? VVM_FORK_INHERIT : VVM_FORK_DIE;
 	o.handlers = p->handlers;
 	o.frame_wait_ms = sim_lossy() ? 2000 : 86400000;

@@ -339,21 +339,15 @@ void sim_low_space_init(void)
 void sim_op_protect(void)
 {
 	static const unsigned prots[] = {RW, RW, VVM_READ, VVM_NONE, RW};
-	unsigned prot = prots[sim_below(5)], i;
+	unsigned prot = prots[sim_below(5)];
 	struct range g;
 	int rc;
 
 	if (!begin_change(&g, 12))
 		return;
-	for (i = g.first; i < g.first + g.n; i++)
-		g.r->page[i].next_prot = (uint8_t)prot;
+	sim_protect_begin(g.r, g.first, g.n, prot);
 	rc = vvm_protect(sim_vm, addr_of(&g), bytes_of(&g), prot);
-	for (i = g.first; i < g.first + g.n; i++) {
-		if (rc == 0)
-			g.r->page[i].prot = (uint8_t)prot;
-		else
-			g.r->page[i].next_prot = g.r->page[i].prot;
-	}
+	sim_protect_end(g.r, g.first, g.n, rc);
 	sim_may_fail("vvm_protect", rc, 0);
 	sim_exclusive_end(g.r);
 }

@@ -231,12 +231,11 @@ static void resize(struct object *o)
 		return;
 	}
 	check_overlap(at, bytes);
-	o->at = at;
-	o->bytes = bytes;
-	if (bytes >= 8 && old.bytes >= 8 && old.stamp) {
-		o->stamp = old.stamp;
-		verify_word(o, at);
-	}
+	/* a child has no stamp of it until fill() has written both ends */
+	*o = (struct object){.at = at, .bytes = bytes, .busy = true};
+	old.at = at;
+	if (bytes >= 8 && old.bytes >= 8 && old.stamp)
+		verify_word(&old, at);
 	fill(o);
 	o->busy = false;
 }

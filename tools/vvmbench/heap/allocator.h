@@ -17,6 +17,9 @@
 	  "vvm_malloc(), faults resolved by handler threads")     \
 	X(inline, "vvm-inline", VVM_FAULTS_INLINE,                \
 	  "vvm_malloc(), faults resolved by the faulting thread") \
+	X(guard, "vvm-guard", VVM_FAULTS_GUARD,                   \
+	  "the same without userfaultfd; only when it is "        \
+	  "asked for")                                            \
 	X(malloc, "malloc", -1,                                   \
 	  "the C library's malloc() (on kernel swap "             \
 	  "with --pressure)")

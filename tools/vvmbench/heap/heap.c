@@ -146,7 +146,8 @@ static void choose(struct heap_plan *p)
 	int id;
 
 	for (id = 0; !list && id < HEAP_ENGINE_COUNT; id++)
-		p->ids[p->count++] = id;
+		if (id != HEAP_ENGINE_guard)
+			p->ids[p->count++] = id;
 	while (list) {
 		len = strcspn(list, ",");
 		id = find(list, len);
