@@ -418,11 +418,38 @@ int os_frame_read(int fd, void *buf, uint64_t bytes, uint64_t off)
 	return error ? error : os_read_all(fd, buf, bytes, off);
 }
 
+/*
+ * RLIMIT_FSIZE is for a memfd as well, and an offset is an address: the kernel
+ * would refuse it, and send SIGXFSZ. It is the kernel's limit that counts.
+ */
+static bool above_limit(uint64_t end)
+{
+	struct rlimit limit;
+
+	return syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &limit) == 0 &&
+	       limit.rlim_cur < end;
+}
+
+static int write_mapped(int fd, const void *buf, uint64_t bytes, uint64_t off)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		       (off_t)off);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	memcpy(p, buf, bytes);
+	return os_result(munmap(p, bytes));
+}
+
 int os_frame_write(int fd, const void *buf, uint64_t bytes, uint64_t off)
 {
 	int error = os_inject_check(OS_frame_write);
 
-	return error ? error : os_write_all(fd, buf, bytes, off);
+	if (error)
+		return error;
+	if (above_limit(off + bytes))
+		return write_mapped(fd, buf, bytes, off);
+	return os_write_all(fd, buf, bytes, off);
 }
 
 /* ---- which pages are mapped ---- */

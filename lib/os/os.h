@@ -187,7 +187,7 @@ int os_guard_probe(void);
  * memory.
  */
 int os_populate(haddr_t at, bool write);
-/* Copies frames out of and into a memfd. */
+/* Copies frames, whole pages, out of and into a memfd. */
 int os_frame_read(int fd, void *buf, uint64_t bytes, uint64_t off);
 int os_frame_write(int fd, const void *buf, uint64_t bytes, uint64_t off);
 /* Frees the pages of a file range (hole punch, size kept). */

@@ -253,7 +253,11 @@ one_app()
 			row "$name" "$way" - - - - - 'left out: is for root'
 			continue
 		}
-		(cd "$work" && "app_$name" >script)
+		# no server is left behind by a script that gives up
+		(cd "$work" && {
+			echo 'trap "kill \$(jobs -p) 2>/dev/null" EXIT'
+			"app_$name"
+		} >script)
 		chmod -R a+rwX "$work"
 		one_way
 	done

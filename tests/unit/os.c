@@ -405,6 +405,23 @@ START_TEST(test_guard_goes_on_when_interrupted)
 }
 END_TEST
 
+/* A memfd is a file: without care it is EFBIG, and SIGXFSZ is deadly. */
+START_TEST(test_frames_above_the_limit_of_files)
+{
+	const struct rlimit limit = {PAGE_BYTES, RLIM_INFINITY};
+	static char two[2 * PAGE_BYTES];
+
+	memset(two, 7, sizeof(two));
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	ck_assert_int_eq(os_frame_write(memfd, two, PAGE_BYTES, 0), 0);
+	ck_assert_int_eq(
+		os_frame_write(memfd, two, sizeof(two), 9 * PAGE_BYTES), 0);
+	ck_assert_int_eq(*page(0), 7);
+	ck_assert_int_eq(*page(10), 7);
+	ck_assert_int_eq(*page(11), 0);
+}
+END_TEST
+
 /* ---- files ---- */
 
 static int open_new(unsigned flags)
@@ -657,6 +674,7 @@ static void add_memory_tests(Suite *suite)
 	tcase_add_test(tc, test_advise);
 	tcase_add_test(tc, test_advise_without_thp);
 	tcase_add_loop_test(tc, test_guard_goes_on_when_interrupted, 0, 2);
+	tcase_add_test(tc, test_frames_above_the_limit_of_files);
 }
 
 static void add_file_tests(Suite *suite)
