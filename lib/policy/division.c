@@ -29,6 +29,8 @@
 #define STEP(budget)  MAX((budget) / 64, 16u)
 #define MOST(pages)   ((pages) / 8 * 7)
 #define FLOOR(budget) ((budget) / 32)
+/* Memory is filled for the first time, which is over soon. */
+#define FILL_STEPS 4
 /* Events without which a sample says too little. */
 #define ENOUGH 64
 /* The store is full when less than so many steps are missing. */
@@ -90,7 +92,9 @@ static uint64_t decide(const struct division *d,
 	uint64_t packed = use_of_packed(d, s), frames = use_of_frames(d, s);
 	uint64_t step = STEP(s->budget);
 
-	if ((!packed && !frames) || packed > CLEARLY(frames))
+	if (!packed && !frames)
+		return d->pages + FILL_STEPS * step;
+	if (packed > CLEARLY(frames))
 		return d->pages + step;
 	if (frames > CLEARLY(packed))
 		return d->pages - MIN(step, d->pages);
