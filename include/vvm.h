@@ -90,6 +90,8 @@
  *   Core dumps leave guest memory out. mlock(2) and mlockall(2) do no harm,
  *   and keep no guest memory resident. A debugger that has stopped the process
  *   cannot read what is absent.
+ *   Each open space has descriptors. A process that closes them
+ *   (closefrom(3)) loses the memory, and what was absent may read as zeros.
  *
  * Stacks
  *   Coroutines and signal handlers may run on a stack in guest memory, and call
@@ -269,6 +271,14 @@ enum vvm_io { VVM_IO_AUTO, VVM_IO_URING, VVM_IO_SYNC };
 enum vvm_syscalls { VVM_SYSCALLS_OFF, VVM_SYSCALLS_TRAP };
 
 /*
+ * Pages that leave their frames are kept in memory, compressed, in a part of
+ * the budget that changes with its use, and written to the swap only when that
+ * is to shrink. Each has a slot in the swap all the same. AUTO: where libvvm was
+ * built with LZ4. Budgets below 1 MiB keep nothing.
+ */
+enum vvm_compress { VVM_COMPRESS_AUTO, VVM_COMPRESS_OFF, VVM_COMPRESS_LZ4 };
+
+/*
  * Settings of a space. Fill it with vvm_options_init() first, change what
  * you need. vvm(7) describes each field, its default, its range and its VVM_*
  * environment variable.
@@ -293,6 +303,7 @@ struct vvm_options {
 	const char *policy; /* NULL: VVM_POLICY, or the default */
 	int stat_segment;   /* publish statistics for vvmstat */
 	enum vvm_syscalls syscalls;
+	enum vvm_compress compress;
 };
 
 /*
@@ -313,7 +324,8 @@ int vvm_options_init(struct vvm_options *options);
  *	     protection of shmem: Linux 5.19; GUARD: 6.15), or io_uring with
  *	     VVM_IO_URING, or there is no /proc
  * -ENOTSUP  the page size is not 4 KiB; swap_path is neither a directory,
- *	     a file nor a block device; VVM_FAULTS_INLINE,
+ *	     a file nor a block device; VVM_COMPRESS_LZ4 in a libvvm without
+ *	     it; VVM_FAULTS_INLINE,
  *	     GUARD or VVM_SYSCALLS_TRAP on a CPU other than x86-64, or the
  *	     latter's addresses are in use
  * -EBUSY    the swap file is in use by another space or process, and was for

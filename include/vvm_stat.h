@@ -45,7 +45,7 @@
 #define VVM_STAT_COUNTERS(X)                                                   \
 	X(faults, COUNT, "fault events taken from the kernel")                 \
 	X(faults_zero, COUNT, "of these: first touch, filled with zeros")      \
-	X(faults_swapin, COUNT, "of these: read from swap")                    \
+	X(faults_swapin, COUNT, "of these: read from swap, or unpacked")       \
 	X(faults_wp, COUNT, "of these: first write to a clean page")           \
 	X(faults_joined, COUNT, "of these: the page was already on its way")   \
 	X(faults_spurious, COUNT, "of these: resolved before they were read")  \
@@ -89,7 +89,10 @@
 	X(regions, GAUGE, "regions")                                           \
 	X(fork_snapshots, GAUGE, "fork children that may read this space")     \
 	X(fork_copied_pages, COUNT, "pages copied for them before a change")   \
-	X(watchdog_stalls, COUNT, "times that faults did not get on for 5 s")
+	X(watchdog_stalls, COUNT, "times that faults did not get on for 5 s")  \
+	X(packed_pages, COUNT, "pages compressed into memory, not written")    \
+	X(unpacked_pages, COUNT, "pages brought back from there, not read")    \
+	X(spilled_pages, COUNT, "pages written to swap from there")
 
 enum vvm_stat_counter {
 #define X(name, kind, help) VVM_STAT_##name,
@@ -114,7 +117,10 @@ enum vvm_stat_counter {
 	X(faults_elsewhere, "faults outside of the regions that exist now")  \
 	X(unpublished_blocks, "blocks for which the segment had no room")    \
 	X(swap_held_pages, "slots in use for fork children only")            \
-	X(guard_faults, "1: told by guard pages, without userfaultfd")
+	X(guard_faults, "1: told by guard pages, without userfaultfd")       \
+	X(packed_now_pages, "pages that are in memory, compressed")          \
+	X(packed_frames, "of the budget, what these take")                   \
+	X(packed_limit_frames, "what they may take now")
 
 /*
  * Fault latency histogram: from the event being read to the thread being

@@ -62,6 +62,9 @@
 	  "O_DIRECT, where the file system allows it")                          \
 	X(ENUM, io, IO, "auto", "auto|uring|sync", SETTING_ANY,                 \
 	  "io_uring, or pread and pwrite; auto takes what is permitted")        \
+	X(ENUM, compress, COMPRESS, "off", "auto|off|lz4", SETTING_ANY,         \
+	  "keep pages that leave their frames in memory, compressed, in a "     \
+	  "part of the budget, as long as that pays; auto: if this libvvm can") \
 	X(ENUM, faults, FAULTS, "auto", "auto|thread|inline|guard",             \
 	  SETTING_ANY,                                                          \
 	  "who resolves a fault: handler threads, the faulting thread, or "     \

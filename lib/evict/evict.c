@@ -68,8 +68,13 @@ static bool visit(struct evictor *ev, struct block *b, unsigned i,
 		.prefetched = e & PTE_PREFETCHED,
 		.dirty = e & PTE_DIRTY,
 	};
-	bool victim = ev->vm->clock.ops->visit(step, &page);
+	bool victim;
 
+	if (!page.age && !page.prefetched) {
+		ev->cold++;
+		ev->cold_used += referenced;
+	}
+	victim = ev->vm->clock.ops->visit(step, &page);
 	b->pte[i] = pte_with_age(e, page.age);
 	b->policy.heat[i] = (uint16_t)page.heat;
 	if (referenced && page.prefetched) {
@@ -152,6 +157,7 @@ static void choose(struct evictor *ev, const struct extent *p,
 			v->clean_count++;
 		}
 	}
+	ev->scanned += scanned;
 	stat_add(ev->actor, VVM_STAT_reclaim_scanned_pages, scanned);
 	stat_add(ev->actor, VVM_STAT_reclaim_referenced_pages, referenced);
 }
@@ -184,6 +190,47 @@ static void verify(struct evictor *ev, const struct extent *p,
 	v->dirty_count = n;
 }
 
+/*
+ * Copies those of the clean victims that the backing wants. They are protected,
+ * or have just been looked at.
+ */
+static void copy_wanted(struct evictor *ev, const struct extent *p,
+			const uint64_t *clean)
+{
+	struct backing *swap = ev->vm->swap;
+	unsigned i;
+
+	for (i = p->first; ev->copies && i < p->end; i++) {
+		gaddr_t addr = p->block->base + pages_to_bytes(i);
+		uint64_t slot = pte_slot(p->block->pte[i]);
+		unsigned n = ev->copied;
+
+		if (n == EVICT_COPIES)
+			return;
+		if (!bit_get(clean, i) || !slot ||
+		    !swap->ops->wants(swap, slot, addr))
+			continue;
+		if (os_frame_read(ev->vm->memfd, ev->copies + pages_to_bytes(n),
+				  PAGE_BYTES, extent_host(p, i)) == 0)
+			ev->copy[ev->copied++] =
+				(struct evict_copy){slot, addr};
+		else
+			swap->ops->add(swap, slot, addr, NULL);
+	}
+}
+
+/* ... and it gets them. => nothing locked. */
+static void give_copies(struct evictor *ev)
+{
+	struct backing *swap = ev->vm->swap;
+	unsigned i;
+
+	for (i = 0; i < ev->copied; i++)
+		swap->ops->add(swap, ev->copy[i].slot, ev->copy[i].addr,
+			       ev->copies + pages_to_bytes(i));
+	ev->copied = 0;
+}
+
 /* Is there anything to look at? If not, the mappings are left alone. */
 static bool any_evictable(struct evictor *ev, const struct extent *p)
 {
@@ -211,6 +258,7 @@ static bool evict_piece(struct evictor *ev, const struct extent *p,
 		pass.before_us = p->block->passed_us = os_now_us();
 	choose(ev, p, &pass, step, target, &v);
 	verify(ev, p, &v);
+	copy_wanted(ev, p, v.clean);
 	*freed += extent_evict(ev->vm, ev->actor, p, v.clean, false);
 	*freed += writer_start(&ev->writer, p, &pass, v.dirty, v.dirty_count);
 	return v.clean_count + v.dirty_count > 0;
@@ -225,7 +273,8 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 	struct policy_step step;
 	struct extent p;
 
-	if (b->writing) /* one write-back generation at a time */
+	/* one write-back generation at a time, and unmap comes before the next */
+	if (b->writing || b->awaited)
 		return EVICT_SKIPPED;
 	ev->gripped = false;
 	clock_begin(&ev->vm->clock, b, &step);
@@ -256,8 +305,10 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 		return EVICT_FREED;
 	if (ev->gripped)
 		return EVICT_SKIPPED;
-	return victims && writer_busy(&ev->writer) ? EVICT_SKIPPED
-						   : EVICT_NOTHING;
+	/* The kernel had no memory, or no write-back is idle: time will tell. */
+	return victims && (writer_busy(&ev->writer) || !ev->writer.swap_full)
+		       ? EVICT_SKIPPED
+		       : EVICT_NOTHING;
 }
 
 enum evict_result evict_step(struct evictor *ev, uint64_t target)
@@ -285,6 +336,8 @@ enum evict_result evict_step(struct evictor *ev, uint64_t target)
 		stat_add(ev->actor, VVM_STAT_reclaim_steps, 1);
 	}
 	rwlock_end_read(&vm->lock);
+	writer_submit(&ev->writer);
+	give_copies(ev);
 	return result;
 }
 
@@ -296,14 +349,33 @@ int evict_init(struct evictor *ev, struct vvm *vm, struct vvm_stat_actor *actor,
 	ev->vm = vm;
 	ev->actor = actor;
 	ev->frames = NULL;
+	ev->copies = NULL;
+	ev->copied = 0;
+	ev->scanned = ev->cold = ev->cold_used = 0;
 	if (space_is_guarded(vm))
 		rc = os_map_anon(pages_to_bytes(VERIFY_PAGES), &ev->frames);
 	return rc < 0 ? rc
 		      : writer_init(&ev->writer, vm, actor, ring, count, room);
 }
 
+int evict_keep(struct evictor *ev)
+{
+	void *memory;
+	int rc = os_map_anon(pages_to_bytes(EVICT_COPIES), &memory);
+
+	if (rc < 0)
+		return rc;
+	ev->copies = memory;
+	ev->writer.keep = true;
+	return 0;
+}
+
 void evict_fini(struct evictor *ev)
 {
+	if (ev->copies)
+		os_unmap((haddr_t)(uintptr_t)ev->copies,
+			 pages_to_bytes(EVICT_COPIES));
+	ev->copies = NULL;
 	if (ev->frames)
 		os_unmap((haddr_t)(uintptr_t)ev->frames,
 			 pages_to_bytes(VERIFY_PAGES));

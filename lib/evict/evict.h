@@ -9,12 +9,24 @@
 
 #include "evict/writeback.h"
 
+/* Pages that are on their way into the backing's memory: struct backing_ops. */
+#define EVICT_COPIES 64
+
 struct evictor {
 	struct vvm *vm;
 	struct vvm_stat_actor *actor;
 	struct writer writer;
 	void *frames; /* VERIFY_PAGES pages, in guarded spaces */
+	/* Pages that were looked at; of these the coldest, and those used. */
+	uint64_t scanned, cold, cold_used;
 	bool gripped; /* the last step left pages alone: space/grip.c */
+	/* Of clean victims: what the backing wants to have in memory. */
+	char *copies; /* EVICT_COPIES pages; NULL: it is not asked */
+	unsigned copied;
+	struct evict_copy {
+		uint64_t slot;
+		gaddr_t addr;
+	} copy[EVICT_COPIES];
 };
 
 /*
@@ -22,13 +34,18 @@ struct evictor {
  */
 int evict_init(struct evictor *ev, struct vvm *vm, struct vvm_stat_actor *actor,
 	       struct ring *ring, unsigned count, unsigned room);
+/*
+ * Has the backing keep pages in memory as it likes: for the evictor of the one
+ * thread that calls its trim(). -ENOMEM.
+ */
+int evict_keep(struct evictor *ev);
 /* => nothing in flight. */
 void evict_fini(struct evictor *ev);
 
 enum evict_result {
 	EVICT_FREED,   /* frames were given back, or write-backs started */
 	EVICT_NOTHING, /* this block had no victim */
-	EVICT_SKIPPED, /* the block was busy, or too fresh */
+	EVICT_SKIPPED, /* the block was busy, too fresh, or not let go of */
 	EVICT_EMPTY,   /* no block has resident pages */
 };
 

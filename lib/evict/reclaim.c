@@ -17,6 +17,10 @@
  *		 clean page is left to evict, then back off in the same way,
  *		 since nothing but the application can change that
  *
+ * Compressed pages (swap/tier.c) are frames, too. How many there may be is decided
+ * every DIVIDE_US (policy/division.c), from what this thread has seen; and where
+ * nothing else can go they do.
+ *
  * The watermarks are all the cleaning ahead that there is. A victim's write is
  * under way 4 % of the budget before somebody needs its frame, and writes in
  * flight count as free, so a fault waits for a write only where memory is first
@@ -39,6 +43,7 @@
 #include "util/log.h"
 #include "os/ring.h"
 #include "space/life.h"
+#include "policy/division.h"
 #include "snapshot/snapshot.h"
 
 #define WRITEBACKS   16 /* in flight: enough to keep the disk busy, ... */
@@ -48,6 +53,20 @@
 #define PUBLISH_US   100000
 #define LOW_SPACE_US 1000000 /* between calls of the user's callback */
 #define STEP_TARGET  128     /* frames per step: keeps block locks short */
+#define DIVIDE_US    50000   /* between looks at the division */
+/* A fault without I/O: MEASURED.md, "Primitives". */
+#define INLINE_FAULT_US 10
+#define THREAD_FAULT_US 40
+
+/* As it was at the last look at the division. */
+struct divided {
+	uint64_t look_us;
+	uint64_t old_reads, added, spilled; /* backing_stat */
+	uint64_t reads, read_us;	    /* from the disk, by all */
+	uint64_t written;		    /* pages, by all */
+	uint64_t scanned, cold, cold_used;  /* evictor */
+	uint64_t mean_us;		    /* a read took then */
+};
 
 struct reclaimer {
 	struct vvm *vm;
@@ -55,6 +74,8 @@ struct reclaimer {
 	struct ring_watch watch;
 	struct ring_watch snapshot_watch; /* if children inherit */
 	struct evictor evictor;
+	struct division division;
+	struct divided divided;
 	pthread_t thread;
 	bool started;
 	int64_t backoff_us;
@@ -106,6 +127,91 @@ static void publish(struct reclaimer *r, bool now)
 	space_publish(r->vm);
 }
 
+/* ---- compressed pages ---- */
+
+/* *last becomes now. By how much has it grown? */
+static uint64_t since(uint64_t *last, uint64_t now)
+{
+	uint64_t n = now - *last;
+
+	*last = now;
+	return n;
+}
+
+static uint64_t counted(const struct reclaimer *r, enum vvm_stat_counter c)
+{
+	return (uint64_t)stat_sum(&r->vm->stats, c);
+}
+
+/* Since the last look. */
+static void sample(struct reclaimer *r, struct division_sample *s)
+{
+	const struct evictor *ev = &r->evictor;
+	struct divided *last = &r->divided;
+	struct backing_stat bs = {0};
+	uint64_t reads, us;
+
+	r->vm->swap->ops->stat(r->vm->swap, &bs);
+	stat_add(ev->actor, VVM_STAT_spilled_pages,
+		 (int64_t)since(&last->spilled, bs.spilled));
+	reads = since(&last->reads, counted(r, VVM_STAT_swapin_reads));
+	us = since(&last->read_us, counted(r, VVM_STAT_swapin_us));
+	if (reads)
+		last->mean_us = us / reads;
+	*s = (struct division_sample){
+		.budget = atomic_load(&r->vm->frames.budget),
+		.pinned = atomic_load(&r->vm->frames.pinned),
+		.packed = atomic_load(&r->vm->frames.packed),
+		.old_reads = since(&last->old_reads, bs.packed_old_reads),
+		.added = since(&last->added, bs.packed_added),
+		.written = since(&last->written,
+				 counted(r, VVM_STAT_swapout_pages)),
+		.scanned = since(&last->scanned, ev->scanned),
+		.cold = since(&last->cold, ev->cold),
+		.cold_used = since(&last->cold_used, ev->cold_used),
+		.read_us = MAX(last->mean_us, 1u),
+		.fault_us = r->vm->conf.faults == VVM_FAULTS_THREAD
+				    ? THREAD_FAULT_US
+				    : INLINE_FAULT_US,
+	};
+}
+
+/* Has the budget been made smaller? */
+static bool is_over(const struct vvm *vm)
+{
+	return atomic_load(&vm->frames.used) > atomic_load(&vm->frames.budget);
+}
+
+/* Looks at the division now and then, and has the swap keep to it. */
+static void divide(struct reclaimer *r)
+{
+	uint64_t now_us = os_now_us();
+	struct vvm *vm = r->vm;
+	struct division_sample s;
+
+	if (vm->conf.compress == VVM_COMPRESS_OFF)
+		return;
+	if (now_us - r->divided.look_us >= DIVIDE_US || is_over(vm)) {
+		r->divided.look_us = now_us;
+		sample(r, &s);
+		division_look(&r->division, &s);
+		stat_set(&vm->stats, packed_limit_frames, r->division.pages);
+	}
+	vm->swap->ops->trim(vm->swap, r->ring, r->division.pages);
+}
+
+/* Frames cannot go: compressed pages must. False: there are none. */
+static bool yield(struct reclaimer *r)
+{
+	uint64_t packed = atomic_load(&r->vm->frames.packed);
+
+	if (!packed)
+		return false;
+	division_yield(&r->division, packed, shortage(r));
+	divide(r);
+	return true;
+}
+
 static int64_t back_off(struct reclaimer *r)
 {
 	r->backoff_us = MIN(MAX(r->backoff_us * 2, BUSY_US), FULL_US);
@@ -113,15 +219,16 @@ static int64_t back_off(struct reclaimer *r)
 }
 
 /*
- * Only clean pages can go. Until the hand has gone round at every pressure
- * there may be some; from then on it is up to the application.
+ * Only clean pages can go, and compressed ones, which have slots. Until the hand
+ * has gone round at every pressure there may be some of the former; from then on
+ * it is up to the application.
  */
 static int64_t swap_is_full(struct reclaimer *r)
 {
 	call_low_space(r);
 	if (clock_pressure(&r->vm->clock) <= POLICY_AGE_MAX)
 		return 0;
-	return back_off(r);
+	return yield(r) ? BUSY_US : back_off(r);
 }
 
 /* How long to wait for completions after this step; 0: step on. */
@@ -132,7 +239,9 @@ static int64_t after_step(struct reclaimer *r, enum evict_result result)
 	else if (r->evictor.writer.swap_full && result == EVICT_NOTHING)
 		return swap_is_full(r);
 	else if (result == EVICT_NOTHING && clock_in_vain(&r->vm->clock))
-		return back_off(r);
+		return yield(r) ? BUSY_US : back_off(r);
+	else if (result == EVICT_EMPTY)
+		yield(r);
 	if (writer_busy(&r->evictor.writer) || result == EVICT_SKIPPED ||
 	    result == EVICT_EMPTY)
 		return BUSY_US;
@@ -145,9 +254,10 @@ static void work(struct reclaimer *r)
 
 	while ((need = shortage(r)) && !atomic_load(&r->vm->stopping) &&
 	       !pause_wanted(&r->vm->pause) && !space_broken(r->vm)) {
-		enum evict_result result =
-			evict_step(&r->evictor, MIN(need, STEP_TARGET));
+		enum evict_result result;
 
+		divide(r);
+		result = evict_step(&r->evictor, MIN(need, STEP_TARGET));
 		ring_run(r->ring, after_step(r, result));
 		publish(r, false);
 	}
@@ -242,6 +352,9 @@ int reclaim_start(struct vvm *vm)
 	if (rc == 0)
 		rc = evict_init(&r->evictor, vm, actor, r->ring, WRITEBACKS,
 				ROOM);
+	if (rc == 0 && vm->conf.compress != VVM_COMPRESS_OFF)
+		rc = evict_keep(&r->evictor);
+	division_init(&r->division);
 	if (rc == 0)
 		rc = os_thread_start(&r->thread, "vvm-reclaim", run, r);
 	r->started = rc == 0;

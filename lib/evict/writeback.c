@@ -15,6 +15,9 @@
  * Slots are taken before anything is protected, so that a full swap costs
  * nothing and changes nothing.
  *
+ * The write itself starts when nothing is locked any more: the backing may keep
+ * pages in memory instead, which it compresses then, and is done at once.
+ *
  * Rejected: writing from the frames themselves through an alias mapping (the
  * punch must then shoot down the alias: 20 us against 1.5 for the copy);
  * protecting without unmapping first (16 us a page).
@@ -149,8 +152,8 @@ static unsigned sift_zeroes(struct writeback *wb, unsigned n, uint64_t *zero)
 	return kept;
 }
 
-/* Marks the remaining n pages WRITING and starts the write. */
-static void start_write(struct writeback *wb, unsigned n)
+/* Marks the remaining n pages WRITING: they are ready to be written. */
+static void begin_write(struct writeback *wb, unsigned n)
 {
 	struct writer *w = wb->writer;
 	struct block *b = wb->extent.block;
@@ -164,11 +167,38 @@ static void start_write(struct writeback *wb, unsigned n)
 	wb->io.addr = b->base;
 	wb->io.order = wb->index;
 	list_remove(&wb->link);
-	stat_add(w->actor, VVM_STAT_swapout_pages, n);
-	stat_add(w->actor, VVM_STAT_swapout_writes, 1);
-	PROBE3(writeback_start, b->base + pages_to_bytes(wb->index[0]), n,
-	       wb->io.slot);
-	w->vm->swap->ops->write(w->vm->swap, w->ring, &wb->io);
+	list_insert(&w->begun, &wb->link);
+}
+
+/* Pages that the backing has kept need no write. */
+static void count_write(const struct writer *w, const struct io *io,
+			unsigned pages)
+{
+	unsigned i, kept = 0;
+
+	for (i = 0; i < pages; i++)
+		kept += io_page_memory(io, i);
+	stat_add(w->actor, VVM_STAT_packed_pages, kept);
+	stat_add(w->actor, VVM_STAT_swapout_pages, pages - kept);
+	stat_add(w->actor, VVM_STAT_swapout_writes, kept < pages);
+}
+
+void writer_submit(struct writer *w)
+{
+	struct backing *swap = w->vm->swap;
+	struct list *node;
+
+	while ((node = list_pop(&w->begun))) {
+		struct writeback *wb = list_entry(node, struct writeback, link);
+		unsigned n = wb->io.pages;
+
+		PROBE3(writeback_start,
+		       wb->io.addr + pages_to_bytes(wb->index[0]), n,
+		       wb->io.slot);
+		wb->io.keep = w->keep;
+		swap->ops->write(swap, w->ring, &wb->io);
+		count_write(w, &wb->io, n);
+	}
 }
 
 /*
@@ -267,7 +297,7 @@ static unsigned write_back(struct writeback *wb, unsigned n, unsigned *served)
 		swap->ops->give(swap, slot + kept, got - kept);
 	wb->io.slot = slot;
 	if (kept)
-		start_write(wb, kept);
+		begin_write(wb, kept);
 	return extent_evict(w->vm, w->actor, &wb->extent, zero, false);
 }
 
@@ -283,7 +313,7 @@ static void complete(struct writeback *wb, int result, uint64_t *clean)
 		unsigned index = wb->index[i];
 		bool untouched = pte_state(b->pte[index]) == PAGE_WRITING;
 
-		if (untouched && result == 0) {
+		if (untouched && (result == 0 || io_page_memory(&wb->io, i))) {
 			space_move(w->vm, w->actor, b, index, PAGE_CLEAN,
 				   wb->io.slot + i);
 			bit_set(clean, index);
@@ -416,6 +446,7 @@ int writer_init(struct writer *w, struct vvm *vm, struct vvm_stat_actor *actor,
 
 	memset(w, 0, sizeof(*w));
 	list_init(&w->idle);
+	list_init(&w->begun);
 	w->vm = vm;
 	w->actor = actor;
 	w->ring = ring;

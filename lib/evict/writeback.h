@@ -23,11 +23,13 @@ struct writer {
 	struct ring *ring;
 	struct writeback *writebacks; /* array */
 	struct list idle;	      /* of struct writeback */
+	struct list begun;	      /* of those that writer_submit() starts */
 	unsigned count;		      /* in the array */
 	unsigned room;		      /* pages of each one's buffer */
 	struct buffer buffer;	      /* (i) of all write-backs */
 	uint64_t pages;		      /* in flight, of this writer */
 	bool swap_full;		      /* the last write-back found no slot */
+	bool keep;		      /* (i) struct io has it */
 };
 
 /* count write-backs in flight, of up to `room` pages each. -ENOMEM. */
@@ -43,15 +45,20 @@ static inline bool writer_busy(const struct writer *w)
 }
 
 /*
- * Starts to write pages index[0..n) of p, DIRTY or FROZEN, not pinned, in
+ * Begins to write pages index[0..n) of p, DIRTY or FROZEN, not pinned, in
  * ascending order: as many as there are idle write-backs and slots for. They
- * are evicted when the write completes, in ring_run(); those that are all zero
- * at once. Returns the frames freed at once, which the caller gives back.
+ * are evicted when the write completes, after writer_submit(); those that are all
+ * zero at once. Returns the frames freed at once, which the caller gives back.
  * => block lock held, and no write-back of the block in flight but those that
  * were started under it.
  */
 unsigned writer_start(struct writer *w, const struct extent *p,
 		      const struct pass *pass, const uint16_t *index,
 		      unsigned n);
+/*
+ * Starts the writes that were begun. They complete in ring_run(), or here, if
+ * no disk is needed. => nothing locked.
+ */
+void writer_submit(struct writer *w);
 
 #endif

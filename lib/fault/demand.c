@@ -198,13 +198,13 @@ static void note_ahead(struct fault *f)
 		ds->ahead_count++;
 }
 
-/* A claimed page, by a read unless it is on standby. */
+/* A claimed page, by a read unless it is on standby or in memory. */
 static void start_read(struct fault *f)
 {
 	struct backing *swap = f->vm->swap;
 	bool over;
 
-	if (fault_from_standby(f)) {
+	if (fault_from_standby(f) || fault_from_memory(f)) {
 		over = filled(f, 0);
 		note_ahead(f);
 		if (over)

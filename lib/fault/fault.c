@@ -239,10 +239,16 @@ static void count_look(struct fault *f, enum fault_result result)
 	count(f, f->region, kind_of(f, result));
 }
 
+/* Another thread has unmapped the page meanwhile, or taken the permission. */
+static bool was_overtaken(const struct fault *f)
+{
+	return f->error == -VVM_EUNMAPPED || f->last == FAULT_REFUSED;
+}
+
 /* Counted by what it met, but its event tells how it ended. */
 static void mark_failed(struct fault *f)
 {
-	if (f->error < 0 && f->error != -VVM_EUNMAPPED) {
+	if (f->error < 0 && !was_overtaken(f)) {
 		f->stat.flags &= ~VVM_STAT_EVENT_KIND;
 		f->stat.flags |= VVM_STAT_KIND_failed;
 	}
@@ -263,7 +269,9 @@ void fault_count_lost(struct fault *f)
 		r = region_of(f);
 	if (!f->mode->guest)
 		f->stat.page = r ? region_to_guest(r, f->host) : f->host;
-	count(f, r, r ? VVM_STAT_KIND_failed : VVM_STAT_KIND_spurious);
+	count(f, r,
+	      !r || was_overtaken(f) ? VVM_STAT_KIND_spurious
+				     : VVM_STAT_KIND_failed);
 	rwlock_end_read(&f->vm->lock);
 }
 

@@ -124,6 +124,11 @@ void fault_claim(struct fault *f);
  */
 bool fault_from_standby(struct fault *f);
 /*
+ * Fetches it from the backing, if no disk is needed for that. The same. => as
+ * fault_from_standby(), which was asked first.
+ */
+bool fault_from_memory(struct fault *f);
+/*
  * Installs what was read (or gives it up), wakes the waiters. FAULT_DONE,
  * FAULT_FAILED, FAULT_GONE or FAULT_RETRY. => nothing locked.
  */

@@ -22,6 +22,12 @@
  * Nothing in the loop calls malloc, logs through stdio or touches guest memory
  * (the application may hold its malloc lock while it waits for us).
  *
+ * The end. A process that is killed while another one is in a fault on its memory
+ * (process_vm_writev(2), a debugger) lets go of that one when its userfaultfds
+ * are closed. A ring that polls one keeps it open, and the ring lives as long as
+ * the memory that it is mapped in, which the other one uses. So it polls an epoll
+ * descriptor, which keeps nothing open.
+ *
  * Rejected (figures: MEASURED.md, "Handlers"): polling for 20 us only while
  * several reads are in flight; one poller for a space while the others sleep;
  * sleeping until two or three completions are there; not polling after a lone
@@ -57,7 +63,8 @@ struct handler {
 	struct vvm_stat_actor *actor;
 	struct ring *ring;
 	struct crew crew;
-	struct ring_watch uffd_watch[SETTING_HANDLERS_MAX]; /* the host's */
+	int epoll; /* the host's, of all userfaultfds; or -1 */
+	struct ring_watch uffd_watch;
 	struct ring_watch event_watch;
 	struct demands demands;
 	struct reader reader;
@@ -303,21 +310,28 @@ static void *run(void *arg)
 
 /* ---- construction ---- */
 
+static int watch_faults(struct handler *h)
+{
+	int rc = os_epoll(&h->epoll);
+	unsigned i;
+
+	for (i = 0; i < h->vm->handler_count && rc == 0; i++)
+		rc = os_epoll_add(h->epoll, h->vm->port[i].uffd);
+	h->uffd_watch =
+		(struct ring_watch){.fd = h->epoll, .ready = uffd_ready};
+	return rc < 0 ? rc : ring_watch(h->ring, &h->uffd_watch);
+}
+
 /* The host watches all ports, a guest none: fault/crew.c. */
 static int watch(struct handler *h)
 {
-	bool watches = crew_is_host(&h->crew) && !space_is_guarded(h->vm);
-	unsigned i, n = watches ? h->vm->handler_count : 0;
 	int rc;
 
 	h->event_watch =
 		(struct ring_watch){.fd = h->port->event, .ready = event_ready};
 	rc = ring_watch(h->ring, &h->event_watch);
-	for (i = 0; i < n && rc == 0; i++) {
-		h->uffd_watch[i] = (struct ring_watch){
-			.fd = h->vm->port[i].uffd, .ready = uffd_ready};
-		rc = ring_watch(h->ring, &h->uffd_watch[i]);
-	}
+	if (rc == 0 && crew_is_host(&h->crew) && !space_is_guarded(h->vm))
+		rc = watch_faults(h);
 	return rc;
 }
 
@@ -326,6 +340,7 @@ static int init(struct handler *h, struct vvm *vm, unsigned number)
 	int rc;
 
 	h->vm = vm;
+	h->epoll = -1;
 	h->port = &vm->port[number];
 	crew_init(&h->crew, vm, number);
 	h->actor = stat_actor(&vm->stats, VVM_STAT_HANDLER);
@@ -358,6 +373,8 @@ static void fini(struct handler *h)
 		ring_abandon(h->ring); /* of a dead one: something in flight */
 	else if (h->ring)
 		ring_close(h->ring);
+	if (h->epoll >= 0)
+		os_close(h->epoll);
 	reader_fini(&h->reader);
 }
 
@@ -401,8 +418,11 @@ void handlers_shed(struct vvm *vm)
 {
 	unsigned i;
 
-	for (i = 0; vm->handlers && i < vm->handler_count; i++)
+	for (i = 0; vm->handlers && i < vm->handler_count; i++) {
 		ring_abandon(vm->handlers[i].ring);
+		if (vm->handlers[i].epoll >= 0)
+			os_close(vm->handlers[i].epoll);
+	}
 	vm->handlers = NULL;
 }
 

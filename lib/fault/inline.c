@@ -125,7 +125,7 @@ static int read_now(struct fault *f)
 	}
 	f->io.buf = (char *)page_ceil((uintptr_t)buffer);
 	f->io.done = read_done;
-	if (fault_from_standby(f)) {
+	if (fault_from_standby(f) || fault_from_memory(f)) {
 		verdict = fault_install(f, 0);
 		read_ahead(f);
 	} else {
@@ -284,6 +284,13 @@ static bool refused(const struct fault *f)
 	       view_refuses(f->host, f->need);
 }
 
+static int refusal(pte_t need)
+{
+	if (need == PTE_EXEC)
+		return -VVM_ENOEXEC;
+	return need == PTE_WRITE ? -VVM_ENOWRITE : -VVM_ENOREAD;
+}
+
 int inline_fault(struct vvm *vm, gaddr_t addr, bool write, pte_t need)
 {
 	struct fault f = {.mode = &inline_mode,
@@ -303,7 +310,7 @@ int inline_fault(struct vvm *vm, gaddr_t addr, bool write, pte_t need)
 			streams_zeros(vm, f.actor, f.thread, f.host, f.advice);
 		stat_resolved(&vm->stats, f.actor, &f.stat, os_now_ns());
 		if (unlikely(refused(&f)))
-			return write ? -VVM_ENOWRITE : -VVM_ENOREAD;
+			return refusal(need);
 		return 0;
 	}
 	if (f.error == -ENOMEM || f.error == -VVM_ENOFRAME)

@@ -2,7 +2,7 @@
 /*
  * fault/read.c - the read of the one page that a fault waits for.
  *
- *	claim --> read, or take from standby --> install
+ *	claim --> read, or take from standby or memory --> install
  *	  ^			   |
  *	  '--- look again ---------'-- abandon, or given up
  *
@@ -46,6 +46,11 @@ bool fault_from_standby(struct fault *f)
 	if (f->standby)
 		memset(f->io.bad, 0, sizeof(f->io.bad));
 	return f->standby;
+}
+
+bool fault_from_memory(struct fault *f)
+{
+	return f->vm->swap->ops->fetch(f->vm->swap, &f->io);
 }
 
 /* ---- => block lock held ---- */

@@ -7,7 +7,8 @@
  * In inline mode SIGBUS is how the kernel reports an ordinary fault, in guard
  * mode SIGSEGV, which the permissions of the region tell from a refusal. It is
  * resolved here, in the thread that had it (fault/inline.c); only what cannot
- * be resolved goes on to the callback.
+ * be resolved goes on to the callback. What the permissions did not allow and do
+ * now, since another thread has changed them meanwhile, is tried again, too.
  *
  * A signal is ours when si_addr lies in a region of a registered space. Any
  * other goes to the handler that was there before. Where there was none, the
@@ -48,8 +49,11 @@ static struct entry {
 	_Atomic unsigned users;
 } entries[TRAP_SPACES];
 static struct sigaction old_segv, old_bus; /* of before our first one */
-/* Counts unmappings, so that an address used again gets a new free try. */
-static _Atomic unsigned unmappings;
+/*
+ * Counts unmappings and changes of permissions: after each an address is
+ * another one to free_try().
+ */
+static _Atomic unsigned changes;
 static struct lock installing = {.rank = LOCK_MISC};
 static bool installed; /* (installing) */
 
@@ -159,6 +163,27 @@ static int bus_error(struct vvm *vm, gaddr_t addr)
 	return poisoned ? -VVM_EPOISON : -VVM_ENOFRAME;
 }
 
+/* May this thread just try again? Once for an address, until it changes. */
+static bool free_try(haddr_t addr)
+{
+	static _Atomic uint64_t tried[64];
+	uint64_t thread = (uint64_t)(uintptr_t)__builtin_thread_pointer() *
+			  0x9e3779b97f4a7c15u;
+	uint64_t try = thread ^ addr ^ (uint64_t)atomic_load(&changes) << 48;
+
+	return atomic_exchange(&tried[thread >> 58], try) != try;
+}
+
+/*
+ * An access that was not permitted when it was made, and is now: it may as well
+ * have come later. If it is refused again and nothing has changed meanwhile, the
+ * program has called mprotect(2).
+ */
+static int permitted_by_now(const struct hit *hit, int refusal)
+{
+	return free_try(hit->addr) ? 0 : refusal;
+}
+
 /* 0: resolved, do the access again. Else why it failed. */
 static int resolve(struct vvm *vm, const struct hit *hit)
 {
@@ -173,9 +198,11 @@ static int resolve(struct vvm *vm, const struct hit *hit)
 	const struct vvm_fault *fault = &hit->fault;
 	pte_t need = hit->sig == SIGSEGV ? of[fault->access].need : 0;
 
-	/* Guarded: what is permitted is a fault, and the table tells. */
-	if (need && (!space_is_guarded(vm) || !(hit->perms & need)))
+	if (need && !(hit->perms & need))
 		return of[fault->access].refusal;
+	/* Guarded: what is permitted is a fault, and the table tells. */
+	if (need && !space_is_guarded(vm))
+		return permitted_by_now(hit, of[fault->access].refusal);
 	if (space_is_inline(vm))
 		return inline_fault(vm, fault->addr,
 				    fault->access == VVM_ACCESS_WRITE, need);
@@ -277,11 +304,7 @@ static bool ask(struct vvm *vm, const struct vvm_fault *fault)
  */
 static bool maybe_unmapped(const siginfo_t *si)
 {
-	static _Atomic uintptr_t tried[64];
-	uint64_t thread = (uint64_t)(uintptr_t)__builtin_thread_pointer();
-	uintptr_t addr = (uintptr_t)si->si_addr;
 	struct entry *e;
-	unsigned i;
 
 	if (si->si_code != BUS_ADRERR)
 		return false;
@@ -296,9 +319,7 @@ static bool maybe_unmapped(const siginfo_t *si)
 			return true;
 		}
 	}
-	i = (unsigned)(thread * 0x9e3779b97f4a7c15u >> 58);
-	addr ^= (uintptr_t)atomic_load(&unmappings) << 48;
-	return atomic_exchange(&tried[i], addr) != addr;
+	return free_try((haddr_t)(uintptr_t)si->si_addr);
 }
 
 static void on_signal(int sig, siginfo_t *si, void *context)
@@ -358,9 +379,9 @@ void trap_forked(void)
 	lock_init(&installing, LOCK_MISC);
 }
 
-void trap_unmapped(void)
+void trap_changed(void)
 {
-	atomic_fetch_add(&unmappings, 1);
+	atomic_fetch_add(&changes, 1);
 }
 
 int trap_register(struct vvm *vm)

@@ -15,8 +15,11 @@
  * handlers the first time. Idempotent. -EAGAIN: TRAP_SPACES spaces have one.
  */
 int trap_register(struct vvm *vm);
-/* A region was unmapped: see maybe_unmapped(). */
-void trap_unmapped(void);
+/*
+ * A region was unmapped, or has other permissions: an access to it that was
+ * refused may be tried again. => of permissions: space lock held for writing.
+ */
+void trap_changed(void);
 /* The opposite; returns when no handler looks at vm any more. Idempotent. */
 void trap_unregister(struct vvm *vm);
 /* In a fork child: threads that were in a handler are not here. */

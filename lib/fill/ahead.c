@@ -40,22 +40,39 @@ struct run {
 };
 
 /*
- * Index range [*low, *high) of b that shares region and stripe with host, the
- * address of index i: one descriptor and one host run. => space lock held.
+ * The host addresses around `host` with one descriptor and, in a guarded space,
+ * in one chunk: the next one may not be ready, and whoever makes it so takes its
+ * pages for absent.
+ */
+static void piece_around(const struct region *r, haddr_t host, haddr_t *from,
+			 haddr_t *to)
+{
+	const struct chunks *c = r->chunks;
+
+	*from = host >> r->stripe_shift << r->stripe_shift;
+	*to = *from + ((haddr_t)1 << r->stripe_shift);
+	if (!c)
+		return;
+	*from = MAX(*from, chunks_from(c, chunks_index(c, host)));
+	*to = MIN(*to, chunks_to(c, chunks_index(c, host)));
+}
+
+/*
+ * Index range [*low, *high) of b that shares region and piece with host, the
+ * address of index i. => space lock held.
  */
 static void run_limits(const struct region *r, const struct block *b,
 		       unsigned i, unsigned *low, unsigned *high)
 {
 	gaddr_t start = MAX(b->base, r->start);
 	gaddr_t end = MIN(b->base + BLOCK_BYTES, r->end);
-	haddr_t host = region_to_host(r, b->base + pages_to_bytes(i));
-	haddr_t stripe = host >> r->stripe_shift << r->stripe_shift;
-	haddr_t stripe_end = stripe + ((haddr_t)1 << r->stripe_shift);
+	haddr_t host = region_to_host(r, b->base + pages_to_bytes(i)), from, to;
 
-	if (region_to_host(r, start) < stripe)
-		start = region_to_guest(r, stripe);
-	if (region_to_host(r, end - 1) >= stripe_end)
-		end = region_to_guest(r, stripe_end);
+	piece_around(r, host, &from, &to);
+	if (region_to_host(r, start) < from)
+		start = region_to_guest(r, from);
+	if (region_to_host(r, end - 1) >= to)
+		end = region_to_guest(r, to);
 	*low = (unsigned)((start - b->base) >> PAGE_SHIFT);
 	*high = (unsigned)((end - b->base) >> PAGE_SHIFT);
 }

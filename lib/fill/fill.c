@@ -192,22 +192,31 @@ void fill_give_up(struct vvm *vm, struct vvm_stat_actor *actor, struct block *b,
 
 /* ---- reads ---- */
 
-static unsigned wanted_pages(const struct io *io)
+/* Pages that somebody wants; *unpacked: of these, those that were in memory. */
+static unsigned wanted_pages(const struct io *io, unsigned *unpacked)
 {
 	unsigned i, n = 0;
 
-	for (i = 0; i < io->pages; i++)
+	*unpacked = 0;
+	for (i = 0; i < io->pages; i++) {
 		n += !io_page_gap(io, i);
+		*unpacked += io_page_memory(io, i);
+	}
 	return n;
 }
 
 void fill_count_read(struct vvm_stat_actor *actor, const struct io *io,
 		     uint64_t start_ns, uint64_t end_ns, bool demand)
 {
-	stat_add(actor, VVM_STAT_swapin_pages, wanted_pages(io));
-	stat_add(actor, VVM_STAT_swapin_reads, 1);
-	stat_add(actor, VVM_STAT_swapin_us,
-		 (int64_t)(end_ns - start_ns) / 1000);
+	unsigned unpacked, pages = wanted_pages(io, &unpacked);
+
+	stat_add(actor, VVM_STAT_unpacked_pages, unpacked);
+	if (unpacked < pages) {
+		stat_add(actor, VVM_STAT_swapin_pages, pages - unpacked);
+		stat_add(actor, VVM_STAT_swapin_reads, 1);
+		stat_add(actor, VVM_STAT_swapin_us,
+			 (int64_t)(end_ns - start_ns) / 1000);
+	}
 	PROBE4(fill, io->addr, io->pages, demand, end_ns - start_ns);
 	(void)demand; /* without probes */
 }

@@ -279,9 +279,10 @@ static int open_own_swap(struct vvm *vm)
 		rc = swap_open_at(&own, &vm->conf, base);
 	if (rc == -ENOENT || rc == -EACCES || rc == -ENOTDIR || rc == -EROFS)
 		rc = open_memory(vm, &own, base);
-	if (rc == 0)
-		inherit_set_own(vm->swap, own);
-	return rc;
+	if (rc < 0)
+		return rc;
+	inherit_set_own(vm->swap, own);
+	return space_keep(vm, own);
 }
 
 /*

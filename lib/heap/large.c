@@ -59,9 +59,10 @@ static bool all_zero(const char *page)
 
 /*
  * Was the page written? A dirty page may also have been filled with zeros ahead
- * of a stream, and in a fork child such a page counts as swapped; so its
- * content decides. To look costs nothing if the page is resident; one in swap
- * has, but for that case, been written anyway.
+ * of a stream, and in a fork child such a page counts as swapped; a clean one may
+ * have been written to in guard mode. So its content decides. To look costs
+ * nothing if the page is resident; one in swap has, but for that case, been
+ * written anyway.
  */
 static bool page_written(const struct vvm_heap *h, heap_page_t i)
 {
@@ -69,7 +70,7 @@ static bool page_written(const struct vvm_heap *h, heap_page_t i)
 
 	if (vvm_residency(h->vm, page_addr(h, i), PAGE_BYTES, &flags) < 0)
 		return false;
-	return flags & (VVM_PAGE_DIRTY | VVM_PAGE_SWAPPED) &&
+	return flags & (VVM_PAGE_RESIDENT | VVM_PAGE_SWAPPED) &&
 	       !all_zero(heap_page_ptr(h, i));
 }
 

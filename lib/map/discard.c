@@ -153,23 +153,57 @@ static int drop_frames(struct vvm *vm, const struct run *run)
 	return rc < 0 ? -ENOMEM : 0;
 }
 
+/* None of its pages is FILLING, nor pinned. => block lock held. */
+static int discard_still(struct vvm *vm, const struct run *run)
+{
+	struct block *b = run->block;
+	int rc;
+
+	snapshot_give_up(vm, b, run->first, run->last, run->host);
+	rc = drop_frames(vm, run);
+	if (rc == 0)
+		space_give_frames(vm, vm->api,
+				  mapping_clear(vm, b, run->first, run->last,
+						PAGE_FRESH));
+	return rc;
+}
+
+/*
+ * The part of a run from its page `first` on that is still now. If that one is
+ * FILLING it is waited for, and for no other: of many pages that are in use one
+ * may always be on its way. => block lock held.
+ */
+static struct run still_part(struct vvm *vm, const struct run *run,
+			     unsigned first)
+{
+	struct run part = *run;
+
+	space_wait_busy(vm, run->block, first, first, false);
+	part.first = part.last = first;
+	part.host += pages_to_bytes(first - run->first);
+	while (part.last < run->last &&
+	       pte_state(run->block->pte[part.last + 1]) != PAGE_FILLING)
+		part.last++;
+	return part;
+}
+
 static int discard_run(struct vvm *vm, const struct run *run)
 {
 	struct block *b = run->block;
-	unsigned frames = 0;
-	int rc = -EBUSY;
+	unsigned at = run->first;
+	int rc = 0;
 
 	lock_take(&b->lock);
-	space_wait_busy(vm, b, run->first, run->last, false);
-	if (!mapping_pinned(b, run->first, run->last)) {
-		snapshot_give_up(vm, b, run->first, run->last, run->host);
-		rc = drop_frames(vm, run);
+	while (rc == 0 && at <= run->last) {
+		struct run part = still_part(vm, run, at);
+
+		if (mapping_pinned(b, part.first, part.last))
+			rc = -EBUSY;
+		else
+			rc = discard_still(vm, &part);
+		at = part.last + 1;
 	}
-	if (rc == 0)
-		frames =
-			mapping_clear(vm, b, run->first, run->last, PAGE_FRESH);
 	lock_drop(&b->lock);
-	space_give_frames(vm, vm->api, frames);
 	return rc;
 }
 

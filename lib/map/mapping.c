@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fault/trap.h"
 #include "map/place.h"
 #include "util/log.h"
 #include "space/view.h"
@@ -375,6 +376,7 @@ int mapping_protect(struct vvm *vm, gaddr_t start, gaddr_t end, unsigned prot)
 		rc = mapping_isolate(vm, start, end);
 		if (rc == 0)
 			rc = protect_range(vm, start, end, prot);
+		trap_changed(); /* on an error, too: for a moment it was so */
 		mapping_join(vm, start, end);
 	}
 	rwlock_end_write(&vm->lock);

@@ -215,24 +215,28 @@ int mapping_cover(haddr_t host, uint64_t bytes)
 	return rc < 0 && os_protect(host, bytes, 0) < 0 ? rc : 0;
 }
 
-/* Step 2 and what follows, region by region; the rest stays on an error. */
+/*
+ * Step 2 for all, since accesses are tried again until then, and what follows
+ * region by region; on an error the rest stays.
+ */
 static int dismantle(struct vvm *vm, struct region *r)
 {
-	struct region *next;
-	int rc;
+	struct region *rest, *next;
+	int rc = 0;
 
 	if (space_is_inline(vm))
-		trap_unmapped();
-	for (; r; r = next) {
+		trap_changed();
+	for (rest = r; rest; rest = rest->next) {
+		rc = mapping_cover(rest->host, rest->end - rest->start);
+		if (rc < 0)
+			break;
+	}
+	reattach(vm, rest);
+	for (; r != rest; r = next) {
 		next = r->next;
-		rc = mapping_cover(r->host, r->end - r->start);
-		if (rc < 0) {
-			reattach(vm, r);
-			return rc;
-		}
 		bury(vm, r);
 	}
-	return 0;
+	return rc;
 }
 
 int mapping_unmap(struct vvm *vm, gaddr_t start, gaddr_t end)

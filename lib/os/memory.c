@@ -252,6 +252,30 @@ bool os_all_mapped(haddr_t at, uint64_t bytes)
 	return syscall(SYS_msync, host(at), bytes, MS_ASYNC) == 0;
 }
 
+/* What headers before 6.11 lack: linux/fs.h. */
+struct map_query {
+	uint64_t size, flags, at;
+	uint64_t start, end, vma_flags, page_bytes, offset, inode;
+	uint32_t major, minor, name_bytes, build_id_bytes;
+	uint64_t name, build_id;
+};
+#define MAP_QUERY	     _IOWR('f', 17, struct map_query)
+#define MAP_QUERY_EXECUTABLE 4
+
+bool os_forbids_exec(haddr_t at)
+{
+	struct map_query q = {
+		.size = sizeof(q), .flags = MAP_QUERY_EXECUTABLE, .at = at};
+	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	bool forbidden;
+
+	if (fd < 0)
+		return false;
+	forbidden = ioctl(fd, MAP_QUERY, &q) < 0 && errno == ENOENT;
+	close(fd);
+	return forbidden;
+}
+
 int os_unlock(haddr_t at, uint64_t bytes)
 {
 	int error = os_inject_check(OS_unlock);
@@ -394,11 +418,38 @@ int os_frame_read(int fd, void *buf, uint64_t bytes, uint64_t off)
 	return error ? error : os_read_all(fd, buf, bytes, off);
 }
 
+/*
+ * RLIMIT_FSIZE is for a memfd as well, and an offset is an address: the kernel
+ * would refuse it, and send SIGXFSZ. It is the kernel's limit that counts.
+ */
+static bool above_limit(uint64_t end)
+{
+	struct rlimit limit;
+
+	return syscall(SYS_prlimit64, 0, RLIMIT_FSIZE, NULL, &limit) == 0 &&
+	       limit.rlim_cur < end;
+}
+
+static int write_mapped(int fd, const void *buf, uint64_t bytes, uint64_t off)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+		       (off_t)off);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	memcpy(p, buf, bytes);
+	return os_result(munmap(p, bytes));
+}
+
 int os_frame_write(int fd, const void *buf, uint64_t bytes, uint64_t off)
 {
 	int error = os_inject_check(OS_frame_write);
 
-	return error ? error : os_write_all(fd, buf, bytes, off);
+	if (error)
+		return error;
+	if (above_limit(off + bytes))
+		return write_mapped(fd, buf, bytes, off);
+	return os_write_all(fd, buf, bytes, off);
 }
 
 /* ---- which pages are mapped ---- */

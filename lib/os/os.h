@@ -161,6 +161,11 @@ int os_map_shared(uint64_t bytes, void **out);
 int os_unmap(haddr_t at, uint64_t bytes);
 /* Is there no hole in the range? */
 bool os_all_mapped(haddr_t at, uint64_t bytes);
+/*
+ * Does the kernel refuse to execute what is there? False where it does not say
+ * (before Linux 6.11, and without /proc).
+ */
+bool os_forbids_exec(haddr_t at);
 int os_protect(haddr_t at, uint64_t bytes, unsigned prot);
 int os_advise(haddr_t at, uint64_t bytes, enum os_advice advice);
 /*
@@ -182,7 +187,7 @@ int os_guard_probe(void);
  * memory.
  */
 int os_populate(haddr_t at, bool write);
-/* Copies frames out of and into a memfd. */
+/* Copies frames, whole pages, out of and into a memfd. */
 int os_frame_read(int fd, void *buf, uint64_t bytes, uint64_t off);
 int os_frame_write(int fd, const void *buf, uint64_t bytes, uint64_t off);
 /* Frees the pages of a file range (hole punch, size kept). */

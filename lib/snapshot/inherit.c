@@ -18,7 +18,8 @@
  * A frame is read from the memfd of the process that forked, and counts only
  * if the word in `where` says afterwards that it has not been changed since;
  * else the copy is read (snapshot/snapshot.c has the protocol). The checksums
- * of slots came with the fork, as private memory of the parent's `struct swap`.
+ * of slots came with the fork, as private memory of the parent's `struct swap`;
+ * so did the pages that it had in memory, compressed (swap/tier.c).
  *
  * An origin counts the entries that name it. With the last one its descriptors
  * are closed, which also tells the parents that they need not keep it. The
@@ -222,18 +223,58 @@ static bool is_own(const struct inherit *in, uint64_t slot)
 	       inherit_generation(slot) == in->generation;
 }
 
+/* Whose slot it is. */
+static struct backing *swap_of(const struct inherit *in, uint64_t slot)
+{
+	return is_own(in, slot)
+		       ? in->own
+		       : in->past[inherit_generation(slot)].origin.swap;
+}
+
 static void inherit_read(struct backing *b, struct ring *ring, struct io *io)
 {
-	struct inherit *in = to_inherit(b);
-	struct backing *from = in->own;
+	struct backing *from;
 
 	if (io->slot & INHERIT_FRAME) {
+		memset(io->memory, 0, sizeof(io->memory));
 		read_frames(b, ring, io);
 		return;
 	}
-	if (!is_own(in, io->slot))
-		from = in->past[inherit_generation(io->slot)].origin.swap;
+	from = swap_of(to_inherit(b), io->slot);
 	from->ops->read(from, ring, io);
+}
+
+static bool inherit_fetch(struct backing *b, struct io *io)
+{
+	struct backing *from;
+
+	if (io->slot & INHERIT_FRAME)
+		return false;
+	from = swap_of(to_inherit(b), io->slot);
+	return from->ops->fetch(from, io);
+}
+
+/* What is the parents' stays where it is. */
+static bool inherit_wants(struct backing *b, uint64_t slot, gaddr_t addr)
+{
+	struct inherit *in = to_inherit(b);
+
+	return is_own(in, slot) && in->own->ops->wants(in->own, slot, addr);
+}
+
+static void inherit_add(struct backing *b, uint64_t slot, gaddr_t addr,
+			const char *page)
+{
+	struct inherit *in = to_inherit(b);
+
+	in->own->ops->add(in->own, slot, addr, page);
+}
+
+static void inherit_trim(struct backing *b, struct ring *ring, uint64_t pages)
+{
+	struct inherit *in = to_inherit(b);
+
+	in->own->ops->trim(in->own, ring, pages);
 }
 
 static void inherit_write(struct backing *b, struct ring *ring, struct io *io)
@@ -343,6 +384,10 @@ static const struct backing_ops inherit_ops = {
 	.name = "inherit",
 	.read = inherit_read,
 	.write = inherit_write,
+	.fetch = inherit_fetch,
+	.wants = inherit_wants,
+	.add = inherit_add,
+	.trim = inherit_trim,
 	.take = inherit_take,
 	.give = inherit_give,
 	.stat = inherit_stat,

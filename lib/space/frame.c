@@ -68,6 +68,7 @@ void frames_init(struct frames *f, uint64_t budget, unsigned low_pct,
 	atomic_init(&f->peak, 0);
 	atomic_init(&f->wanted, 0);
 	atomic_init(&f->pinned, 0);
+	atomic_init(&f->packed, 0);
 	frames_resize(f, budget, low_pct, high_pct);
 }
 

@@ -19,6 +19,7 @@ struct frames {
 	_Atomic uint64_t peak;	 /* highest `used` ever */
 	_Atomic uint64_t wanted; /* frames that somebody waits for now */
 	_Atomic uint64_t pinned; /* of used, pinned ones */
+	_Atomic uint64_t packed; /* of used, those with compressed pages */
 };
 
 /* Percentages of the budget; both are 0 for budgets of a few pages. */

@@ -34,6 +34,8 @@ struct block {
 	uint16_t filling;	/* (b) entries FILLING */
 	uint16_t writing;	/* (b) pages in write-backs not yet completed,
 				 * whatever became of their entries */
+	uint16_t awaited;	/* (b) threads that wait for the end of these:
+				 * no others begin */
 	uint16_t pinned;	/* (b) entries with PTE_PINNED */
 	uint16_t swapped;	/* (b) entries SWAPPED */
 	uint16_t *pins;		/* (b) pin counts, allocated on the first pin */

@@ -39,7 +39,8 @@
  *	 one; of a SWAPPED page it is in its slot only.
  *   (4) A slot is named by at most one entry, or by one write-back in flight.
  *   (5) frames.used = PRESENT pages + FILLING pages + frames of operations
- *	 about to install or just punched: never less than the memfd holds,
+ *	 about to install or just punched + frames.packed, those that hold
+ *	 compressed pages (swap/tier.c): never less than the memfd and they hold,
  *	 and never more than the budget.
  *   (6) A FILLING page is changed by the fill that claimed it and by nobody
  *	 else; everybody else waits (block.busy_done) or goes away.
@@ -276,6 +277,8 @@ static int space_make(struct vvm **out, const struct conf *conf)
 		rc = space_open_fds(vm);
 	if (rc == 0)
 		rc = swap_open(&vm->swap, &vm->conf);
+	if (rc == 0)
+		rc = space_keep(vm, vm->swap);
 	if (rc < 0) {
 		space_free(vm);
 		return rc;
@@ -385,6 +388,50 @@ void space_give_frames(struct vvm *vm, struct vvm_stat_actor *actor, uint64_t n)
 		wake_starving(vm);
 }
 
+/* Half of what reclaim keeps free is for faults. */
+static bool take_packed(void *arg, uint64_t pages)
+{
+	struct vvm *vm = arg;
+
+	if (!frames_take(&vm->frames, pages, atomic_load(&vm->frames.low) / 2))
+		return false;
+	atomic_fetch_add(&vm->frames.packed, pages);
+	return true;
+}
+
+static void give_packed(void *arg, uint64_t pages)
+{
+	struct vvm *vm = arg;
+
+	atomic_fetch_sub(&vm->frames.packed, pages);
+	frames_give(&vm->frames, pages);
+	if (atomic_load(&vm->frames.wanted))
+		wake_starving(vm);
+}
+
+int space_keep(struct vvm *vm, struct backing *b)
+{
+	struct store_memory memory = {
+		.take = take_packed,
+		.give = give_packed,
+		.arg = vm,
+		.inherited = vm->conf.fork == VVM_FORK_INHERIT,
+	};
+	int rc;
+
+	if (vm->conf.compress == VVM_COMPRESS_OFF)
+		return 0;
+	rc = swap_keep(b, &memory);
+	if (rc == 0 || vm->conf.compress == VVM_COMPRESS_AUTO)
+		return 0; /* it is a matter of speed only */
+	if (rc == -ENOTSUP)
+		log_error("compress=lz4: this libvvm was built without liblz4");
+	else
+		log_warn("no address space for compressed pages: all go to "
+			 "the swap");
+	return rc == -ENOTSUP ? rc : 0;
+}
+
 void space_kick_reclaim(struct vvm *vm)
 {
 	if (atomic_load(&vm->reclaim_asleep) &&
@@ -463,9 +510,11 @@ void space_wait_busy(struct vvm *vm, struct block *b, unsigned first,
 			condemn(vm, b);
 			return;
 		}
+		b->awaited += writes;
 		lock_drop(&b->lock);
 		waitq_wait(&b->busy_done, ticket, BUSY_LOOK_US);
 		lock_take(&b->lock);
+		b->awaited -= writes;
 	}
 }
 
@@ -515,6 +564,8 @@ void space_publish(struct vvm *vm)
 	stat_set(&vm->stats, inline_faults,
 		 vm->conf.faults != VVM_FAULTS_THREAD);
 	stat_set(&vm->stats, guard_faults, space_is_guarded(vm));
+	stat_set(&vm->stats, packed_now_pages, bs.packed);
+	stat_set(&vm->stats, packed_frames, bs.packed_memory);
 	stat_set(&vm->stats, low_pages, atomic_load(&vm->frames.low));
 	stat_set(&vm->stats, high_pages, atomic_load(&vm->frames.high));
 }
@@ -553,8 +604,10 @@ void space_check(struct vvm *vm)
 	}
 	rwlock_end_read(&vm->lock);
 	/* (5), exact only while nothing moves. */
+	frames += atomic_load(&vm->frames.packed);
 	ASSERT(frames <= atomic_load(&vm->frames.used));
 	if (os_allocated(vm->memfd, &allocated) == 0)
-		ASSERT(bytes_to_pages(allocated) <=
+		ASSERT(bytes_to_pages(allocated) +
+			       atomic_load(&vm->frames.packed) <=
 		       atomic_load(&vm->frames.used));
 }

@@ -137,6 +137,11 @@ bool space_take_frames(struct vvm *vm, struct vvm_stat_actor *actor, uint64_t n,
 /* Gives frames back and wakes whoever waits for one. Any lock may be held. */
 void space_give_frames(struct vvm *vm, struct vvm_stat_actor *actor,
 		       uint64_t n);
+/*
+ * Has b, the swap of this process, keep pages compressed in frames, if the
+ * settings say so and it can. Errors as vvm_open().
+ */
+int space_keep(struct vvm *vm, struct backing *b);
 /* Wakes the reclaimer unless it is awake. */
 void space_kick_reclaim(struct vvm *vm);
 

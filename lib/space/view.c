@@ -192,15 +192,15 @@ int view_permit(const struct region *r, unsigned prot)
 	return rc;
 }
 
-/*
- * -EFAULT: it has been taken away meanwhile, which is a fault more. Whether it
- * may be executed the kernel does not say.
- */
+/* -EFAULT: it has been taken away meanwhile, which is a fault more. */
 bool view_refuses(haddr_t host, pte_t need)
 {
-	int rc = need == PTE_EXEC ? -ENOMEM
-				  : os_populate(host, need == PTE_WRITE);
+	int rc;
 
+	if (need == PTE_EXEC)
+		return os_forbids_exec(host) ||
+		       !os_all_mapped(host, PAGE_BYTES);
+	rc = os_populate(host, need == PTE_WRITE);
 	return rc == -EINVAL ||
 	       (rc == -ENOMEM && !os_all_mapped(host, PAGE_BYTES));
 }

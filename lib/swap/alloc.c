@@ -143,13 +143,25 @@ int swap_take(struct backing *b, uint64_t want, uint64_t *first, uint64_t *got)
 	return err;
 }
 
+void swap_give_slots(struct swap *s, uint64_t first, uint64_t n)
+{
+	lock_take(&s->lock);
+	holds_give(&s->holds, &s->slots, first, n);
+	lock_drop(&s->lock);
+}
+
 void swap_give(struct backing *b, uint64_t first, uint64_t n)
 {
 	struct swap *s = to_swap(b);
+	uint64_t slot = first - s->base;
 
-	lock_take(&s->lock);
-	holds_give(&s->holds, &s->slots, first - s->base, n);
-	lock_drop(&s->lock);
+	if (!s->tier) {
+		swap_give_slots(s, slot, n);
+		return;
+	}
+	for (; n; n--, slot++)
+		if (tier_give(s->tier, slot))
+			swap_give_slots(s, slot, 1);
 }
 
 int swap_hold(struct backing *b, struct hold **out)

@@ -41,8 +41,16 @@ struct io {
 	uint64_t slot;	/* first slot */
 	uint32_t pages; /* 1..IO_MAX_PAGES */
 	char *buf;	/* pages * PAGE_BYTES, page aligned */
+	/*
+	 * Of a write: pages may be kept in memory, compressed, as far as the
+	 * backing has any for that. It takes 5 us a page, and is for the thread
+	 * that calls trim() only.
+	 */
+	bool keep;
 	uint64_t bad[BITS_WORDS(
 		IO_MAX_PAGES)]; /* out: bit i: page i is not good */
+	/* out: bit i: page i came from memory, or went there */
+	uint64_t memory[BITS_WORDS(IO_MAX_PAGES)];
 	/* private to the backing: */
 	struct backing *backing;
 	struct ring *ring;
@@ -59,6 +67,12 @@ struct backing_stat {
 	bool direct; /* O_DIRECT is on */
 	/* Transfers in flight, and when the last one ended or the first began. */
 	uint64_t inflight, progress_us;
+	/* Compressed pages in memory, and the pages of memory that they take. */
+	uint64_t packed, packed_memory;
+	/* Pages that became such so far, and that went to the disk. */
+	uint64_t packed_added, spilled;
+	/* Reads of such, and of them those of the oldest eighth. */
+	uint64_t packed_reads, packed_old_reads;
 };
 
 struct backing;
@@ -67,12 +81,37 @@ struct hold;
 struct backing_ops {
 	const char *name;
 	/*
-	 * Start a transfer on the caller's ring; io->done runs in ring_run().
+	 * Start a transfer on the caller's ring; io->done runs in ring_run(),
+	 * or before return when no disk is needed for it.
 	 * ring NULL: transfer now, by system calls, done runs before return.
 	 * Reads are retried and verified; writes store the checksums.
 	 */
 	void (*read)(struct backing *b, struct ring *ring, struct io *io);
 	void (*write)(struct backing *b, struct ring *ring, struct io *io);
+	/*
+	 * A read that needs no disk, since all of its pages are in memory: as
+	 * if it had succeeded, but done() is not called. False: it is to be
+	 * read. Reads from the disk only when a page goes there just now.
+	 */
+	bool (*fetch)(struct backing *b, struct io *io);
+	/*
+	 * A page of that address leaves its frame as it is in its slot: is a
+	 * copy in memory wanted, too? Then add() is to be called with it. The
+	 * thread that calls trim(). => its block is locked.
+	 */
+	bool (*wants)(struct backing *b, uint64_t slot, gaddr_t addr);
+	/*
+	 * ... whatever has become of the page since; NULL: it is not to be had.
+	 * Compresses, so => nothing locked that a fault waits for.
+	 */
+	void (*add)(struct backing *b, uint64_t slot, gaddr_t addr,
+		    const char *page);
+	/*
+	 * Memory for compressed pages: at most `pages` from now on. What is
+	 * above that goes to the disk, by transfers on this ring. Always the
+	 * same thread; to be called again while it is above.
+	 */
+	void (*trim)(struct backing *b, struct ring *ring, uint64_t pages);
 	/*
 	 * Takes up to `want` contiguous slots. -ENOSPC: the limit or the file
 	 * system is full. May make the file grow (a system call).
@@ -124,6 +163,11 @@ static inline gaddr_t io_page_addr(const struct io *io, unsigned i)
 static inline bool io_page_gap(const struct io *io, unsigned i)
 {
 	return io->order && io->order[i] == IO_GAP;
+}
+
+static inline bool io_page_memory(const struct io *io, unsigned i)
+{
+	return bit_get(io->memory, i);
 }
 
 static inline bool io_page_bad(const struct io *io, unsigned i)

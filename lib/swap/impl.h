@@ -13,6 +13,7 @@
 #include "os/os.h"
 #include "swap/slots.h"
 #include "swap/swap.h"
+#include "swap/tier.h"
 
 /*
  * By how much the file grows. 64 MiB are 16,384 slots and 30 ms of writing at
@@ -33,6 +34,7 @@ struct swap {
 	unsigned forks;		   /* (i) os_fork_count() when it was opened */
 	struct slots slots;	   /* (lock), but see swap (4) */
 	struct holds holds;	   /* (lock) */
+	struct tier *tier;	   /* (i) NULL: nothing is compressed */
 	bool growing;		   /* (lock) */
 	uint64_t retry_us;	   /* (lock) no growth before; 0: it is fine */
 	struct waitq grown;	   /* waits for growing to end */
@@ -85,6 +87,8 @@ int swap_extend(struct swap *s, uint64_t from, uint64_t to);
 /* As in struct backing_ops. */
 int swap_take(struct backing *b, uint64_t want, uint64_t *first, uint64_t *got);
 void swap_give(struct backing *b, uint64_t first, uint64_t n);
+/* Of slots that nothing is known of any more, in memory or in flight. */
+void swap_give_slots(struct swap *s, uint64_t first, uint64_t n);
 int swap_hold(struct backing *b, struct hold **out);
 void swap_release(struct backing *b, struct hold *h);
 
@@ -92,6 +96,13 @@ void swap_release(struct backing *b, struct hold *h);
 
 void swap_read(struct backing *b, struct ring *ring, struct io *io);
 void swap_write(struct backing *b, struct ring *ring, struct io *io);
+bool swap_fetch(struct backing *b, struct io *io);
+/*
+ * Writes to slots from this one, counted from 1; their checksums are the
+ * caller's business: swap/tier.c.
+ */
+void swap_write_unpacked(struct swap *s, struct ring *ring, struct io *io,
+			 uint64_t slot);
 bool swap_stalled(struct backing *b, uint64_t now_us);
 
 #endif

@@ -63,7 +63,7 @@ static bool any_bad(const struct io *io)
 static void verify_page(struct swap *s, struct io *io, unsigned i)
 {
 	bool bad =
-		!io_page_gap(io, i) &&
+		!io_page_gap(io, i) && !io_page_memory(io, i) &&
 		page_checksum(io, i) != s->slots.checksum[page_slot(s, io, i)];
 
 	set_bad(io, i, bad);
@@ -80,7 +80,7 @@ static void verify(struct swap *s, struct io *io, int result)
 		add(&s->count.read_errors, 1);
 	for (i = 0; i < io->pages; i++) {
 		if (result)
-			set_bad(io, i, true);
+			set_bad(io, i, !io_page_memory(io, i));
 		else
 			verify_page(s, io, i);
 	}
@@ -158,10 +158,95 @@ static bool transfer_over(struct io *io, int *result)
 	return write_over(s, io, result);
 }
 
+/* ---- pages in memory: swap/tier.c ---- */
+
+/*
+ * Page i of a read, which was in memory when the read began. If it is in its
+ * slot now, then since then: it is read by itself.
+ */
+static void load_page(struct swap *s, struct io *io, unsigned i)
+{
+	unsigned tries;
+
+	switch (tier_load(s->tier, page_slot(s, io, i), io_page_addr(io, i),
+			  page_buf(io, i))) {
+	case TIER_LOADED:
+		set_bad(io, i, false);
+		break;
+	case TIER_DAMAGED:
+		set_bad(io, i, true);
+		break;
+	case TIER_ABSENT:
+		bit_clear(io->memory, i);
+		set_bad(io, i, true);
+		for (tries = 0; io_page_bad(io, i) && tries < READ_TRIES;
+		     tries++)
+			reread_page(s, io, i);
+	}
+}
+
+static void load_pages(struct swap *s, struct io *io)
+{
+	unsigned i;
+
+	for (i = 0; s->tier && i < io->pages; i++)
+		if (io_page_memory(io, i))
+			load_page(s, io, i);
+}
+
+/* Notes which pages of a read are in memory. True: all. */
+static bool find_in_memory(struct swap *s, struct io *io)
+{
+	bool all = true;
+	unsigned i;
+
+	for (i = 0; i < io->pages; i++) {
+		if (io_page_gap(io, i))
+			continue;
+		if (tier_has(s->tier, page_slot(s, io, i)))
+			bit_set(io->memory, i);
+		else
+			all = false;
+	}
+	return all;
+}
+
+/* The part of io for which the disk is needed; false: none. */
+static bool find_span(const struct io *io, unsigned *first, unsigned *n)
+{
+	unsigned i, last = 0;
+
+	*n = 0;
+	for (i = 0; i < io->pages; i++) {
+		if (io_page_memory(io, i) || io_page_gap(io, i))
+			continue;
+		*first = *n ? *first : i;
+		last = i;
+		*n = last - *first + 1;
+	}
+	return *n;
+}
+
+bool swap_fetch(struct backing *b, struct io *io)
+{
+	struct swap *s = to_swap(b);
+
+	memset(io->memory, 0, sizeof(io->memory));
+	if (!s->tier || !find_in_memory(s, io))
+		return false;
+	memset(io->bad, 0, sizeof(io->bad));
+	load_pages(s, io);
+	return true;
+}
+
+/* ---- transfers ---- */
+
 static void end(struct io *io, int result)
 {
 	struct swap *s = to_swap(io->backing);
 
+	if (io->op.kind == RING_READ && result == 0)
+		load_pages(s, io);
 	atomic_store(&s->progress_us, os_now_us());
 	atomic_fetch_sub(&s->inflight, 1);
 	io->done(io, result);
@@ -194,13 +279,25 @@ static void transfer_now(struct io *io)
 	end(io, result);
 }
 
+static void count_transfer(struct swap *s, enum ring_kind kind, uint64_t bytes)
+{
+	struct backing_stat *c = &s->count;
+
+	add(kind == RING_READ ? &c->reads : &c->writes, 1);
+	add(kind == RING_READ ? &c->read_bytes : &c->written_bytes, bytes);
+}
+
 static void transfer(struct backing *b, struct ring *ring, struct io *io,
 		     enum ring_kind kind)
 {
 	struct swap *s = to_swap(b);
 
+	unsigned first = 0, n = io->pages;
+
 	ASSERT(io->pages >= 1 && io->pages <= IO_MAX_PAGES);
 	ASSERT(io->slot > s->base);
+	if (s->tier)
+		find_span(io, &first, &n);
 	ASSERT(page_slot(s, io, io->pages - 1) <= s->slots.limit);
 	io->backing = b;
 	io->ring = ring;
@@ -209,9 +306,10 @@ static void transfer(struct backing *b, struct ring *ring, struct io *io,
 	io->op.done = op_done;
 	io->op.kind = kind;
 	io->op.fd = s->fd;
-	io->op.bytes = (uint32_t)pages_to_bytes(io->pages);
-	io->op.off = pages_to_bytes(page_slot(s, io, 0));
-	io->op.buf = io->buf;
+	io->op.bytes = (uint32_t)pages_to_bytes(n);
+	io->op.off = pages_to_bytes(page_slot(s, io, first));
+	io->op.buf = page_buf(io, first);
+	count_transfer(s, kind, io->op.bytes);
 	/* who looks in between sees a stall: that costs patience only */
 	if (atomic_fetch_add(&s->inflight, 1) == 0)
 		atomic_store(&s->progress_us, os_now_us());
@@ -223,23 +321,36 @@ static void transfer(struct backing *b, struct ring *ring, struct io *io,
 
 void swap_read(struct backing *b, struct ring *ring, struct io *io)
 {
-	struct swap *s = to_swap(b);
-
-	add(&s->count.reads, 1);
-	add(&s->count.read_bytes, pages_to_bytes(io->pages));
-	transfer(b, ring, io, RING_READ);
+	if (swap_fetch(b, io))
+		io->done(io, 0);
+	else
+		transfer(b, ring, io, RING_READ);
 }
 
 void swap_write(struct backing *b, struct ring *ring, struct io *io)
 {
 	struct swap *s = to_swap(b);
-	unsigned i;
+	unsigned i, first, n;
 
-	add(&s->count.writes, 1);
-	add(&s->count.written_bytes, pages_to_bytes(io->pages));
+	memset(io->memory, 0, sizeof(io->memory));
+	if (s->tier && io->keep)
+		tier_keep(s->tier, io, page_slot(s, io, 0));
 	for (i = 0; i < io->pages; i++) /* swap (4) */
-		s->slots.checksum[page_slot(s, io, i)] = page_checksum(io, i);
-	transfer(b, ring, io, RING_WRITE);
+		if (!io_page_memory(io, i))
+			s->slots.checksum[page_slot(s, io, i)] =
+				page_checksum(io, i);
+	if (find_span(io, &first, &n))
+		transfer(b, ring, io, RING_WRITE);
+	else
+		io->done(io, 0);
+}
+
+void swap_write_unpacked(struct swap *s, struct ring *ring, struct io *io,
+			 uint64_t slot)
+{
+	io->slot = slot + s->base;
+	memset(io->memory, 0, sizeof(io->memory));
+	transfer(&s->backing, ring, io, RING_WRITE);
 }
 
 bool swap_stalled(struct backing *b, uint64_t now_us)

@@ -58,6 +58,8 @@ static void swap_forked(struct backing *b)
 {
 	struct swap *s = to_swap(b);
 
+	if (s->tier)
+		tier_seal(s->tier);
 	lock_init(&s->lock, LOCK_SLOTS);
 	holds_fini(&s->holds, &s->slots);
 	atomic_store(&s->inflight, 0); /* the parent's */
@@ -69,6 +71,8 @@ static void swap_shed(struct backing *b)
 
 	os_close(s->fd);
 	s->fd = -1;
+	if (s->tier)
+		tier_shed(s->tier);
 }
 
 static void swap_stat(struct backing *b, struct backing_stat *st)
@@ -92,6 +96,38 @@ static void swap_stat(struct backing *b, struct backing_stat *st)
 	st->direct = s->direct;
 	st->inflight = atomic_load(&s->inflight);
 	st->progress_us = atomic_load(&s->progress_us);
+	if (s->tier)
+		tier_stat(s->tier, st);
+}
+
+static void swap_trim(struct backing *b, struct ring *ring, uint64_t pages)
+{
+	struct swap *s = to_swap(b);
+
+	if (s->tier)
+		tier_trim(s->tier, ring, pages);
+}
+
+static bool swap_wants(struct backing *b, uint64_t slot, gaddr_t addr)
+{
+	struct swap *s = to_swap(b);
+
+	return s->tier && tier_wants(s->tier, slot - s->base, addr);
+}
+
+static void swap_add(struct backing *b, uint64_t slot, gaddr_t addr,
+		     const char *page)
+{
+	struct swap *s = to_swap(b);
+
+	tier_add(s->tier, slot - s->base, addr, page);
+}
+
+int swap_keep(struct backing *b, const struct store_memory *memory)
+{
+	struct swap *s = to_swap(b);
+
+	return tier_new(&s->tier, s, s->slots.limit, s->slots.checksum, memory);
 }
 
 /* ---- open and close ---- */
@@ -119,6 +155,8 @@ static void swap_close(struct backing *b)
 	if (s->type == OS_FILE_REG && s->forks == os_fork_count() &&
 	    !s->holds.first)
 		empty(s);
+	if (s->tier)
+		tier_free(s->tier);
 	holds_fini(&s->holds, &s->slots);
 	slots_fini(&s->slots);
 	os_close(s->fd);
@@ -129,6 +167,10 @@ static const struct backing_ops swap_ops = {
 	.name = "swap",
 	.read = swap_read,
 	.write = swap_write,
+	.fetch = swap_fetch,
+	.wants = swap_wants,
+	.add = swap_add,
+	.trim = swap_trim,
 	.take = swap_take,
 	.give = swap_give,
 	.stat = swap_stat,

@@ -7,6 +7,7 @@
 #define VVM_SWAP_H
 
 #include "swap/backing.h"
+#include "swap/store.h"
 #include "util/conf.h"
 
 /*
@@ -29,5 +30,10 @@ int swap_open(struct backing **out, struct conf *conf);
  * own from its parent's by that (snapshot/inherit.c).
  */
 int swap_open_at(struct backing **out, struct conf *conf, uint64_t base);
+/*
+ * Pages may be kept compressed from now on, in pages of this memory: as many as
+ * trim() says. -ENOTSUP: this build cannot; -ENOMEM. => no slot is taken.
+ */
+int swap_keep(struct backing *b, const struct store_memory *memory);
 
 #endif

@@ -51,9 +51,14 @@ bool page_is_zero(const void *page)
 	return true;
 }
 
+uint32_t checksum_bytes(const void *bytes, size_t n, gaddr_t addr)
+{
+	return (uint32_t)XXH3_64bits_withSeed(bytes, n, addr);
+}
+
 uint32_t checksum_page(const void *page, gaddr_t addr)
 {
-	return (uint32_t)XXH3_64bits_withSeed(page, PAGE_BYTES, addr);
+	return checksum_bytes(page, PAGE_BYTES, addr);
 }
 
 struct digest digest_page(const void *page, uint64_t seed)

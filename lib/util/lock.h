@@ -31,6 +31,7 @@ enum lock_rank {
 	LOCK_BLOCK,	    /* one leaf: its entries and counts */
 	LOCK_SNAPSHOT,	    /* what fork children may still read of a space */
 	LOCK_CLOCK,	    /* the ring of blocks with resident pages */
+	LOCK_STORE,	    /* compressed pages of a backing */
 	LOCK_SLOTS,	    /* free slots of a backing */
 	LOCK_POOL,	    /* free objects of a pool */
 	LOCK_MISC,	    /* leaf locks that take nothing */

@@ -153,6 +153,39 @@ START_TEST(a_blocking_write_moves_all)
 }
 END_TEST
 
+static void *count(void *arg)
+{
+	static char sink[1 << 16];
+	size_t all = 0;
+	ssize_t n;
+
+	while ((n = read(*(int *)arg, sink, sizeof(sink))) > 0)
+		all += (size_t)n;
+	live_equal(n, 0);
+	return (void *)all;
+}
+
+/* More than is read of a stream at a time: the same pages, several times. */
+START_TEST(a_blocking_write_moves_all_however_much)
+{
+	struct iovec iov[6];
+	pthread_t thread;
+	void *got;
+	int fds[2];
+
+	for (size_t i = 0; i < LIVE_LEN(iov); i++)
+		iov[i] = (struct iovec){p, BYTES};
+	fill_p(2 * BUDGET);
+	live_equal(pipe(fds), 0);
+	live_equal(pthread_create(&thread, NULL, count, &fds[0]), 0);
+	live_equal(CALL(SYS_writev, fds[1], iov, LIVE_LEN(iov), 0, 0, 0),
+		   LIVE_LEN(iov) * BYTES);
+	close(fds[1]);
+	pthread_join(thread, &got);
+	live_equal((size_t)got, LIVE_LEN(iov) * BYTES);
+}
+END_TEST
+
 START_TEST(what_does_not_fit_a_pipe_that_does_not_wait)
 {
 	int fds[2];
@@ -688,7 +721,7 @@ START_TEST(a_child_that_does_not)
 }
 END_TEST
 
-static int filters(void)
+static int filters_now(void)
 {
 	FILE *f = fopen("/proc/self/status", "r");
 	char line[256];
@@ -701,13 +734,30 @@ static int filters(void)
 	return count;
 }
 
+/* Besides those that the tests were started under. */
+static int filters_before;
+
+static void count_filters(void)
+{
+	filters_before = filters_now();
+}
+
+static int filters(void)
+{
+	return filters_now() - filters_before;
+}
+
+/* How many there were before the first process had its space. */
 #define EXECUTED "VVM_TEST_DOOR_FILTERS"
 
 /* This program again, which runs the test below. */
 static int child_executes(void *arg)
 {
+	char before[16];
+
 	(void)arg;
-	setenv(EXECUTED, "1", 1);
+	snprintf(before, sizeof(before), "%d", filters_before);
+	setenv(EXECUTED, before, 1);
 	setenv("CK_RUN_CASE", "executed", 1);
 	setenv("CK_FORK", "no", 1);
 	execl("/proc/self/exe", "door", NULL);
@@ -728,6 +778,7 @@ START_TEST(still_one_filter)
 
 	if (!getenv(EXECUTED))
 		return;
+	filters_before = atoi(getenv(EXECUTED));
 	live_equal(filters(), 1);
 	space = open_trapped(VVM_FORK_DIE);
 	live_equal(filters(), 1);
@@ -885,6 +936,7 @@ static void add_tests(Suite *s)
 
 	tcase_add_test(tc, a_file_is_read_and_written_whole);
 	tcase_add_test(tc, a_blocking_write_moves_all);
+	tcase_add_test(tc, a_blocking_write_moves_all_however_much);
 	tcase_add_test(tc, what_does_not_fit_a_pipe_that_does_not_wait);
 	tcase_add_test(tc, datagrams_are_whole);
 	tcase_add_test(tc, vectors);
@@ -923,4 +975,5 @@ const struct test_program test_program = {
 	.teardown = teardown,
 	.missing = live_missing,
 	.modes = true,
+	.begin = count_filters,
 };

@@ -7,8 +7,11 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/uio.h>
@@ -214,6 +217,87 @@ START_TEST(writes_of_another_process)
 }
 END_TEST
 
+/* ---- a process that is killed ---- */
+
+static struct {
+	int ready[2], go[2], end[2]; /* pipes */
+	pid_t writer;
+} killed;
+
+/* Tells who it is, has a page that is absent, and a child that writes to it. */
+static int be_written_to(void *arg)
+{
+	static char byte;
+	struct iovec here = {&byte, 1}, there = {NULL, 1};
+	pid_t self = getpid(), writer;
+
+	(void)arg;
+	vm = live_open(BUDGET);
+	there.iov_base = live_map(vm, 1, LIVE_RW);
+	prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY);
+	writer = fork();
+	live_check(writer >= 0);
+	if (writer == 0) {
+		live_equal(read(killed.go[0], &byte, 1), 1);
+		process_vm_writev(self, &here, 1, &there, 1, 0);
+		_exit(0);
+	}
+	close(killed.end[1]); /* the writer's end alone is left */
+	live_equal(write(killed.ready[1], &writer, sizeof(writer)),
+		   sizeof(writer));
+	for (;;)
+		pause();
+}
+
+static char state_of(pid_t pid)
+{
+	char path[32], text[256] = "", *at;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 'X';
+	live_check(read(fd, text, sizeof(text) - 1) > 0);
+	close(fd);
+	at = strrchr(text, ')');
+	return at ? at[2] : 'X';
+}
+
+static bool writer_has_ended(void)
+{
+	struct pollfd end = {.fd = killed.end[0], .events = POLLIN};
+
+	return poll(&end, 1, 0) == 1;
+}
+
+/* Who is in a fault on its memory is not left there. */
+START_TEST(writes_to_a_process_that_is_killed)
+{
+	pid_t pid;
+
+	live_ok(pipe2(killed.ready, O_CLOEXEC));
+	live_ok(pipe2(killed.go, O_CLOEXEC));
+	live_ok(pipe2(killed.end, O_CLOEXEC));
+	pid = live_fork(be_written_to, NULL);
+	close(killed.end[1]);
+	live_equal(read(killed.ready[0], &killed.writer, sizeof(pid)),
+		   sizeof(pid));
+	live_ok(kill(pid, SIGSTOP)); /* nobody brings the page */
+	live_wait(state_of(pid) == 'T', 10000);
+	live_equal(write(killed.go[1], "", 1), 1);
+	live_wait(state_of(killed.writer) == 'D' || writer_has_ended(), 10000);
+	live_ok(kill(pid, SIGKILL));
+	live_status(pid);
+	for (int i = 0; i < 500 && !writer_has_ended(); i++)
+		live_nap_us((long)wait_scaled(10000));
+	if (!writer_has_ended()) {
+		kill(killed.writer, SIGKILL);
+		live_fail("it waits for ever");
+	}
+}
+END_TEST
+
 /* ---- nobody waits for such a thread ---- */
 
 static _Atomic bool written;
@@ -254,6 +338,8 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, writes_that_are_too_large);
 	tcase_add_test(tc, writes_of_another_process);
 	tcase_add_test(tc, others_go_on_when_the_writer_spins);
+	tc = test_case_with(s, "killed", NULL, NULL);
+	tcase_add_test(tc, writes_to_a_process_that_is_killed);
 }
 
 const struct test_program test_program = {

@@ -405,6 +405,25 @@ START_TEST(pointers_that_are_no_objects)
 }
 END_TEST
 
+/* In guard mode a page that was read first is clean, whatever was written. */
+START_TEST(a_large_object_before_what_was_used)
+{
+	char *other = live_map(vm, 2048, LIVE_RW);
+	char *p = vvm_malloc(heap, 20 * LIVE_PAGE), *q;
+
+	for (uint64_t i = 20; i-- > 0;) { /* no stream: filled ahead is dirty */
+		(void)*(volatile char *)(p + i * LIVE_PAGE);
+		p[i * LIVE_PAGE] = 1;
+	}
+	vvm_free(heap, p);
+	q = vvm_malloc(heap, 10 * LIVE_PAGE);
+	live_check(q == p);
+	live_push_out(vm, q, 20, other, 2048);
+	vvm_free(heap, q);
+	live_equal(seen.count, 0);
+}
+END_TEST
+
 /* Zeroed memory behind it was zero before: a write of zeros is not seen. */
 START_TEST(overrun_of_a_large_object)
 {
@@ -760,6 +779,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, shrinking_gives_memory_back);
 	tcase_add_test(tc, double_frees);
 	tcase_add_test(tc, pointers_that_are_no_objects);
+	tcase_add_test(tc, a_large_object_before_what_was_used);
 	tcase_add_test(tc, overrun_of_a_large_object);
 	tcase_add_test(tc, without_a_report_function_it_aborts);
 	tcase_add_test(tc, hardened_finds_small_overruns);

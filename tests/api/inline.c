@@ -1095,7 +1095,7 @@ static void add_tests(Suite *s)
 static const char *missing(void)
 {
 #ifdef __x86_64__
-	return live_missing();
+	return live_mode_missing("inline");
 #else
 	return "faults=inline is for x86-64 only";
 #endif

@@ -336,6 +336,23 @@ START_TEST(changes_behind_the_librarys_back)
 }
 END_TEST
 
+#if defined(__x86_64__)
+START_TEST(code_that_may_not_be_executed_any_more)
+{
+	char *p = live_map(vm, 1, LIVE_RW | VVM_EXEC);
+
+	p[0] = (char)0xc3; /* ret */
+	live_equal(live_try_call(p), 0);
+	live_check(mprotect(p, LIVE_PAGE, PROT_READ | PROT_WRITE) == 0);
+	live_equal(live_try_call(p), SIGSEGV);
+	live_check(mprotect(p, LIVE_PAGE, PROT_READ | PROT_EXEC) == 0);
+	live_equal(live_try_call(p), 0);
+	live_push_out(vm, p, 1, others, OTHERS);
+	live_equal(live_try_call(p), 0);
+}
+END_TEST
+#endif
+
 /* The kernel puts no marker into locked memory. */
 START_TEST(locked_memory)
 {
@@ -352,6 +369,34 @@ START_TEST(locked_memory)
 	st = live_stats(vm);
 	live_check(st.resident_pages <= BUDGET);
 	live_check(munlockall() == 0);
+}
+END_TEST
+
+#define UNALIGNED ((uint64_t)0x123400000000 + BLOCK_BYTES / 2)
+
+/*
+ * Parts of a mapping are made ready when they are first touched, and pages are
+ * filled ahead of a stream: one does not go beyond the other. A page that is
+ * there before its part is ready would have a marker for ever.
+ */
+START_TEST(streams_across_parts_of_a_mapping)
+{
+	uint64_t pages = 4 * BLOCK_PAGES, addr = UNALIGNED;
+	struct vvm_options o;
+	struct vvm *ahead;
+	char *p;
+
+	live_options(&o, 2 * pages);
+	o.faults = VVM_FAULTS_GUARD;
+	live_ok(vvm_open(&ahead, &o));
+	live_ok(vvm_map(ahead, &addr, pages * LIVE_PAGE, LIVE_RW, NULL));
+	p = vvm_ptr(ahead, addr);
+	for (uint64_t i = 0; i < pages; i++)
+		p[i * LIVE_PAGE] = (char)(i + 1);
+	live_check((uint64_t)live_stats(ahead).zero_ahead_pages > pages / 2);
+	for (uint64_t i = 0; i < pages; i++)
+		live_equal(p[i * LIVE_PAGE], (char)(i + 1));
+	live_ok(vvm_close(ahead));
 }
 END_TEST
 
@@ -386,8 +431,12 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, a_region_of_a_tib);
 	tcase_add_test(tc, a_hole_that_is_used_otherwise);
 	tcase_add_test(tc, changes_behind_the_librarys_back);
+#if defined(__x86_64__)
+	tcase_add_test(tc, code_that_may_not_be_executed_any_more);
+#endif
 	tcase_add_test(tc, locked_memory);
 	tcase_add_test(tc, populating_finds_markers);
+	tcase_add_test(tc, streams_across_parts_of_a_mapping);
 }
 
 static const char *missing(void)

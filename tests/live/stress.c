@@ -25,6 +25,7 @@
 #include "support/random.h"
 #include "support/test.h"
 #include "support/wait.h"
+#include "swap/squeeze.h"
 
 #define THREADS	    16
 #define FIRST	    64 /* first counter */
@@ -196,6 +197,14 @@ static void stress(uint64_t budget, uint32_t pages, long ms)
 	free(run.expected);
 }
 
+/* Of what they write most is zeros: it is kept compressed, and does not fit. */
+static void stress_compressed(long ms)
+{
+	setenv("VVM_COMPRESS", "lz4", 1);
+	stress(512, 16384, ms);
+	unsetenv("VVM_COMPRESS");
+}
+
 static long stress_ms(void)
 {
 	long seconds = live_setting("VVM_STRESS_SECONDS", 0);
@@ -223,6 +232,12 @@ START_TEST(sixteen_threads_on_the_same_pages)
 }
 END_TEST
 
+START_TEST(sixteen_threads_on_compressed_memory)
+{
+	stress_compressed(stress_ms());
+}
+END_TEST
+
 static void add_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "stress");
@@ -231,6 +246,8 @@ static void add_tests(Suite *s)
 	tcase_add_loop_test(tc, sixteen_threads_on_a_tiny_budget, 0,
 			    (int)LIVE_LEN(budgets));
 	tcase_add_test(tc, sixteen_threads_on_the_same_pages);
+	if (squeeze_known())
+		tcase_add_test(tc, sixteen_threads_on_compressed_memory);
 }
 
 const struct test_program test_program = {

@@ -98,7 +98,7 @@ if [ -f $preload ]; then
 	tr -s '\t ' '\n' <"$tmp/plain" | sort -u >"$tmp/known"
 	nm -D --undefined-only $preload | awk '{ print $2 }' |
 		sed 's/@.*//; s/^__\([a-z]*\)_chk$/\1/' |
-		grep -v '^XXH\|io_uring\|^__\(asan\|ubsan\|gcov\)' |
+		grep -v '^XXH\|^LZ4_\|io_uring\|^__\(asan\|ubsan\|gcov\)' |
 		sort -u >"$tmp/used"
 	comm -13 "$tmp/known" "$tmp/used" >"$tmp/unknown"
 	[ ! -s "$tmp/unknown" ] ||

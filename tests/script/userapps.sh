@@ -1,363 +1,114 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Everyday programs, unmodified, as an ordinary user without any capability, in
-# a quarter of the paged memory that they use: their results must be those of a
-# plain run. Not part of `make check`: it takes minutes, and what is not installed
-# is left out. Runs in the build directory, as root (tests/support/confined.c).
+# Everyday programs, unmodified, in a part of the memory that they need: what they
+# print and write must be as in a plain run. As an ordinary user, as in a default
+# container, or with privilege. Not part of `make check`: it takes minutes, and
+# what is not installed is left out. Runs in the build directory, as root
+# (tests/support/confined.c).
 : "${top_srcdir:=..}"
 build=$PWD
 run=$build/tools/vvmrun/vvmrun
-way=nobody
+for part in daily servers tools; do
+	# shellcheck source=/dev/null
+	. "$top_srcdir/tests/script/userapps_$part.sh"
+done
+
+names()
+{
+	sed -n 's/^app_\([a-z0-9_]*\)()$/\1/p' \
+		"$top_srcdir"/tests/script/userapps_*.sh
+}
 
 usage()
 {
 	cat <<END
-Usage: userapps.sh [--only NAME,...] [--faults HOW] [--dir DIR]
+Usage: userapps.sh [--only NAME,...] [--as WHO,...] [--faults HOW,...]
+                   [--mmap yes|no|own,...] [--part N] [--dir DIR]
    or: make userapps [USERAPPS="--only sort,python"]
 
-  --only NAME   of:$(sed -n 's/^app_\([a-z0-9_]*\)()$/ \1/p' "$0" | tr -d '\n')
-  --faults HOW  thread (the default) or inline
+  --only NAME   of: $(names | tr '\n' ' ')
+  --as WHO      nobody (the default), container, root
+  --faults HOW  auto (the default), thread, inline, guard
+  --mmap HOW    page mappings: yes, no, or as suits the program (own)
+  --part N      the budget is an N-th of what the program needs (4): of its
+                anonymous memory, as /proc has it in a plain run; where that is
+                more than all that is paged of it, of that
   --dir DIR     for input, output and swap (/var/tmp)
+
+What can be installed with apt-get is named where it is missing.
 END
 }
 
-only= dir=/var/tmp faults=thread
+only='' dir=/var/tmp faults=auto who=nobody mmap=own part=4
 while [ $# -gt 0 ]; do
 	case $1 in
 	--only) only=$(echo "$2" | tr , ' '); shift ;;
-	--faults) faults=$2; shift ;;
+	--as) who=$(echo "$2" | tr , ' '); shift ;;
+	--faults) faults=$(echo "$2" | tr , ' '); shift ;;
+	--mmap) mmap=$(echo "$2" | tr , ' '); shift ;;
+	--part) part=$2; shift ;;
 	--dir) dir=$2; shift ;;
 	--help) usage; exit ;;
 	*) usage >&2; exit 1 ;;
 	esac
 	shift
 done
-LIMIT=600 # seconds for one run of one program
+LIMIT=600   # seconds for one run of one program
+LEAST=1024  # KiB of a budget
 
 # ---- the programs -----------------------------------------------------------
 #
 # app_NAME prints a shell script. It runs in a folder with the input, "$W" before
-# a command is what pages it (empty: nobody), and what it prints is compared.
-# Options for vvmrun are in opts_NAME, programs that it needs in needs_NAME.
+# a command is what pages it, and what it prints is compared. Beside it:
+#	needs_NAME	files, or programs in the path, without which it is left out
+#	package_NAME	Debian's, if its name is another one
+#	opts_NAME	for vvmrun
+#	user_NAME	nobody: it does not run as root; root: only as root
 
-needs_sort=sort
-app_sort()
+# Runs a command; how much anonymous memory one of its processes had at most, in
+# KiB, goes to the file.
+meter()
 {
-	echo 'LC_ALL=C $W sort -S 50% --parallel=2 text | cksum'
-}
-
-opts_python=--mmap needs_python=/usr/bin/python3
-app_python()
-{
-	cat >objects.py <<-'END'
-	import random
-	n = 60000
-	r = random.Random(1)
-	table = {i * 7919 % 1000003 + (i << 20): "value %d" % i for i in range(n)}
-	rows = [(k % 1009, v) for k, v in table.items()]
-	groups = {}
-	for key, value in rows:
-	    groups.setdefault(key, []).append(value)
-	rows.sort()
-	print(len(table), max(len(g) for g in groups.values()), rows[n // 2])
+	cat >"$work/meter.py" <<-'END'
+	import os, signal, subprocess, sys, time
+	def family(pid):
+	    parent = {}
+	    for n in filter(str.isdigit, os.listdir("/proc")):
+	        try:
+	            with open("/proc/%s/stat" % n) as f:
+	                text = f.read()
+	        except OSError:
+	            continue
+	        parent.setdefault(int(text.rsplit(")", 1)[1].split()[1]), []).append(int(n))
+	    found = [pid]
+	    for p in found:
+	        found += parent.get(p, [])
+	    return found
+	def anonymous(pid):
+	    try:
+	        with open("/proc/%d/status" % pid) as f:
+	            for line in f:
+	                if line.startswith("RssAnon:"):
+	                    return int(line.split()[1])
+	    except OSError:
+	        pass
+	    return 0
+	most = 0
+	p = subprocess.Popen(sys.argv[2:], close_fds=False)
+	signal.signal(signal.SIGINT, signal.SIG_IGN)
+	while p.poll() is None:
+	    most = max([most] + [anonymous(pid) for pid in family(p.pid)])
+	    time.sleep(0.01)
+	with open("%s.%d" % (sys.argv[1], os.getpid()), "w") as f:
+	    f.write("%d\n" % most)
+	if p.returncode < 0:
+	    signal.signal(-p.returncode, signal.SIG_DFL)
+	    os.kill(os.getpid(), -p.returncode)
+	sys.exit(p.returncode)
 	END
-	echo '$W /usr/bin/python3 objects.py'
-}
-
-opts_python_io=--mmap needs_python_io=/usr/bin/python3
-app_python_io()
-{
-	cat >io.py <<-'END'
-	import array, asyncio, hashlib, json, multiprocessing, os, select
-	import signal, socket, sqlite3, subprocess, tempfile, threading, zlib
-	big = bytes(range(256)) * 20000
-	def digest(b):
-	    return hashlib.sha256(b).hexdigest()[:16]
-	def square(x):
-	    return x * x + len(big)
-	def echo(s):
-	    with s:
-	        while True:
-	            b = s.recv(70000)
-	            if not b:
-	                break
-	            s.sendall(b)
-	def sockets():
-	    a, b = socket.socketpair()
-	    t = threading.Thread(target=echo, args=(b,))
-	    t.start()
-	    out = bytearray()
-	    sender = threading.Thread(target=lambda: (a.sendall(big),
-	                              a.shutdown(socket.SHUT_WR)))
-	    sender.start()
-	    while True:
-	        view = bytearray(65536)
-	        n, _, _, _ = a.recvmsg_into([view])
-	        if not n:
-	            break
-	        out += view[:n]
-	    t.join()
-	    sender.join()
-	    print("sockets", digest(out) == digest(big))
-	def processes():
-	    r = subprocess.run(["cat"], input=big, stdout=subprocess.PIPE)
-	    print("subprocess", digest(r.stdout) == digest(big))
-	    r = subprocess.run("echo $0 $PAGED; exit 3", shell=True, text=True,
-	                       env=dict(os.environ, PAGED="x" * 5000),
-	                       stdout=subprocess.PIPE, cwd="/")
-	    print(len(r.stdout), r.returncode, os.system("exit 4") >> 8)
-	    print(os.popen("echo from popen").read().strip())
-	    for method in "fork", "spawn":
-	        with multiprocessing.get_context(method).Pool(2) as p:
-	            print(method, sum(p.map(square, range(1000))))
-	def files():
-	    with tempfile.TemporaryDirectory(dir=".") as d:
-	        name = os.path.join(d, "f" * 100)
-	        with open(name, "wb") as f:
-	            f.write(big)
-	        fd = os.open(name, os.O_RDWR)
-	        print("pwritev", os.pwritev(fd, [big[:9], big[9:5000]], 7))
-	        bufs = [bytearray(1000), bytearray(900000)]
-	        print("preadv", os.preadv(fd, bufs, 3), digest(bufs[1]))
-	        os.close(fd)
-	        print(os.stat(name).st_size, os.listdir(d) == ["f" * 100])
-	        with open(name, "rb") as f:
-	            a = array.array("B", bytes(1 << 20))
-	            print("readinto", f.readinto(a), digest(a))
-	        db = sqlite3.connect(os.path.join(d, "db"))
-	        db.execute("create table t(a, b)")
-	        db.executemany("insert into t values(?, ?)",
-	                       ((i, "row %d" % i * 9) for i in range(5000)))
-	        db.commit()
-	        print(db.execute("select count(*), max(b) from t").fetchone())
-	        db.close()
-	def signals():
-	    hits = []
-	    signal.signal(signal.SIGALRM, lambda *a: hits.append(bytes(big)[9]))
-	    signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
-	    while len(hits) < 5:
-	        zlib.compress(big[:100000])
-	    signal.setitimer(signal.ITIMER_REAL, 0)
-	    print("signals", hits[0])
-	    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-	    digest(big)
-	    now = signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-	    print(signal.SIGSYS in now, signal.SIGBUS in now)
-	async def loop():
-	    async def handle(reader, writer):
-	        while True:
-	            b = await reader.read(100000)
-	            if not b:
-	                break
-	            writer.write(b)
-	            await writer.drain()
-	        writer.close()
-	    s = await asyncio.start_unix_server(handle, "socket")
-	    reader, writer = await asyncio.open_unix_connection("socket")
-	    async def send():
-	        for i in range(0, len(big), 50000):
-	            writer.write(big[i:i + 50000])
-	            await writer.drain()
-	        writer.write_eof()
-	    task = asyncio.ensure_future(send())
-	    out = await reader.read()
-	    await task
-	    print("asyncio", digest(out) == digest(big))
-	    s.close()
-	if __name__ == "__main__":
-	    sockets()
-	    processes()
-	    files()
-	    signals()
-	    asyncio.run(loop())
-	    p = select.poll()
-	    p.register(0, select.POLLIN)
-	    print("poll", p.poll(0) is not None)
-	    print(digest(json.dumps(list(range(100000))).encode()))
-	END
-	echo '$W /usr/bin/python3 io.py </dev/null; rm -f socket'
-}
-
-needs_sqlite=sqlite3
-app_sqlite()
-{
-	cat >load.sql <<-'END'
-	create table item(id integer primary key, part int, name text, note text);
-	with recursive c(x) as (select 1 union all select x + 1 from c
-		where x < 30000)
-	insert into item select x, x * 7919 % 10007,
-		printf('name %d', x * 104729 % 1000003),
-		printf('%.*c', 120 + x % 100, 'n') from c;
-	create index item_name on item(name);
-	select count(*), sum(length(note)), min(name), max(name) from item;
-	select substr(name, 6, 2), count(*), avg(length(note)) from item group by 1;
-	END
-	echo '$W sqlite3 :memory: <load.sql; rm -f db
-		$W sqlite3 db <load.sql; rm -f db'
-}
-
-needs_perl=perl
-app_perl()
-{
-	cat >hash.pl <<-'END'
-	my (%h, @l);
-	open(my $f, "<", "text") or die;
-	while (<$f>) { my @w = split; $h{substr($w[0], 0, 4)} += length; push @l, $_; }
-	print scalar(keys %h), " ", (sort { $h{$b} <=> $h{$a} || $a cmp $b } keys %h)[0], "\n";
-	$ENV{PAGED} = "y" x 3000;
-	print length(`echo \$PAGED`), " ", system("exit 7") >> 8, "\n";
-	my $pid = open(my $p, "|-", "cksum") or die;
-	print $p $_ for @l;
-	close $p;
-	my $c = fork;
-	if (!$c) { print "child ", scalar(@l), " $l[100]"; exit 3; }
-	waitpid $c, 0;
-	print $? >> 8, "\n";
-	END
-	echo '$W perl hash.pl'
-}
-
-opts_gcc=--follow needs_gcc=gcc
-app_gcc()
-{
-	awk 'BEGIN { for (i = 0; i < 60; i++) {
-		printf "int f%d(int a, int b) {\n int x = a ^ %d, y = b;\n", i, i
-		for (j = 0; j < 20; j++)
-			printf " for (int k = 0; k < (x & %d); k++) y += k * %d;\n", j + 3, j + i
-		print " return x + y;\n}" } }' >big.c
-	echo '$W gcc -O2 -w -c -o big.o big.c && cksum <big.o'
-}
-
-needs_make=make opts_make=--follow
-app_make()
-{
-	printf 'all: a b c\n\tcat a b c\na b c:\n\tsort text | head -n 5 >$@; echo $@ >>$@\n' >Makefile.apps
-	echo '$W make -s -j2 -f Makefile.apps; rm -f a b c'
-}
-
-opts_git=--mmap needs_git=git
-app_git()
-{
-	cat <<-'END'
-	rm -rf repo && git init -q repo && cd repo || exit 1
-	git config user.email a@b.c && git config user.name n
-	for i in 1 2 3 4; do
-		tail -n +$((i * 100)) ../text | head -n 3000 >file$i
-		git add . && GIT_AUTHOR_DATE="$i 0" GIT_COMMITTER_DATE="$i 0" \
-			git commit -q -m $i
-	done
-	$W git repack -a -d -f -q --window=20 --threads=2
-	git fsck --full 2>&1; $W git log --stat | cksum
-	$W git clone -q --no-local . ../clone && git -C ../clone rev-parse HEAD
-	rm -rf ../clone ../repo
-	END
-}
-
-needs_xz=xz
-app_xz()
-{
-	echo '$W xz -6 -T2 -c text >text.xz && $W xz -dc text.xz | cksum
-		cksum <text.xz; rm text.xz'
-}
-
-needs_zstd=zstd
-app_zstd()
-{
-	echo '$W zstd -12 -T1 -q -c text | $W zstd -dc | cksum'
-}
-
-needs_jq=jq
-app_jq()
-{
-	awk 'BEGIN { print "["; for (i = 0; i < 8000; i++)
-		printf "%s{\"id\":%d,\"name\":\"n%d\",\"v\":[%d,%d]}\n",
-			i ? "," : "", i, i * 7919 % 1007, i, i + 1; print "]" }' >big.json
-	echo '$W jq -c "group_by(.name) | map({name: .[0].name, n: length}) | .[:50]" big.json'
-}
-
-needs_tar=tar
-app_tar()
-{
-	echo '$W tar -cf - text load.d 2>/dev/null | $W tar -tf -
-		$W tar -czf - text | $W tar -xzOf - | cksum'
-}
-
-needs_bash=bash opts_bash=--follow
-app_bash()
-{
-	cat >script.bash <<-'END'
-	declare -A seen
-	while read -r word rest; do seen[${word:0:3}]=$((seen[${word:0:3}] + 1)); done < <(head -n 4000 text)
-	echo ${#seen[@]}
-	export PAGED=$(printf 'z%.0s' {1..3000})
-	sh -c 'echo ${#PAGED}'
-	trap 'echo got usr1' USR1
-	kill -USR1 $$
-	sort text | head -n 3 | while read -r a b; do echo "${#a}"; done
-	(exit 9); echo $?
-	END
-	echo '$W bash script.bash'
-}
-
-needs_awk=awk
-app_awk()
-{
-	echo '$W awk '\''{ n[substr($1, 1, 4)]++; line[NR] = $0 }
-		END { for (k in n) c++; print c, NR; print line[7] | "cat"
-		close("cat"); "echo sub" | getline x; print x, system("exit 5") }'\'' text'
-}
-
-opts_node=--mmap needs_node=node
-app_node()
-{
-	cat >app.js <<-'END'
-	const fs = require("fs"), cp = require("child_process"), zlib = require("zlib");
-	const m = new Map();
-	for (const l of fs.readFileSync("text", "latin1").split("\n"))
-	    m.set(l.slice(0, 6), (m.get(l.slice(0, 6)) || 0) + l.length);
-	console.log(m.size, [...m.values()].reduce((a, b) => a + b, 0));
-	console.log(cp.execFileSync("sh", ["-c", "echo child"]).toString().trim());
-	zlib.gzip(Buffer.alloc(1 << 20, "x"), (e, b) => console.log(e, b.length));
-	END
-	echo '$W node app.js'
-}
-
-needs_java=java opts_java=--mmap
-app_java()
-{
-	cat >App.java <<-'END'
-	import java.util.*;
-	class App {
-	    public static void main(String[] a) throws Exception {
-	        Map<String, Integer> m = new TreeMap<>();
-	        for (int i = 0; i < 100000; i++) m.merge("k" + i * 7919 % 10007, i, Integer::sum);
-	        System.out.println(m.size() + " " + m.get("k77"));
-	        Object none = m.get("absent");
-	        try { none.hashCode(); } catch (NullPointerException e) { System.out.println("null"); }
-	        Process p = new ProcessBuilder("echo", "child").inheritIO().start();
-	        System.out.println(p.waitFor());
-	    }
-	}
-	END
-	echo '$W java -Xmx64m -XX:+UseSerialGC App.java'
-}
-
-needs_redis=redis-server
-app_redis()
-{
-	cat <<-'END'
-	rm -f redis.sock dump.rdb
-	$W redis-server --port 0 --unixsocket redis.sock --save '' \
-		--enable-debug-command yes --dir . --loglevel warning >redis.log 2>&1 &
-	cli="redis-cli -s redis.sock"
-	until $cli ping 2>&1 | grep -q PONG; do sleep 0.05; done
-	awk 'BEGIN { for (i = 0; i < 20000; i++) printf "SET key:%d %0300d\r\n", i, i }' |
-		$cli --pipe >/dev/null
-	$cli debug digest; $cli bgsave
-	while $cli info persistence | grep -q rdb_bgsave_in_progress:1; do sleep 0.1; done
-	$cli info persistence | grep rdb_last_bgsave_status
-	$cli shutdown nosave; wait
-	END
+	printf '#!/bin/sh\nexec /usr/bin/python3 -S "%s" "%s" "$@"\n' \
+		"$work/meter.py" "$work/need" >"$work/pager"
+	chmod 755 "$work/pager"
 }
 
 # ---- running ----------------------------------------------------------------
@@ -365,7 +116,7 @@ app_redis()
 # most NAME: of that line of all summaries of the last run
 most()
 {
-	sed -n "s/^	$1: //p" "$work"/log.* | sort -n | tail -n 1
+	sed -n "s/^	$1: //p" "$work"/log.* 2>/dev/null | sort -n | tail -n 1
 }
 
 # How a command is paged, as one word.
@@ -373,62 +124,143 @@ pager()
 {
 	rm -f "$work"/log.*
 	printf '#!/bin/sh\nexec "%s" -m %s -o "%s/log.$$" %s -- "$@"\n' \
-		"$run" "$1" "$work" "$opts" >"$work/pager"
+		"$run" "$1" "$work" "$2" >"$work/pager"
 	chmod 755 "$work/pager"
 }
 
-# once NAME W: its output goes to $work/NAME
+# What a command is run by, for a way and a program's wish.
+rights()
+{
+	case $way-$user in
+	root-nobody)
+		echo setpriv --reuid 65534 --regid 65534 --clear-groups \
+			--inh-caps=+sys_ptrace --ambient-caps=+sys_ptrace
+		;;
+	root-*) ;;
+	*) echo "$build/tests/support/confined" "$way" ;;
+	esac
+}
+
+# once NAME: its output goes to $work/NAME
 once()
 {
-	out=$1
-	shift
-	(cd "$work" && W=$* HOME=$work TMPDIR=$work VVM_SWAP=$work \
-		timeout -k 10 $LIMIT "$build/tests/support/confined" $way \
-		sh script) >"$work/$out" 2>"$work/$out.err" </dev/null
+	# shellcheck disable=SC2046 # words
+	(cd "$work" && W=$work/pager HOME=$work TMPDIR=$work VVM_SWAP=$work \
+		timeout -k 10 $LIMIT $(rights) sh script) \
+		>"$work/$1" 2>"$work/$1.err" </dev/null
 	status=$?
 	# of a slow disk
-	sed -i '/faults have not got on for/d' "$work/$out.err"
+	sed -i '/faults have not got on for/d' "$work/$1.err"
 	return $status
+}
+
+# of_plain: sets $need
+of_plain()
+{
+	meter
+	rm -f "$work"/need.*
+	once plain || [ -s "$work/plain" ] || return 1
+	need=$(sort -n "$work"/need.* 2>/dev/null | tail -n 1)
+	need=${need:-0}
+}
+
+# paged OPTIONS: with a budget that makes it page, if that is possible
+paged()
+{
+	budget=$((need / part))
+	for try in 1 2; do
+		[ $budget -ge $LEAST ] || budget=$LEAST
+		pager ${budget}k "$1"
+		once small
+		out=$(most 'Swapped out (kbytes)')
+		peak=$(most 'Peak of resident paged memory (kbytes)')
+		[ "${out:-0}" -eq 0 ] && [ "$try" -eq 1 ] &&
+			[ "${peak:-0}" -gt $LEAST ] || break
+		budget=$((peak / part))
+	done
+}
+
+verdict()
+{
+	verdict=same
+	cmp -s "$work/plain" "$work/small" || verdict=DIFFERS
+	# a shell's words of who has died are ours to see
+	[ ! -s "$work/small.err" ] || cmp -s "$work/plain.err" \
+		"$work/small.err" || verdict=SAYS
+	[ $verdict = same ] && return
+	bad=1
+	diff "$work/plain" "$work/small" | head -n 5
+	head -n 5 "$work/small.err"
+	echo "status $status"
+}
+
+row()
+{
+	printf '%-13s %-9s %-7s %-5s %8s %8s %8s  %s\n' "$@"
+}
+
+# fault mode and mmap's
+options()
+{
+	case $2 in
+	own) echo "--faults $1 $opts" ;;
+	yes) echo "--faults $1 --mmap $opts" ;;
+	no) echo "--faults $1 $opts" | sed 's/--mmap//' ;;
+	esac
+}
+
+one_way()
+{
+	of_plain || {
+		row "$name" "$way" - - - - - 'fails without vvmrun'
+		return
+	}
+	for how in $faults; do
+		for map in $mmap; do
+			paged "$(options "$how" "$map")"
+			verdict
+			row "$name" "$way" "$how" "$map" "$need" "$budget" \
+				"${out:--}" "$verdict"
+		done
+	done
+}
+
+# needed WORD...: sets $missing to the first that is not there
+needed()
+{
+	missing=
+	for file; do
+		command -v "$file" >/dev/null || [ -e "$file" ] || {
+			missing=$file
+			return
+		}
+	done
 }
 
 one_app()
 {
-	eval "needs=\${needs_$name:-} opts=\${opts_$name:-}"
-	command -v "$needs" >/dev/null || {
-		printf '%-10s not installed\n' "$name"
+	eval "needs=\${needs_$name:-} opts=\${opts_$name:-} \
+		user=\${user_$name:-} package=\${package_$name:-\$needs_$name}"
+	# shellcheck disable=SC2086,SC2154 # words, and names of files
+	needed $needs
+	[ -z "$missing" ] || {
+		row "$name" - - - - - - \
+			"left out: apt-get install --no-install-recommends $package"
 		return
 	}
-	(cd "$work" && "app_$name" >script)
-	chmod -R a+rwX "$work"
-	opts="--faults $faults $opts"
-	once plain || [ -s "$work/plain" ] || {
-		printf '%-10s fails without vvmrun\n' "$name"
-		return
-	}
-	pager 4G
-	once large "$work/pager"
-	peak=$(most 'Peak of resident paged memory (kbytes)')
-	budget=$((${peak:-4096} / 4))
-	[ $budget -ge 1024 ] || budget=1024
-	pager ${budget}k
-	once small "$work/pager"
-	status=$? verdict=same
-	for out in large small; do
-		cmp -s "$work/plain" "$work/$out" || verdict=DIFFERS
-		# a shell's words of who has died are ours to see
-		[ ! -s "$work/$out.err" ] || cmp -s "$work/plain.err" \
-			"$work/$out.err" || verdict=SAYS
+	for way in $who; do
+		[ "$user" != root ] || [ "$way" = root ] || {
+			row "$name" "$way" - - - - - 'left out: is for root'
+			continue
+		}
+		# no server is left behind by a script that gives up
+		(cd "$work" && {
+			echo 'trap "kill \$(jobs -p) 2>/dev/null" EXIT'
+			"app_$name"
+		} >script)
+		chmod -R a+rwX "$work"
+		one_way
 	done
-	printf '%-10s %8s KiB of %8s  %-8s %s\n' "$name" $budget "${peak:--}" \
-		$verdict "$(most 'Swapped out (kbytes)')"
-	[ $verdict = same ] || {
-		bad=1
-		for out in large small; do
-			diff "$work/plain" "$work/$out" | head -n 5
-			head -n 5 "$work/$out.err"
-		done
-		echo "status $status"
-	}
 }
 
 [ "$(id -u)" -eq 0 ] || { echo "it must be root to become nobody"; exit 77; }
@@ -440,7 +272,8 @@ awk 'BEGIN { srand(1); for (i = 0; i < 40000; i++) { s = ""
 	for (j = 0; j < 8; j++) s = s sprintf("%c", 97 + rand() * 26)
 	printf "%s %0200d\n", s, i } }' >"$work/text"
 bad=0
-[ -n "$only" ] || only=$(sed -n 's/^app_\([a-z0-9_]*\)()$/\1/p' "$0")
+row program as faults mmap need_kb budget swapped result
+[ -n "$only" ] || only=$(names)
 for name in $only; do
 	command -v "app_$name" >/dev/null || { usage >&2; exit 1; }
 	one_app

@@ -9,6 +9,7 @@
 #include <aio.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/aio_abi.h>
 #include <pthread.h>
 #include <spawn.h>
@@ -230,6 +231,20 @@ static void run_self(const char *what)
 
 	execv(self, args);
 	CHECK(!"exec");
+}
+
+/* All threads make the call, the library's as well. EPERM: not for us. */
+static void test_groups(void)
+{
+	gid_t *list = malloc(16 * sizeof(*list));
+	char *name = strdup("nobody");
+
+	CHECK(list && name);
+	list[0] = 1;
+	list[1] = 2;
+	CHECK(!setgroups(2, list) || errno == EPERM);
+	CHECK(!initgroups(name, 3) || errno == EPERM);
+	fork_and_work(1);
 }
 
 /* What a program has that this one becomes, or starts. */
@@ -513,13 +528,21 @@ int main(int argc, char **argv)
 		const char *name;
 		void (*run)(void);
 	} tests[] = {
-		{"as", test_as},	   {"data", test_data},
-		{"nofile", test_nofile},   {"child", test_child},
-		{"fsize", test_fsize},	   {"exec", test_exec},
-		{"limited", test_limited}, {"vforked", test_vforked},
-		{"chroot", test_chroot},   {"setuid", test_setuid},
-		{"sshd", test_sshd},	   {"swapgone", test_swapgone},
-		{"direct", test_direct},   {"atfork", test_atfork},
+		{"as", test_as},
+		{"data", test_data},
+		{"nofile", test_nofile},
+		{"child", test_child},
+		{"fsize", test_fsize},
+		{"exec", test_exec},
+		{"groups", test_groups},
+		{"limited", test_limited},
+		{"vforked", test_vforked},
+		{"chroot", test_chroot},
+		{"setuid", test_setuid},
+		{"sshd", test_sshd},
+		{"swapgone", test_swapgone},
+		{"direct", test_direct},
+		{"atfork", test_atfork},
 	};
 	size_t i;
 

@@ -26,6 +26,11 @@ const char *engine_missing(void)
 	return text;
 }
 
+const char *engine_missing_markers(void)
+{
+	return os_guard_probe() == 0 ? NULL : engine_missing();
+}
+
 void engine_setup(void)
 {
 	engine_open(600);

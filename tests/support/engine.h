@@ -29,6 +29,8 @@ extern gaddr_t addr; /* of engine_setup()'s pages */
 
 /* For test_program.missing: why there can be no space. */
 const char *engine_missing(void);
+/* The same, for what is so in guard mode as well. */
+const char *engine_missing_markers(void);
 
 /* A fixture: a budget of 600 pages, and a block of them mapped at addr. */
 void engine_setup(void);

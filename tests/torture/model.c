@@ -81,9 +81,20 @@ void page_becomes(uint64_t page, uint64_t version)
 
 /* ---- contents ---- */
 
+/* In soft pages 8 words are the same: to a fifth under LZ4. */
 static uint64_t stamp_of(uint64_t page, unsigned word, uint64_t version)
 {
+	if (option.soft)
+		word &= ~7u;
 	return version ? live_stamp(page * PAGE_WORDS + word, version) : 0;
+}
+
+void page_fill(void *to, uint64_t page, uint64_t version)
+{
+	volatile uint64_t *words = to;
+
+	for (unsigned i = 0; i < PAGE_WORDS; i++)
+		words[i] = stamp_of(page, i, version);
 }
 
 /* Did it fail as accesses do in a full run? Any other error is a violation. */
@@ -134,18 +145,29 @@ bool page_verify(uint64_t page)
 	return true;
 }
 
+/* A store that has failed may have moved a part. */
+static void forget_page(uint64_t page)
+{
+	live_ok(vvm_advise(vm, live_addr(page_at(page)), LIVE_PAGE,
+			   VVM_ADV_DONTNEED));
+	atomic_store(&model.next[page], 0);
+}
+
 bool page_write(struct worker *w, uint64_t page)
 {
 	uint64_t version = ++w->next_version, words[PAGE_WORDS];
 
 	page_begin(page, version);
 	if (!option.full) {
-		live_fill(page_at(page), page, version);
+		page_fill(page_at(page), page, version);
 	} else {
-		live_fill(words, page, version);
-		if (no_frame(vvm_store(vm, live_addr(page_at(page)), words,
-				       LIVE_PAGE)))
-			atomic_store(&model.next[page], VERSION_ANY);
+		page_fill(words, page, version);
+		atomic_store(&model.next[page], VERSION_ANY);
+		if (!no_frame(vvm_store(vm, live_addr(page_at(page)), words,
+					LIVE_PAGE)))
+			atomic_store(&model.next[page], version);
+		else
+			forget_page(page);
 	}
 	page_end(page);
 	return atomic_load(&model.version[page]) == version;

@@ -40,7 +40,7 @@
 struct options {
 	long seconds, threads, budget, size_mib;
 	uint64_t seed;
-	bool full, inherit, stat, verbose, stop;
+	bool full, inherit, stat, verbose, stop, soft;
 };
 
 extern struct options option;
@@ -97,6 +97,8 @@ bool page_verify(uint64_t page);
 /* The words are to be those of the version; `what` says who has read them. */
 void words_verify(const uint64_t *words, uint64_t page, uint64_t version,
 		  const char *what);
+/* Fills a page, anywhere, with what the version is of this page. */
+void page_fill(void *to, uint64_t page, uint64_t version);
 /* Writes the next version; false: nothing has changed. */
 bool page_write(struct worker *w, uint64_t page);
 

@@ -82,7 +82,7 @@ static void through(struct worker *w, const int fd[2], move_fn in, move_fn out)
 {
 	uint64_t page = own_page(w), version = ++w->next_version;
 
-	live_fill(w->buffer, page, version);
+	page_fill(w->buffer, page, version);
 	page_scramble(page);
 	move_plain(out, fd[1], w->buffer, LIVE_PAGE);
 	move_page(in, fd[0], page_at(page), VVM_TOUCH_WRITE);
@@ -127,7 +127,7 @@ static uint64_t prepare_run(struct worker *w, uint64_t run)
 	uint64_t version = ++w->next_version;
 
 	for (uint64_t i = 0; i < RUN_PAGES; i++)
-		live_fill(w->buffer + i * LIVE_PAGE, run + i, version);
+		page_fill(w->buffer + i * LIVE_PAGE, run + i, version);
 	return version;
 }
 

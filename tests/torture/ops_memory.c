@@ -48,7 +48,7 @@ static void op_store(struct worker *w)
 
 	for (i = 0; i < n; i++) {
 		page_begin(run + i, version);
-		live_fill(w->buffer + i * LIVE_PAGE, run + i, version);
+		page_fill(w->buffer + i * LIVE_PAGE, run + i, version);
 	}
 	live_ok(vvm_store(vm, live_addr(page_at(run)), w->buffer,
 			  n * LIVE_PAGE));

@@ -95,7 +95,7 @@ static void op_repair(struct worker *w)
 	page_begin(page, ++w->next_version);
 	live_ok(vvm_protect(vm, a, LIVE_PAGE, VVM_READ));
 	wish = WISH_REPAIR;
-	live_fill(page_at(page), page, w->next_version);
+	page_fill(page_at(page), page, w->next_version);
 	live_equal(wish, WISH_NONE);
 	page_end(page);
 	page_verify(page);

@@ -83,7 +83,7 @@ static void op_uring(struct worker *w)
 	version = r ? VERSION_ANY : ++w->next_version;
 	if (r == 0) {
 		for (uint64_t i = 0; i < RUN_PAGES; i++)
-			live_fill(w->buffer + i * LIVE_PAGE, run + i, version);
+			page_fill(w->buffer + i * LIVE_PAGE, run + i, version);
 		live_equal(pwrite(w->file, w->buffer, bytes, 0), bytes);
 		transfer(w, false, run, 0);
 		transfer(w, true, run, (off_t)bytes);

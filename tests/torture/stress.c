@@ -256,6 +256,11 @@ static void report(const struct vvm_stats *st)
 	printf("%llu operations, %lld faults, %lld pages in, %lld out",
 	       (unsigned long long)sum_operations(), (long long)st->faults,
 	       (long long)st->swapin_pages, (long long)st->swapout_pages);
+	if (option.soft)
+		printf(", %lld compressed, %lld unpacked, %lld spilled",
+		       (long long)st->packed_pages,
+		       (long long)st->unpacked_pages,
+		       (long long)st->spilled_pages);
 	if (option.full)
 		printf(", %llu times no frame",
 		       (unsigned long long)model.no_frame);
@@ -311,6 +316,7 @@ static int usage(FILE *to, int status)
 	      "  --swap PATH    directory, file or block device\n"
 	      "  --limit MIB    of swap\n"
 	      "  --full         swap is smaller than --size\n"
+	      "  --soft         pages that compress, VVM_COMPRESS=lz4\n"
 	      "  --stat         publish statistics\n"
 	      "  --stop         stop at a hang, for a debugger\n"
 	      "  --verbose      say how it goes on\n"
@@ -339,6 +345,7 @@ static const struct option names[] = {
 	{"swap", required_argument, NULL, 'w'},
 	{"limit", required_argument, NULL, 'l'},
 	{"full", no_argument, NULL, 'F'},
+	{"soft", no_argument, NULL, 'c'},
 	{"stat", no_argument, NULL, 'S'},
 	{"stop", no_argument, NULL, 'P'},
 	{"verbose", no_argument, NULL, 'v'},
@@ -375,6 +382,9 @@ static bool take_flag(int c)
 	switch (c) {
 	case 'F':
 		return option.full = true;
+	case 'c':
+		setenv("VVM_COMPRESS", "lz4", 1);
+		return option.soft = true;
 	case 'S':
 		return option.stat = true;
 	case 'P':

@@ -373,6 +373,25 @@ START_TEST(no_write_back_is_idle)
 }
 END_TEST
 
+/* Or unmap might wait for ever for a moment between two of them. */
+START_TEST(none_begins_while_somebody_waits_for_their_end)
+{
+	struct block *b;
+
+	dirty(0, 10);
+	b = block_of(addr);
+	b->awaited = 1;
+	lock_drop(&b->lock);
+	expect_step(ALL, EVICT_SKIPPED);
+	expect_range(0, 10, PAGE_DIRTY);
+	lock_take(&b->lock);
+	b->awaited = 0;
+	lock_drop(&b->lock);
+	expect_step(ALL, EVICT_FREED);
+	engine_complete();
+}
+END_TEST
+
 /* ---- in the middle of a write ---- */
 
 START_TEST(a_write_cancels_a_write_back)
@@ -749,7 +768,7 @@ START_TEST(a_punch_that_fails)
 {
 	clean(10, 3);
 	os_inject(OS_punch, 1, true, ENOMEM);
-	expect_step(ALL, EVICT_NOTHING);
+	expect_step(ALL, EVICT_SKIPPED); /* not to be tried at once */
 	expect_range(10, 3, PAGE_CLEAN);
 	engine_expect(C(reclaim_steps) = 1, C(reclaim_scanned_pages) = 3);
 	ck_assert_uint_eq(vm->frames.used, 3);
@@ -946,7 +965,7 @@ START_TEST(protecting_or_copying_fails)
 	stay(25);
 	os_inject_clear();
 	os_inject(prepare[_i].point, prepare[_i].nth, false, ENOMEM);
-	expect_step(ALL, n ? EVICT_FREED : EVICT_NOTHING);
+	expect_step(ALL, n ? EVICT_FREED : EVICT_SKIPPED);
 	os_inject_clear();
 	ck_assert_uint_eq(slots_used(), n);
 	for (i = 0; i < ARRAY_SIZE(index); i++)
@@ -1071,6 +1090,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, victims_of_a_block_in_a_fragmented_swap);
 	test_counted(tc, more_victims_than_write_backs);
 	tcase_add_test(tc, no_write_back_is_idle);
+	tcase_add_test(tc, none_begins_while_somebody_waits_for_their_end);
 	tcase_add_test(tc, a_write_cancels_a_write_back);
 	tcase_add_loop_test(tc, a_page_in_flight_is_protected, 0, 3);
 	tcase_add_test(tc, a_write_just_before_the_protection);

@@ -542,6 +542,40 @@ START_TEST(unmap_waits_for_a_fill)
 }
 END_TEST
 
+static uint32_t waiters(gaddr_t a)
+{
+	return atomic_load(&pt_find(&vm->pt, a)->busy_done.waiters);
+}
+
+/* What is unmapped with it is gone before that. */
+START_TEST(unmap_of_many_regions_waits_for_a_fill)
+{
+	char *page = ptr_of(at(LAST - 1));
+	pthread_t thread;
+	int ends[2];
+
+	ck_assert_int_eq(pipe(ends), 0);
+	ck_assert_int_eq(engine_begin(at(9), false), FAULT_READ);
+	engine_read();
+	run_beside(&thread, do_unmap);
+	live_wait(waiters(at(9)), 10000);
+	ck_assert(write(ends[1], page, 1) < 0 && errno == EFAULT);
+	ck_assert_int_eq(engine_install(0), FAULT_GONE);
+	join(thread);
+	space_check(vm);
+}
+END_TEST
+
+/* Does somebody wait for the write-backs of the block? */
+static bool awaited(gaddr_t a)
+{
+	struct block *b = block_of(a);
+	bool is = b->awaited;
+
+	lock_drop(&b->lock);
+	return is;
+}
+
 START_TEST(unmap_waits_for_a_write)
 {
 	pthread_t thread;
@@ -553,6 +587,7 @@ START_TEST(unmap_waits_for_a_write)
 	while (has_region(at(6)))
 		os_yield();
 	ck_assert_uint_eq(pt_find(&vm->pt, at(6))->writing, 1);
+	live_wait(awaited(at(6)), 10000);
 	engine_complete();
 	join(thread);
 	space_check(vm);
@@ -561,6 +596,7 @@ START_TEST(unmap_waits_for_a_write)
 }
 END_TEST
 
+/* For that page alone, of which there may always be one. */
 START_TEST(dontneed_waits_for_a_fill)
 {
 	pthread_t thread;
@@ -568,6 +604,8 @@ START_TEST(dontneed_waits_for_a_fill)
 	ck_assert_int_eq(engine_begin(at(9), false), FAULT_READ);
 	engine_read();
 	run_beside(&thread, do_dontneed);
+	live_wait(pte_state(entry(at(8))) == PAGE_FRESH, 10000);
+	expect_state(at(9), PAGE_FILLING);
 	ck_assert_int_eq(engine_install(0), FAULT_DONE);
 	join(thread);
 	space_check(vm);
@@ -663,6 +701,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, cold_pages_are_old_and_unmapped);
 	tcase_add_test(tc, a_hundred_cycles_leave_nothing);
 	tcase_add_test(tc, unmap_waits_for_a_fill);
+	tcase_add_test(tc, unmap_of_many_regions_waits_for_a_fill);
 	tcase_add_test(tc, unmap_waits_for_a_write);
 	tcase_add_test(tc, dontneed_waits_for_a_fill);
 	tcase_add_test(tc, unmap_wakes_the_blocked);

@@ -366,6 +366,62 @@ START_TEST(test_advise_without_thp)
 }
 END_TEST
 
+/* The kernel does not interrupt it when it is wanted: so it is made up. */
+static int refusals, refusal;
+int __real_madvise(void *addr, size_t length, int advice);
+int __wrap_madvise(void *addr, size_t length, int advice);
+
+int __wrap_madvise(void *addr, size_t length, int advice)
+{
+	if (!refusals)
+		return __real_madvise(addr, length, advice);
+	refusals--;
+	errno = refusal;
+	return -1;
+}
+
+START_TEST(test_guard_goes_on_when_interrupted)
+{
+	static const int errors[] = {EINTR, EAGAIN};
+
+	if (os_guard_probe() < 0)
+		return;
+	refusal = errors[_i];
+	refusals = 3;
+	ck_assert_int_eq(os_guard_install(view, PAGE_BYTES), 0);
+	ck_assert_int_eq(refusals, 0);
+	ck_assert_int_eq(readable(view), -EFAULT);
+	refusals = 3;
+	ck_assert_int_eq(os_guard_remove(view, PAGE_BYTES), 0);
+	ck_assert_int_eq(refusals, 0);
+	ck_assert_int_eq(readable(view), 0);
+	refusals = 1 << 20; /* but not for ever */
+	ck_assert_int_eq(os_guard_install(view, PAGE_BYTES), -refusal);
+	refusals = 0;
+	refusal = ENOMEM;
+	refusals = 1;
+	ck_assert_int_eq(os_guard_install(view, PAGE_BYTES), -ENOMEM);
+	ck_assert_int_eq(refusals, 0);
+}
+END_TEST
+
+/* A memfd is a file: without care it is EFBIG, and SIGXFSZ is deadly. */
+START_TEST(test_frames_above_the_limit_of_files)
+{
+	const struct rlimit limit = {PAGE_BYTES, RLIM_INFINITY};
+	static char two[2 * PAGE_BYTES];
+
+	memset(two, 7, sizeof(two));
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	ck_assert_int_eq(os_frame_write(memfd, two, PAGE_BYTES, 0), 0);
+	ck_assert_int_eq(
+		os_frame_write(memfd, two, sizeof(two), 9 * PAGE_BYTES), 0);
+	ck_assert_int_eq(*page(0), 7);
+	ck_assert_int_eq(*page(10), 7);
+	ck_assert_int_eq(*page(11), 0);
+}
+END_TEST
+
 /* ---- files ---- */
 
 static int open_new(unsigned flags)
@@ -617,6 +673,8 @@ static void add_memory_tests(Suite *suite)
 	tcase_add_test(tc, test_pagemap_errors);
 	tcase_add_test(tc, test_advise);
 	tcase_add_test(tc, test_advise_without_thp);
+	tcase_add_loop_test(tc, test_guard_goes_on_when_interrupted, 0, 2);
+	tcase_add_test(tc, test_frames_above_the_limit_of_files);
 }
 
 static void add_file_tests(Suite *suite)

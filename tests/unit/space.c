@@ -3,7 +3,8 @@
  * unit/space.c - the state that all actors share: moves of a page, frames
  * and who is woken for one, entries that come with a region, the clock's
  * ring, waiting for busy pages; and that space_check() passes what is good
- * and aborts on each broken invariant. Needs userfaultfd, else skips.
+ * and aborts on each broken invariant. Needs userfaultfd or guard pages, else
+ * skips.
  */
 #include "space/space.h"
 
@@ -582,5 +583,5 @@ const struct test_program test_program = {
 	.add = add_tests,
 	.setup = setup,
 	.teardown = engine_close,
-	.missing = engine_missing,
+	.missing = engine_missing_markers,
 };

@@ -25,6 +25,8 @@ static void known_delta(struct sample *d)
 {
 	memset(d, 0, sizeof(*d));
 	d->value[VALUE_budget_pages] = 1000;
+	d->value[VALUE_packed_frames] = 100;
+	d->value[VALUE_packed_now_pages] = 280;
 	d->value[VALUE_swap_used_pages] = 700;
 	d->kernel_faults = 460;
 #define SET(name, n) d->counter[VVM_STAT_##name] = n
@@ -41,6 +43,8 @@ static void known_delta(struct sample *d)
 	SET(prefetch_waste_pages, 10);
 	SET(swapin_pages, 512);
 	SET(swapout_pages, 128);
+	SET(packed_pages, 20);
+	SET(unpacked_pages, 30);
 	SET(evict_clean_pages, 300);
 	SET(evict_zero_pages, 20);
 	SET(evict_written_pages, 100);
@@ -65,8 +69,8 @@ static const struct {
 } cells[] = {
 	{"memory", "budg", 1000 * 4096},
 	{"memory", "res", 750 * 4096},
-	{"memory", "free", 250 * 4096},
-	{"memory", "use", 75},
+	{"memory", "free", 150 * 4096},
+	{"memory", "use", 85},
 	{"memory", "drty", 30 * 4096},
 	{"memory", "pin", 4 * 4096},
 	{"memory", "swap", 700 * 4096},
@@ -81,7 +85,11 @@ static const struct {
 	{"ahead", "hit", 75},
 	{"swap/s", "in", 256 * 4096},
 	{"swap/s", "out", 64 * 4096},
-	{"swap/s", "avd", 75},
+	{"swap/s", "avd", 80},
+	{"packed", "mem", 100 * 4096},
+	{"packed", "has", 280 * 4096},
+	{"packed", "in/s", 10 * 4096},
+	{"packed", "out/s", 15 * 4096},
 	{"evict/s", "cln", 150},
 	{"evict/s", "zero", 10},
 	{"evict/s", "wrtn", 50},

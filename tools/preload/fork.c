@@ -17,6 +17,7 @@
 
 #include "preload/mutex.h"
 #include "preload/atfork.h"
+#include "preload/signal.h"
 #include "preload/state.h"
 #include "preload/thread.h"
 
@@ -64,9 +65,9 @@ static void lose(void)
 	struct sigaction old;
 
 	preload.paging = false;
-	sigaction(SIGSEGV, NULL, &old);
+	signals_action(SIGSEGV, NULL, &old);
 	if (!(old.sa_flags & SA_SIGINFO) && old.sa_handler == SIG_DFL)
-		sigaction(SIGSEGV, &action, NULL);
+		signals_action(SIGSEGV, &action, NULL);
 }
 
 static void after_in_child(void)

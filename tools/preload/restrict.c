@@ -11,14 +11,22 @@
  *	setuid(2)	a descriptor of /dev/userfaultfd from the start: fd.c
  *	setrlimit(2)	limits.c
  *	seccomp(2)	gate.c
+ *
+ * A list of groups is set in all threads: libc has each make the call, in the
+ * handler of a signal, and the library's own cannot be trapped (door/trap.c). So
+ * the list is not paged.
  */
 #include "preload/restrict.h"
 
 #include "preload/libc.h"
+#include "preload/part.h"
 #include "preload/state.h"
 #include "preload/thread.h"
 
 #include <errno.h>
+#include <grp.h>
+#include <limits.h>
+#include <string.h>
 #include <unistd.h>
 
 void before_restriction(void)
@@ -44,4 +52,34 @@ int chroot(const char *path)
 		real = (int (*)(const char *))libc_function("chroot");
 	before_restriction();
 	return real(path);
+}
+
+int setgroups(size_t count, const gid_t *list)
+{
+	size_t bytes = count * sizeof(*list);
+	gid_t *copy = NULL;
+	int rc, saved;
+
+	if (preload.traps && count <= NGROUPS_MAX && is_paged(list, bytes)) {
+		copy = libc_malloc(bytes);
+		if (!copy)
+			return -1;
+		list = memcpy(copy, list, bytes);
+	}
+	rc = LIBC(setgroups)(count, list);
+	saved = errno;
+	libc_free(copy);
+	errno = saved;
+	return rc;
+}
+
+/* It allocates the list. */
+int initgroups(const char *user, gid_t group)
+{
+	int rc;
+
+	preload_enter();
+	rc = LIBC(initgroups)(user, group);
+	preload_leave();
+	return rc;
 }

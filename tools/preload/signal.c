@@ -277,7 +277,7 @@ static int set_other(int sig, struct sigaction *new, struct sigaction *before)
 	return 0;
 }
 
-int sigaction(int sig, const struct sigaction *new, struct sigaction *old)
+int signals_action(int sig, const struct sigaction *new, struct sigaction *old)
 {
 	struct sigaction after, before;
 	int i = index_of(sig), rc;
@@ -291,6 +291,11 @@ int sigaction(int sig, const struct sigaction *new, struct sigaction *old)
 	if (rc == 0 && old)
 		*old = before;
 	return rc;
+}
+
+int sigaction(int sig, const struct sigaction *new, struct sigaction *old)
+{
+	return signals_action(sig, new, old);
 }
 
 #define SAME_AS(name) __attribute__((alias(name), nothrow, leaf))

@@ -10,6 +10,9 @@
 void signals_before_open(void);
 void signals_after_open(void);
 
+/* sigaction(2) as the program sees it: of a claimed signal what is kept here. */
+int signals_action(int sig, const struct sigaction *new, struct sigaction *old);
+
 /* A few bits, for the claimed signals in a set; 0 where none is claimed. */
 unsigned signals_in(const sigset_t *set);
 void signals_remove(sigset_t *set);

@@ -17,7 +17,13 @@
 /* libc's malloc maps blocks from this size on; so do many other allocators. */
 #define MMAP_MIN_BYTES ((uint64_t)128 << 10)
 
-enum setting { SET_RESIDENT, SET_SWAP, SET_FAULTS, SET_SYSCALLS };
+enum setting {
+	SET_RESIDENT,
+	SET_SWAP,
+	SET_FAULTS,
+	SET_SYSCALLS,
+	SET_COMPRESS,
+};
 
 /* Sets the variable of a setting, and has libvvm look at it. */
 static void take_setting(void *run, const struct opt *o, const char *option,
@@ -28,6 +34,7 @@ static void take_setting(void *run, const struct opt *o, const char *option,
 		[SET_SWAP] = "VVM_SWAP",
 		[SET_FAULTS] = "VVM_FAULTS",
 		[SET_SYSCALLS] = "VVM_SYSCALLS",
+		[SET_COMPRESS] = "VVM_COMPRESS",
 	};
 	struct vvm_options ignored;
 
@@ -91,6 +98,10 @@ static const struct opt options[] = {
 	OPTION_TAKE(0, "faults", take_setting, SET_FAULTS, "HOW",
 		    "who resolves faults: thread (the default), or\n"
 		    "inline: faster, for blocks of 128K or more only"),
+	OPTION_TAKE(0, "compress", take_setting, SET_COMPRESS, "HOW",
+		    "pages that do not fit are kept in a part of the\n"
+		    "budget, compressed, as far as that pays: lz4, auto\n"
+		    "(if it can), or off"),
 	OPTION_TAKE(0, "syscalls", take_syscalls, SET_SYSCALLS, "HOW",
 		    "system calls that the kernel would refuse on paged\n"
 		    "memory: trap, off, or auto (trap where need be)"),

@@ -73,7 +73,8 @@ static double value_bytes(const struct row *r, const struct column *c)
 
 static double free_bytes(const struct row *r, const struct column *c)
 {
-	double budget = (double)r->delta->value[VALUE_budget_pages];
+	double budget = (double)r->delta->value[VALUE_budget_pages] -
+			(double)r->delta->value[VALUE_packed_frames];
 
 	(void)c;
 	return fmax(0, budget - fmax(0, COUNT_OF(resident_pages))) *
@@ -83,7 +84,8 @@ static double free_bytes(const struct row *r, const struct column *c)
 static double used_pct(const struct row *r, const struct column *c)
 {
 	(void)c;
-	return sample_pct(fmax(0, COUNT_OF(resident_pages)),
+	return sample_pct(fmax(0, COUNT_OF(resident_pages)) +
+				  (double)r->delta->value[VALUE_packed_frames],
 			  (double)r->delta->value[VALUE_budget_pages]);
 }
 
@@ -99,10 +101,13 @@ static double prefetch_hit_pct(const struct row *r, const struct column *c)
 /* Of the pages evicted, those that cost no write. */
 static double avoided_pct(const struct row *r, const struct column *c)
 {
+	double all =
+		COUNT_OF(evict_clean_pages) + COUNT_OF(evict_written_pages);
+
 	(void)c;
-	return sample_pct(COUNT_OF(evict_clean_pages),
-			  COUNT_OF(evict_clean_pages) +
-				  COUNT_OF(evict_written_pages));
+	return sample_pct(
+		fmin(all, COUNT_OF(evict_clean_pages) + COUNT_OF(packed_pages)),
+		all);
 }
 
 static double referenced_pct(const struct row *r, const struct column *c)
@@ -195,6 +200,10 @@ const struct column columns[] = {
 	{"swap/s", "in", 4, 6, B, byte_rate, C(swapin_pages)},
 	{"swap/s", "out", 4, 6, B, byte_rate, C(swapout_pages)},
 	{"swap/s", "avd", 3, 3, PCT, avoided_pct, KEY(write_avoided_pct)},
+	{"packed", "mem", 0, 6, B, value_bytes, V(packed_frames)},
+	{"packed", "has", 0, 6, B, value_bytes, V(packed_now_pages)},
+	{"packed", "in/s", 0, 6, B, byte_rate, C(packed_pages)},
+	{"packed", "out/s", 0, 6, B, byte_rate, C(unpacked_pages)},
 	{"evict/s", "cln", 0, 7, N, rate, C(evict_clean_pages)},
 	{"evict/s", "zero", 0, 7, N, rate, C(evict_zero_pages)},
 	{"evict/s", "wrtn", 0, 7, N, rate, C(evict_written_pages)},

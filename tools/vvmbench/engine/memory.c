@@ -174,11 +174,12 @@ void memory_fill(struct worker *w, uint64_t first, uint64_t end)
 {
 	const struct bench_clock *clock = &w->work->clock;
 	uint64_t seed = w->work->plan->seed, page;
+	unsigned noise = plan_noise(w->work->plan);
 
 	for (page = first; page < end; page++) {
 		uint64_t start = clock_ticks(clock);
 
-		stamp_page(page_words(w, page), seed, page);
+		stamp_page(page_words(w, page), seed, page, noise);
 		worker_record(w, start, clock_ticks(clock));
 		if (page % REPORT_PAGES == 0) {
 			work_progress(w, REPORT_PAGES);

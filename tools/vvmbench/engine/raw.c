@@ -134,13 +134,14 @@ static uint64_t *page_of(uint64_t *words, unsigned i)
 	return words + i * (BENCH_PAGE / sizeof(*words));
 }
 
-static void stamp_pages(uint64_t *words, uint64_t seed, uint64_t page,
+static void stamp_pages(uint64_t *words, const struct plan *plan, uint64_t page,
 			unsigned pages)
 {
 	unsigned i;
 
 	for (i = 0; i < pages; i++)
-		stamp_page(page_of(words, i), seed, page + i);
+		stamp_page(page_of(words, i), plan->seed, page + i,
+			   plan_noise(plan));
 }
 
 static void lane_prepare(struct worker *w, struct lane *lane)
@@ -154,7 +155,7 @@ static void lane_prepare(struct worker *w, struct lane *lane)
 		pattern_next(&w->pattern);
 	lane->write = worker_writes(w);
 	if (lane->write)
-		stamp_pages(lane->words, plan->seed, lane->page, lane->pages);
+		stamp_pages(lane->words, plan, lane->page, lane->pages);
 	lane->start = clock_ticks(&w->work->clock);
 }
 
@@ -327,7 +328,7 @@ static void raw_fill(struct worker *w, uint64_t first, uint64_t end)
 	for (; page < end && !work_stopping(); page += n) {
 		n = end - page < RUN_PAGES ? (unsigned)(end - page) : RUN_PAGES;
 		start = clock_ticks(&w->work->clock);
-		stamp_pages(buffer, w->work->plan->seed, page, n);
+		stamp_pages(buffer, w->work->plan, page, n);
 		write_all(w->work->engine->fd, buffer, (size_t)n * BENCH_PAGE,
 			  page);
 		record(w, start, n, true);

@@ -21,6 +21,7 @@ static void vvm_engine_open(struct engine *e)
 	bench_space_options(&options);
 	options.resident_bytes = plan->resident_bytes;
 	options.faults = (enum vvm_faults)plan->faults;
+	options.compress = (enum vvm_compress)plan->compress;
 	if (plan->handlers)
 		options.handlers = (unsigned)plan->handlers;
 	if (plan->swap_path)

@@ -300,7 +300,7 @@ static enum load_step step_region(struct share *s)
 	     "vvm_map");
 	words = vvm_ptr(l->vm, addr);
 	for (i = 0; i < pages; i++)
-		stamp_page(words + i * BENCH_PAGE / 8, seed, i);
+		stamp_page(words + i * BENCH_PAGE / 8, seed, i, 0);
 	must(vvm_advise(l->vm, addr + gone * BENCH_PAGE, BENCH_PAGE,
 			VVM_ADV_DONTNEED),
 	     "vvm_advise");
@@ -415,7 +415,7 @@ static void fill(struct load *l)
 
 	progress_start(&p, NULL, "stamping all pages");
 	for (page = 0; page < l->pages && !bench_interrupted(); page++) {
-		stamp_page(words_of(l, page), l->plan->seed, page);
+		stamp_page(words_of(l, page), l->plan->seed, page, 0);
 		progress_draw(&p, page, l->pages);
 	}
 	l->filled = page == l->pages;

@@ -12,6 +12,7 @@
 #include "common/json.h"
 
 #include "vvmbench/workload/space.h"
+#include "vvmbench/workload/stamp.h"
 
 #include <stdlib.h>
 
@@ -27,6 +28,9 @@ const char *const pattern_words[] = {
 
 /* In the order of enum vvm_advice. */
 const char *const advice_words[] = {"normal", "random", "sequential", NULL};
+
+/* In the order of enum vvm_compress. */
+const char *const compress_words[] = {"auto", "off", "lz4", NULL};
 
 void plan_defaults(struct plan *plan)
 {
@@ -45,6 +49,7 @@ void plan_defaults(struct plan *plan)
 	bench_space_options(&defaults);
 	plan->resident_bytes = defaults.resident_bytes;
 	plan->faults = (int)defaults.faults;
+	plan->compress = (int)defaults.compress;
 }
 
 void plan_finish(struct plan *plan, const struct opt_command *cmd)
@@ -56,6 +61,11 @@ void plan_finish(struct plan *plan, const struct opt_command *cmd)
 	    (uint64_t)llabs(plan->stride) >= plan_pages(plan))
 		opt_usage(cmd, "--stride: the region has %llu pages only",
 			  (unsigned long long)plan_pages(plan));
+}
+
+unsigned plan_noise(const struct plan *plan)
+{
+	return stamp_noise(plan->ratio);
 }
 
 const char *plan_directory(const struct plan *plan)
@@ -81,6 +91,8 @@ void plan_json(struct tool_json *j, const struct plan *plan)
 	tool_json_int(j, "stride_pages", plan->stride);
 	tool_json_uint(j, "scan_pct", plan->scan_pct);
 	tool_json_uint(j, "seed", plan->seed);
+	tool_json_real(j, "compress_ratio", plan->ratio);
+	tool_json_text(j, "compress", compress_words[plan->compress]);
 }
 
 void plan_print(const struct plan *plan)
@@ -97,6 +109,8 @@ void plan_print(const struct plan *plan)
 		printf(", %llu %% writes%s",
 		       (unsigned long long)plan->write_pct,
 		       plan->rmw ? " (read first)" : "");
+	if (plan->ratio > 0)
+		printf(", compresses to 1/%.1f", plan->ratio);
 	printf(", %llu thread%s\n", (unsigned long long)plan->threads,
 	       plan->threads == 1 ? "" : "s");
 }

@@ -17,10 +17,11 @@ struct cgroup;
 
 /* One workload, as the command line gives it. */
 struct plan {
-	int engine;  /* enum engine_kind */
-	int faults;  /* enum vvm_faults */
-	int advice;  /* NORMAL, RANDOM, SEQUENTIAL of enum vvm_advice */
-	int pattern; /* enum pattern_kind */
+	int engine;   /* enum engine_kind */
+	int faults;   /* enum vvm_faults */
+	int compress; /* enum vvm_compress */
+	int advice;   /* NORMAL, RANDOM, SEQUENTIAL of enum vvm_advice */
+	int pattern;  /* enum pattern_kind */
 	uint64_t size_bytes, resident_bytes;
 	double theta;
 	int64_t stride;
@@ -28,6 +29,7 @@ struct plan {
 	uint64_t scan_pct;  /* of scanmix's accesses belong to the scan */
 	uint64_t threads, handlers, seed;
 	double seconds, warm_s;
+	double ratio; /* to which pages compress, about; 0: as they are */
 	const char *swap_path;	/* NULL: from the environment, or the default */
 	const char *trace_path; /* where accesses are recorded, or NULL */
 	const char *label;	/* begins what progress is called, or NULL */
@@ -40,6 +42,9 @@ static inline uint64_t plan_pages(const struct plan *plan)
 	return plan->size_bytes / BENCH_PAGE;
 }
 
+/* Words of noise in each page. */
+unsigned plan_noise(const struct plan *plan);
+
 /* Of the pattern loop: 1.1 times the budget, at most all. */
 static inline uint64_t plan_loop_pages(const struct plan *plan)
 {
@@ -50,7 +55,8 @@ static inline uint64_t plan_loop_pages(const struct plan *plan)
 }
 
 /* Names for the option parser; each ends with NULL. */
-extern const char *const pattern_words[], *const advice_words[];
+extern const char *const pattern_words[], *const advice_words[],
+						  *const compress_words[];
 
 /* Rows of an option table, F(field) being the offset of that field of the plan.
  */
@@ -88,6 +94,10 @@ extern const char *const pattern_words[], *const advice_words[];
 		OPTION_TEXT(                                                   \
 			0, "swap", F(swap_path), "PATH",                       \
 			"directory, file or device to page to ($VVM_SWAP)"),   \
+		OPTION_WORD(0, "compress", F(compress), "HOW", compress_words, \
+			    "libvvm keeps pages compressed ($VVM_COMPRESS)"),  \
+		OPTION_RANGE(0, "compress-ratio", F(ratio), REAL, "R", 1, 100, \
+			     "of the pages' content under LZ4, about (5.3)"),  \
 		OPTION_RANGE(0, "handlers", F(handlers), NUMBER, "N", 1, 32,   \
 			     "handler threads of libvvm"),                     \
 		OPTION_FLAG(0, "json", F(json), "print one JSON object")

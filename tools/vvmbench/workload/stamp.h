@@ -8,7 +8,8 @@
  * same. One line, the *home*, chosen by a hash of p so that homes do not all
  * fall on the same cache set, also has the *counter* in word 1: a tag of p in
  * the upper 24 bits, the number of increments in the lower 40. All other
- * words are zero.
+ * words are zero, or in front of those some that are *noise*, so that the page
+ * compresses as much as is wanted.
  */
 #ifndef VVM_BENCH_STAMP_H
 #define VVM_BENCH_STAMP_H
@@ -37,8 +38,16 @@ static inline uint64_t stamp_counter(uint64_t seed, uint64_t page,
 	       (count & STAMP_COUNT_MASK);
 }
 
-/* Writes a whole page with a counter of 0. */
-void stamp_page(uint64_t *words, uint64_t seed, uint64_t page);
+/* Words of a page that may be noise: not those of stamps and counters. */
+enum { STAMP_NOISE_MAX = STAMP_LINES * (STAMP_LINE_WORDS - 2) };
+
+/*
+ * How many must be, for LZ4 to make about 1 / ratio of a page of it? From 5.3
+ * on, and of 0: none.
+ */
+unsigned stamp_noise(double ratio);
+/* Writes a whole page with a counter of 0, and so many words of noise. */
+void stamp_page(uint64_t *words, uint64_t seed, uint64_t page, unsigned noise);
 /* The first line with a wrong stamp, or STAMP_LINES. */
 unsigned stamp_verify(const uint64_t *words, uint64_t seed, uint64_t page);
 
