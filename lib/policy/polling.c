@@ -13,7 +13,7 @@
  */
 #include "policy/polling.h"
 
-#define TRIAL 32u
+#define TRIAL 64u
 #define FAST  4u
 #define SLOW  32u
 
