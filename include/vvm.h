@@ -298,7 +298,7 @@ struct vvm_options {
 	unsigned low_pct, high_pct; /* reclaim watermarks, % of the budget */
 	uint64_t frame_wait_ms;
 	unsigned spin_us; /* a handler that helps another one: 10 times that */
-	unsigned pollers; /* inline: reads that are waited for by polling */
+	unsigned pollers; /* inline: reads polled for, at most, if it pays */
 	unsigned readahead_max_pages;
 	const char *policy; /* NULL: VVM_POLICY, or the default */
 	int stat_segment;   /* publish statistics for vvmstat */

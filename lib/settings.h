@@ -88,7 +88,7 @@
 	X(UINT, pollers, POLLERS, "1", "reads",                                 \
 	  SETTING_RANGE(0, SETTING_POLLERS_MAX,                                 \
 			"at most 32 reads are polled for"),                     \
-	  "inline: so many reads in flight are waited for by polling")          \
+	  "inline: so many reads in flight are polled for, if that pays")       \
 	X(ENUM, fork, FORK, "die", "die|inherit", SETTING_ANY,                  \
 	  "what a fork child may do with the memory: die of it, or use it")     \
 	X(WORD, policy, POLICY, "heat", "heat|clock", SETTING_ANY,              \

@@ -82,15 +82,16 @@ static void read_slot(struct fault *f)
 {
 	struct vvm *vm = f->vm;
 	struct ring *ring = NULL;
+	uint64_t start_ns;
 
 	life_look_out(vm);
 	if (vm->lanes)
-		ring = pollers_enter(&vm->lanes->pollers);
+		ring = pollers_enter(&vm->lanes->pollers, &start_ns);
 	vm->swap->ops->read(vm->swap, ring, &f->io);
 	if (ring)
 		poller_wait(ring);
 	if (vm->lanes)
-		pollers_leave(&vm->lanes->pollers, ring);
+		pollers_leave(&vm->lanes->pollers, ring, start_ns);
 }
 
 static bool in_time(struct fault *f)

@@ -9,6 +9,7 @@
 #define VVM_POLLER_H
 
 #include "os/ring.h"
+#include "policy/polling.h"
 #include "settings.h"
 
 struct pollers {
@@ -16,6 +17,7 @@ struct pollers {
 	unsigned count;		  /* (i) of the rings */
 	_Atomic unsigned reading; /* threads between enter and leave */
 	_Atomic uint32_t free;	  /* bit i: ring[i] is nobody's */
+	struct polling polling;	  /* does it pay? */
 };
 
 /*
@@ -29,10 +31,12 @@ void pollers_abandon(struct pollers *p);
 
 /*
  * Around every read in place. The ring to start it on, to be awaited by
- * poller_wait(); NULL: others are reading, so read with a system call.
+ * poller_wait(); NULL: others are reading, or it does not pay, so read with a
+ * system call. *start_ns is for pollers_leave().
  */
-struct ring *pollers_enter(struct pollers *p);
-void pollers_leave(struct pollers *p, struct ring *ring);
+struct ring *pollers_enter(struct pollers *p, uint64_t *start_ns);
+/* start_ns 0: nothing was read that could be compared. */
+void pollers_leave(struct pollers *p, struct ring *ring, uint64_t start_ns);
 /* Until all operations of the ring are done. */
 void poller_wait(struct ring *ring);
 

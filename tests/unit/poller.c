@@ -20,6 +20,7 @@
 
 static struct pollers pollers;
 static int file;
+static __thread uint64_t start_ns;
 
 struct read {
 	struct ring_op op;
@@ -88,8 +89,8 @@ START_TEST(there_are_as_many_as_may_be)
 	ck_assert_uint_le(pollers.count, MIN(2u, cpus - 1));
 	pollers_open(&p, 2, VVM_IO_SYNC);
 	ck_assert_uint_eq(p.count, 0);
-	ck_assert_ptr_null(pollers_enter(&p));
-	pollers_leave(&p, NULL);
+	ck_assert_ptr_null(pollers_enter(&p, &start_ns));
+	pollers_leave(&p, NULL, 0);
 	pollers_close(&p);
 	pollers_open(&p, 1000, VVM_IO_AUTO);
 	ck_assert_uint_le(p.count,
@@ -107,22 +108,23 @@ START_TEST(only_the_first_readers_poll)
 	unsigned i, n = pollers.count;
 
 	for (i = 0; i < n; i++)
-		ck_assert_ptr_nonnull(ring[i] = pollers_enter(&pollers));
+		ck_assert_ptr_nonnull(
+			ring[i] = pollers_enter(&pollers, &start_ns));
 	if (n == 2)
 		ck_assert_ptr_ne(ring[0], ring[1]);
-	ck_assert_ptr_null(pollers_enter(&pollers));
+	ck_assert_ptr_null(pollers_enter(&pollers, &start_ns));
 	if (n) {
-		pollers_leave(&pollers, ring[0]);
-		ck_assert_ptr_null(pollers_enter(&pollers));
-		pollers_leave(&pollers, NULL);
+		pollers_leave(&pollers, ring[0], 0);
+		ck_assert_ptr_null(pollers_enter(&pollers, &start_ns));
+		pollers_leave(&pollers, NULL, 0);
 	}
-	pollers_leave(&pollers, NULL);
+	pollers_leave(&pollers, NULL, 0);
 	for (i = 1; i < n; i++)
-		pollers_leave(&pollers, ring[i]);
+		pollers_leave(&pollers, ring[i], 0);
 	ck_assert_uint_eq(pollers.reading, 0);
-	ring[0] = pollers_enter(&pollers);
+	ring[0] = pollers_enter(&pollers, &start_ns);
 	ck_assert_int_eq(ring[0] != NULL, n > 0);
-	pollers_leave(&pollers, ring[0]);
+	pollers_leave(&pollers, ring[0], 0);
 }
 END_TEST
 
@@ -132,7 +134,7 @@ static void *reads_in_turn(void *arg)
 	unsigned i, page = *(unsigned *)arg;
 
 	for (i = 0; i < READS; i++) {
-		struct ring *ring = pollers_enter(&pollers);
+		struct ring *ring = pollers_enter(&pollers, &start_ns);
 
 		page = (page + 7) % PAGES;
 		if (ring) {
@@ -140,7 +142,7 @@ static void *reads_in_turn(void *arg)
 			poller_wait(ring);
 			check_read(&r, page);
 		}
-		pollers_leave(&pollers, ring);
+		pollers_leave(&pollers, ring, 0);
 	}
 	return NULL;
 }
@@ -166,7 +168,7 @@ END_TEST
 START_TEST(a_child_leaves_the_reads_to_its_parent)
 {
 	static struct read r;
-	struct ring *ring = pollers_enter(&pollers);
+	struct ring *ring = pollers_enter(&pollers, &start_ns);
 	int status;
 	pid_t pid;
 
@@ -183,7 +185,51 @@ START_TEST(a_child_leaves_the_reads_to_its_parent)
 		poller_wait(ring);
 		check_read(&r, 3);
 	}
-	pollers_leave(&pollers, ring);
+	pollers_leave(&pollers, ring, 0);
+}
+END_TEST
+
+static unsigned polls_of(unsigned reads, uint64_t polled_ns, uint64_t slept_ns)
+{
+	unsigned i, polls = 0;
+
+	for (i = 0; i < reads; i++) {
+		uint64_t start;
+		struct ring *ring = pollers_enter(&pollers, &start);
+
+		ck_assert_uint_ne(start, 0);
+		pollers_leave(&pollers, ring, 0);
+		polling_took(&pollers.polling, ring,
+			     ring ? polled_ns : slept_ns);
+		polls += ring != NULL;
+	}
+	return polls;
+}
+
+/* And what was best is tried again: it may change. */
+START_TEST(they_poll_if_it_pays)
+{
+	if (!pollers.count)
+		return;
+	polls_of(200, 50000, 60000);
+	ck_assert_uint_ge(polls_of(320, 50000, 60000), 315);
+	ck_assert_uint_lt(polls_of(320, 50000, 60000), 320);
+	polls_of(2000, 50000, 53000);
+	ck_assert_uint_eq(polls_of(320, 50000, 53000), 5);
+	polls_of(2000, 40000, 80000);
+	ck_assert_uint_eq(polls_of(320, 40000, 80000), 315);
+}
+END_TEST
+
+/* A read that waited for something else says little. */
+START_TEST(a_late_read_changes_nothing)
+{
+	if (!pollers.count)
+		return;
+	polls_of(2000, 50000, 60000);
+	polling_took(&pollers.polling, true, 10000000000);
+	polls_of(100, 50000, 60000);
+	ck_assert_uint_eq(polls_of(320, 50000, 60000), 315);
 }
 END_TEST
 
@@ -194,6 +240,8 @@ static void add_tests(Suite *suite)
 	tcase_add_test(tc, there_are_as_many_as_may_be);
 	tcase_add_test(tc, only_the_first_readers_poll);
 	tcase_add_test(tc, threads_use_them_in_turn);
+	tcase_add_test(tc, they_poll_if_it_pays);
+	tcase_add_test(tc, a_late_read_changes_nothing);
 	tcase_add_test(tc, a_child_leaves_the_reads_to_its_parent);
 }
 
