@@ -458,7 +458,10 @@ struct load *load_open(const struct plan *plan, struct vvm *vm)
 	l->base = bench_space_map(vm, plan->size_bytes, "vvmbench soak");
 	must(vvm_heap_open(vm, NULL, &l->heap), "vvm_heap_open");
 	l->counts = need(l->pages, sizeof(*l->counts));
-	l->shares = need(l->threads, sizeof(*l->shares));
+	l->shares = aligned_alloc(64, l->threads * sizeof(*l->shares));
+	if (!l->shares)
+		tool_die(TOOL_FAILED, "out of memory");
+	memset(l->shares, 0, l->threads * sizeof(*l->shares));
 	for (i = 0; i < l->threads; i++)
 		init_share(l, i);
 	fill(l);
