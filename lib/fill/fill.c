@@ -52,6 +52,8 @@ static int put_behind(struct vvm *vm, haddr_t host, const char *from,
 {
 	int rc = os_frame_write(vm->memfd, from, bytes, host);
 
+	if (rc == -EFBIG)
+		rc = os_frame_write_mapped(vm->memfd, from, bytes, host);
 	if (rc == 0)
 		rc = view_unprotect(vm, -1, host, bytes);
 	if (rc < 0)

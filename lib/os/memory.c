@@ -430,7 +430,16 @@ static bool above_limit(uint64_t end)
 	       limit.rlim_cur < end;
 }
 
-static int write_mapped(int fd, const void *buf, uint64_t bytes, uint64_t off)
+int os_frame_write(int fd, const void *buf, uint64_t bytes, uint64_t off)
+{
+	int error = os_inject_check(OS_frame_write);
+
+	if (!error && above_limit(off + bytes))
+		error = -EFBIG;
+	return error ? error : os_write_all(fd, buf, bytes, off);
+}
+
+int os_frame_write_mapped(int fd, const void *buf, uint64_t bytes, uint64_t off)
 {
 	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
 		       (off_t)off);
@@ -439,17 +448,6 @@ static int write_mapped(int fd, const void *buf, uint64_t bytes, uint64_t off)
 		return -errno;
 	memcpy(p, buf, bytes);
 	return os_result(munmap(p, bytes));
-}
-
-int os_frame_write(int fd, const void *buf, uint64_t bytes, uint64_t off)
-{
-	int error = os_inject_check(OS_frame_write);
-
-	if (error)
-		return error;
-	if (above_limit(off + bytes))
-		return write_mapped(fd, buf, bytes, off);
-	return os_write_all(fd, buf, bytes, off);
 }
 
 /* ---- which pages are mapped ---- */

@@ -190,6 +190,12 @@ int os_populate(haddr_t at, bool write);
 /* Copies frames, whole pages, out of and into a memfd. */
 int os_frame_read(int fd, void *buf, uint64_t bytes, uint64_t off);
 int os_frame_write(int fd, const void *buf, uint64_t bytes, uint64_t off);
+/*
+ * The same above RLIMIT_FSIZE, where os_frame_write() is -EFBIG. A frame is there
+ * before its bytes are: only for pages that nobody can touch yet.
+ */
+int os_frame_write_mapped(int fd, const void *buf, uint64_t bytes,
+			  uint64_t off);
 /* Frees the pages of a file range (hole punch, size kept). */
 int os_punch(int fd, uint64_t off, uint64_t bytes);
 int os_truncate(int fd, uint64_t bytes);

@@ -415,7 +415,11 @@ START_TEST(test_frames_above_the_limit_of_files)
 	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
 	ck_assert_int_eq(os_frame_write(memfd, two, PAGE_BYTES, 0), 0);
 	ck_assert_int_eq(
-		os_frame_write(memfd, two, sizeof(two), 9 * PAGE_BYTES), 0);
+		os_frame_write(memfd, two, sizeof(two), 9 * PAGE_BYTES),
+		-EFBIG);
+	ck_assert_int_eq(
+		os_frame_write_mapped(memfd, two, sizeof(two), 9 * PAGE_BYTES),
+		0);
 	ck_assert_int_eq(*page(0), 7);
 	ck_assert_int_eq(*page(10), 7);
 	ck_assert_int_eq(*page(11), 0);
