@@ -501,20 +501,27 @@ static unsigned find_jobs(const struct walk_scenario *s, enum vvm_io io)
 	return before;
 }
 
+/* Of the cases: libcheck keeps the pointer. */
+#define CASES_MAX 64
+static char case_name[CASES_MAX][64];
+static unsigned case_count;
+
 static void add_scenario(Suite *suite, const struct walk_scenario *s,
 			 enum vvm_io io)
 {
 	const char *wish = getenv("CK_RUN_CASE");
+	char *name = case_name[case_count];
 	unsigned first;
-	char name[64];
 	TCase *tc;
 
-	snprintf(name, sizeof(name), "%s%s", s->name,
+	live_check(case_count < CASES_MAX);
+	snprintf(name, sizeof(case_name[0]), "%s%s", s->name,
 		 io == VVM_IO_SYNC ? " sync" : "");
 	if (wish && strcmp(wish, name))
 		return;
 	first = find_jobs(s, io);
-	tc = test_case(suite, strdup(name));
+	case_count++;
+	tc = test_case(suite, name);
 	test_limit(tc, walk_all() ? 20 * TEST_LIMIT : TEST_LIMIT);
 	tcase_add_loop_test(tc, walk_the_point, (int)first, (int)job_count);
 }
@@ -528,7 +535,7 @@ void walk_add(Suite *suite, const struct walk_scenario *scenarios,
 		shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
 			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	live_check(shared != MAP_FAILED);
-	job_count = 0;
+	job_count = case_count = 0;
 	for (i = 0; i < count; i++) {
 		add_scenario(suite, &scenarios[i], VVM_IO_AUTO);
 		add_scenario(suite, &scenarios[i], VVM_IO_SYNC);
