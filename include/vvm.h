@@ -262,6 +262,8 @@ enum vvm_io { VVM_IO_AUTO, VVM_IO_URING, VVM_IO_SYNC };
  *   - what the filter cannot see is not trapped: pointers in structures that
  *     are not paged themselves (readv(2), sendmsg(2), execve(2)'s strings,
  *     sigaltstack(2), ...). Call vvm_syscall() there.
+ *   - setgroups(3) and initgroups(3) must not be given a paged list: libc has all
+ *     threads make the call, the library's too, and those die of SIGSYS.
  *   - io_uring_setup(2) and io_setup(2) fail with ENOSYS: the kernel would use
  *     paged memory after the call.
  *   - the process must not have mapped anything at 0x4000_0000_0000 to
@@ -274,7 +276,7 @@ enum vvm_syscalls { VVM_SYSCALLS_OFF, VVM_SYSCALLS_TRAP };
  * Pages that leave their frames are kept in memory, compressed, in a part of
  * the budget that changes with its use, and written to the swap only when that
  * is to shrink. Each has a slot in the swap all the same. AUTO: where libvvm was
- * built with LZ4. Budgets below 1 MiB keep nothing.
+ * built with LZ4. Budgets below 2 MiB keep little or nothing.
  */
 enum vvm_compress { VVM_COMPRESS_AUTO, VVM_COMPRESS_OFF, VVM_COMPRESS_LZ4 };
 
