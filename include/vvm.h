@@ -103,7 +103,7 @@
  * The budget
  *   Resident pages, in flight and read ahead ones included, never exceed it.
  *   The library's own memory is not in it: 13 to 18 bytes for each page ever
- *   touched (page table, swap slots) and fixed buffers of a few MiB. The
+ *   touched (page table, swap slots) and buffers of up to 16 MiB. The
  *   smallest budget is one page; an instruction that touches k pages (an
  *   unaligned access, a copy, its own code if that is paged) needs k frames
  *   to make progress, so do not go below 8.

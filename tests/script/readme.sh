@@ -174,6 +174,6 @@ fi
 uninstalled
 run_blocks
 [ -x "$tmp/demo" ] || fail "no command of the README built demo"
-want=$(grep -A 1 '^\$ \./demo$' "$readme" | tail -n 1)
-[ "$("$tmp/demo")" = "$want" ] || fail "demo does not print '$want'"
+want=$(grep -A 1 '^\$ VVM_RESIDENT=32M \./demo$' "$readme" | tail -n 1)
+[ "$(VVM_RESIDENT=32M "$tmp/demo")" = "$want" ] || fail "demo does not print '$want'"
 exit $bad
