@@ -6,6 +6,7 @@
 #define VVM_OS_IMPL_H
 
 #include <errno.h>
+#include <signal.h>
 
 #include "os/os.h"
 
@@ -19,7 +20,9 @@ static inline int os_result(long r)
 int os_read_all(int fd, void *buf, uint64_t bytes, uint64_t off);
 int os_write_all(int fd, const void *buf, uint64_t bytes, uint64_t off);
 
-/* os/proc.c: the signals that os_signals_block() blocks, as the kernel's word. */
+/* os/signal.c: the signals that os_signals_block() blocks, as the kernel's word. */
 uint64_t os_signals_waiting(void);
+/* Blocks them for a thread of the library; *old: the mask before. */
+void os_block_async_signals(sigset_t *old);
 
 #endif

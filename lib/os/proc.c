@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * os/proc.c - processes, threads, time, and how threads wait for each other.
- *
- * Thin, as all of os/os.h: one system call each. Three things are more than
- * that.
+ * os/proc.c - processes, and threads of the library.
  *
  * Forks. The guest view is not inherited by a child, so whoever holds a
  * space must notice that it lives in one. The check is on every public call
@@ -24,13 +21,6 @@
  * cancellation cannot be cancelled in the SIGBUS handler: the handler's mask
  * blocks the C library's signal for it, too.
  *
- * SIGBUS. A failed access is reported as the kernel would report it: queued to
- * the thread that made it, with si_addr. The si_code can differ: the kernel
- * lets a thread use the kernel's own codes (BUS_ADRERR and all others above 0)
- * towards itself only, and answers EPERM for other threads of its process.
- * Those get the same si_addr with SI_QUEUE, whose siginfo the kernel passes on
- * untouched.
- *
  * State outside `struct vvm`: the number of forks, a property of the process.
  */
 #define _GNU_SOURCE 1
@@ -39,19 +29,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/futex.h>
-#include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "os/impl.h"
@@ -121,108 +105,6 @@ void os_streams_unlock(void)
 		_IO_list_unlock();
 }
 
-/* ---- pipe, epoll ---- */
-
-int os_pipe(int fd[2])
-{
-	int error = os_inject_check(OS_pipe);
-
-	return error ? error : os_result(pipe2(fd, O_CLOEXEC));
-}
-
-int os_epoll(int *fd)
-{
-	int r, error = os_inject_check(OS_epoll);
-
-	if (error)
-		return error;
-	r = epoll_create1(EPOLL_CLOEXEC);
-	if (r < 0)
-		return -errno;
-	*fd = r;
-	return 0;
-}
-
-int os_epoll_add(int epoll, int fd)
-{
-	struct epoll_event event = {.events = EPOLLIN};
-	int error = os_inject_check(OS_epoll_add);
-
-	return error ? error
-		     : os_result(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
-}
-
-void os_epoll_remove(int epoll, int fd)
-{
-	epoll_ctl(epoll, EPOLL_CTL_DEL, fd, NULL);
-}
-
-/* ---- eventfd, futex ---- */
-
-int os_eventfd(int *fd)
-{
-	int r, error = os_inject_check(OS_eventfd);
-
-	if (error)
-		return error;
-	r = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (r < 0)
-		return -errno;
-	*fd = r;
-	return 0;
-}
-
-/* EAGAIN means 2^64 - 2 signals wait: one more is no news. */
-void os_eventfd_signal(int fd)
-{
-	uint64_t one = 1;
-	ssize_t r =
-		TEMP_FAILURE_RETRY(syscall(SYS_write, fd, &one, sizeof(one)));
-
-	DEBUG_ASSERT(r == sizeof(one) || errno == EAGAIN);
-	(void)r;
-}
-
-/* EAGAIN means that it was drained already. */
-void os_eventfd_drain(int fd)
-{
-	uint64_t count;
-	ssize_t r = TEMP_FAILURE_RETRY(
-		syscall(SYS_read, fd, &count, sizeof(count)));
-
-	DEBUG_ASSERT(r == sizeof(count) || errno == EAGAIN);
-	(void)r;
-}
-
-static struct timespec timespec_of_us(uint64_t us)
-{
-	return (struct timespec){
-		.tv_sec = (time_t)(us / 1000000),
-		.tv_nsec = (long)(us % 1000000) * 1000,
-	};
-}
-
-int os_futex_wait(const _Atomic uint32_t *word, uint32_t value,
-		  int64_t timeout_us)
-{
-	struct timespec ts, *limit = NULL;
-	int error = os_inject_check(OS_futex);
-
-	if (error)
-		return error;
-	if (timeout_us >= 0) {
-		ts = timespec_of_us((uint64_t)timeout_us);
-		limit = &ts;
-	}
-	return os_result(syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value,
-				 limit, NULL, 0));
-}
-
-void os_futex_wake(_Atomic uint32_t *word, int count)
-{
-	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
-}
-
 /* ---- threads ---- */
 
 /*
@@ -231,28 +113,6 @@ void os_futex_wake(_Atomic uint32_t *word, int count)
  * taken from the same memory. Untouched stack costs address space only.
  */
 #define THREAD_STACK_BYTES ((size_t)256 << 10)
-
-/* Every signal but those that an instruction of the thread itself raises. */
-static void async_signals(sigset_t *set)
-{
-	static const int synchronous[] = {SIGSEGV, SIGBUS,  SIGFPE, SIGILL,
-					  SIGTRAP, SIGABRT, SIGSYS};
-	size_t i;
-
-	sigfillset(set);
-	for (i = 0; i < ARRAY_SIZE(synchronous); i++)
-		sigdelset(set, synchronous[i]);
-}
-
-static void block_async_signals(sigset_t *old)
-{
-	sigset_t set;
-
-	async_signals(&set);
-	sigaddset(&set,
-		  SIGSYS); /* ours trap nothing; if sent it is for others */
-	pthread_sigmask(SIG_SETMASK, &set, old);
-}
 
 /* Handed to a thread; it is the starter's, who waits until it is taken. */
 struct start {
@@ -302,7 +162,7 @@ int os_thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
 
 	if (error)
 		return error;
-	block_async_signals(&old);
+	os_block_async_signals(&old);
 	error = start_small(thread, &start);
 	while (!error && !atomic_load(&start.taken))
 		os_futex_wait(&start.taken, 0, -1);
@@ -413,247 +273,4 @@ unsigned os_cpus(void)
 uint64_t os_page_size(void)
 {
 	return (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
-static int queue_sigbus(int tid, haddr_t addr, int code)
-{
-	siginfo_t info;
-
-	memset(&info, 0, sizeof(info));
-	info.si_signo = SIGBUS;
-	info.si_code = code;
-	info.si_addr = (void *)(uintptr_t)addr;
-	return os_result(
-		syscall(SYS_rt_tgsigqueueinfo, getpid(), tid, SIGBUS, &info));
-}
-
-int os_sigbus_thread(int tid, haddr_t addr)
-{
-	int error = os_inject_check(OS_sigqueue);
-
-	if (!error)
-		error = queue_sigbus(tid, addr, BUS_ADRERR);
-	return error == -EPERM ? queue_sigbus(tid, addr, SI_QUEUE) : error;
-}
-
-/* ---- time ---- */
-
-uint64_t os_now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
-}
-
-uint64_t os_now_us(void)
-{
-	return os_now_ns() / 1000;
-}
-
-void os_sleep_us(uint64_t us)
-{
-	struct timespec ts = timespec_of_us(us);
-
-	while (syscall(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, &ts) < 0 &&
-	       errno == EINTR)
-		;
-}
-
-void os_yield(void)
-{
-	sched_yield();
-}
-
-/* ---- waiting for descriptors ---- */
-
-#define POLL_FDS 64
-
-/* ppoll(2), continued for the rest of the time after a signal. */
-static int poll_retry(struct pollfd *polls, unsigned count, int64_t timeout_us)
-{
-	uint64_t end_us = os_now_us() + (uint64_t)timeout_us;
-	struct timespec time;
-	int r;
-
-	do {
-		time.tv_sec = timeout_us / 1000000;
-		time.tv_nsec = timeout_us % 1000000 * 1000;
-		r = (int)syscall(SYS_ppoll, polls, count,
-				 timeout_us < 0 ? NULL : &time, NULL, 0);
-		if (r < 0 && errno == EINTR && timeout_us > 0) {
-			timeout_us = (int64_t)(end_us - os_now_us());
-			timeout_us = MAX(timeout_us, 0);
-		}
-	} while (r < 0 && errno == EINTR);
-	return os_result(r);
-}
-
-/* Bits of a descriptor set of our own, 1 KiB of stack. */
-#define SELECT_FDS  8192
-#define SELECT_WORD (8 * (int)sizeof(unsigned long))
-
-/*
- * poll(2) refuses more descriptors than RLIMIT_NOFILE says, which a program may
- * set to 0 at any time; select(2) has no such limit. Bad descriptors are an
- * error here.
- */
-static int select_once(const struct pollfd *polls, unsigned count,
-		       int64_t timeout_us, unsigned long *set)
-{
-	struct timespec time = {.tv_sec = timeout_us / 1000000,
-				.tv_nsec = timeout_us % 1000000 * 1000};
-	int fd, end = 0;
-	unsigned i;
-
-	memset(set, 0, SELECT_FDS / 8);
-	for (i = 0; i < count; i++) {
-		fd = polls[i].fd;
-		if (fd < 0 || fd >= SELECT_FDS)
-			return -EINVAL;
-		set[fd / SELECT_WORD] |= 1ul << fd % SELECT_WORD;
-		end = MAX(end, fd + 1);
-	}
-	return os_result(syscall(SYS_pselect6, end, set, NULL, NULL,
-				 timeout_us < 0 ? NULL : &time, NULL));
-}
-
-static int select_instead(struct pollfd *polls, unsigned count,
-			  int64_t timeout_us)
-{
-	unsigned long set[SELECT_FDS / SELECT_WORD];
-	unsigned i;
-	int error, fd;
-
-	do { /* the wait may begin again: nobody is that exact about it */
-		error = select_once(polls, count, timeout_us, set);
-	} while (error == -EINTR);
-	for (i = 0; !error && i < count; i++) {
-		fd = polls[i].fd;
-		polls[i].revents = set[fd / SELECT_WORD] >> fd % SELECT_WORD & 1
-					   ? POLLIN
-					   : 0;
-	}
-	return error;
-}
-
-int os_poll(const int *fds, unsigned count, int64_t timeout_us, uint64_t *ready,
-	    uint64_t *invalid)
-{
-	struct pollfd polls[POLL_FDS];
-	unsigned i;
-	int error = os_inject_check(OS_poll);
-
-	ASSERT(count <= POLL_FDS);
-	*ready = *invalid = 0;
-	if (error)
-		return error;
-	for (i = 0; i < count; i++)
-		polls[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
-	error = poll_retry(polls, count, timeout_us);
-	if (error == -EINVAL)
-		error = select_instead(polls, count, timeout_us);
-	if (error)
-		return error;
-	for (i = 0; i < count; i++) {
-		*ready |= (uint64_t)(polls[i].revents != 0) << i;
-		*invalid |= (uint64_t) !!(polls[i].revents & POLLNVAL) << i;
-	}
-	return 0;
-}
-
-/* The signal of pthread_cancel(): sigfillset() and sigaddset() skip it. */
-static void add_cancel_signal(sigset_t *set)
-{
-#ifdef __GLIBC__
-	set->__val[0] |= 1ul << (__SIGRTMIN - 1);
-#else
-	(void)set;
-#endif
-}
-
-int os_signal(int sig, void (*handler)(int, siginfo_t *, void *),
-	      struct sigaction *old)
-{
-	struct sigaction sa = {.sa_sigaction = handler,
-			       .sa_flags =
-				       SA_SIGINFO | SA_ONSTACK | SA_NODEFER};
-
-	async_signals(&sa.sa_mask);
-	add_cancel_signal(&sa.sa_mask);
-	return os_result(sigaction(sig, &sa, old));
-}
-
-/*
- * Not pthread_sigmask(3), which leaves the cancel signal out. The caller's stack
- * may be paged: then it passes lib/door's filter, and its page may have gone
- * since it was written to.
- */
-static uint64_t set_mask(int how, uint64_t mask)
-{
-	volatile uint64_t word = mask, old;
-	const uint64_t a[6] = {(uint64_t)how, (uintptr_t)&word, (uintptr_t)&old,
-			       sizeof(word)};
-	long r;
-
-	do {
-		word = mask;
-		old = 0;
-		r = os_call(SYS_rt_sigprocmask, a);
-	} while (r == -EFAULT);
-	return old;
-}
-
-uint64_t os_signals_waiting(void)
-{
-	static const int synchronous[] = {SIGSEGV, SIGBUS,  SIGFPE,
-					  SIGILL,  SIGTRAP, SIGSYS};
-	uint64_t mask = ~UINT64_C(0);
-	unsigned i;
-
-	for (i = 0; i < ARRAY_SIZE(synchronous); i++)
-		mask &= ~(UINT64_C(1) << (synchronous[i] - 1));
-	return mask;
-}
-
-uint64_t os_signals_block(void)
-{
-	return set_mask(SIG_BLOCK, os_signals_waiting());
-}
-
-void os_signals_restore(uint64_t mask)
-{
-	set_mask(SIG_SETMASK, mask);
-}
-
-void os_signal_unblock(const sigset_t *mask)
-{
-	pthread_sigmask(SIG_SETMASK, mask, NULL);
-}
-
-void os_signal_let(int sig)
-{
-	set_mask(SIG_UNBLOCK, UINT64_C(1) << (sig - 1));
-}
-
-void os_signal_restore(int sig, const struct sigaction *old)
-{
-	sigaction(sig, old, NULL);
-}
-
-bool os_signal_handled(int sig)
-{
-	struct sigaction now;
-
-	if (sigaction(sig, NULL, &now) < 0)
-		return false;
-	return (now.sa_flags & SA_SIGINFO) ||
-	       (now.sa_handler != SIG_DFL && now.sa_handler != SIG_IGN);
-}
-
-void os_signal_default(int sig, bool send)
-{
-	signal(sig, SIG_DFL);
-	if (send)
-		raise(sig);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * sim/files.c - descriptors, and the calls of lib/os/proc.c that wait for them.
+ * sim/files.c - descriptors, and the calls of lib/os/wait.c that wait for them.
  *
  * Each simulated descriptor owns a real one, for its number, which is closed
  * and inherited by real calls. What it does is here: the table of a process is

@@ -2,7 +2,7 @@
 /*
  * unit/os_inject.c - os/inject.c: that arming counts as promised, that the
  * syntax of VVM_INJECT is read or refused as a whole, and that each function
- * of os.c and os/proc.c has its point. (Those of os/uffd.c: unit/os_uffd.c.)
+ * of os/ has its point. (Those of os/uffd.c: unit/os_uffd.c.)
  */
 #include "os/os.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * unit/os_proc.c - os/proc.c: forks, eventfd and futex, threads, signals,
- * time. Signals that must interrupt something come from a timer that ticks
- * on, so that none can come too early and be missed.
+ * unit/os_proc.c - os/proc.c, os/wait.c and os/signal.c: forks, threads, time,
+ * eventfd and futex, signals. Signals that must interrupt something come from a
+ * timer that ticks on, so that none can come too early and be missed.
  */
 #include "os/os.h"
 
