@@ -92,6 +92,50 @@ void swap_give_slots(struct swap *s, uint64_t first, uint64_t n);
 int swap_hold(struct backing *b, struct hold **out);
 void swap_release(struct backing *b, struct hold *h);
 
+/* ---- swap/tier.c ---- */
+
+/* struct tier's kind[slot]; 0: it knows nothing of the slot. */
+enum tier_kind {
+	TIER_ITEM = 1,
+	TIER_WORD = 2,
+	TIER_HERE = TIER_ITEM | TIER_WORD,
+	TIER_SPILLING = 4,
+	TIER_GIVEN = 8,
+	TIER_COMING = 16, /* tier_add() is next */
+	TIER_DISK = 32,	  /* it is in its slot, too */
+};
+
+/* => store.lock held, as for all of these but tier_unpack() */
+static inline void tier_set_kind(struct tier *t, uint64_t slot, unsigned kind)
+{
+	__atomic_store_n(&t->kind[slot], (uint8_t)kind, __ATOMIC_RELEASE);
+}
+
+static inline struct store_item *tier_item(const struct tier *t, uint64_t slot)
+{
+	return (struct store_item *)(uintptr_t)t->place[slot];
+}
+
+/* The page of the slot is not here any more. */
+void tier_forget(struct tier *t, uint64_t slot);
+/* Is it a page, which nobody is writing? */
+bool tier_lives(const struct tier *t, const struct store_item *item);
+/* Moves what lives to the head of the log; false: that has no room. */
+bool tier_move(struct tier *t, struct store_item *item);
+/* Verifies and unpacks what a pin keeps readable. */
+bool tier_unpack(const struct store_item *item, gaddr_t addr, void *page);
+
+/* ---- swap/spill.c; for the owner of the tier ---- */
+
+/* -ENOMEM */
+int spills_init(struct tier *t);
+void spills_fini(struct tier *t);
+/*
+ * Starts to write the oldest of the tier to their slots. False: there is nothing
+ * to write, or all writes are in flight. => no lock held
+ */
+bool spill_oldest(struct tier *t, struct ring *ring);
+
 /* ---- swap/io.c: as in struct backing_ops ---- */
 
 void swap_read(struct backing *b, struct ring *ring, struct io *io);
@@ -99,7 +143,7 @@ void swap_write(struct backing *b, struct ring *ring, struct io *io);
 bool swap_fetch(struct backing *b, struct io *io);
 /*
  * Writes to slots from this one, counted from 1; their checksums are the
- * caller's business: swap/tier.c.
+ * caller's business: swap/spill.c.
  */
 void swap_write_unpacked(struct swap *s, struct ring *ring, struct io *io,
 			 uint64_t slot);

@@ -23,12 +23,8 @@
  * COMING from then on until it is here, unless the slot is given back before. It
  * is in its slot as well (DISK), and needs no write when it goes again.
  *
- * Spilling. The *owner*, who is the reclaimer, writes the oldest items to their
- * slots, as they were before they were compressed. Items that were read since
- * they came get a second chance: they go to the head, if it has room. While a
- * slot is being spilled its page is still here. Should its owner give the slot
- * up meanwhile, then it is GIVEN: free only when the write has ended, or it
- * would hit whoever has the slot next. A spill that fails changes nothing.
+ * The *owner*, who is the reclaimer, brings pages here, and spills the oldest when
+ * there are to be fewer (swap/spill.c).
  *
  * Holes. When a chunk is opened, and a quarter of the log is holes, the owner
  * copies what is left of sparse chunks to it. So holes are rarely more than a
@@ -37,16 +33,15 @@
  * Checksums. An item has that of its bytes, seeded with the guest address; it is
  * verified before it is unpacked, for a reader or for a spill. checksum[slot] is
  * that of the page in the slot: somebody may be reading it from there when it
- * comes here, too. An item that is damaged is spilled with a checksum that cannot
- * match: its page is lost, like one that the disk does not give back.
+ * comes here, too.
  *
  * A fork child has a copy of all this as of the fork, and only reads it. The
  * owner has no spill in flight then (evict/reclaim.c stops with nothing in
  * flight), and nobody is loading (no page is FILLING).
  *
  * Invariants, with store.lock held:
- *  (1) kind[slot] is ITEM exactly if place[slot] is an item of the store that
- *	has not been dropped, and that names the slot.
+ *  (1) kind[slot] (enum tier_kind) is ITEM exactly if place[slot] is an item
+ *	of the store that has not been dropped, and that names the slot.
  *  (2) A slot that is SPILLING is taken in swap's slots, GIVEN or not.
  *	One that is COMING has not been given back since tier_wants().
  *  (3) kind[slot] of a slot that nobody has taken is 0.
@@ -58,28 +53,15 @@
 #include "swap/tier.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "os/os.h"
 #include "swap/impl.h"
 #include "util/checksum.h"
 
-enum {
-	ITEM = 1,
-	WORD = 2,
-	HERE = ITEM | WORD,
-	SPILLING = 4,
-	GIVEN = 8,
-	COMING = 16, /* tier_add() is next */
-	DISK = 32,   /* it is in its slot, too */
-};
-
 /* Chunks moved when one is opened: more would make the reclaimer late. */
 #define MOVE_CHUNKS 2
 /* Of pages that are read and leave again, when there is no room. */
 #define WANT_SHARE 8
-/* A write to the disk has failed: the next one after so long. */
-#define REST_US 200000
 /* Spilling begins this much below the limit: 4 chunks, an eighth of it at most. */
 #define AHEAD_CHUNKS 4
 #define AHEAD_SHARE  8
@@ -90,18 +72,6 @@ enum {
 #define OLD_LOOK_US 20000
 
 /* ---- construction ---- */
-
-static void init_spills(struct tier *t)
-{
-	unsigned i;
-
-	for (i = 0; i < TIER_SPILLS; i++) {
-		t->spill[i].tier = t;
-		t->spill[i].io.buf =
-			(char *)t->buffers +
-			pages_to_bytes((uint64_t)i * TIER_SPILL_PAGES);
-	}
-}
 
 static void unmap(void *at, uint64_t bytes)
 {
@@ -115,7 +85,7 @@ void tier_free(struct tier *t)
 	squeeze_fini(&t->squeeze);
 	unmap(t->place, t->place_bytes);
 	unmap(t->kind, t->kind_bytes);
-	unmap(t->buffers, pages_to_bytes(TIER_SPILLS * TIER_SPILL_PAGES));
+	spills_fini(t);
 	os_unmap((haddr_t)(uintptr_t)t, page_ceil(sizeof(*t)));
 }
 
@@ -134,8 +104,7 @@ static int map_tables(struct tier *t, uint64_t slots)
 	if (rc < 0)
 		return rc;
 	t->kind = memory;
-	return os_map_anon(pages_to_bytes(TIER_SPILLS * TIER_SPILL_PAGES),
-			   &t->buffers);
+	return 0;
 }
 
 int tier_new(struct tier **out, struct swap *swap, uint64_t slots,
@@ -157,11 +126,12 @@ int tier_new(struct tier **out, struct swap *swap, uint64_t slots,
 	rc = squeeze_init(&t->squeeze, STORE_ITEM_MAX);
 	if (rc == 0)
 		rc = map_tables(t, slots);
+	if (rc == 0)
+		rc = spills_init(t);
 	if (rc < 0) {
 		tier_free(t);
 		return -ENOMEM;
 	}
-	init_spills(t);
 	*out = t;
 	return 0;
 }
@@ -187,43 +157,31 @@ static uint8_t kind_of(const struct tier *t, uint64_t slot)
 }
 
 /* => locked */
-static void set_kind(struct tier *t, uint64_t slot, unsigned kind)
-{
-	__atomic_store_n(&t->kind[slot], (uint8_t)kind, __ATOMIC_RELEASE);
-}
-
-static struct store_item *item_of(const struct tier *t, uint64_t slot)
-{
-	return (struct store_item *)(uintptr_t)t->place[slot];
-}
-
-/* => locked */
 static void set_item(struct tier *t, uint64_t slot, struct store_item *item)
 {
-	unsigned disk = t->kind[slot] & COMING ? DISK : 0;
+	unsigned disk = t->kind[slot] & TIER_COMING ? TIER_DISK : 0;
 
 	t->place[slot] = (uint64_t)(uintptr_t)item;
 	t->items++;
 	t->added++;
-	set_kind(t, slot, ITEM | disk);
+	tier_set_kind(t, slot, TIER_ITEM | disk);
 }
 
-/* The page of the slot is not here any more. => locked */
-static void forget(struct tier *t, uint64_t slot)
+void tier_forget(struct tier *t, uint64_t slot)
 {
 	unsigned kind = t->kind[slot];
 
-	if (kind & ITEM) {
-		store_drop(&t->store, item_of(t, slot));
+	if (kind & TIER_ITEM) {
+		store_drop(&t->store, tier_item(t, slot));
 		t->items--;
 	}
-	t->words -= kind & WORD ? 1 : 0;
-	set_kind(t, slot, kind & SPILLING);
+	t->words -= kind & TIER_WORD ? 1 : 0;
+	tier_set_kind(t, slot, kind & TIER_SPILLING);
 }
 
 bool tier_has(const struct tier *t, uint64_t slot)
 {
-	return kind_of(t, slot) & HERE;
+	return kind_of(t, slot) & TIER_HERE;
 }
 
 /* Only its owner's write brings a page here, and only ours takes it away. */
@@ -234,18 +192,17 @@ bool tier_give(struct tier *t, uint64_t slot)
 	if (!kind_of(t, slot))
 		return true;
 	lock_take(&t->store.lock);
-	forget(t, slot);
+	tier_forget(t, slot);
 	free = !t->kind[slot];
 	if (!free)
-		set_kind(t, slot, SPILLING | GIVEN);
+		tier_set_kind(t, slot, TIER_SPILLING | TIER_GIVEN);
 	lock_drop(&t->store.lock);
 	return free;
 }
 
 /* ---- loading ---- */
 
-/* Verifies and unpacks what a pin keeps readable. */
-static bool unpack(const struct store_item *item, gaddr_t addr, void *page)
+bool tier_unpack(const struct store_item *item, gaddr_t addr, void *page)
 {
 	unsigned bytes = store_bytes(item);
 
@@ -266,9 +223,9 @@ static void look(struct tier *t, uint64_t slot, struct sight *s)
 {
 	s->kind = t->kind[slot];
 	s->word = t->place[slot];
-	if (!(s->kind & ITEM))
+	if (!(s->kind & TIER_ITEM))
 		return;
-	s->item = item_of(t, slot);
+	s->item = tier_item(t, slot);
 	s->chunk = store_chunk(s->item);
 	store_pin(s->chunk);
 	if (t->sealed)
@@ -292,34 +249,32 @@ enum tier_result tier_load(struct tier *t, uint64_t slot, gaddr_t addr,
 	look(t, slot, &s);
 	if (!t->sealed)
 		lock_drop(&t->store.lock);
-	if (!(s.kind & HERE))
+	if (!(s.kind & TIER_HERE))
 		return TIER_ABSENT;
 	atomic_fetch_add_explicit(&t->loads, 1, memory_order_relaxed);
-	if (s.kind & WORD) {
+	if (s.kind & TIER_WORD) {
 		squeeze_fill(page, s.word);
 		return TIER_LOADED;
 	}
-	good = unpack(s.item, addr, page);
+	good = tier_unpack(s.item, addr, page);
 	store_unpin(s.chunk);
 	if (good)
 		return TIER_LOADED;
 	atomic_fetch_add_explicit(&t->damaged, 1, memory_order_relaxed);
-	return s.kind & DISK ? TIER_ABSENT : TIER_DAMAGED;
+	return s.kind & TIER_DISK ? TIER_ABSENT : TIER_DAMAGED;
 }
 
 /* ---- keeping; the owner ---- */
 
-/* Is it a page, which nobody is writing? => locked */
-static bool lives(const struct tier *t, const struct store_item *item)
+bool tier_lives(const struct tier *t, const struct store_item *item)
 {
 	uint64_t slot = store_slot(item);
 
-	return (t->kind[slot] & ~(unsigned)DISK) == ITEM &&
-	       item_of(t, slot) == item;
+	return (t->kind[slot] & ~(unsigned)TIER_DISK) == TIER_ITEM &&
+	       tier_item(t, slot) == item;
 }
 
-/* To the head, if it has room. => locked, it lives. */
-static bool move_item(struct tier *t, struct store_item *item)
+bool tier_move(struct tier *t, struct store_item *item)
 {
 	struct store_item *copy = store_copy(&t->store, item);
 
@@ -338,7 +293,7 @@ static void move_items(struct tier *t, const struct store_chunk *c)
 	uint32_t at = 0;
 
 	while ((item = store_each(c, &at)))
-		if (lives(t, item) && !move_item(t, item))
+		if (tier_lives(t, item) && !tier_move(t, item))
 			return;
 }
 
@@ -400,7 +355,7 @@ static void add_word(struct tier *t, uint64_t slot, uint64_t word,
 		t->place[slot] = word;
 		t->words++;
 		t->added++;
-		set_kind(t, slot, WORD);
+		tier_set_kind(t, slot, TIER_WORD);
 	}
 	lock_drop(&t->store.lock);
 }
@@ -460,7 +415,7 @@ bool tier_wants(struct tier *t, uint64_t slot, gaddr_t addr)
 	lock_take(&t->store.lock);
 	wants = !t->kind[slot];
 	if (wants)
-		set_kind(t, slot, COMING);
+		tier_set_kind(t, slot, TIER_COMING);
 	lock_drop(&t->store.lock);
 	return wants;
 }
@@ -470,12 +425,12 @@ void tier_add(struct tier *t, uint64_t slot, gaddr_t addr, const char *page)
 	struct tries tries = {0};
 
 	if (page)
-		keep_page(t, slot, addr, page, COMING, &tries);
+		keep_page(t, slot, addr, page, TIER_COMING, &tries);
 	squeeze_learn(&t->squeeze, addr, tries.packed + tries.refused,
 		      tries.packed);
 	lock_take(&t->store.lock);
-	if (t->kind[slot] == COMING)
-		set_kind(t, slot, 0);
+	if (t->kind[slot] == TIER_COMING)
+		tier_set_kind(t, slot, 0);
 	lock_drop(&t->store.lock);
 }
 
@@ -493,163 +448,7 @@ void tier_keep(struct tier *t, struct io *io, uint64_t first)
 		      tries.packed);
 }
 
-/* ---- spilling; the owner ---- */
-
-static struct tier_spill *idle_spill(struct tier *t)
-{
-	unsigned i;
-
-	for (i = 0; i < TIER_SPILLS; i++)
-		if (!t->spill[i].chunk)
-			return &t->spill[i];
-	return NULL;
-}
-
-/* It was read since: to the head with it, if that has room. => locked */
-static bool spare(struct tier *t, struct store_item *item)
-{
-	if (!t->limit || !(item->slot & STORE_USED))
-		return false;
-	item->slot &= ~STORE_USED;
-	return move_item(t, item);
-}
-
-/* Adds an item to the spill; false: it is for another one. => locked */
-static bool join(struct tier_spill *sp, struct store_item *item)
-{
-	uint64_t slot = store_slot(item);
-	struct tier *t = sp->tier;
-
-	if (t->kind[slot] & DISK) {
-		forget(t, slot); /* nothing to write */
-		return true;
-	}
-	if (!sp->io.pages)
-		sp->slot = slot;
-	else if (slot != sp->slot + sp->io.pages)
-		return false;
-	sp->item[sp->io.pages++] = item;
-	set_kind(t, slot, ITEM | SPILLING);
-	return true;
-}
-
-/*
- * Takes items of a chunk from where it was looked at last, whose slots follow
- * one another. True: there are any; the chunk is pinned. => locked
- */
-static bool collect(struct tier_spill *sp, struct store_chunk *c)
-{
-	struct tier *t = sp->tier;
-	struct store_item *item;
-	uint32_t at = c->looked;
-	unsigned n;
-
-	sp->io.pages = 0;
-	store_pin(c);
-	while (sp->io.pages < TIER_SPILL_PAGES && (item = store_each(c, &at))) {
-		if (lives(t, item) && !spare(t, item) && !join(sp, item))
-			break;
-		c->looked = at;
-	}
-	n = sp->io.pages;
-	if (!n)
-		store_unpin(c);
-	return n;
-}
-
-/* What is to be written next; false: nothing. The head if it is the end. */
-static bool collect_oldest(struct tier_spill *sp)
-{
-	struct store *s = &sp->tier->store;
-	struct store_chunk *c, *next;
-
-	lock_take(&s->lock);
-	for (c = store_next(s, NULL); c; c = next) {
-		next = store_next(s, c);
-		if (store_is_head(s, c) && sp->tier->limit)
-			c = NULL;
-		if (!c || collect(sp, c))
-			break;
-	}
-	lock_drop(&s->lock);
-	sp->chunk = c;
-	return c;
-}
-
-static void unpack_all(struct tier_spill *sp)
-{
-	unsigned i;
-
-	for (i = 0; i < sp->io.pages; i++) {
-		const struct store_item *item = sp->item[i];
-		char *page = sp->io.buf + pages_to_bytes(i);
-		gaddr_t addr = store_addr(item);
-		bool good = unpack(item, addr, page);
-
-		sp->checksum[i] = checksum_page(page, addr);
-		if (good)
-			continue;
-		sp->checksum[i] = ~sp->checksum[i];
-		atomic_fetch_add(&sp->tier->damaged, 1);
-	}
-}
-
-/* The write of a slot has ended. True: it is to be given back. => locked */
-static bool settle(struct tier_spill *sp, unsigned i, int result)
-{
-	struct tier *t = sp->tier;
-	uint64_t slot = sp->slot + i;
-
-	if (t->kind[slot] & GIVEN) {
-		set_kind(t, slot, 0);
-		return true;
-	}
-	ASSERT(t->kind[slot] == (ITEM | SPILLING));
-	if (result < 0) {
-		set_kind(t, slot, ITEM);
-		return false;
-	}
-	t->checksum[slot] = sp->checksum[i];
-	t->spilled++;
-	forget(t, slot);
-	set_kind(t, slot, 0);
-	return false;
-}
-
-static void spilled(struct io *io, int result)
-{
-	struct tier_spill *sp = container_of(io, struct tier_spill, io);
-	uint64_t given[BITS_WORDS(TIER_SPILL_PAGES)] = {0};
-	struct store_chunk *c = sp->chunk;
-	struct tier *t = sp->tier;
-	unsigned i;
-
-	lock_take(&t->store.lock);
-	for (i = 0; i < io->pages; i++)
-		if (settle(sp, i, result))
-			bit_set(given, i);
-	if (result < 0)
-		c->looked = 0;
-	store_unpin(c);
-	lock_drop(&t->store.lock);
-	sp->chunk = NULL;
-	if (result < 0)
-		t->rest_us = os_now_us() + REST_US;
-	for (i = 0; i < io->pages; i++)
-		if (bit_get(given, i))
-			swap_give_slots(t->swap, sp->slot + i, 1);
-}
-
-/* False: there is nothing to write. */
-static bool spill(struct tier *t, struct ring *ring, struct tier_spill *sp)
-{
-	if (!collect_oldest(sp))
-		return false;
-	unpack_all(sp);
-	sp->io.done = spilled;
-	swap_write_unpacked(t->swap, ring, &sp->io, sp->slot);
-	return true;
-}
+/* ---- its size; the owner ---- */
 
 /* Pages of the log that nobody is writing away just now, roughly. */
 static uint64_t pages_to_stay(struct tier *t)
@@ -684,12 +483,11 @@ void tier_trim(struct tier *t, struct ring *ring, uint64_t pages)
 	uint64_t ahead = MIN((uint64_t)AHEAD_CHUNKS * STORE_CHUNK_PAGES,
 			     pages / AHEAD_SHARE);
 	uint64_t now_us = os_now_us(), stay;
-	struct tier_spill *sp;
 
 	t->limit = pages;
 	if (now_us >= t->rest_us)
 		while (pages_to_stay(t) > pages - ahead &&
-		       (sp = idle_spill(t)) && spill(t, ring, sp))
+		       spill_oldest(t, ring))
 			;
 	stay = pages_to_stay(t);
 	stay = stay < pages ? (pages - stay) / STORE_CHUNK_PAGES : 0;
@@ -728,8 +526,8 @@ void tier_check(struct tier *t)
 		while ((item = store_each(c, &at))) {
 			uint64_t slot = store_slot(item);
 
-			if ((t->kind[slot] & ITEM) &&
-			    item_of(t, slot) == item) {
+			if ((t->kind[slot] & TIER_ITEM) &&
+			    tier_item(t, slot) == item) {
 				live += at - MAX(last, 16u);
 				items++;
 			}
