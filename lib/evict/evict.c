@@ -244,9 +244,9 @@ static bool any_evictable(struct evictor *ev, const struct extent *p)
 }
 
 /* The whole step for one extent. Returns true when it had victims. */
-static bool evict_piece(struct evictor *ev, const struct extent *p,
-			struct policy_step *step, uint64_t before_us,
-			uint64_t target, unsigned *freed)
+static bool evict_extent(struct evictor *ev, const struct extent *p,
+			 struct policy_step *step, uint64_t before_us,
+			 uint64_t target, unsigned *freed)
 {
 	struct pass pass = {.before_us = before_us};
 	struct victims v;
@@ -285,8 +285,8 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 			break;
 		if (any_evictable(ev, &p)) {
 			looked = true;
-			victims |= evict_piece(ev, &p, &step, before_us,
-					       target - found, freed);
+			victims |= evict_extent(ev, &p, &step, before_us,
+						target - found, freed);
 		}
 		addr = b->base + pages_to_bytes(p.end);
 		if (p.end == BLOCK_PAGES)

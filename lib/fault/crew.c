@@ -3,15 +3,15 @@
  * fault/crew.c - which handlers read fault events.
  *
  * Any handler may read any userfaultfd: the kernel hands each event out once.
- * Handler 0, the *host*, always serves all of them: it polls them, and only
+ * Handler 0, the *leader*, always serves all of them: it polls them, and only
  * when it sleeps it watches them. While one thread can do the work that is all,
  * since every further thread that polls takes a CPU from the application, and
- * every one that sleeps costs a wake-up. When the host has hardly been idle for
- * a window of events it invites a *guest*, which polls all descriptors as well
- * until it finds too little to do. A guest never watches a descriptor: it
- * polls, or it has left. So no event depends on a guest, and vm->serving, the
+ * every one that sleeps costs a wake-up. When the leader has hardly been idle for
+ * a window of events it invites a *helper*, which polls all descriptors as well
+ * until it finds too little to do. A helper never watches a descriptor: it
+ * polls, or it has left. So no event depends on a helper, and vm->serving, the
  * set of handlers that serve, is a hint: whichever way an invitation and a
- * leave race, the host is there.
+ * leave race, the leader is there.
  *
  * Decisions are made every CREW_WINDOW events, hence never in an idle space.
  *
@@ -26,11 +26,11 @@
 #include "fault/crew.h"
 
 /*
- * Idle shares of the host's time below which it invites a guest, and of a
- * guest's time above which it leaves. Requests that come at random queue up
+ * Idle shares of the leader's time below which it invites a helper, and of a
+ * helper's time above which it leaves. Requests that come at random queue up
  * long before a crew is busy all the time: hence 75 when most faults find
  * others in flight, and not 40. A lone thread would only have a second handler
- * poll for it: 40. A guest that leaves at 80 comes and goes 30 times a second
+ * poll for it: 40. A helper that leaves at 80 comes and goes 30 times a second
  * and does nothing. Figures: MEASURED.md, "Handlers".
  */
 #define INVITE_IDLE_PCT 75
@@ -63,7 +63,7 @@ void crew_init(struct crew *s, struct vvm *vm, unsigned self)
 	s->vm = vm;
 	s->self = self;
 	new_window(s, os_now_ns());
-	if (crew_is_host(s))
+	if (crew_is_leader(s))
 		atomic_store(&vm->serving, bit(self));
 }
 
@@ -95,19 +95,19 @@ static void invite(struct crew *s)
 {
 	struct vvm *vm = s->vm;
 	uint32_t serving = atomic_load(&vm->serving);
-	unsigned guest = 1;
+	unsigned helper = 1;
 
-	while (guest < vm->handler_count && serving & bit(guest))
-		guest++;
-	if (guest == vm->handler_count)
+	while (helper < vm->handler_count && serving & bit(helper))
+		helper++;
+	if (helper == vm->handler_count)
 		return;
-	atomic_fetch_or(&vm->serving, bit(guest));
-	os_eventfd_signal(vm->port[guest].event);
+	atomic_fetch_or(&vm->serving, bit(helper));
+	os_eventfd_signal(vm->port[helper].event);
 }
 
 void crew_leave(struct crew *s)
 {
-	DEBUG_ASSERT(!crew_is_host(s));
+	DEBUG_ASSERT(!crew_is_leader(s));
 	atomic_fetch_and(&s->vm->serving, ~bit(s->self));
 }
 
@@ -125,7 +125,7 @@ void crew_adjust(struct crew *s, uint64_t now_ns)
 		return;
 	ns = MAX(now_ns - s->start_ns, 1u);
 	idle_pct = MIN(s->idle_ns, ns) * 100 / ns;
-	if (crew_is_host(s)) {
+	if (crew_is_leader(s)) {
 		if (idle_pct < invite_idle_pct(s))
 			invite(s);
 	} else if (idle_pct > LEAVE_IDLE_PCT) {

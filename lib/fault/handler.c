@@ -17,7 +17,7 @@
  * Sleeping. Handing a fault to a sleeping handler on another CPU costs 28 us,
  * so after work a handler polls for spin_us before it sleeps. An idle space
  * therefore costs nothing, a busy one few wake-ups. How many handlers do this,
- * and which: fault/crew.c. A guest polls for GUEST_SPINS times spin_us.
+ * and which: fault/crew.c. A helper polls for HELPER_SPINS times spin_us.
  *
  * Nothing in the loop calls malloc, logs through stdio or touches guest memory
  * (the application may hold its malloc lock while it waits for us).
@@ -53,7 +53,7 @@
 #define WILLNEED_SHARE 2  /* one WILLNEED reads at most 1/2 of the budget */
 #define SHARED_PAGES   64 /* the least of a job that a handler gets */
 #define READ_SHARE     8  /* buffers of all readers: 1/8 of the budget */
-#define GUEST_SPINS    10u
+#define HELPER_SPINS   10u
 #define ERROR_US       1000
 #define BROKEN_US      20000
 
@@ -63,7 +63,7 @@ struct handler {
 	struct vvm_stat_actor *actor;
 	struct ring *ring;
 	struct crew crew;
-	int epoll; /* the host's, of all userfaultfds; or -1 */
+	int epoll; /* the leader's, of all userfaultfds; or -1 */
 	struct ring_watch uffd_watch;
 	struct ring_watch event_watch;
 	struct demands demands;
@@ -182,7 +182,7 @@ static int64_t timeout(struct handler *h, bool serves, int64_t again_us)
 
 	if (!h->demands.pending_count && os_now_us() < h->spin_until_us)
 		return 0;
-	if (serves && timeout_us && !crew_is_host(&h->crew))
+	if (serves && timeout_us && !crew_is_leader(&h->crew))
 		crew_leave(&h->crew);
 	if (ring_inflight(h->ring))
 		return sooner(timeout_us, LIFE_LOOK_US);
@@ -192,15 +192,15 @@ static int64_t timeout(struct handler *h, bool serves, int64_t again_us)
 }
 
 /*
- * How long to poll before the next sleep. To a guest that is the end of its
+ * How long to poll before the next sleep. To a helper that is the end of its
  * visit, and another invitation is a wake-up: it is patient.
  */
 static uint64_t spin_us(const struct handler *h)
 {
 	uint64_t most_us = h->vm->conf.spin_us;
 
-	if (!crew_is_host(&h->crew) && crew_serves(&h->crew))
-		return most_us * GUEST_SPINS;
+	if (!crew_is_leader(&h->crew) && crew_serves(&h->crew))
+		return most_us * HELPER_SPINS;
 	return most_us;
 }
 
@@ -322,7 +322,7 @@ static int watch_faults(struct handler *h)
 	return rc < 0 ? rc : ring_watch(h->ring, &h->uffd_watch);
 }
 
-/* The host watches all ports, a guest none: fault/crew.c. */
+/* The leader watches all ports, a helper none: fault/crew.c. */
 static int watch(struct handler *h)
 {
 	int rc;
@@ -330,7 +330,7 @@ static int watch(struct handler *h)
 	h->event_watch =
 		(struct ring_watch){.fd = h->port->event, .ready = event_ready};
 	rc = ring_watch(h->ring, &h->event_watch);
-	if (rc == 0 && crew_is_host(&h->crew) && !space_is_guarded(h->vm))
+	if (rc == 0 && crew_is_leader(&h->crew) && !space_is_guarded(h->vm))
 		rc = watch_faults(h);
 	return rc;
 }

@@ -44,8 +44,8 @@ struct run {
  * in one chunk: the next one may not be ready, and whoever makes it so takes its
  * pages for absent.
  */
-static void piece_around(const struct region *r, haddr_t host, haddr_t *from,
-			 haddr_t *to)
+static void stripe_around(const struct region *r, haddr_t host, haddr_t *from,
+			  haddr_t *to)
 {
 	const struct chunks *c = r->chunks;
 
@@ -58,7 +58,7 @@ static void piece_around(const struct region *r, haddr_t host, haddr_t *from,
 }
 
 /*
- * Index range [*low, *high) of b that shares region and piece with host, the
+ * Index range [*low, *high) of b that shares region and stripe with host, the
  * address of index i. => space lock held.
  */
 static void run_limits(const struct region *r, const struct block *b,
@@ -68,7 +68,7 @@ static void run_limits(const struct region *r, const struct block *b,
 	gaddr_t end = MIN(b->base + BLOCK_BYTES, r->end);
 	haddr_t host = region_to_host(r, b->base + pages_to_bytes(i)), from, to;
 
-	piece_around(r, host, &from, &to);
+	stripe_around(r, host, &from, &to);
 	if (region_to_host(r, start) < from)
 		start = region_to_guest(r, from);
 	if (region_to_host(r, end - 1) >= to)

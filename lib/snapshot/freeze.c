@@ -117,7 +117,7 @@ static int protect_run(struct vvm *vm, struct extent *p, unsigned from,
  * until the fork is over, since who touches one waits. A pinned one cannot be
  * kept from changing, so it is DIRTY from now on.
  */
-static int settle_clean(struct vvm *vm, const struct extent *p)
+static int freeze_clean(struct vvm *vm, const struct extent *p)
 {
 	uint64_t clean[EXTENT_WORDS] = {0};
 	struct block *b = p->block;
@@ -140,7 +140,7 @@ static int freeze(struct vvm *vm, struct extent *p)
 {
 	struct block *b = p->block;
 	unsigned i, from = p->first;
-	int rc = settle_clean(vm, p);
+	int rc = freeze_clean(vm, p);
 
 	for (i = p->first; i <= p->end && rc == 0; i++) {
 		if (i < p->end && !must_copy(b->pte[i]))

@@ -28,7 +28,7 @@ static int refuse(struct swap_file *f, const char *why, int error)
 	return error;
 }
 
-static int judge_file(struct swap_file *f, const struct os_file *it)
+static int check_file(struct swap_file *f, const struct os_file *it)
 {
 	if (it->owner != os_user())
 		return refuse(f, "belongs to another user", -EACCES);
@@ -42,7 +42,7 @@ static int judge_file(struct swap_file *f, const struct os_file *it)
 	return 0;
 }
 
-static int judge_device(struct swap_file *f, const struct os_file *it)
+static int check_device(struct swap_file *f, const struct os_file *it)
 {
 	if (it->owner != 0 && it->owner != os_user())
 		return refuse(f, "is a device of another user", -EACCES);
@@ -52,13 +52,13 @@ static int judge_device(struct swap_file *f, const struct os_file *it)
 }
 
 /* May what was opened be swapped to? */
-static int judge(struct swap_file *f, const struct os_file *it)
+static int check(struct swap_file *f, const struct os_file *it)
 {
 	switch (it->type) {
 	case OS_FILE_REG:
-		return judge_file(f, it);
+		return check_file(f, it);
 	case OS_FILE_BLOCK:
-		return judge_device(f, it);
+		return check_device(f, it);
 	default:
 		return -ENOTSUP;
 	}
@@ -119,7 +119,7 @@ int swap_open_file(const char *path, struct swap_file *f)
 		return err;
 	err = os_fd_info(f->fd, &it);
 	if (!err && !new)
-		err = judge(f, &it);
+		err = check(f, &it);
 	if (err) {
 		os_close(f->fd);
 		return err;

@@ -148,7 +148,7 @@ static void unpack_all(struct tier_spill *sp)
 }
 
 /* The write of a slot has ended. True: it is to be given back. => locked */
-static bool settle(struct tier_spill *sp, unsigned i, int result)
+static bool end_slot(struct tier_spill *sp, unsigned i, int result)
 {
 	struct tier *t = sp->tier;
 	uint64_t slot = sp->slot + i;
@@ -179,7 +179,7 @@ static void spilled(struct io *io, int result)
 
 	lock_take(&t->store.lock);
 	for (i = 0; i < io->pages; i++)
-		if (settle(sp, i, result))
+		if (end_slot(sp, i, result))
 			bit_set(given, i);
 	if (result < 0)
 		c->looked = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* unit/crew.c - the host stays; guests come when asked, by load, and go. */
+/* unit/crew.c - the leader stays; helpers come when asked, by load, and go. */
 #include "fault/crew.h"
 #include "support/test.h"
 
@@ -75,15 +75,15 @@ static unsigned serving(void)
 	return set;
 }
 
-START_TEST(host_serves_alone_at_first)
+START_TEST(leader_serves_alone_at_first)
 {
 	ck_assert_uint_eq(serving(), 1);
-	ck_assert(crew_is_host(&crews[0]));
-	ck_assert(!crew_is_host(&crews[1]));
+	ck_assert(crew_is_leader(&crews[0]));
+	ck_assert(!crew_is_leader(&crews[1]));
 }
 END_TEST
 
-START_TEST(busy_host_invites_one_a_window)
+START_TEST(busy_leader_invites_one_a_window)
 {
 	window(&crews[0], 10);
 	ck_assert_uint_eq(serving(), 3);
@@ -96,7 +96,7 @@ START_TEST(busy_host_invites_one_a_window)
 }
 END_TEST
 
-START_TEST(host_with_time_invites_nobody_and_stays)
+START_TEST(leader_with_time_invites_nobody_and_stays)
 {
 	window(&crews[0], 80);
 	window(&crews[0], 99);
@@ -106,8 +106,8 @@ START_TEST(host_with_time_invites_nobody_and_stays)
 }
 END_TEST
 
-/* Unless it is the host's own time that the one fault waits for. */
-START_TEST(a_lone_thread_needs_no_guest)
+/* Unless it is the leader's own time that the one fault waits for. */
+START_TEST(a_lone_thread_needs_no_helper)
 {
 	window_with(&crews[0], 50, 0);
 	ck_assert_uint_eq(serving(), 1);
@@ -116,7 +116,7 @@ START_TEST(a_lone_thread_needs_no_guest)
 }
 END_TEST
 
-START_TEST(guest_leaves_when_idle_and_never_invites)
+START_TEST(helper_leaves_when_idle_and_never_invites)
 {
 	window(&crews[0], 0);
 	window(&crews[1], 0);
@@ -167,11 +167,11 @@ static void add_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "all");
 
-	tcase_add_test(tc, host_serves_alone_at_first);
-	tcase_add_test(tc, busy_host_invites_one_a_window);
-	tcase_add_test(tc, host_with_time_invites_nobody_and_stays);
-	tcase_add_test(tc, a_lone_thread_needs_no_guest);
-	tcase_add_test(tc, guest_leaves_when_idle_and_never_invites);
+	tcase_add_test(tc, leader_serves_alone_at_first);
+	tcase_add_test(tc, busy_leader_invites_one_a_window);
+	tcase_add_test(tc, leader_with_time_invites_nobody_and_stays);
+	tcase_add_test(tc, a_lone_thread_needs_no_helper);
+	tcase_add_test(tc, helper_leaves_when_idle_and_never_invites);
 	tcase_add_test(tc, who_left_is_invited_again);
 	tcase_add_test(tc, an_interrupted_look_is_work);
 	tcase_add_test(tc, one_handler_has_nobody_to_invite);

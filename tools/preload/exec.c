@@ -140,7 +140,7 @@ static int exec_file(const char *file, char *const *argv, char *const *env)
 }
 
 /* file may be one that is searched for. */
-static enum loader_verdict judge(const char *file, bool searched)
+static enum loader_verdict check_program(const char *file, bool searched)
 {
 	char path[PATH_MAX];
 	const char *why;
@@ -149,7 +149,7 @@ static enum loader_verdict judge(const char *file, bool searched)
 		snprintf(path, sizeof(path), "%s", file);
 	else if (!loader_search(file, path))
 		return LOADER_FITS;
-	return loader_judge(path, &why);
+	return loader_check(path, &why);
 }
 
 /* => to has room for all entries and a NULL, list for LD_PRELOAD's. */
@@ -224,7 +224,7 @@ static int run(executor *exec, const char *path, char *const *argv,
 	char **joined, gate[GATE_BYTES];
 
 	if (follows() || preload.follow)
-		verdict = judge(path, exec == exec_file);
+		verdict = check_program(path, exec == exec_file);
 	if (preload.follow && verdict == LOADER_FOREIGN) {
 		STRIP(joined, env);
 		return become(exec, path, argv, joined);
@@ -343,7 +343,7 @@ static int spawn(const char *function, bool searched, pid_t *pid,
 
 	if (!real)
 		return ENOSYS;
-	if (preload.follow && judge(path, searched) == LOADER_FOREIGN) {
+	if (preload.follow && check_program(path, searched) == LOADER_FOREIGN) {
 		STRIP(changed, env);
 		its = changed;
 	} else if (preload.follow && preload.confined) {

@@ -168,7 +168,7 @@ static int open_file(const char *path)
 	return (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
 }
 
-enum loader_verdict loader_judge(char path[PATH_MAX], const char **why)
+enum loader_verdict loader_check(char path[PATH_MAX], const char **why)
 {
 	enum loader_verdict verdict = LOADER_FITS;
 	bool script = true;

@@ -18,7 +18,7 @@ enum loader_verdict {
  * script's. *why, unless it fits: the end of a sentence that begins with the
  * path. Allocates nothing, changes no errno.
  */
-enum loader_verdict loader_judge(char path[PATH_MAX], const char **why);
+enum loader_verdict loader_check(char path[PATH_MAX], const char **why);
 /* As execvp(3) finds name, which has no slash; it may be any file, then. */
 bool loader_search(const char *name, char path[PATH_MAX]);
 

@@ -48,7 +48,7 @@ static void check_program(const char *program)
 	const char *why;
 
 	snprintf(path, sizeof(path), "%s", program);
-	if (loader_judge(path, &why) != LOADER_FITS)
+	if (loader_check(path, &why) != LOADER_FITS)
 		refuse(path, why);
 	if (is_privileged(path))
 		refuse(path, "has privileges of its own (set-user-ID, "
