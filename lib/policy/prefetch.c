@@ -40,8 +40,7 @@
  * Is it any use? useful_pct is the share of pages read ahead that were used, as
  * far as faults tell. A hit counts the pages since the last one as used. A
  * stream whose entry is recycled before it reached `next` broke off somewhere
- * in its windows: half of what it had ahead counts as wasted. Nobody else
- * reports today; prefetch_feedback() would be the way in. At FULL_PCT and above
+ * in its windows: half of what it had ahead counts as wasted. At FULL_PCT and above
  * windows may reach max_pages. At POOR_PCT and below nothing is read but one
  * window of PREFETCH_MIN pages in PROBE_PERIOD, so that a change for the better
  * is noticed. In between the largest window shrinks in step. FULL_PCT is below

@@ -17,7 +17,8 @@
  *
  * Who does such things? A thread that has a fault because of a write sleeps,
  * and while it does the kernel says which system call it is in (os/thread.c).
- * If it is that one the thread is known from then on, and whoever wants to write back looks at it:
+ * If it is that one the thread is known from then on, and whoever wants to write
+ * back looks at it:
  *
  *	it sleeps in such a call	  it holds pages of the call's target
  *					  (range[]), and no other

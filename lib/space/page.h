@@ -41,8 +41,8 @@
  * synchronous write takes DIRTY to CLEAN in one step. A fork takes DIRTY to
  * FROZEN: protected, because a snapshot may still read the frame
  * (snapshot/snapshot.c). It is DIRTY again when the snapshot has its copy or is
- * gone. So does a write-back that was given up, when the kernel does not lift
- * the protection.
+ * gone. When the kernel does not lift the protection of a write-back that was
+ * given up, the page is DIRTY and then FROZEN, too.
  *
  * In a guarded space CLEAN is "was equal when it was filled": space/view.c.
  *

@@ -7,7 +7,8 @@
  * Terms
  *   segment  the content of the file, laid out by vvm_stat.h
  *   actor    whoever counts: one handler or reclaimer thread, or, as actor 0,
- *	      all of the application's own threads together
+ *	      all of the application's own threads together; what their faults
+ *	      count when they resolve these themselves goes to 16 more actors
  *   stale    a file whose process is gone: stat/file.c
  *   item     a region, block or ring of the growing part: stat/table.c
  *

@@ -3,9 +3,8 @@
  * util/buffer.h - memory that the disk reads into and writes from.
  *
  * A disk takes 4 KiB pages that do not adjoin in physical memory as segments
- * of their own, and many segments halve its speed (fill/reader.c has a table).
- * So buffers that fill huge pages lie in huge pages, where the kernel gives
- * any.
+ * of their own, and many segments halve its speed (MEASURED.md, "The disk"). So
+ * buffers that fill huge pages lie in huge pages, where the kernel gives any.
  */
 #ifndef VVM_BUFFER_H
 #define VVM_BUFFER_H
