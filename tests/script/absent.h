@@ -6,25 +6,12 @@
 #ifndef VVM_SCRIPT_ABSENT_H
 #define VVM_SCRIPT_ABSENT_H
 
-#include <errno.h>
-#include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#define CHECK(what)                                                        \
-	do {                                                               \
-		if (!(what)) {                                             \
-			fprintf(stderr, "guest: line %d: %s (errno %d)\n", \
-				__LINE__, #what, errno);                   \
-			_exit(1);                                          \
-		}                                                          \
-	} while (0)
+#include "script/check.h"
 
-#define MIB   ((size_t)1 << 20)
-#define LARGE (6 * MIB) /* three times the budget */
 #define PIECE ((size_t)4096)
 
 static char *arena, *filler;

@@ -3,17 +3,10 @@
 # vvmrun where there is little: no /dev/shm, a root that is read-only, small
 # limits, a memory cgroup, name spaces. What cannot be had here is named and left
 # out. Runs in the build directory.
-ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0:handle_segv=0
-export ASAN_OPTIONS
-build=$PWD
-[ -f "$build/tools/preload/.libs/libvvm-preload.so" ] || {
-	echo "no shared library was built, so no program can be paged"
-	exit 77
-}
-timeout 60 "$build/tools/vvmrun/vvmrun" true 2>/dev/null || {
-	echo "no program can be paged here: see vvmstat --doctor"
-	exit 77
-}
+: "${top_srcdir:=..}"
+# shellcheck source=/dev/null
+. "$top_srcdir/tests/script/paged.sh"
+must_page
 top=$(mktemp -d "${TMPDIR:-/var/tmp}/vvmconfined.XXXXXX") || exit 99
 group=
 bad=0

@@ -5,18 +5,10 @@
 # directory. What the guests do is in tests/script/vvmrun_guest.c and
 # vvmrun_flags.c.
 : "${top_srcdir:=..}" "${CC:=cc}"
-# Where the preload object brings AddressSanitizer into programs without it;
-# they die of signals as they would otherwise.
-ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0:handle_segv=0
-export ASAN_OPTIONS
-build=$PWD
-run=$build/tools/vvmrun/vvmrun
+# shellcheck source=/dev/null
+. "$top_srcdir/tests/script/paged.sh"
 guest=$build/tests/script/vvmrun_guest
 guest_flags=$build/tests/script/vvmrun_flags
-[ -f "$build/tools/preload/.libs/libvvm-preload.so" ] || {
-	echo "no shared library was built, so no program can be paged"
-	exit 77
-}
 tmp=$(mktemp -d "${TMPDIR:-/var/tmp}/vvmrun.XXXXXX") || exit 99
 trap 'rm -rf "$tmp"' EXIT
 bad=0

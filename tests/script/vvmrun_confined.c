@@ -25,19 +25,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "script/check.h"
 #include "script/pattern.h"
-
-#define CHECK(what)                                                        \
-	do {                                                               \
-		if (!(what)) {                                             \
-			fprintf(stderr, "guest: line %d: %s (errno %d)\n", \
-				__LINE__, #what, errno);                   \
-			_exit(1);                                          \
-		}                                                          \
-	} while (0)
-
-#define MIB   ((size_t)1 << 20)
-#define LARGE (6 * MIB) /* three times the budget */
 
 /* ---- filters ---- */
 

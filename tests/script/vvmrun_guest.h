@@ -10,19 +10,8 @@
 #include <stdlib.h>
 #include <sys/types.h>
 
+#include "script/check.h"
 #include "script/pattern.h"
-
-#define CHECK(what)                                                       \
-	do {                                                              \
-		if (!(what)) {                                            \
-			fprintf(stderr, "guest: line %d: %s\n", __LINE__, \
-				#what);                                   \
-			exit(1);                                          \
-		}                                                         \
-	} while (0)
-
-#define MIB   ((size_t)1 << 20)
-#define LARGE (6 * MIB) /* three times the budget */
 
 /* Of a child that is waited for. */
 int status_of(pid_t pid);

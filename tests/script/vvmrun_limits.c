@@ -25,20 +25,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "script/check.h"
 #include "script/pattern.h"
 
-#define CHECK(what)                                                        \
-	do {                                                               \
-		if (!(what)) {                                             \
-			fprintf(stderr, "guest: line %d: %s (errno %d)\n", \
-				__LINE__, #what, errno);                   \
-			_exit(1);                                          \
-		}                                                          \
-	} while (0)
-
-#define MIB   ((size_t)1 << 20)
-#define GIB   ((size_t)1 << 30)
-#define LARGE (6 * MIB) /* three times the budget */
+#define GIB ((size_t)1 << 30)
 
 static const char *self, *argument;
 extern char **environ;

@@ -3,20 +3,12 @@
 # vvmrun: programs that lower their limits, give up rights and shut themselves
 # in do so as without it, and their memory works on. What the guests do is in
 # tests/script/vvmrun_limits.c and vvmrun_confined.c.
-ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0:handle_segv=0
-export ASAN_OPTIONS
-build=$PWD
-run=$build/tools/vvmrun/vvmrun
+: "${top_srcdir:=..}"
+# shellcheck source=/dev/null
+. "$top_srcdir/tests/script/paged.sh"
+must_page
 limits=$build/tests/script/vvmrun_limits
 confined=$build/tests/script/vvmrun_confined
-[ -f "$build/tools/preload/.libs/libvvm-preload.so" ] || {
-	echo "no shared library was built, so no program can be paged"
-	exit 77
-}
-timeout 60 "$run" true 2>/dev/null || {
-	echo "this process may not use userfaultfd"
-	exit 77
-}
 # how NAME: is there such a way to take faults? (x86-64; a userfaultfd; 6.15)
 how()
 {

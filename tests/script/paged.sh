@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh disable=SC2034 # what those who source it read
+# For scripts that run programs under vvmrun, in the build directory: $build and
+# $run. Without the preload object the script ends here, skipped.
+
+# Where the preload object brings AddressSanitizer into programs without it;
+# they die of signals as they would otherwise.
+ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0:handle_segv=0
+export ASAN_OPTIONS
+build=$PWD
+run=$build/tools/vvmrun/vvmrun
+[ -f "$build/tools/preload/.libs/libvvm-preload.so" ] || {
+	echo "no shared library was built, so no program can be paged"
+	exit 77
+}
+
+# Skips the script where no program can be paged.
+must_page()
+{
+	timeout 60 "$run" true 2>/dev/null && return
+	echo "no program can be paged here: see vvmstat --doctor"
+	exit 77
+}
