@@ -37,12 +37,8 @@ static struct vvm *open_inline(uint64_t budget, uint64_t swap_limit_bytes,
 	struct vvm_options o;
 	struct vvm *space = NULL;
 
-	live_options(&o, budget);
+	live_limits(&o, budget, swap_limit_bytes, wait_ms, path);
 	o.faults = VVM_FAULTS_INLINE;
-	o.swap_limit_bytes = swap_limit_bytes;
-	o.frame_wait_ms = wait_ms;
-	if (path)
-		o.swap_path = path;
 	live_ok(vvm_open(&space, &o));
 	return space;
 }

@@ -9,9 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/filter.h>
 #include <linux/loop.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -36,6 +34,7 @@
 #include "support/live.h"
 #include "support/process.h"
 #include "support/random.h"
+#include "support/refuse.h"
 #include "support/test.h"
 #include "support/wait.h"
 
@@ -188,7 +187,7 @@ START_TEST(options_refuse_nonsense_in_the_environment)
 }
 END_TEST
 
-static void refuse(struct vvm_options o, int want)
+static void refused(struct vvm_options o, int want)
 {
 	struct vvm *vm = NULL;
 	int fds = live_count_fds(), threads = live_count_threads();
@@ -204,14 +203,14 @@ START_TEST(open_refuses_options_out_of_range)
 
 	live_options(&good, 64);
 	live_expect(vvm_open(NULL, &good), -EINVAL);
-	o = good, o.struct_bytes = 0, refuse(o, -EINVAL);
-	o = good, o.resident_bytes = 0, refuse(o, -EINVAL);
-	o = good, o.resident_bytes = LIVE_PAGE - 1, refuse(o, -EINVAL);
-	o = good, o.io = (enum vvm_io)77, refuse(o, -EINVAL);
-	o = good, o.faults = (enum vvm_faults)77, refuse(o, -EINVAL);
-	o = good, o.policy = "no such policy", refuse(o, -EINVAL);
-	o = good, o.low_pct = 60, o.high_pct = 90, refuse(o, -EINVAL);
-	o = good, o.low_pct = 9, o.high_pct = 3, refuse(o, -EINVAL);
+	o = good, o.struct_bytes = 0, refused(o, -EINVAL);
+	o = good, o.resident_bytes = 0, refused(o, -EINVAL);
+	o = good, o.resident_bytes = LIVE_PAGE - 1, refused(o, -EINVAL);
+	o = good, o.io = (enum vvm_io)77, refused(o, -EINVAL);
+	o = good, o.faults = (enum vvm_faults)77, refused(o, -EINVAL);
+	o = good, o.policy = "no such policy", refused(o, -EINVAL);
+	o = good, o.low_pct = 60, o.high_pct = 90, refused(o, -EINVAL);
+	o = good, o.low_pct = 9, o.high_pct = 3, refused(o, -EINVAL);
 }
 END_TEST
 
@@ -275,20 +274,20 @@ START_TEST(swap_path_errors)
 
 	live_options(&o, 8);
 	o.swap_path = live_path("missing/deeper");
-	refuse(o, -ENOENT);
+	refused(o, -ENOENT);
 	live_check((fd = creat(live_path("plain"), 0600)) >= 0);
 	close(fd);
 	o.swap_path = live_path("plain/below");
-	refuse(o, -ENOTDIR);
+	refused(o, -ENOTDIR);
 	live_check(mkfifo(live_path("fifo"), 0600) == 0);
 	o.swap_path = live_path("fifo");
-	refuse(o, -ENOTSUP);
+	refused(o, -ENOTSUP);
 	o.swap_path = "/dev/null";
-	refuse(o, -ENOTSUP);
+	refused(o, -ENOTSUP);
 	snprintf(sun.sun_path, sizeof sun.sun_path, "%s", live_path("socket"));
 	live_check(bind(sock, (struct sockaddr *)&sun, sizeof sun) == 0);
 	o.swap_path = sun.sun_path;
-	refuse(o, -ENOTSUP);
+	refused(o, -ENOTSUP);
 	close(sock);
 }
 END_TEST
@@ -303,7 +302,7 @@ START_TEST(swap_symlink_rules)
 	live_check(symlink(live_path("loop-b"), live_path("loop-a")) == 0);
 	live_check(symlink(live_path("loop-a"), live_path("loop-b")) == 0);
 	o.swap_path = live_path("loop-a");
-	refuse(o, -ELOOP);
+	refused(o, -ELOOP);
 	/* A dangling link must not create what it points to. */
 	live_check(symlink(live_path("elsewhere"), live_path("dangling")) == 0);
 	o.swap_path = live_path("dangling");
@@ -362,7 +361,7 @@ START_TEST(swap_directory_without_permission)
 	if (root)
 		setfsuid(65534);
 	o.swap_path = live_path("closed");
-	refuse(o, -EACCES);
+	refused(o, -EACCES);
 	if (root)
 		setfsuid(0);
 	live_check(chmod(live_path("closed"), 0700) == 0);
@@ -633,7 +632,7 @@ START_TEST(every_io_engine_works)
 	if (probe.flags & VVM_PROBE_IO_URING)
 		page_through(&o);
 	else
-		refuse(o, -ENOSYS);
+		refused(o, -ENOSYS);
 }
 END_TEST
 
@@ -721,19 +720,9 @@ END_TEST
 /* ---- permissions ---- */
 
 /* From now on this system call fails with error. */
-static int forbid(long nr, unsigned error)
+static bool forbid(unsigned nr, unsigned error)
 {
-	struct sock_filter code[] = {
-		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
-			 offsetof(struct seccomp_data, nr)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)nr, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog prog = {LIVE_LEN(code), code};
-
-	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog) == 0;
+	return refuse(nr, 0, 0, 0, error);
 }
 
 static void become_nobody(void)

@@ -172,35 +172,31 @@ static unsigned errors_to_try(unsigned point)
 	return n;
 }
 
-START_TEST(a_start_that_fails)
+/* Each use of the point up to `last` fails with each of its errors. */
+static void try_all(unsigned point, uint64_t last, bool starting)
 {
-	unsigned i, point = (unsigned)_i;
 	const char *wish = getenv("INJECT_POINT");
 	uint64_t n;
+	unsigned i;
 
 	if (wish && strcmp(wish, walk_point_name(point)))
 		return;
 	for (i = 0; i < errors_to_try(point); i++)
-		for (n = 1; n <= uses[point]; n++)
+		for (n = 1; n <= last; n++)
 			if (!walk_errors(point)[i].once)
 				try_at(point, n, walk_errors(point)[i].error,
-				       true);
+				       starting);
+}
+
+START_TEST(a_start_that_fails)
+{
+	try_all((unsigned)_i, uses[_i], true);
 }
 END_TEST
 
 START_TEST(a_run_that_fails)
 {
-	unsigned i, point = (unsigned)_i;
-	const char *wish = getenv("INJECT_POINT");
-	uint64_t n;
-
-	if (wish && strcmp(wish, walk_point_name(point)))
-		return;
-	for (i = 0; i < errors_to_try(point); i++)
-		for (n = 1; n <= (walk_all() ? 4 : 1) * LATER_USES; n++)
-			if (!walk_errors(point)[i].once)
-				try_at(point, n, walk_errors(point)[i].error,
-				       false);
+	try_all((unsigned)_i, (walk_all() ? 4 : 1) * LATER_USES, false);
 }
 END_TEST
 

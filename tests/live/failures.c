@@ -30,11 +30,7 @@ static struct vvm *open_with(uint64_t budget, uint64_t swap_limit_bytes,
 	struct vvm_options o;
 	struct vvm *space = NULL;
 
-	live_options(&o, budget);
-	o.swap_limit_bytes = swap_limit_bytes;
-	o.frame_wait_ms = wait_ms;
-	if (path)
-		o.swap_path = path;
+	live_limits(&o, budget, swap_limit_bytes, wait_ms, path);
 	live_ok(vvm_open(&space, &o));
 	return space;
 }

@@ -89,6 +89,16 @@ void live_options(struct vvm_options *o, uint64_t budget_pages)
 	o->stat_segment = 0;
 }
 
+void live_limits(struct vvm_options *o, uint64_t budget_pages,
+		 uint64_t swap_limit_bytes, uint64_t wait_ms, const char *path)
+{
+	live_options(o, budget_pages);
+	o->swap_limit_bytes = swap_limit_bytes;
+	o->frame_wait_ms = wait_ms;
+	if (path)
+		o->swap_path = path;
+}
+
 struct vvm *live_open(uint64_t budget_pages)
 {
 	struct vvm_options o;

@@ -40,6 +40,9 @@ void live_end(void);
 
 /* Defaults and VVM_* of the environment, this budget, no /dev/shm file. */
 void live_options(struct vvm_options *o, uint64_t budget_pages);
+/* The same with limits of swap and patience; path NULL: the default. */
+void live_limits(struct vvm_options *o, uint64_t budget_pages,
+		 uint64_t swap_limit_bytes, uint64_t wait_ms, const char *path);
 
 struct vvm *live_open(uint64_t budget_pages);
 /* Maps anywhere and returns the pointer, which is the guest address too. */

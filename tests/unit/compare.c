@@ -761,6 +761,17 @@ static void check_restored(pid_t pid, const char *cluster)
 	check_line(page_cluster, cluster);
 }
 
+/* The comparison has ended like that, and everything is as it was. */
+static void check_ended(pid_t pid, int want, const char *cluster)
+{
+	int status;
+
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert(WIFEXITED(status));
+	ck_assert_int_eq(WEXITSTATUS(status), want);
+	check_restored(pid, cluster);
+}
+
 #define LONG "--engines swap --size 32M --resident 8M --seconds 60 --rounds 2"
 #define SHORT                                                    \
 	"--engines swap --size 16M --resident 8M --seconds 0.1 " \
@@ -771,7 +782,6 @@ static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 START_TEST(interrupted_restores)
 {
 	char cluster[32];
-	int status;
 	pid_t pid;
 
 	ck_assert_int_eq(line_read(page_cluster, cluster, sizeof(cluster)), 0);
@@ -779,10 +789,7 @@ START_TEST(interrupted_restores)
 	wait_until_on(pid);
 	check_line(page_cluster, "0");
 	kill(pid, signals[_i]);
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert(WIFEXITED(status));
-	ck_assert_int_eq(WEXITSTATUS(status), TOOL_ENDED);
-	check_restored(pid, cluster);
+	check_ended(pid, TOOL_ENDED, cluster);
 }
 END_TEST
 
@@ -790,17 +797,13 @@ START_TEST(killed_worker_restores)
 {
 	static const int how[] = {SIGKILL, SIGSEGV};
 	char cluster[32];
-	int status;
 	pid_t pid;
 
 	ck_assert_int_eq(line_read(page_cluster, cluster, sizeof(cluster)), 0);
 	pid = start(LONG);
 	wait_until_on(pid);
 	kill(child_of(pid), how[_i]);
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert(WIFEXITED(status));
-	ck_assert_int_eq(WEXITSTATUS(status), TOOL_FAILED);
-	check_restored(pid, cluster);
+	check_ended(pid, TOOL_FAILED, cluster);
 }
 END_TEST
 

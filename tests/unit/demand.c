@@ -193,6 +193,15 @@ START_TEST(a_stalled_disk_is_no_want_of_frames)
 }
 END_TEST
 
+/* Goes on with all faults until none is pending, or none to be unfailed. */
+static void wait_until_none(const unsigned *count)
+{
+	while (*count) {
+		os_sleep_us(1000);
+		demands_go_on(&demands);
+	}
+}
+
 /* A fault that finds no frame does not wait for ever: it is SIGBUS. */
 START_TEST(a_want_of_frames_is)
 {
@@ -204,18 +213,12 @@ START_TEST(a_want_of_frames_is)
 	app_start(&app, addr, false, 0);
 	read_events(1);
 	ck_assert_uint_eq(demands.pending_count, 1);
-	while (demands.pending_count) {
-		os_sleep_us(1000);
-		demands_go_on(&demands);
-	}
+	wait_until_none(&demands.pending_count);
 	app_join(&app);
 	ck_assert_int_eq(app.signal, SIGBUS);
 	ck_assert_int_eq(stat_sum(&vm->stats, VVM_STAT_frame_timeouts), 1);
 	space_give_frames(vm, actor, frames);
-	while (demands.unfail_count) {
-		os_sleep_us(1000);
-		demands_go_on(&demands);
-	}
+	wait_until_none(&demands.unfail_count);
 	app_start(&app, addr, false, 0);
 	read_events(1);
 	engine_complete();
@@ -407,18 +410,12 @@ START_TEST(no_memory_for_the_table_is_sigbus)
 	app_start(&app, addr, _i, 7);
 	read_events(1);
 	ck_assert_uint_eq(demands.pending_count, 1);
-	while (demands.pending_count) {
-		os_sleep_us(1000);
-		demands_go_on(&demands);
-	}
+	wait_until_none(&demands.pending_count);
 	app_join(&app);
 	ck_assert_int_eq(app.signal, SIGBUS);
 	ck_assert_uint_eq(vm->failing, 1);
 	os_inject_clear();
-	while (demands.unfail_count) {
-		os_sleep_us(1000);
-		demands_go_on(&demands);
-	}
+	wait_until_none(&demands.unfail_count);
 	ck_assert_uint_eq(vm->failing, 0);
 	app_start(&app, addr, _i, 7);
 	read_events(1);
