@@ -38,7 +38,8 @@
 #define ALL_ARGUMENTS 0x3fu
 #define ABSENT	      0x40u /* a set of its own: it fails */
 
-unsigned filter_arguments(long nr)
+/* Which arguments of a call the filter looks at; a bit for each. */
+static unsigned arguments(long nr)
 {
 	const struct call *call = call_find(nr);
 	unsigned i, set = 0;
@@ -66,7 +67,7 @@ static unsigned set_of(long nr)
 {
 	if (nr == __NR_io_uring_setup || nr == __NR_io_setup)
 		return ABSENT;
-	return filter_arguments(nr);
+	return arguments(nr);
 }
 
 /*

@@ -16,7 +16,5 @@
 
 /* Writes the filter; its length. 0: there is none for this machine. */
 unsigned filter_text(struct sock_filter text[FILTER_MOST]);
-/* Which arguments of a call the filter looks at; a bit for each. */
-unsigned filter_arguments(long nr);
 
 #endif

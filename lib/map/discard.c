@@ -21,7 +21,8 @@ void mapping_clip(const struct block *b, gaddr_t start, gaddr_t end,
 					    : BLOCK_PAGES - 1;
 }
 
-bool mapping_pinned(const struct block *b, unsigned first, unsigned last)
+/* => block lock held */
+static bool any_pinned(const struct block *b, unsigned first, unsigned last)
 {
 	unsigned i;
 
@@ -38,7 +39,7 @@ static bool block_pinned(struct block *b, gaddr_t start, gaddr_t end)
 
 	mapping_clip(b, start, end, &first, &last);
 	lock_take(&b->lock);
-	pinned = mapping_pinned(b, first, last);
+	pinned = any_pinned(b, first, last);
 	lock_drop(&b->lock);
 	return pinned;
 }
@@ -197,7 +198,7 @@ static int discard_run(struct vvm *vm, const struct run *run)
 	while (rc == 0 && at <= run->last) {
 		struct run part = still_part(vm, run, at);
 
-		if (mapping_pinned(b, part.first, part.last))
+		if (any_pinned(b, part.first, part.last))
 			rc = -EBUSY;
 		else
 			rc = discard_still(vm, &part);

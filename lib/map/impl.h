@@ -37,8 +37,6 @@ void mapping_forget_unburied(struct vvm *vm);
 /* Index range of [start, end) in b. */
 void mapping_clip(const struct block *b, gaddr_t start, gaddr_t end,
 		  unsigned *first, unsigned *last);
-/* Is a page of [first, last] pinned? => block lock held. */
-bool mapping_pinned(const struct block *b, unsigned first, unsigned last);
 /* Is a page of the range pinned? => space lock held. */
 bool mapping_any_pinned(struct vvm *vm, gaddr_t start, gaddr_t end);
 /*

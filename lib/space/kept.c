@@ -38,12 +38,6 @@ struct kept_chunk {
 _Static_assert(sizeof(struct kept_range) == 32, "divides a page");
 _Static_assert(sizeof(struct kept_chunk) == CHUNK_BYTES, "and its head is one");
 
-void kept_init(struct kept *k)
-{
-	atomic_init(&k->chunks, NULL);
-	k->free = NULL;
-}
-
 static void forget_all(struct kept_chunk *c)
 {
 	size_t i;
@@ -62,7 +56,8 @@ void kept_fini(struct kept *k)
 		forget_all(c);
 		os_unmap((haddr_t)(uintptr_t)c, CHUNK_BYTES);
 	}
-	kept_init(k);
+	atomic_init(&k->chunks, NULL);
+	k->free = NULL;
 }
 
 static void set_free(struct kept *k, struct kept_range *r)

@@ -24,8 +24,10 @@ struct kept {
 	struct kept_range *free;	     /* (m) */
 };
 
-/* => add, use and drop: the mapping lock is held, or one thread has it all. */
-void kept_init(struct kept *k);
+/*
+ * Zeroed to begin with. => add, use and drop: the mapping lock is held, or one
+ * thread has it all.
+ */
 void kept_fini(struct kept *k);
 /* A range with one region. NULL: out of memory. */
 struct kept_range *kept_add(struct kept *k, haddr_t start, uint64_t bytes);
