@@ -122,29 +122,35 @@ static const struct filter filters[] = {
 	 {TIGHT, SYS_clone, SYS_wait4, SYS_set_robust_list, END}},
 };
 
-static void confine(const struct filter *f)
+/* Calls of these numbers, up to END, have that verdict, others the other. */
+static void install(const int *numbers, uint32_t these, uint32_t others,
+		    bool tsync)
 {
-	struct sock_filter text[MOST + 4];
+	struct sock_filter text[2 * MOST + 2];
 	struct sock_fprog program = {.filter = text};
 	unsigned n = 0, i;
 
 	text[n++] = (struct sock_filter)BPF_STMT(
 		BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-	for (i = 0; f->permitted[i] != END; i++) {
+	for (i = 0; numbers[i] != END; i++) {
 		text[n++] = (struct sock_filter)BPF_JUMP(
-			BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)f->permitted[i], 0,
-			1);
-		text[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K,
-							 SECCOMP_RET_ALLOW);
+			BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)numbers[i], 0, 1);
+		text[n++] =
+			(struct sock_filter)BPF_STMT(BPF_RET | BPF_K, these);
 	}
-	text[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, f->refusal);
+	text[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, others);
 	program.len = (unsigned short)n;
 	CHECK(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-	if (f->tsync)
+	if (tsync)
 		CHECK(!syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
 			       SECCOMP_FILTER_FLAG_TSYNC, &program));
 	else
 		CHECK(!prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+}
+
+static void confine(const struct filter *f)
+{
+	install(f->permitted, SECCOMP_RET_ALLOW, f->refusal, f->tsync);
 }
 
 /* ---- memory ---- */
@@ -275,27 +281,12 @@ static void test_ours(void)
 {
 	static const int numbers[] = {SYS_mmap,	     SYS_munmap, SYS_mprotect,
 				      SYS_madvise,   SYS_mremap, SYS_read,
-				      SYS_prlimit64, SYS_close};
-	enum { N = sizeof(numbers) / sizeof(numbers[0]) };
-	struct sock_filter text[N + 3];
-	struct sock_fprog program = {N + 3, text};
+				      SYS_prlimit64, SYS_close,	 END};
 	char *page =
 		mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	unsigned i;
 
-	text[0] = (struct sock_filter)BPF_STMT(
-		BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-	for (i = 0; i < N; i++)
-		text[i + 1] = (struct sock_filter)BPF_JUMP(
-			BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)numbers[i],
-			(uint8_t)(N - i), 0);
-	text[N + 1] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K,
-						   SECCOMP_RET_ALLOW);
-	text[N + 2] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K,
-						   SECCOMP_RET_ERRNO | EXDEV);
 	CHECK(page != MAP_FAILED);
-	CHECK(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-	CHECK(!prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program));
+	install(numbers, SECCOMP_RET_ERRNO | EXDEV, SECCOMP_RET_ALLOW, false);
 	CHECK(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
 		      MAP_FAILED &&
 	      errno == EXDEV);
