@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * unit/os.c - os.c on the real kernel: memory and files. What only an older
+ * unit/os.c - os/memory.c and os/file.c on the real kernel. What only an older
  * kernel or another file system would answer is made by a seccomp filter
  * (support/refuse.h).
  */
