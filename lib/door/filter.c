@@ -209,13 +209,13 @@ static unsigned put_search(struct text *t, const struct range *range,
 unsigned filter_text(struct sock_filter text[FILTER_MOST])
 {
 	struct text t = {.end = text + FILTER_MOST};
-	struct range range[CALLS_END + 1];
+	struct range range[CALLS_END + 1] = {{0}};
 	unsigned pass, search, i;
 
 	put_sets(&t);
 	pass = t.set[0].at;
 	search = put_search(&t, range, find_ranges(&t, range));
-	search = test(&t, BPF_JGE, X32_BIT, pass, search);
+	test(&t, BPF_JGE, X32_BIT, pass, search);
 	load(&t, FIELD(nr));
 	test(&t, BPF_JEQ, AUDIT_ARCH_X86_64, t.at, pass);
 	load(&t, FIELD(arch));
