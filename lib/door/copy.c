@@ -93,6 +93,7 @@ static size_t handle_plain(char *mine, haddr_t theirs, size_t bytes,
 {
 	size_t n = MIN(bytes, (size_t)(PAGE_BYTES - (theirs & PAGE_MASK)));
 
+	ASSERT(mine || how == LOOK_READ || how == LOOK_WRITE);
 	if (!(writes(how) ? os_writable(theirs) : os_readable(theirs)))
 		return 0;
 	if (how == IN)

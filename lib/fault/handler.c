@@ -242,7 +242,7 @@ static void look_at_faults(struct handler *h, uint64_t now_us)
 	h->looked_us = now_us;
 	f = demands_oldest(&h->demands);
 	start_ns = f ? f->stat.at.start_ns : 0;
-	if (!life_stalls(h->life, start_ns, now_us))
+	if (!life_stalls(h->life, start_ns, now_us) || !f)
 		return;
 	if (f->last == FAULT_READ)
 		life_report(h->life, VVM_STAT_STALL_read, start_ns / 1000,
