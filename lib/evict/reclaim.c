@@ -54,6 +54,7 @@
 #define LOW_SPACE_US 1000000 /* between calls of the user's callback */
 #define STEP_TARGET  128     /* frames per step: keeps block locks short */
 #define DIVIDE_US    50000   /* between looks at the division */
+#define FULL_PAGES   16 /* swap takes so many for compressed ones at a time */
 /* A fault without I/O: MEASURED.md, "Primitives". */
 #define INLINE_FAULT_US 10
 #define THREAD_FAULT_US 40
@@ -182,6 +183,15 @@ static bool is_over(const struct vvm *vm)
 	return atomic_load(&vm->frames.used) > atomic_load(&vm->frames.budget);
 }
 
+/* Will no more of them be taken? */
+static bool is_full(const struct reclaimer *r)
+{
+	const struct frames *f = &r->vm->frames;
+
+	return atomic_load(&f->packed) + FULL_PAGES >
+	       r->division.pages + atomic_load(&f->saved);
+}
+
 /* Looks at the division now and then, and has the swap keep to it. */
 static void divide(struct reclaimer *r)
 {
@@ -198,6 +208,8 @@ static void divide(struct reclaimer *r)
 		stat_set(&vm->stats, packed_limit_frames, r->division.pages);
 	}
 	vm->swap->ops->trim(vm->swap, r->ring, r->division.pages);
+	if (is_full(r))
+		space_spend_frames(vm);
 }
 
 /* Frames cannot go: compressed pages must. False: there are none. */
@@ -209,6 +221,7 @@ static bool yield(struct reclaimer *r)
 		return false;
 	division_yield(&r->division, packed, shortage(r));
 	divide(r);
+	space_spend_frames(r->vm);
 	return true;
 }
 

@@ -29,8 +29,12 @@
 #define STEP(budget)  MAX((budget) / 64, 16u)
 #define MOST(pages)   ((pages) / 8 * 7)
 #define FLOOR(budget) ((budget) / 32)
-/* Memory is filled for the first time, which is over soon. */
-#define FILL_STEPS 4
+/*
+ * Memory is filled for the first time, which is over soon; or the border is far
+ * from where it should be, since one side has FAR times the use of the other.
+ */
+#define LONG_STEPS 4
+#define FAR	   4
 /* Events without which a sample says too little. */
 #define ENOUGH 64
 /* The store is full when less than so many steps are missing. */
@@ -92,9 +96,10 @@ static uint64_t decide(const struct division *d,
 	uint64_t packed = use_of_packed(d, s), frames = use_of_frames(d, s);
 	uint64_t step = STEP(s->budget);
 
-	if (!packed && !frames)
-		return d->pages + FILL_STEPS * step;
-	if (packed > CLEARLY(frames))
+	if (packed / FAR > frames || frames / FAR > packed ||
+	    !(packed | frames))
+		step *= LONG_STEPS;
+	if (packed > CLEARLY(frames) || (!packed && !frames))
 		return d->pages + step;
 	if (frames > CLEARLY(packed))
 		return d->pages - MIN(step, d->pages);

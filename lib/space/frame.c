@@ -12,12 +12,18 @@
  * free and goes on until `high` are, so that fault handling finds a free
  * frame without waiting while reclaim works in batches.
  *
+ * Compressed pages are in frames, too. While memory is filled all that is given
+ * back is taken by faults at once, and the store of such pages would get none
+ * although each of its frames lets three of theirs go. So it is *owed* some: what
+ * is given back is *saved* for it first.
+ *
  * Invariants:
  *  (1) frames_take() never makes used exceed budget; only a shrinking
  *	frames_resize() leaves it above for a while.
  *  (2) low <= high and low + high <= budget / 2: with half of the budget
  *	always usable, watermarks cannot turn a small budget into none.
  *  (3) peak >= every value that used ever had.
+ *  (4) saved <= packed <= used.
  *
  * Everything is an atomic counter: fault handlers on all CPUs come here for
  * each fault, and no decision needs two of the values at the same instant.
@@ -38,6 +44,9 @@
  * more (MEASURED.md, "Reclaim").
  */
 #define FRAMES_BATCH 16
+/* What is saved: for a batch of victims, of a large budget only. */
+#define SAVED_TAKES 4
+#define SAVED_SHARE 64
 
 static uint64_t percent(uint64_t n, unsigned pct)
 {
@@ -69,6 +78,8 @@ void frames_init(struct frames *f, uint64_t budget, unsigned low_pct,
 	atomic_init(&f->wanted, 0);
 	atomic_init(&f->pinned, 0);
 	atomic_init(&f->packed, 0);
+	atomic_init(&f->saved, 0);
+	atomic_init(&f->owed, 0);
 	frames_resize(f, budget, low_pct, high_pct);
 }
 
@@ -109,11 +120,79 @@ bool frames_take(struct frames *f, uint64_t n, uint64_t reserve)
 	return true;
 }
 
-void frames_give(struct frames *f, uint64_t n)
+/* Of n that are given back: how many are saved instead? */
+static uint64_t save(struct frames *f, uint64_t n)
+{
+	uint64_t owed = atomic_load(&f->owed);
+
+	do {
+		n = MIN(n, owed);
+		if (!n || atomic_load(&f->used) > atomic_load(&f->budget))
+			return 0;
+	} while (!atomic_compare_exchange_weak(&f->owed, &owed, owed - n));
+	atomic_fetch_add(&f->packed, n);
+	atomic_fetch_add(&f->saved, n);
+	return n;
+}
+
+static void give(struct frames *f, uint64_t n)
 {
 	uint64_t before = atomic_fetch_sub(&f->used, n);
 
 	ASSERT(before >= n);
+}
+
+void frames_give(struct frames *f, uint64_t n)
+{
+	give(f, n - save(f, n));
+}
+
+static bool take_saved(struct frames *f, uint64_t n)
+{
+	uint64_t saved = atomic_load(&f->saved);
+
+	do {
+		if (saved < n)
+			return false;
+	} while (!atomic_compare_exchange_weak(&f->saved, &saved, saved - n));
+	return true;
+}
+
+bool frames_take_packed(struct frames *f, uint64_t n)
+{
+	uint64_t most = atomic_load(&f->budget) / SAVED_SHARE / n;
+
+	/* Half of what reclaim keeps free is for faults. */
+	if (frames_take(f, n, atomic_load(&f->low) / 2)) {
+		atomic_fetch_add(&f->packed, n);
+		return true;
+	}
+	most = n * MIN(MAX(most, 1u), SAVED_TAKES);
+	if (take_saved(f, n)) {
+		atomic_fetch_add(&f->owed, n);
+		return true;
+	}
+	atomic_store(&f->owed, most - MIN(most, atomic_load(&f->saved)));
+	return false;
+}
+
+void frames_give_packed(struct frames *f, uint64_t n)
+{
+	uint64_t before = atomic_fetch_sub(&f->packed, n);
+
+	ASSERT(before >= n);
+	frames_give(f, n);
+}
+
+uint64_t frames_spend(struct frames *f)
+{
+	uint64_t n;
+
+	atomic_store(&f->owed, 0);
+	n = atomic_exchange(&f->saved, 0);
+	atomic_fetch_sub(&f->packed, n);
+	give(f, n);
+	return n;
 }
 
 uint64_t frames_free(const struct frames *f)

@@ -19,7 +19,9 @@ struct frames {
 	_Atomic uint64_t peak;	 /* highest `used` ever */
 	_Atomic uint64_t wanted; /* frames that somebody waits for now */
 	_Atomic uint64_t pinned; /* of used, pinned ones */
-	_Atomic uint64_t packed; /* of used, those with compressed pages */
+	_Atomic uint64_t packed; /* of used, those for compressed pages */
+	_Atomic uint64_t saved;	 /* of packed, those that are not in use yet */
+	_Atomic uint64_t owed;	 /* to be saved of what is given back next */
 };
 
 /* Percentages of the budget; both are 0 for budgets of a few pages. */
@@ -28,6 +30,16 @@ void frames_init(struct frames *f, uint64_t budget, unsigned low_pct,
 /* Takes n frames or none. reserve: leave at least so many free. */
 bool frames_take(struct frames *f, uint64_t n, uint64_t reserve);
 void frames_give(struct frames *f, uint64_t n);
+/*
+ * Takes n frames for compressed pages: of the free ones, if faults have enough
+ * left, or of the saved ones. False: not now; frames given back are saved from
+ * then on. One thread at a time.
+ */
+bool frames_take_packed(struct frames *f, uint64_t n);
+/* Gives such frames back. */
+void frames_give_packed(struct frames *f, uint64_t n);
+/* Saves no more, and gives back what is saved. Returns how many. */
+uint64_t frames_spend(struct frames *f);
 /* Sets the budget and its watermarks. */
 void frames_resize(struct frames *f, uint64_t budget, unsigned low_pct,
 		   unsigned high_pct);

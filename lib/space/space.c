@@ -150,24 +150,25 @@ void space_give_frames(struct vvm *vm, struct vvm_stat_actor *actor, uint64_t n)
 		wake_starving(vm);
 }
 
-/* Half of what reclaim keeps free is for faults. */
 static bool take_packed(void *arg, uint64_t pages)
 {
 	struct vvm *vm = arg;
 
-	if (!frames_take(&vm->frames, pages, atomic_load(&vm->frames.low) / 2))
-		return false;
-	atomic_fetch_add(&vm->frames.packed, pages);
-	return true;
+	return frames_take_packed(&vm->frames, pages);
 }
 
 static void give_packed(void *arg, uint64_t pages)
 {
 	struct vvm *vm = arg;
 
-	atomic_fetch_sub(&vm->frames.packed, pages);
-	frames_give(&vm->frames, pages);
+	frames_give_packed(&vm->frames, pages);
 	if (atomic_load(&vm->frames.wanted))
+		wake_starving(vm);
+}
+
+void space_spend_frames(struct vvm *vm)
+{
+	if (frames_spend(&vm->frames) && atomic_load(&vm->frames.wanted))
 		wake_starving(vm);
 }
 

@@ -134,6 +134,8 @@ void space_move(struct vvm *vm, struct vvm_stat_actor *actor, struct block *b,
  */
 bool space_take_frames(struct vvm *vm, struct vvm_stat_actor *actor, uint64_t n,
 		       uint64_t reserve);
+/* Those that are saved for compressed pages go to whoever waits. */
+void space_spend_frames(struct vvm *vm);
 /* Gives frames back and wakes whoever waits for one. Any lock may be held. */
 void space_give_frames(struct vvm *vm, struct vvm_stat_actor *actor,
 		       uint64_t n);

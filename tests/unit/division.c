@@ -124,6 +124,33 @@ START_TEST(where_frames_are_used_it_shrinks)
 }
 END_TEST
 
+/* 20 looks are a second. */
+START_TEST(far_from_its_place_it_goes_fast)
+{
+	unsigned i;
+
+	for (i = 0; i < 20; i++) {
+		struct division_sample s = full();
+
+		s.old_reads = 1000;
+		s.scanned = 1000;
+		s.cold = 300;
+		s.cold_used = 50;
+		look(&s, 1);
+	}
+	ck_assert_uint_eq(d.pages, BUDGET / 8 * 7);
+	for (i = 0; i < 4; i++) {
+		struct division_sample s = full();
+
+		s.scanned = 1000;
+		s.cold = 300;
+		s.cold_used = 250;
+		look(&s, 1);
+	}
+	ck_assert_uint_le(d.pages, BUDGET / 8 * 5);
+}
+END_TEST
+
 START_TEST(little_says_nothing)
 {
 	struct division_sample s;
@@ -181,6 +208,7 @@ static void add_tests(Suite *suite)
 	tcase_add_test(tc, while_it_is_not_full_it_stays);
 	tcase_add_test(tc, where_old_ones_are_read_it_grows);
 	tcase_add_test(tc, where_frames_are_used_it_shrinks);
+	tcase_add_test(tc, far_from_its_place_it_goes_fast);
 	tcase_add_test(tc, little_says_nothing);
 	tcase_add_test(tc, the_budget_bounds_it);
 	tcase_add_test(tc, it_yields);

@@ -134,6 +134,51 @@ START_TEST(over_budget_is_low_without_watermarks)
 }
 END_TEST
 
+/* Faults take all that is given back, and yet the store gets its part. */
+START_TEST(what_is_owed_is_saved_first)
+{
+	frames_init(&f, 8192, 2, 4);
+	ck_assert(frames_take_packed(&f, 16));
+	ck_assert_uint_eq(f.packed, 16);
+	ck_assert(frames_take(&f, 8192 - 16, 0));
+	ck_assert(!frames_take_packed(&f, 16));
+	frames_give(&f, 10);
+	ck_assert_uint_eq(frames_free(&f), 0);
+	ck_assert_uint_eq(f.packed, 26);
+	ck_assert(!frames_take_packed(&f, 16));
+	frames_give(&f, 100);
+	ck_assert_uint_eq(f.saved, 64); /* no more than for a batch */
+	ck_assert_uint_eq(frames_free(&f), 110 - 64);
+	ck_assert(frames_take(&f, 110 - 64, 0));
+	ck_assert(frames_take_packed(&f, 16));
+	ck_assert_uint_eq(f.saved, 48);
+	frames_give(&f, 8);
+	ck_assert_uint_eq(f.saved, 56);
+	ck_assert_uint_eq(frames_spend(&f), 56);
+	ck_assert_uint_eq(f.packed, 32);
+	frames_give(&f, 8);
+	ck_assert_uint_eq(frames_free(&f), 64);
+	frames_give_packed(&f, 32);
+	ck_assert_uint_eq(f.packed, 0);
+	ck_assert_uint_eq(f.used, 8192 - 96);
+	ck_assert_uint_eq(frames_spend(&f), 0);
+}
+END_TEST
+
+START_TEST(over_budget_nothing_is_saved)
+{
+	frames_init(&f, 1000, 2, 4);
+	ck_assert(frames_take(&f, 1000, 0));
+	ck_assert(!frames_take_packed(&f, 16));
+	frames_resize(&f, 500, 2, 4);
+	frames_give(&f, 400);
+	ck_assert_uint_eq(f.used, 600);
+	ck_assert_uint_eq(f.saved, 0);
+	frames_give(&f, 200); /* 400: from here on it may be */
+	ck_assert_uint_eq(f.used, 400 + f.saved);
+}
+END_TEST
+
 START_TEST(giving_too_many_aborts)
 {
 	frames_init(&f, 10, 0, 0);
@@ -245,6 +290,8 @@ static void add_tests(Suite *suite)
 	tcase_add_test(tc, small_budgets_are_freed_in_batches);
 	tcase_add_test(tc, shortage_counts_high_wanted_and_excess);
 	tcase_add_test(tc, over_budget_is_low_without_watermarks);
+	tcase_add_test(tc, what_is_owed_is_saved_first);
+	tcase_add_test(tc, over_budget_nothing_is_saved);
 	tcase_add_test_raise_signal(tc, giving_too_many_aborts, SIGABRT);
 	tcase_add_test_raise_signal(tc, no_budget_aborts, SIGABRT);
 	tcase_add_test(tc, agrees_with_arithmetic);

@@ -3,10 +3,12 @@
 #include "swap/squeeze.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 #include "os/os.h"
 #include "support/test.h"
+#include "vvmbench/workload/stamp.h"
 
 static struct squeeze squeeze;
 static uint64_t page[PAGE_BYTES / 8], back[PAGE_BYTES / 8];
@@ -62,6 +64,24 @@ START_TEST(a_word_again_and_again)
 		page[i]--;
 	}
 	ck_assert(squeeze_word(page, &word));
+}
+END_TEST
+
+/* As vvmbench --compress-ratio says. */
+START_TEST(noise_of_stamps_makes_the_ratio)
+{
+	static const double ratio[] = {1.5, 2, 3, 3.5, 4, 5};
+	double want = PAGE_BYTES / ratio[_i];
+	unsigned i, bytes = 0;
+	struct squeeze q;
+
+	ck_assert_int_eq(squeeze_init(&q, PAGE_BYTES), 0);
+	for (i = 0; i < 100; i++) {
+		stamp_page(page, 1, i, stamp_noise(ratio[_i]));
+		bytes += squeeze_pack(&q, page);
+	}
+	squeeze_fini(&q);
+	ck_assert_double_le(fabs(bytes / 100.0 - want), want / 20);
 }
 END_TEST
 
@@ -151,6 +171,7 @@ static void add_tests(Suite *suite)
 
 	tcase_add_test(tc, a_word_again_and_again);
 	tcase_add_test(tc, what_is_packed_comes_back);
+	tcase_add_loop_test(tc, noise_of_stamps_makes_the_ratio, 0, 6);
 	tcase_add_test(tc, noise_is_refused);
 	tcase_add_test(tc, a_part_is_no_page);
 	tcase_add_test(tc, in_vain_it_is_tried_less_and_less);
