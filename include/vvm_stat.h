@@ -20,6 +20,7 @@
  *   regions  the regions of the space, in no order
  *   blocks   the state of each page that was ever touched, 2 MiB of guest
  *	      addresses (512 pages) to a block, in no order
+ *   sites    the code that waited for pages, and how long, in no order
  *
  * Every field is a naturally aligned 64-bit word unless it says otherwise; a
  * reader sees each word whole, and words of different times. Where words
@@ -249,6 +250,7 @@ enum vvm_stat_kind {
 #define VVM_STAT_EVENT_KIND    15u /* mask: enum vvm_stat_kind */
 #define VVM_STAT_EVENT_WRITE   16u
 #define VVM_STAT_EVENT_STALLED 32u /* it had to wait for a free frame */
+#define VVM_STAT_EVENT_WAITED  64u /* for that, the disk, or another's read */
 
 /*
  * Event number n of an actor is in item n % VVM_STAT_EVENTS of its ring, and
@@ -338,6 +340,34 @@ struct vvm_stat_block {
 	uint8_t page[VVM_STAT_BLOCK_PAGES];
 } __attribute__((aligned(64)));
 
+/* ---- sites ---------------------------------------------------------- */
+
+#define VVM_STAT_SITES 1024
+
+/*
+ * Code that waited: faults of inline and guard mode by the instruction that had
+ * them; in every mode a trapped system call by its own, other calls of the
+ * library together. (Whose faults handler threads resolve, the library does not
+ * know.) Items may have the same ip: their sum counts. Words that are read while
+ * ip changes do not belong together. The table's last item has what sites
+ * counted that had to make room.
+ */
+struct vvm_stat_site {
+	uint64_t ip; /* host address, or one of those below */
+	uint64_t faults;
+	uint64_t stalls; /* of these: waited for a free frame */
+	uint64_t wait_ns;
+	uint64_t reserved[4];
+} __attribute__((aligned(64)));
+
+enum {
+	VVM_STAT_SITE_NONE,   /* a free item */
+	VVM_STAT_SITE_OTHERS, /* the table's last */
+	VVM_STAT_SITE_CALLS,  /* calls of the library */
+	VVM_STAT_SITE_MOVING, /* the item is just being used anew */
+	VVM_STAT_SITE_CODE    /* from here on: an address */
+};
+
 /* ---- the segment ---------------------------------------------------- */
 
 struct vvm_stat_table {
@@ -368,6 +398,11 @@ struct vvm_stat_segment {
 		VVM_STAT_VALUES(X)
 #undef X
 	} value;
+	/*
+	 * Behind the values, of which there may be more in time: there if
+	 * header_bytes says so, and 0 if the writer does not know it.
+	 */
+	struct vvm_stat_table sites;
 	struct vvm_stat_actor actor[VVM_STAT_ACTORS];
 };
 
@@ -379,8 +414,11 @@ struct vvm_stat_segment {
 #define VVM_STAT_BLOCKS_OFFSET     \
 	(VVM_STAT_REGIONS_OFFSET + \
 	 VVM_STAT_REGIONS_MAX * sizeof(struct vvm_stat_region))
-#define VVM_STAT_FILE_BYTES                       \
+#define VVM_STAT_SITES_OFFSET                     \
 	VVM_STAT_PAGE_UP(VVM_STAT_BLOCKS_OFFSET + \
 			 VVM_STAT_BLOCKS_MAX * sizeof(struct vvm_stat_block))
+#define VVM_STAT_FILE_BYTES                      \
+	VVM_STAT_PAGE_UP(VVM_STAT_SITES_OFFSET + \
+			 (VVM_STAT_SITES + 1) * sizeof(struct vvm_stat_site))
 
 #endif

@@ -36,6 +36,7 @@
 #include <asm/unistd.h>
 
 #include "door/filter.h"
+#include "fault/inline.h"
 #include "os/os.h"
 #include "space/paged.h"
 #include "util/lock.h"
@@ -92,7 +93,7 @@ static void on_signal(int sig, siginfo_t *si, void *context)
 		(uint64_t)regs[REG_RDX], (uint64_t)regs[REG_R10],
 		(uint64_t)regs[REG_R8],	 (uint64_t)regs[REG_R9]};
 	int saved = errno;
-	uint64_t mask;
+	uint64_t mask, before;
 
 	if (is_ours(si) && atomic_load(&asking) &&
 	    arg[0] == OS_DOOR_START + PAGE_BYTES) {
@@ -100,8 +101,10 @@ static void on_signal(int sig, siginfo_t *si, void *context)
 		regs[REG_RAX] = 0;
 	} else if (is_ours(si) && !is_anothers(arg)) {
 		memcpy(&mask, &uc->uc_sigmask, sizeof(mask));
+		before = inline_caller((uint64_t)regs[REG_RIP]);
 		regs[REG_RAX] =
 			door_syscall(si->si_syscall, arg, context, &mask);
+		inline_caller(before);
 		memcpy(&uc->uc_sigmask, &mask, sizeof(mask));
 	} else {
 		pass_on(sig, si, context);

@@ -84,7 +84,7 @@ static void stall(struct demands *ds, struct fault *f)
 {
 	f->since_us = os_now_us();
 	f->patience_us = patience(ds, awake_look(&ds->awake, f->since_us));
-	f->stat.flags |= VVM_STAT_EVENT_STALLED;
+	f->stat.flags |= VVM_STAT_EVENT_STALLED | VVM_STAT_EVENT_WAITED;
 	PROBE2(stall, f->host, f->stat.tid);
 	stat_add(ds->actor, VVM_STAT_stalls, 1);
 }
@@ -212,6 +212,7 @@ static void start_read(struct fault *f)
 		return;
 	}
 	note_ahead(f);
+	f->stat.flags |= VVM_STAT_EVENT_WAITED;
 	swap->ops->read(swap, f->demands->ring, &f->io);
 }
 
@@ -235,6 +236,7 @@ static bool handler_wait(struct fault *f, enum fault_result result)
 				      f->advice);
 		break;
 	case FAULT_JOINED:
+		f->stat.flags |= VVM_STAT_EVENT_WAITED; /* it will */
 		if (f->trigger)
 			note_ahead(f);
 		ended(f, false);

@@ -28,6 +28,11 @@
  *
  * Counters are kept in LANES lanes picked by a hash of the thread: threads
  * seldom share one, and nothing is to be cleaned up when a thread ends.
+ *
+ * A fault that waits is counted for the code that had it, as well (stat/site.c).
+ * The signal tells which that is. A call of the library waits for its caller,
+ * which only a trapped system call knows (door/trap.c): it says so in a word of
+ * the thread, the only state outside of a space.
  */
 #include "fault/inline.h"
 
@@ -56,6 +61,18 @@ struct lanes {
 	struct pollers pollers;
 };
 
+/* Not allocated at its first use, which may be in a signal handler. */
+static __thread uint64_t caller __attribute__((tls_model("initial-exec"))) =
+	VVM_STAT_SITE_CALLS;
+
+uint64_t inline_caller(uint64_t ip)
+{
+	uint64_t old = caller;
+
+	caller = ip;
+	return old;
+}
+
 /* ---- reading in place ---- */
 
 static uint64_t this_thread(void)
@@ -75,6 +92,14 @@ static void read_ahead(struct fault *f)
 static void read_done(struct io *io, int result)
 {
 	container_of(io, struct fault, io)->error = result;
+}
+
+/* The fault begins to wait, or waits on. */
+static void note_wait(struct fault *f)
+{
+	f->stat.flags |= VVM_STAT_EVENT_WAITED;
+	if (!f->stat.at.start_ns) /* of a call, which is not timed else */
+		f->stat.at.start_ns = os_now_ns();
 }
 
 /* Reads into io's buffer. The result is in f->error. */
@@ -129,6 +154,7 @@ static int read_now(struct fault *f)
 		verdict = fault_install(f, 0);
 		read_ahead(f);
 	} else {
+		note_wait(f);
 		read_ahead(f);
 		read_slot(f);
 		verdict = fault_install(f, f->error);
@@ -178,6 +204,7 @@ static int wait_result(struct fault *f, enum fault_result result)
 	case FAULT_READ:
 		return read_now(f);
 	case FAULT_JOINED:
+		note_wait(f);
 		if (f->trigger)
 			read_ahead(f);
 		/*
@@ -188,6 +215,7 @@ static int wait_result(struct fault *f, enum fault_result result)
 		waitq_wait(&f->block->busy_done, f->ticket, FRAME_TRY_US);
 		return 0;
 	case FAULT_NOFRAME:
+		note_wait(f);
 		return wait_frame(f);
 	case FAULT_FAILED: /* or the space is broken */
 		return -VVM_EPOISON;
@@ -220,6 +248,8 @@ static void run(struct fault *f)
 	fault_run(f);
 	if (f->stat.flags & VVM_STAT_EVENT_STALLED)
 		stat_add(f->actor, VVM_STAT_waiting_faults, -1);
+	if (f->stat.flags & VVM_STAT_EVENT_WAITED)
+		stat_waited(&f->vm->stats, &f->stat, os_now_ns());
 }
 
 /* ---- API threads ---- */
@@ -237,6 +267,7 @@ int inline_page(struct vvm *vm, gaddr_t addr, pte_t need, bool write,
 			  .vm = vm,
 			  .actor = vm->api,
 			  .stat.page = page_floor(addr),
+			  .stat.ip = caller,
 			  .need = need,
 			  .write = write};
 
@@ -291,13 +322,15 @@ static int refusal(pte_t need)
 	return need == PTE_WRITE ? -VVM_ENOWRITE : -VVM_ENOREAD;
 }
 
-int inline_fault(struct vvm *vm, gaddr_t addr, bool write, pte_t need)
+int inline_fault(struct vvm *vm, gaddr_t addr, bool write, pte_t need,
+		 uint64_t ip)
 {
 	struct fault f = {.mode = &inline_mode,
 			  .vm = vm,
 			  .actor = my_lane(vm)->actor,
 			  .stat.page = page_floor(addr),
 			  .stat.tid = os_tid(),
+			  .stat.ip = ip,
 			  .thread = this_thread(),
 			  .write = write,
 			  .need = need};

@@ -23,11 +23,17 @@ void inline_page_end(struct vvm *vm, struct block *b);
 
 /*
  * The fault of a plain access, in the thread that did it, counted as one. need:
- * as above; 0 where the MMU has seen to it. 0: do the access again. Errors as
- * inline_page(). Async-signal-safe, as long
- * as the interrupted code holds none of our locks: see fault/trap.c.
+ * as above; 0 where the MMU has seen to it. ip: of the code that made it. 0: do
+ * the access again. Errors as inline_page(). Async-signal-safe, as long as the
+ * interrupted code holds none of our locks: see fault/trap.c.
  */
-int inline_fault(struct vvm *vm, gaddr_t addr, bool write, pte_t need);
+int inline_fault(struct vvm *vm, gaddr_t addr, bool write, pte_t need,
+		 uint64_t ip);
+/*
+ * Says for whom this thread calls the library from now on: the code at ip, or
+ * VVM_STAT_SITE_CALLS. Returns what it was. Async-signal-safe.
+ */
+uint64_t inline_caller(uint64_t ip);
 
 /* Inline mode's own state, if vm is in that or guard mode. -ENOMEM. */
 int inline_init(struct vvm *vm);

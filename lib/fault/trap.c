@@ -61,7 +61,8 @@ static bool installed; /* (installing) */
 struct hit {
 	haddr_t addr;
 	int sig;
-	unsigned long cpu;	/* x86: error code; aarch64: instruction */
+	uint64_t ip;		/* of the code; 0: not known */
+	unsigned long cpu;	/* x86: its error code */
 	struct vvm *vm;		/* that it is in; or NULL */
 	struct entry *held;	/* its entry */
 	struct vvm_fault fault; /* if so; context is not set */
@@ -72,6 +73,16 @@ static unsigned long cpu_says(const ucontext_t *uc)
 {
 #if defined(__x86_64__)
 	return (unsigned long)uc->uc_mcontext.gregs[REG_ERR];
+#else
+	(void)uc;
+	return 0;
+#endif
+}
+
+static uint64_t code_of(const ucontext_t *uc)
+{
+#if defined(__x86_64__)
+	return (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
 #elif defined(__aarch64__)
 	return uc->uc_mcontext.pc;
 #else
@@ -90,7 +101,7 @@ static enum vvm_access access_kind(const struct hit *hit, unsigned prot)
 		return VVM_ACCESS_EXEC;
 	return hit->cpu & 2 ? VVM_ACCESS_WRITE : VVM_ACCESS_READ;
 #else
-	if (hit->addr == hit->cpu)
+	if (hit->addr == hit->ip)
 		return VVM_ACCESS_EXEC;
 	return prot & VVM_READ ? VVM_ACCESS_WRITE : VVM_ACCESS_READ;
 #endif
@@ -205,7 +216,8 @@ static int resolve(struct vvm *vm, const struct hit *hit)
 		return permitted_by_now(hit, of[fault->access].refusal);
 	if (space_is_inline(vm))
 		return inline_fault(vm, fault->addr,
-				    fault->access == VVM_ACCESS_WRITE, need);
+				    fault->access == VVM_ACCESS_WRITE, need,
+				    hit->ip);
 	return bus_error(vm, fault->addr);
 }
 
@@ -326,6 +338,7 @@ static void on_signal(int sig, siginfo_t *si, void *context)
 {
 	struct hit hit = {.addr = (haddr_t)(uintptr_t)si->si_addr,
 			  .sig = sig,
+			  .ip = code_of(context),
 			  .cpu = cpu_says(context)};
 	int saved = errno;
 

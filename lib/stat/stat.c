@@ -11,6 +11,7 @@
  *	      count when they resolve these themselves goes to 16 more actors
  *   stale    a file whose process is gone: stat/file.c
  *   item     a region, block or ring of the growing part: stat/table.c
+ *   site     code that waits for pages: stat/site.c
  *
  * Counting costs one uncontended atomic add in memory that no other thread
  * writes. That is why each actor has a block of its own, and why the reader
@@ -199,6 +200,7 @@ static void open_tables(struct stats *st)
 	st->rings = (struct vvm_stat_ring *)((char *)s + s->rings.offset);
 	open_items(st, &st->regions, &s->regions, REGION_STEP);
 	open_items(st, &st->blocks, &s->blocks, BLOCK_STEP);
+	st->sites = (struct vvm_stat_site *)((char *)s + s->sites.offset);
 }
 
 static void write_tables(struct vvm_stat_segment *s)
@@ -215,6 +217,9 @@ static void write_tables(struct vvm_stat_segment *s)
 	s->blocks = (struct vvm_stat_table){VVM_STAT_BLOCKS_OFFSET,
 					    sizeof(struct vvm_stat_block), 0,
 					    VVM_STAT_BLOCKS_MAX};
+	s->sites = (struct vvm_stat_table){VVM_STAT_SITES_OFFSET,
+					   sizeof(struct vvm_stat_site), 0,
+					   VVM_STAT_SITES + 1};
 }
 
 /* Fills the header of a zeroed segment, but for the magic number. */

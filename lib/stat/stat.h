@@ -46,10 +46,12 @@ struct stats {
 	_Atomic uint64_t rings_ready;	  /* (a) bit i: ring i has storage */
 	struct lock lock;		  /* rank LOCK_MISC */
 	struct stat_items regions, blocks;
-	struct list link; /* (r) */
-	int pid;	  /* (i) of the process that opened it */
-	int fd;		  /* (i) of the file, holds its lock; or -1 */
-	char path[128];	  /* (i) of the file, "" when private */
+	struct vvm_stat_site *sites;  /* (i) NULL: none */
+	_Atomic unsigned sites_state; /* (a) stat/site.c */
+	struct list link;	      /* (r) */
+	int pid;		      /* (i) of the process that opened it */
+	int fd;		/* (i) of the file, holds its lock; or -1 */
+	char path[128]; /* (i) of the file, "" when private */
 };
 
 /*
@@ -118,6 +120,7 @@ struct stat_fault {
 	gaddr_t page;	/* guest address */
 	unsigned flags; /* enum vvm_stat_kind and VVM_STAT_EVENT_* */
 	int tid;	/* of the thread that faulted, 0: not known */
+	uint64_t ip;	/* of its code, enum VVM_STAT_SITE_*, 0: not known */
 };
 
 /* A fault ended now, whatever came of it: puts it into the actor's ring. */
@@ -126,6 +129,12 @@ void stat_event(struct stats *st, struct vvm_stat_actor *a,
 /* It was resolved: the same, and counts its latency and stages. */
 void stat_resolved(struct stats *st, struct vvm_stat_actor *a,
 		   const struct stat_fault *f, uint64_t end_ns);
+
+/*
+ * A fault waited, now over: counts it for its site. Async-signal-safe, no lock;
+ * the first one allocates the table's storage.
+ */
+void stat_waited(struct stats *st, const struct stat_fault *f, uint64_t end_ns);
 
 /* ---- regions and blocks ---- */
 

@@ -21,6 +21,7 @@
 #include <unistd.h>
 #include "vvmstat/draw_map.h"
 #include "vvmstat/openmetrics.h"
+#include "vvmstat/sites.h"
 #include "vvmstat/top_draw.h"
 #include "vvmstat/trace.h"
 #include "vvmstat/view_list.h"
@@ -33,6 +34,7 @@
 #define RINGS	     2
 #define REGIONS	     6
 #define BLOCKS	     12
+#define SITES	     20
 
 /* A segment as the library lays it out, but with short tables. */
 struct image {
@@ -40,6 +42,7 @@ struct image {
 	struct vvm_stat_ring ring[RINGS];
 	struct vvm_stat_region region[REGIONS];
 	struct vvm_stat_block block[BLOCKS];
+	struct vvm_stat_site site[SITES];
 };
 
 static struct image *good, *file; /* file: what is damaged, mapped */
@@ -78,6 +81,8 @@ static void make_header(struct vvm_stat_segment *s)
 			   sizeof(good->region[0]), REGIONS - 1, REGIONS);
 	s->blocks = table(offsetof(struct image, block), sizeof(good->block[0]),
 			  BLOCKS - 1, BLOCKS);
+	s->sites = table(offsetof(struct image, site), sizeof(good->site[0]),
+			 SITES - 1, SITES);
 }
 
 static void make_events(struct vvm_stat_segment *s)
@@ -120,6 +125,9 @@ static void make_good(void)
 		for (k = 0; k < VVM_STAT_BLOCK_PAGES; k++)
 			good->block[i].page[k] = (uint8_t)(i * 7 + k);
 	}
+	for (i = 0; i < SITES - 1; i++)
+		good->site[i] = (struct vvm_stat_site){
+			.ip = i, .faults = i, .wait_ns = i * 1000};
 }
 
 static void set_up(void)
@@ -183,7 +191,7 @@ static const uint64_t interesting[] = {
 /* Where an area begins, and how many words there are to hit. */
 static uint64_t *area_at(unsigned area, size_t *words)
 {
-	switch (area % 6) {
+	switch (area % 7) {
 	case 0: /* what is checked when it is opened */
 		*words = offsetof(struct image, segment.value) / 8;
 		return (uint64_t *)file;
@@ -199,6 +207,9 @@ static uint64_t *area_at(unsigned area, size_t *words)
 	case 4:
 		*words = sizeof(file->ring) / 8;
 		return (uint64_t *)file->ring;
+	case 5:
+		*words = sizeof(file->site) / 8;
+		return (uint64_t *)file->site;
 	default:
 		*words = sizeof(*file) / 8;
 		return (uint64_t *)file;
@@ -302,6 +313,14 @@ static void show(struct view *v, struct target *t, const struct moment *old,
 	free(delta);
 }
 
+static void rank(const struct sites *sites)
+{
+	uint64_t wait_ns;
+	size_t n;
+
+	free(sites_rank(sites, &n, &wait_ns));
+}
+
 static void look_twice(struct target *t, const uint8_t *data, size_t size)
 {
 	struct view v = {.output = {.form = data[0] % 4, .out = stdout},
@@ -309,6 +328,7 @@ static void look_twice(struct target *t, const uint8_t *data, size_t size)
 			 .colour = data[0] & 8};
 	struct moment *m = calloc(2, sizeof(*m));
 	static struct trace trace; /* keeps its buffer, which is large */
+	struct sites sites;
 
 	if (!m)
 		abort();
@@ -316,10 +336,15 @@ static void look_twice(struct target *t, const uint8_t *data, size_t size)
 	target_sample(t, &m[0].sample);
 	layout_read(&m[0].layout, t);
 	trace_read(&trace, t);
+	sites_init(&sites);
+	sites_read(&sites, t);
 	damage_now(data + 1, size - 1, SAMPLED);
 	target_sample(t, &m[1].sample);
 	layout_read(&m[1].layout, t);
 	trace_read(&trace, t);
+	sites_read(&sites, t);
+	rank(&sites);
+	sites_fini(&sites);
 	show(&v, t, &m[0], &m[1]);
 	layout_free(&m[0].layout);
 	layout_free(&m[1].layout);

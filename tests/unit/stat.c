@@ -398,9 +398,133 @@ START_TEST(stages_add_up)
 }
 END_TEST
 
+/* ---- sites ---- */
+
+static void waits(uint64_t ip, uint64_t ns, unsigned flags)
+{
+	struct stat_fault f = {.at.start_ns = 1000, .ip = ip, .flags = flags};
+
+	stat_waited(&st, &f, 1000 + ns);
+}
+
+/* Sums of all items with this ip. */
+static struct vvm_stat_site site_at(uint64_t ip)
+{
+	struct vvm_stat_site sum = {.ip = ip};
+	unsigned i;
+
+	for (i = 0; i < st.segment->sites.count; i++) {
+		const struct vvm_stat_site *s = &st.sites[i];
+
+		if (s->ip != ip)
+			continue;
+		sum.faults += s->faults;
+		sum.stalls += s->stalls;
+		sum.wait_ns += s->wait_ns;
+	}
+	return sum;
+}
+
+START_TEST(sites_add_up)
+{
+	struct stat info;
+
+	ck_assert_int_eq(stat_open(&st, true), 0);
+	ck_assert_uint_eq(st.segment->sites.count, 0);
+	waits(0, 77, 0); /* nobody knows whose: not counted */
+	ck_assert_uint_eq(st.segment->sites.count, 0);
+	waits(0x401000, 500, VVM_STAT_EVENT_WAITED);
+	waits(0x401000, 70000, VVM_STAT_EVENT_STALLED);
+	waits(VVM_STAT_SITE_CALLS, 30, 0);
+	ck_assert_uint_eq(st.segment->sites.count, VVM_STAT_SITES + 1);
+	ck_assert_uint_eq(site_at(0x401000).faults, 2);
+	ck_assert_uint_eq(site_at(0x401000).stalls, 1);
+	ck_assert_uint_eq(site_at(0x401000).wait_ns, 70500);
+	ck_assert_uint_eq(site_at(VVM_STAT_SITE_CALLS).wait_ns, 30);
+	ck_assert_uint_eq(site_at(VVM_STAT_SITE_OTHERS).faults, 0);
+	/* stat (3) */
+	ck_assert_int_eq(lstat(st.path, &info), 0);
+	ck_assert_uint_ge((uint64_t)info.st_blocks * 512,
+			  VVM_STAT_RINGS_OFFSET +
+				  st.segment->sites.max *
+					  sizeof(struct vvm_stat_site));
+}
+END_TEST
+
+/* Ten times as many as there is room for, and one among them that is hot. */
+START_TEST(hot_sites_stay_and_nothing_is_lost)
+{
+	enum { COLD = 10 * VVM_STAT_SITES };
+	const uint64_t hot = 0x7f0000001234;
+	uint64_t faults = 0, ns = 0;
+	unsigned i;
+
+	ck_assert_int_eq(stat_open(&st, true), 0);
+	for (i = 0; i < COLD; i++) {
+		waits(0x400000 + 3 * i, 100, 0);
+		if (i % 8 == 0)
+			waits(hot, 10000, 0);
+	}
+	for (i = 0; i <= VVM_STAT_SITES; i++) {
+		faults += st.sites[i].faults;
+		ns += st.sites[i].wait_ns;
+	}
+	ck_assert_uint_eq(site_at(hot).faults, COLD / 8);
+	ck_assert_uint_eq(faults, COLD + COLD / 8);
+	ck_assert_uint_eq(ns, COLD * 100 + COLD / 8 * 10000);
+	ck_assert_uint_gt(site_at(VVM_STAT_SITE_OTHERS).faults, COLD / 2);
+}
+END_TEST
+
+static void *wait_often(void *arg)
+{
+	unsigned i, seed = (unsigned)(uintptr_t)arg;
+
+	for (i = 0; i < 20000; i++)
+		waits(0x400000 + (i * 7 + seed) % 4000, 10, 0);
+	return NULL;
+}
+
+/* Whatever happens to items meanwhile. */
+START_TEST(threads_lose_no_wait)
+{
+	pthread_t thread[4];
+	uint64_t faults = 0, ns = 0;
+	unsigned i;
+
+	ck_assert_int_eq(stat_open(&st, true), 0);
+	waits(0x1000, 1, 0); /* who comes while it is made is not counted */
+	for (i = 0; i < 4; i++)
+		ck_assert_int_eq(pthread_create(&thread[i], NULL, wait_often,
+						(void *)(uintptr_t)i),
+				 0);
+	for (i = 0; i < 4; i++)
+		pthread_join(thread[i], NULL);
+	for (i = 0; i <= VVM_STAT_SITES; i++) {
+		faults += st.sites[i].faults;
+		ns += st.sites[i].wait_ns;
+		ck_assert_uint_ne(st.sites[i].ip, VVM_STAT_SITE_MOVING);
+	}
+	ck_assert_uint_eq(faults, 80001);
+	ck_assert_uint_eq(ns, 800001);
+}
+END_TEST
+
+/* A full /dev/shm: no table, no signal, and nobody asks again. */
+START_TEST(no_room_for_sites)
+{
+	ck_assert_int_eq(stat_open(&st, true), 0);
+	os_inject(OS_fallocate, 1, true, ENOSPC);
+	waits(0x401000, 500, 0);
+	os_inject_clear();
+	waits(0x401000, 500, 0);
+	ck_assert_uint_eq(st.segment->sites.count, 0);
+}
+END_TEST
+
 START_TEST(private_ones_have_neither)
 {
-	struct stat_fault f = {.page = 4096};
+	struct stat_fault f = {.page = 4096, .ip = 0x401000};
 	struct vvm_stat_actor *a;
 
 	ck_assert_int_eq(stat_open(&st, false), 0);
@@ -408,6 +532,8 @@ START_TEST(private_ones_have_neither)
 	stat_resolved(&st, a, &f, 1000);
 	ck_assert_uint_eq(a->latency[vvm_stat_bucket(1000)], 1);
 	ck_assert_uint_eq(a->events, 0);
+	stat_waited(&st, &f, 1000);
+	ck_assert_ptr_null(st.sites);
 	ck_assert_ptr_null(stat_region_take(&st));
 	ck_assert_ptr_null(stat_block_take(&st, 0));
 	ck_assert_ptr_null(stat_block_take(NULL, 0));
@@ -767,6 +893,12 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, events_fill_a_ring);
 	tcase_add_test(tc, stages_add_up);
 	tcase_add_test(tc, private_ones_have_neither);
+
+	tc = test_case(s, "sites");
+	tcase_add_test(tc, sites_add_up);
+	tcase_add_test(tc, hot_sites_stay_and_nothing_is_lost);
+	tcase_add_test(tc, threads_lose_no_wait);
+	tcase_add_test(tc, no_room_for_sites);
 
 	tc = test_case(s, "without a file");
 	tcase_add_test(tc, private_when_not_published);

@@ -114,7 +114,7 @@ START_TEST(a_refusal_is_no_failed_fault)
 	if (!space_is_inline(vm))
 		return;
 	live_ok(vvm_protect(vm, live_addr(page), LIVE_PAGE, VVM_READ));
-	live_equal(inline_fault(vm, live_addr(page), true, PTE_WRITE),
+	live_equal(inline_fault(vm, live_addr(page), true, PTE_WRITE, 0),
 		   -VVM_ENOWRITE);
 	live_equal(live_stats(vm).faults_failed, 0);
 }

@@ -73,6 +73,12 @@ static const char *const misuse[] = {
 	"--dir",
 	"--json=1",
 	"--doctor 1",
+	"--folded",
+	"--sites --json --folded",
+	"--sites -f x",
+	"--sites -y 1",
+	"--sites -t 1",
+	"--sites -H",
 	"''",
 };
 

@@ -125,10 +125,13 @@ static uint64_t storage(const struct segment *s)
 size_t segment_items(const struct segment *s, const struct segment_table *t)
 {
 	const struct vvm_stat_segment *h = (const void *)s->map;
-	const struct vvm_stat_table *from = t == &s->blocks    ? &h->blocks
-					    : t == &s->regions ? &h->regions
-					    : t == &s->rings   ? &h->rings
-							       : &h->actors;
+	const struct vvm_stat_table *from =
+		t == &s->blocks	   ? &h->blocks
+		: t == &s->regions ? &h->regions
+		: t == &s->rings   ? &h->rings
+		: t == &s->sites
+			? (const void *)(s->map + s->sites_at / sizeof(*s->map))
+			: &h->actors;
 	uint64_t n = __atomic_load_n(&from->count, __ATOMIC_ACQUIRE);
 
 	if (n > t->max)
@@ -289,6 +292,29 @@ static int check_lists(const struct vvm_stat_segment *h, struct segment *s,
 	return 0;
 }
 
+static void look_at_sites(struct segment *s, void *to)
+{
+	segment_copy(s, to, s->sites_at, sizeof(struct vvm_stat_table));
+}
+
+/* Behind the values, if the writer has it. */
+static int check_sites(const struct vvm_stat_segment *h, struct segment *s,
+		       char *reason)
+{
+	struct vvm_stat_table t;
+
+	s->sites_at = HEADER_BYTES + s->values * sizeof(uint64_t);
+	if (h->header_bytes < s->sites_at + sizeof(t) ||
+	    s->actors.offset < s->sites_at + sizeof(t))
+		return 0;
+	if (segment_look(s, look_at_sites, &t))
+		return fail(-EPROTO, "truncated");
+	if (!t.item_bytes)
+		return 0;
+	return check_table(&t, sizeof(struct vvm_stat_site), s, &s->sites,
+			   "sites", reason);
+}
+
 static int check_layout(const struct vvm_stat_segment *h, struct segment *s,
 			char *reason)
 {
@@ -317,7 +343,7 @@ static int check_layout(const struct vvm_stat_segment *h, struct segment *s,
 	if (!error && s->actors.offset < HEADER_BYTES + s->values * 8)
 		return fail(-EPROTO, "damaged: actors at offset %zu",
 			    s->actors.offset);
-	return error;
+	return error ? error : check_sites(h, s, reason);
 }
 
 /* s->copy: what every sample copies. */

@@ -26,6 +26,8 @@ struct segment {
 	size_t copy_bytes;
 	/* From the header when it was opened; checked against bytes. */
 	struct segment_table actors, rings, regions, blocks;
+	struct segment_table sites; /* max == 0: an older writer has none */
+	size_t sites_at;	    /* of its struct vvm_stat_table */
 	size_t counters, values, buckets, stages, stage_buckets; /* writer's */
 	uint64_t pid, pid_start, opened_unix_us;
 	uid_t uid;		   /* owner of the file */

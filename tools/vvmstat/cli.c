@@ -140,6 +140,9 @@ static const struct opt table[] = {
 	VIEW('r', NULL, REGIONS,
 	     "regions: size, resident, dirty, swapped, faults"),
 	VIEW(0, "heat", HEAT, "the addresses that fault most"),
+	VIEW(0, "sites", SITES, "the program's code that waits for pages"),
+	OPTION_FLAG(0, "folded", FIELD(view.folded),
+		    "as the input of flame graphs, in us"),
 	VIEW('m', NULL, MAP, "a map of all pages, one cell to so many"),
 	OPTION_TEXT(0, "region", FIELD(view.region), "NAME",
 		    "only that region; also an address in it"),
@@ -185,8 +188,9 @@ static const struct opt_command command = {
 	.args = "[-p PID] [interval [count]]\n"
 		"       vvmstat [options] [interval [count]] -e PROGRAM "
 		"[ARGS...]\n"
-		"       vvmstat -T | -H | -r | -m | --heat [-p PID] "
-		"[interval [count]]\n"
+		"       vvmstat -T | -H | -r | -m | --heat | --sites "
+		"[-p PID] [interval\n"
+		"               [count]]\n"
 		"       vvmstat -l | -s | --openmetrics [-p PID]\n"
 		"       vvmstat --trace[=FILTER] [-p PID] [seconds [faults]]\n"
 		"       vvmstat --doctor [--swap PATH]",
@@ -222,7 +226,7 @@ static void take_operands(struct options *o, int n, char **arg)
 								    : 1;
 	if (n > 0)
 		o->interval_s = tool_real("interval", arg[0], 0.01, 1e6);
-	else if (o->program)
+	else if (o->program && o->action != ACTION_SITES)
 		o->interval_s = 1;
 	o->view.repeats = o->interval_s > 0;
 	if (n > 1)
@@ -233,9 +237,10 @@ static void take_operands(struct options *o, int n, char **arg)
 #define TABLES                                                          \
 	(ON(ACTION_HISTOGRAMS) | ON(ACTION_REGIONS) | ON(ACTION_HEAT) | \
 	 ON(ACTION_MAP))
-#define SERIES (ON(ACTION_ROWS) | TABLES)
-#define MACHINE                                                            \
-	(SERIES | ON(ACTION_LIST) | ON(ACTION_TOTALS) | ON(ACTION_TRACE) | \
+#define SERIES	 (ON(ACTION_ROWS) | TABLES)
+#define REPEATED (SERIES | ON(ACTION_SITES))
+#define MACHINE                                                              \
+	(REPEATED | ON(ACTION_LIST) | ON(ACTION_TOTALS) | ON(ACTION_TRACE) | \
 	 ON(ACTION_DOCTOR))
 #define ANY_VIEW (~ON(ACTION_DOCTOR))
 
@@ -256,14 +261,16 @@ static void check_views(const struct options *o)
 		{v->unit_bytes > 0, ON(ACTION_ROWS) | ON(ACTION_LIST), "-S"},
 		{v->region, ON(ACTION_MAP), "--region"},
 		{v->png_path, ON(ACTION_MAP), "--png"},
+		{v->folded, ON(ACTION_SITES), "--folded"},
 		{v->output.form != OUTPUT_TEXT, MACHINE, "--json, --csv or -o"},
 		{o->swap_path, ON(ACTION_DOCTOR), "--swap"},
 		{o->pid, ANY_VIEW & ~ON(ACTION_LIST), "-p"},
-		{o->program, SERIES | ON(ACTION_TOP) | ON(ACTION_TRACE), "-e"},
+		{o->program, REPEATED | ON(ACTION_TOP) | ON(ACTION_TRACE),
+		 "-e"},
 		{o->files, SERIES | ON(ACTION_TOTALS) | ON(ACTION_OPENMETRICS),
 		 "-f"},
 		{o->interval_s > 0 && o->count != UINT64_MAX,
-		 SERIES | ON(ACTION_TRACE), "a count"},
+		 REPEATED | ON(ACTION_TRACE), "a count"},
 	};
 	size_t i;
 
@@ -284,6 +291,8 @@ static void check(const struct options *o)
 		tool_usage("-y needs an interval");
 	if (o->view.output.form != OUTPUT_TEXT && o->view.png_path)
 		tool_usage("--png is a form of its own");
+	if (o->view.output.form != OUTPUT_TEXT && o->view.folded)
+		tool_usage("--folded is a form of its own");
 	if (o->view.png_path && !picture_can_save())
 		tool_usage("--png: this build has no libpng");
 }

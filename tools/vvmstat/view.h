@@ -22,6 +22,7 @@ struct view {
 	bool repeats;	       /* there will be another one */
 	const char *region;    /* of -m; NULL: all */
 	const char *png_path;  /* of -m; NULL: it is printed */
+	bool folded;	       /* of --sites: for flame graphs */
 	double unit_bytes;     /* -S; 0: chosen for each number */
 	unsigned since_header; /* rows printed below the last header */
 	bool started;

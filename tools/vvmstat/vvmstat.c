@@ -9,7 +9,7 @@
  * command line is in cli.c. How a segment is read without trusting it is in
  * common/segment.c, how a process is followed in common/target.c, what the
  * numbers become in common/sample.c and column.c, and what is printed of them in
- * view_rows.c, view_list.c, view_tables.c and view_trace.c.
+ * view_rows.c, view_list.c, view_tables.c, view_trace.c and view_sites.c.
  *
  * Time. Rows are due at fixed moments (start + n * interval), so that they
  * do not drift by the time that printing takes; rates use the time that
@@ -39,6 +39,7 @@
 #include "vvmstat/top.h"
 #include "vvmstat/view_list.h"
 #include "vvmstat/view_rows.h"
+#include "vvmstat/view_sites.h"
 #include "vvmstat/view_tables.h"
 #include "vvmstat/view_trace.h"
 
@@ -377,6 +378,19 @@ static int trace(struct options *o)
 	return status;
 }
 
+static int sites(struct options *o)
+{
+	int status, wake_fd = interrupts_open();
+	struct target t;
+
+	open_target(o, &t);
+	status = view_sites(&o->view, &t, o->interval_s, o->count,
+			    o->program != NULL, wake_fd);
+	view_end(&o->view);
+	target_close(&t);
+	return status;
+}
+
 /* The same with copies of the past: each is a moment. */
 static int series_of_copies(struct options *o)
 {
@@ -430,6 +444,8 @@ int main(int argc, char **argv)
 			      doctor_run(o.swap_path, o.dir, &o.view.output));
 	case ACTION_TOP:
 		return finish(&o, top(&o));
+	case ACTION_SITES:
+		return finish(&o, sites(&o));
 	default:
 		return finish(&o, o.files ? series_of_copies(&o) : series(&o));
 	}
