@@ -244,14 +244,21 @@ static void async_signals(sigset_t *set)
 		sigdelset(set, synchronous[i]);
 }
 
+/* SIGSYS, too: if it is sent it is for others. */
 static void block_async_signals(sigset_t *old)
 {
 	sigset_t set;
 
 	async_signals(&set);
-	sigaddset(&set,
-		  SIGSYS); /* ours trap nothing; if sent it is for others */
+	sigaddset(&set, SIGSYS);
 	pthread_sigmask(SIG_SETMASK, &set, old);
+}
+
+static __thread bool thread_is_own __attribute__((tls_model("initial-exec")));
+
+bool os_thread_is_own(void)
+{
+	return thread_is_own;
 }
 
 /* Handed to a thread; it is the starter's, who waits until it is taken. */
@@ -264,7 +271,8 @@ struct start {
 
 /*
  * It names itself: to name another thread is to open a file, which a process
- * may not be allowed to.
+ * may not be allowed to. Where calls are trapped, libc may have it make one of
+ * the program's (setgroups(3)), in the handler of a signal.
  */
 static void *begin(void *p)
 {
@@ -272,6 +280,9 @@ static void *begin(void *p)
 	void *(*run)(void *) = start->run;
 	void *arg = start->arg;
 
+	thread_is_own = true;
+	if (os_door_is_open())
+		os_signal_let(SIGSYS);
 	syscall(SYS_prctl, PR_SET_NAME, start->name); /* for tools only */
 	atomic_store(&start->taken, 1);
 	os_futex_wake(&start->taken, 1); /* of whoever sleeps there now */
@@ -649,6 +660,12 @@ bool os_signal_handled(int sig)
 		return false;
 	return (now.sa_flags & SA_SIGINFO) ||
 	       (now.sa_handler != SIG_DFL && now.sa_handler != SIG_IGN);
+}
+
+void os_signal_repeat(int sig, siginfo_t *si)
+{
+	if (syscall(SYS_rt_sigqueueinfo, getpid(), sig, si) < 0)
+		kill(getpid(), sig);
 }
 
 void os_signal_default(int sig, bool send)
