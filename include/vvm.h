@@ -86,7 +86,8 @@
  *   interrupted in the middle of the call for longer than the page stays: pin
  *   what must not be. The latter two fail (EIO) where a page is not resident.
  *   Robust mutexes: when a thread ends, the kernel tells of those that it held
- *   only where they are pinned.
+ *   only where they are pinned. The list of setgroups(3) must be pinned: libc has
+ *   all threads make the call, the library's too, for which no page is brought in.
  *   Core dumps leave guest memory out. mlock(2) and mlockall(2) do no harm,
  *   and keep no guest memory resident. A debugger that has stopped the process
  *   cannot read what is absent.
@@ -262,8 +263,6 @@ enum vvm_io { VVM_IO_AUTO, VVM_IO_URING, VVM_IO_SYNC };
  *   - what the filter cannot see is not trapped: pointers in structures that
  *     are not paged themselves (readv(2), sendmsg(2), execve(2)'s strings,
  *     sigaltstack(2), ...). Call vvm_syscall() there.
- *   - setgroups(3) and initgroups(3) must not be given a paged list: libc has all
- *     threads make the call, the library's too, and those die of SIGSYS.
  *   - io_uring_setup(2) and io_setup(2) fail with ENOSYS: the kernel would use
  *     paged memory after the call.
  *   - the process must not have mapped anything at 0x4000_0000_0000 to

@@ -16,8 +16,11 @@
  * A SIGSYS that is not the filter's goes to the handler that was there before.
  * So do those of another copy of the library in the process.
  *
- * SIGSYS is not let through by the library's own threads: what they give to the
- * kernel is never paged.
+ * What the library's own threads give to the kernel is never paged. But libc has
+ * them make some calls of the program's, in the handler of a signal of its own:
+ * setgroups(3). They hold locks then, so they bring no page in: they make the call
+ * as it is, with what must be there (vvm.h). Another SIGSYS that they get is for
+ * the program's threads.
  *
  * Filters are not taken off, and the programs of a shell's children would each
  * put one more on the pile. So we first ask for one, by a call that it would
@@ -84,6 +87,29 @@ static bool is_anothers(const uint64_t arg[6])
 	return true;
 }
 
+/* Sent to the process, and one of the library's threads has got it. */
+static void leave_to_others(int sig, siginfo_t *si, ucontext_t *uc)
+{
+	sigaddset(&uc->uc_sigmask, sig);
+	os_signal_unblock(&uc->uc_sigmask);
+	os_signal_repeat(sig, si);
+}
+
+static long make(const siginfo_t *si, const uint64_t arg[6], ucontext_t *uc)
+{
+	uint64_t mask, before;
+	long result;
+
+	if (os_thread_is_own())
+		return os_call(si->si_syscall, arg);
+	memcpy(&mask, &uc->uc_sigmask, sizeof(mask));
+	before = inline_caller((uint64_t)uc->uc_mcontext.gregs[REG_RIP]);
+	result = door_syscall(si->si_syscall, arg, uc, &mask);
+	inline_caller(before);
+	memcpy(&uc->uc_sigmask, &mask, sizeof(mask));
+	return result;
+}
+
 static void on_signal(int sig, siginfo_t *si, void *context)
 {
 	ucontext_t *uc = context;
@@ -93,19 +119,15 @@ static void on_signal(int sig, siginfo_t *si, void *context)
 		(uint64_t)regs[REG_RDX], (uint64_t)regs[REG_R10],
 		(uint64_t)regs[REG_R8],	 (uint64_t)regs[REG_R9]};
 	int saved = errno;
-	uint64_t mask, before;
 
 	if (is_ours(si) && atomic_load(&asking) &&
 	    arg[0] == OS_DOOR_START + PAGE_BYTES) {
 		atomic_store(&answered, true);
 		regs[REG_RAX] = 0;
 	} else if (is_ours(si) && !is_anothers(arg)) {
-		memcpy(&mask, &uc->uc_sigmask, sizeof(mask));
-		before = inline_caller((uint64_t)regs[REG_RIP]);
-		regs[REG_RAX] =
-			door_syscall(si->si_syscall, arg, context, &mask);
-		inline_caller(before);
-		memcpy(&uc->uc_sigmask, &mask, sizeof(mask));
+		regs[REG_RAX] = make(si, arg, uc);
+	} else if (os_thread_is_own() && si->si_code <= 0) {
+		leave_to_others(sig, si, uc);
 	} else {
 		pass_on(sig, si, context);
 	}

@@ -130,9 +130,14 @@ static bool in_time(struct fault *f)
 	return f->awake.us < vm->conf.frame_wait_ms * 1000;
 }
 
-/* The kernel is short of memory. 0: look again. */
+/*
+ * The kernel is short of memory; or the program has unmapped the page itself, of
+ * which the kernel says no more. 0: look again.
+ */
 static int wait_kernel(struct fault *f)
 {
+	if (!os_all_mapped(f->host, PAGE_BYTES))
+		return -VVM_EUNMAPPED;
 	os_sleep_us(SHORTAGE_US);
 	return in_time(f) ? 0 : -ENOMEM;
 }
@@ -220,7 +225,8 @@ static int wait_result(struct fault *f, enum fault_result result)
 	case FAULT_FAILED: /* or the space is broken */
 		return -VVM_EPOISON;
 	case FAULT_NOMEM:
-		return -ENOMEM;
+		return os_all_mapped(f->host, PAGE_BYTES) ? -ENOMEM
+							  : -VVM_EUNMAPPED;
 	case FAULT_RETRY:
 	case FAULT_GONE: /* the next look finds no region */
 		return wait_kernel(f);

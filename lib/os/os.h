@@ -366,11 +366,14 @@ void os_futex_wake(_Atomic uint32_t *word, int count);
 
 /*
  * Starts a joinable thread with every signal blocked but the synchronous
- * ones, a small stack that is not paged memory, and a name of <= 15 bytes.
+ * ones (SIGSYS only once there is a door), a small stack that is not paged
+ * memory, and a name of <= 15 bytes.
  * Returns when it has begun. Not async-signal-safe.
  */
 int os_thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
 		    void *arg);
+/* Has the calling thread been started so? */
+bool os_thread_is_own(void);
 /*
  * Keeps the calling thread from being cancelled in what it does until
  * os_cancel_restore() of the result.
@@ -446,6 +449,11 @@ void os_signal_unblock(const sigset_t *mask);
 void os_signal_restore(int sig, const struct sigaction *old);
 /* Has the signal a handler: neither the default action nor "ignore"? */
 bool os_signal_handled(int sig);
+/*
+ * Sends a signal that this thread has got to the process once more: one of kill(2)
+ * as our own, since only a main thread may say that it is another's.
+ */
+void os_signal_repeat(int sig, siginfo_t *si);
 /* Puts the default action back, and sends the signal if asked. */
 void os_signal_default(int sig, bool send);
 

@@ -114,6 +114,13 @@ void os_streams_unlock(void)
  */
 #define THREAD_STACK_BYTES ((size_t)256 << 10)
 
+static __thread bool thread_is_own __attribute__((tls_model("initial-exec")));
+
+bool os_thread_is_own(void)
+{
+	return thread_is_own;
+}
+
 /* Handed to a thread; it is the starter's, who waits until it is taken. */
 struct start {
 	void *(*run)(void *);
@@ -124,7 +131,8 @@ struct start {
 
 /*
  * It names itself: to name another thread is to open a file, which a process
- * may not be allowed to.
+ * may not be allowed to. Where calls are trapped, libc may have it make one of
+ * the program's (setgroups(3)), in the handler of a signal.
  */
 static void *begin(void *p)
 {
@@ -132,6 +140,9 @@ static void *begin(void *p)
 	void *(*run)(void *) = start->run;
 	void *arg = start->arg;
 
+	thread_is_own = true;
+	if (os_door_is_open())
+		os_signal_let(SIGSYS);
 	syscall(SYS_prctl, PR_SET_NAME, start->name); /* for tools only */
 	atomic_store(&start->taken, 1);
 	os_futex_wake(&start->taken, 1); /* of whoever sleeps there now */

@@ -39,13 +39,14 @@ static void async_signals(sigset_t *set)
 		sigdelset(set, synchronous[i]);
 }
 
+/* SIGSYS, too, which if it is sent is for others; but not where calls trap. */
 void os_block_async_signals(sigset_t *old)
 {
 	sigset_t set;
 
 	async_signals(&set);
-	sigaddset(&set,
-		  SIGSYS); /* ours trap nothing; if sent it is for others */
+	if (!os_door_is_open())
+		sigaddset(&set, SIGSYS);
 	pthread_sigmask(SIG_SETMASK, &set, old);
 }
 
@@ -136,6 +137,12 @@ bool os_signal_handled(int sig)
 		return false;
 	return (now.sa_flags & SA_SIGINFO) ||
 	       (now.sa_handler != SIG_DFL && now.sa_handler != SIG_IGN);
+}
+
+void os_signal_repeat(int sig, siginfo_t *si)
+{
+	if (syscall(SYS_rt_sigqueueinfo, getpid(), sig, si) < 0)
+		kill(getpid(), sig);
 }
 
 void os_signal_default(int sig, bool send)

@@ -6,13 +6,16 @@
  * forks, executed programs; futexes and signal stacks. What single calls do is
  * in live/door.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -930,6 +933,89 @@ START_TEST(a_handler_of_before_gets_the_others)
 }
 END_TEST
 
+/* None is taken by a thread of the library, however often it is sent. */
+static int child_waits_for_it(void *arg)
+{
+	const struct timespec limit = {60, 0};
+	sigset_t set;
+
+	(void)arg;
+	sigemptyset(&set);
+	sigaddset(&set, SIGSYS);
+	child_check(!sigprocmask(SIG_BLOCK, &set, NULL));
+	handle(SIGSYS, on_own, 0);
+	vm = open_trapped(VVM_FORK_DIE);
+	for (int i = 0; i < 5; i++) {
+		child_check(kill(getpid(), SIGSYS) == 0);
+		child_check(sigtimedwait(&set, NULL, &limit) == SIGSYS);
+	}
+	child_check(own_signals == 0);
+	child_check(vvm_close(vm) == 0);
+	return 0;
+}
+
+START_TEST(a_signal_that_is_waited_for)
+{
+	live_child_ok(child_waits_for_it, NULL);
+}
+END_TEST
+
+static bool thread_has_groups(const char *tid)
+{
+	char path[64], line[256];
+	bool found = false;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%.20s/status", tid);
+	f = fopen(path, "r");
+	while (f && fgets(line, sizeof(line), f))
+		found |= !strcmp(line, "Groups:\t1 2 \n");
+	if (f)
+		fclose(f);
+	return found;
+}
+
+static bool all_threads_have_groups(void)
+{
+	DIR *dir = opendir("/proc/self/task");
+	struct dirent *d;
+	bool all = true;
+
+	while ((d = readdir(dir)))
+		all &= d->d_name[0] == '.' || thread_has_groups(d->d_name);
+	closedir(dir);
+	return all;
+}
+
+/* libc has the library's threads make the call, too. EPERM: not for us. */
+static int child_sets_groups(void *arg)
+{
+	gid_t *list;
+
+	(void)arg;
+	vm = open_trapped(VVM_FORK_DIE);
+	p = live_map(vm, PAGES, LIVE_RW);
+	q = live_map(vm, PAGES, LIVE_RW);
+	list = (gid_t *)p;
+	live_ok(vvm_pin(vm, live_addr(p), LIVE_PAGE));
+	list[0] = 1;
+	list[1] = 2;
+	push_out();
+	if (setgroups(2, list) == 0)
+		child_check(all_threads_have_groups());
+	else
+		child_check(errno == EPERM);
+	live_ok(vvm_unpin(vm, live_addr(p), LIVE_PAGE));
+	child_check(vvm_close(vm) == 0);
+	return 0;
+}
+
+START_TEST(a_list_of_groups_that_is_pinned)
+{
+	live_child_ok(child_sets_groups, NULL);
+}
+END_TEST
+
 static void add_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "data");
@@ -964,7 +1050,10 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, a_handler_of_before_gets_the_others);
 	tcase_add_test(tc, without_a_filter_there_is_no_space);
 	tcase_add_test(tc, the_addresses_may_be_taken);
+	tcase_add_test(tc, a_signal_that_is_waited_for);
+	tcase_add_test(tc, a_list_of_groups_that_is_pinned);
 	tc = test_case_with(s, "executed", NULL, NULL);
+	tcase_add_test(tc, a_list_of_groups_that_is_pinned); /* with rights */
 	tcase_add_test(tc, still_one_filter);
 }
 

@@ -336,6 +336,44 @@ START_TEST(changes_behind_the_librarys_back)
 }
 END_TEST
 
+static int try_access(char *at, unsigned how)
+{
+	uint64_t value;
+
+	switch (how) {
+	case 0:
+		return live_try_load(at, &value);
+	case 1:
+		return live_try_store(at, 1);
+	default:
+		return live_try_call(at);
+	}
+}
+
+/* Loads, stores and calls, of pages in each state: not a lack of frames. */
+START_TEST(pages_that_the_program_has_unmapped)
+{
+	enum { FRESH, CLEAN, SWAPPED, DIRTY, STATES };
+	char *p = (char *)0x123400000000, *page; /* where nobody maps */
+
+	live_ok(vvm_map_at(vm, p, STATES * LIVE_PAGE, LIVE_RW | VVM_EXEC,
+			   NULL));
+	for (unsigned state = FRESH; state < STATES; state++) {
+		page = p + state * LIVE_PAGE;
+		if (state == CLEAN)
+			live_equal(*(volatile char *)page, 0);
+		if (state == SWAPPED || state == DIRTY)
+			*(volatile char *)page = (char)0xc3;
+		if (state == SWAPPED)
+			live_push_out(vm, page, 1, others, OTHERS);
+		live_check(munmap(page, LIVE_PAGE) == 0);
+		for (unsigned how = 0; how < 3; how++)
+			live_equal(try_access(page, how), SIGSEGV);
+	}
+	live_equal(live_stats(vm).frame_timeouts, 0);
+}
+END_TEST
+
 #if defined(__x86_64__)
 START_TEST(code_that_may_not_be_executed_any_more)
 {
@@ -431,6 +469,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, a_region_of_a_tib);
 	tcase_add_test(tc, a_hole_that_is_used_otherwise);
 	tcase_add_test(tc, changes_behind_the_librarys_back);
+	tcase_add_test(tc, pages_that_the_program_has_unmapped);
 #if defined(__x86_64__)
 	tcase_add_test(tc, code_that_may_not_be_executed_any_more);
 #endif

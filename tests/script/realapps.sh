@@ -4,7 +4,7 @@
 # that they use: on libvvm (vvmrun) and on the kernel's swap (vvmbench confine:
 # a memory cgroup and a swap file), with the time that each takes. The results
 # must be those of a plain run. Not part of `make check`. Runs in the build
-# directory, as root for the kernel's part.
+# directory, as root for the kernel's part and to become somebody else.
 : "${top_srcdir:=..}"
 build=$PWD
 run=$build/tools/vvmrun/vvmrun
@@ -14,7 +14,7 @@ usage()
 {
 	cat <<END
 Usage: realapps.sh [--quick] [--size MIB] [--only NAME,...] [--dir DIR]
-                   [--rounds N] [--no-swap]
+                   [--rounds N] [--no-swap] [--as WHO]
    or: make realapps [REALAPPS="--quick ..."]
 
   --size MIB   of the text that sort gets; all else in proportion (1024)
@@ -23,13 +23,15 @@ Usage: realapps.sh [--quick] [--size MIB] [--only NAME,...] [--dir DIR]
   --dir DIR    for input, output and both swaps; needs some 8 x MIB (/var/tmp)
   --rounds N   the median of so many runs of each (1)
   --no-swap    without the kernel's swap
+  --as WHO     whose rights the programs have: root (the default), nobody,
+               container (tests/support/confined.c); without the kernel's swap
 
 Packages that are missing are installed with apt-get.
 END
 }
 
 all="sort python sqlite redis gcc xz zstd jq malloc vm"
-size=1024 only=$all dir=/var/tmp swap=yes rounds=1
+size=1024 only=$all dir=/var/tmp swap=yes rounds=1 who=root
 while [ $# -gt 0 ]; do
 	case $1 in
 	--quick) size=8 ;;
@@ -38,12 +40,18 @@ while [ $# -gt 0 ]; do
 	--dir) dir=$2; shift ;;
 	--rounds) rounds=$2; shift ;;
 	--no-swap) swap= ;;
+	--as) who=$2; shift ;;
 	--help) usage; exit ;;
 	*) usage >&2; exit 1 ;;
 	esac
 	shift
 done
 [ "$size" -ge 8 ] 2>/dev/null || { usage >&2; exit 1; }
+case $who in
+root) confined= ;;
+nobody | container) confined="$build/tests/support/confined $who" swap= ;;
+*) usage >&2; exit 1 ;;
+esac
 LIMIT=1800 # seconds for one run of one program
 
 step()
@@ -320,13 +328,14 @@ value()
 }
 
 # timed MODE COMMAND...: runs in $work; the milliseconds go to $work/MODE.ms
+# shellcheck disable=SC2086 # confined is a list
 timed()
 {
 	mode=$1
 	shift
 	start=$(now_ms)
-	(cd "$work" && OUT=$work/$mode.out exec timeout -k 10 $LIMIT "$@" \
-		</dev/null) &
+	(cd "$work" && OUT=$work/$mode.out HOME=$work \
+		exec timeout -k 10 $LIMIT $confined "$@" </dev/null) &
 	child=$!
 	wait $child
 	status=$?
@@ -447,6 +456,7 @@ install_missing
 [ "$(id -u)" -eq 0 ] || swap=
 table=$(mktemp)
 work=$(mktemp -d "$dir/realapps.XXXXXX") || exit 99
+[ "$who" = root ] || chmod 777 "$work"
 child=
 trap 'rm -rf "$work" "$table"' EXIT
 # What runs gets the signal from its timeout, and its time to clean up.

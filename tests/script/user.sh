@@ -34,7 +34,10 @@ one()
 	timeout $((300 * ${TEST_FACTOR:-1})) "$confined" "$mode" "$@" \
 		>"$top/log" 2>&1 </dev/null
 	case $? in
-	0) echo "$mode $test: passed" ;;
+	0)
+		echo "$mode $test: passed"
+		grep -a 'left out' "$top/log" | sed 's/^/	/'
+		;;
 	77) echo "$mode $test: left out: $(tail -n 1 "$top/log")" ;;
 	*)
 		echo "FAIL: $mode $test"

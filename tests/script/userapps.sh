@@ -144,11 +144,13 @@ rights()
 # once NAME: its output goes to $work/NAME
 once()
 {
+	begin=$(date +%s%N)
 	# shellcheck disable=SC2046 # words
 	(cd "$work" && W=$work/pager HOME=$work TMPDIR=$work VVM_SWAP=$work \
 		timeout -k 10 $LIMIT $(rights) sh script) \
 		>"$work/$1" 2>"$work/$1.err" </dev/null
 	status=$?
+	seconds=$(date +%s%N | awk -v b="$begin" '{ printf "%.2f", ($1 - b) / 1e9 }')
 	# of a slow disk
 	sed -i '/faults have not got on for/d' "$work/$1.err"
 	return $status
@@ -196,7 +198,7 @@ verdict()
 
 row()
 {
-	printf '%-13s %-9s %-7s %-5s %8s %8s %8s  %s\n' "$@"
+	printf '%-13s %-9s %-7s %-5s %8s %8s %8s %8s  %s\n' "$@"
 }
 
 # fault mode and mmap's
@@ -212,7 +214,7 @@ options()
 one_way()
 {
 	of_plain || {
-		row "$name" "$way" - - - - - 'fails without vvmrun'
+		row "$name" "$way" - - - - - - 'fails without vvmrun'
 		return
 	}
 	for how in $faults; do
@@ -220,7 +222,7 @@ one_way()
 			paged "$(options "$how" "$map")"
 			verdict
 			row "$name" "$way" "$how" "$map" "$need" "$budget" \
-				"${out:--}" "$verdict"
+				"${out:--}" "$seconds" "$verdict"
 		done
 	done
 }
@@ -244,13 +246,13 @@ one_app()
 	# shellcheck disable=SC2086,SC2154 # words, and names of files
 	needed $needs
 	[ -z "$missing" ] || {
-		row "$name" - - - - - - \
+		row "$name" - - - - - - - \
 			"left out: apt-get install --no-install-recommends $package"
 		return
 	}
 	for way in $who; do
 		[ "$user" != root ] || [ "$way" = root ] || {
-			row "$name" "$way" - - - - - 'left out: is for root'
+			row "$name" "$way" - - - - - - 'left out: is for root'
 			continue
 		}
 		# no server is left behind by a script that gives up
@@ -272,7 +274,7 @@ awk 'BEGIN { srand(1); for (i = 0; i < 40000; i++) { s = ""
 	for (j = 0; j < 8; j++) s = s sprintf("%c", 97 + rand() * 26)
 	printf "%s %0200d\n", s, i } }' >"$work/text"
 bad=0
-row program as faults mmap need_kb budget swapped result
+row program as faults mmap need_kb budget swapped seconds result
 [ -n "$only" ] || only=$(names)
 for name in $only; do
 	command -v "app_$name" >/dev/null || { usage >&2; exit 1; }

@@ -223,16 +223,22 @@ static void run_self(const char *what)
 	CHECK(!"exec");
 }
 
-/* All threads make the call, the library's as well. EPERM: not for us. */
+/*
+ * All threads make the call, the library's as well, and the list is absent by
+ * then. EPERM: not for us.
+ */
 static void test_groups(void)
 {
-	gid_t *list = malloc(16 * sizeof(*list));
+	enum { GROUPS = 8000 };
+	gid_t *list = malloc(GROUPS * sizeof(*list));
 	char *name = strdup("nobody");
+	unsigned i;
 
 	CHECK(list && name);
-	list[0] = 1;
-	list[1] = 2;
-	CHECK(!setgroups(2, list) || errno == EPERM);
+	for (i = 0; i < GROUPS; i++)
+		list[i] = i + 1;
+	work();
+	CHECK(!setgroups(GROUPS, list) || errno == EPERM);
 	CHECK(!initgroups(name, 3) || errno == EPERM);
 	fork_and_work(1);
 }

@@ -13,8 +13,8 @@
  *	seccomp(2)	gate.c
  *
  * A list of groups is set in all threads: libc has each make the call, in the
- * handler of a signal, and the library's own cannot be trapped (door/trap.c). So
- * the list is not paged.
+ * handler of a signal, the library's own, too, which would wait for themselves if
+ * a page of it was absent. So the list is not paged.
  */
 #include "preload/restrict.h"
 
@@ -60,7 +60,7 @@ int setgroups(size_t count, const gid_t *list)
 	gid_t *copy = NULL;
 	int rc, saved;
 
-	if (preload.traps && count <= NGROUPS_MAX && is_paged(list, bytes)) {
+	if (count <= NGROUPS_MAX && is_paged(list, bytes)) {
 		copy = libc_malloc(bytes);
 		if (!copy)
 			return -1;
