@@ -81,7 +81,8 @@ int os_peek(int tid, haddr_t from, void *to, size_t bytes)
 
 	if (error)
 		return error;
-	n = syscall(SYS_process_vm_readv, tid, &here, 1, &there, 1, 0);
+	/* the seventh is on the stack, of whose upper half an int says nothing */
+	n = syscall(SYS_process_vm_readv, tid, &here, 1, &there, 1, 0UL);
 	if (n < 0)
 		return -errno;
 	return (size_t)n == bytes ? 0 : -EFAULT;

@@ -169,6 +169,10 @@ for VVM_FAULTS in thread inline; do
 		tried=$((tried + 1))
 		limited valgrind -q "$tmp/guest" end >"$tmp/valgrind" 2>&1
 		status=$?
+		if grep -q 'debuginfo reader' "$tmp/valgrind"; then
+			echo "valgrind cannot read what this compiler writes"
+			continue
+		fi
 		[ $status -eq 77 ] ||
 			fail "$VVM_FAULTS: under valgrind: status $status"
 		says "$tmp/valgrind" 'valgrind runs one thread at a time'

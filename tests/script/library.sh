@@ -70,7 +70,7 @@ cat >"$tmp/plain" <<-'END'
 	__errno_location __gmon_start__ __progname _r_debug
 	_ITM_deregisterTMCloneTable _ITM_registerTMCloneTable
 	program_invocation_short_name __stack_chk_fail __chk_fail
-	memchr memcmp memcpy memmove memset stpcpy strcasecmp strchr strcmp strcpy strcspn
+	bcmp memchr memcmp memcpy memmove memset stpcpy strcasecmp strchr strcmp strcpy strcspn
 	strlen strncasecmp strncmp strncpy strrchr strsep strspn strstr
 	strtok_r strtol strtoul strtoull __ctype_b_loc getrandom strerror strerrordesc_np
 	snprintf vsnprintf __isoc99_sscanf getenv secure_getenv getauxval

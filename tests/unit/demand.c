@@ -178,9 +178,10 @@ START_TEST(a_stalled_disk_is_no_want_of_frames)
 	}
 	ck_assert_uint_eq(demands.pending_count, 1);
 	ck_assert_int_eq(atomic_load(&touched), 1);
+	/* before the stall ends: from then on the thread's patience counts */
+	space_give_frames(vm, actor, frames);
 	engine_complete();
 	ck_assert(!backing_stalled(vm->swap, os_now_us()));
-	space_give_frames(vm, actor, frames);
 	ck_assert(demands_go_on(&demands));
 	engine_complete();
 	ck_assert_int_eq(pthread_join(thread, NULL), 0);

@@ -745,12 +745,22 @@ START_TEST(a_signal_handler_at_any_instruction_of_other_calls)
 }
 END_TEST
 
+static pthread_key_t after_the_cache;
+
+/* The C library blocks signals next, and a blocked SIGTRAP kills. */
+static void end_stepping(void *arg)
+{
+	(void)arg;
+	trap_end();
+}
+
 static void *exit_stepping(void *arg)
 {
 	unsigned i;
 
 	for (i = 0; i < 10; i++)
 		vvm_free(other, vvm_malloc(other, STEP_SIZE << i));
+	live_ok(pthread_setspecific(after_the_cache, arg));
 	trap_begin(*(long *)arg, allocate);
 	return NULL;
 }
@@ -762,6 +772,8 @@ START_TEST(a_signal_handler_at_any_instruction_of_a_threads_end)
 	long at;
 
 	open_refusing(0);
+	/* of keys the destructors are called in the order they were made in */
+	live_ok(pthread_key_create(&after_the_cache, end_stepping));
 	for (at = 0; at < 2 * STEPS_MOST; at += 7 + at / 20) {
 		handlers_own = NULL;
 		refused = 0;
