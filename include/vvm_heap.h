@@ -101,7 +101,8 @@ struct vvm_heap_options {
 
 /*
  * Makes a heap in the space. options NULL: the defaults. A default reserve
- * is halved until the kernel grants it.
+ * is halved until the kernel grants it, and smaller where it accounts strictly
+ * (vm.overcommit_memory=2).
  * -EINVAL: struct_size, unknown flags, reserve_bytes not 0 and less than
  * 1 MiB or more than 8 TiB; -ENOMEM: no memory or address space; -ECHILD.
  */

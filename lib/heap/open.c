@@ -20,6 +20,8 @@
 #define RESERVE_MIN	((uint64_t)1 << 20)
 #define RESERVE_MAX	((uint64_t)8 << 40) /* 2^31 pages */
 #define RESERVE_DEFAULT ((uint64_t)64 << 30)
+/* A heap's tables take 8% of its addresses. */
+#define TABLES_PART 12
 
 /* Everything of a heap that is mapped, in the order in which it is. */
 static void unmap_tables(struct vvm_heap *h)
@@ -105,12 +107,18 @@ static void release(struct vvm_heap *h)
 	h->meta = NULL;
 }
 
+/*
+ * Where the kernel accounts strictly the tables count in full, and once more in
+ * each child that is forked: they take a quarter of what there is.
+ */
 static uint64_t default_reserve(void)
 {
-	uint64_t bytes = RESERVE_DEFAULT;
+	uint64_t bytes = RESERVE_DEFAULT, commit = os_commit_bytes();
 
 	while (bytes < 4 * os_ram_bytes() && bytes < RESERVE_MAX)
 		bytes *= 2;
+	while (bytes > RESERVE_MIN && bytes / TABLES_PART > commit / 4)
+		bytes /= 2;
 	return bytes;
 }
 

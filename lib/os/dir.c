@@ -15,6 +15,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -149,6 +151,33 @@ uint64_t os_ram_bytes(void)
 
 	os_cancel_restore(state);
 	return bytes;
+}
+
+/* The number behind a word, in KiB, or 0. */
+static uint64_t kib_after(const char *text, const char *word)
+{
+	const char *at = strstr(text, word);
+
+	return at ? strtoull(at + strlen(word), NULL, 10) : 0;
+}
+
+uint64_t os_commit_bytes(void)
+{
+	int state = os_cancel_off();
+	uint64_t limit, used;
+	char text[4096];
+	bool strict;
+
+	strict = !os_read_text("/proc/sys/vm/overcommit_memory", text,
+			       sizeof(text)) &&
+		 text[0] == '2' &&
+		 !os_read_text("/proc/meminfo", text, sizeof(text));
+	os_cancel_restore(state);
+	if (!strict)
+		return UINT64_MAX;
+	limit = kib_after(text, "CommitLimit:");
+	used = kib_after(text, "Committed_AS:");
+	return limit > used ? (limit - used) << 10 : 0;
 }
 
 uint64_t os_unix_us(void)

@@ -527,6 +527,11 @@ int os_list_dir(const char *path, void (*each)(const char *name, void *arg),
 int os_read_text(const char *path, char *buf, size_t size);
 uint64_t os_random(void);    /* that nobody can guess */
 uint64_t os_ram_bytes(void); /* that this process may use: os/memcg.h */
-uint64_t os_unix_us(void);   /* CLOCK_REALTIME */
+/*
+ * What may be mapped privately and writable, where the kernel accounts that
+ * strictly (vm.overcommit_memory=2), by all processes; else UINT64_MAX.
+ */
+uint64_t os_commit_bytes(void);
+uint64_t os_unix_us(void); /* CLOCK_REALTIME */
 
 #endif

@@ -17,7 +17,7 @@ run=$build/tools/vvmrun/vvmrun
 # Skips the script where no program can be paged.
 must_page()
 {
-	timeout 60 "$run" true 2>/dev/null && return
+	timeout $((60 * ${TEST_FACTOR:-1})) "$run" true 2>/dev/null && return
 	echo "no program can be paged here: see vvmstat --doctor"
 	exit 77
 }

@@ -6,6 +6,8 @@
 # --all it is a selection. Runs in the build directory, as root.
 : "${top_srcdir:=..}"
 export top_srcdir
+: "${TEST_FACTOR:=10}" # of limits: the machine may be loaded
+export TEST_FACTOR
 confined=$PWD/tests/support/confined
 tests="unit/os unit/os_uffd unit/ring unit/place unit/swap unit/stat unit/space
 	unit/fill unit/fault unit/evict unit/mapping api/access api/fault
@@ -31,7 +33,7 @@ one()
 	esac
 	mode=$1 test=$2
 	shift 2
-	timeout $((300 * ${TEST_FACTOR:-1})) "$confined" "$mode" "$@" \
+	timeout $((300 * TEST_FACTOR)) "$confined" "$mode" "$@" \
 		>"$top/log" 2>&1 </dev/null
 	case $? in
 	0)

@@ -402,7 +402,7 @@ int main(int argc, char **argv)
 	size_t i;
 
 	CHECK(argc == 3);
-	alarm(60);
+	alarm(600);
 	for (i = 0; i < sizeof(filters) / sizeof(filters[0]); i++)
 		if (!strcmp(argv[1], filters[i].name))
 			f = &filters[i];

@@ -543,7 +543,7 @@ int main(int argc, char **argv)
 	size_t i;
 
 	CHECK(argc >= 2);
-	alarm(100);
+	alarm(600);
 	self = argv[0];
 	argument = argc > 2 ? argv[2] : NULL;
 	early = malloc(LARGE);

@@ -12,7 +12,7 @@ confined=$build/tests/script/vvmrun_confined
 # how NAME: is there such a way to take faults? (x86-64; a userfaultfd; 6.15)
 how()
 {
-	timeout 60 "$run" --faults "$1" true 2>/dev/null
+	timeout $((60 * ${TEST_FACTOR:-1})) "$run" --faults "$1" true 2>/dev/null
 }
 inline=yes guard=yes
 how inline || inline=no
@@ -29,7 +29,7 @@ expect()
 {
 	want=$1
 	shift
-	timeout -k 5 "${LIMIT:-120}" "$@" >"$tmp/out" 2>&1 </dev/null
+	timeout -k 5 $((120 * ${TEST_FACTOR:-1})) "$@" >"$tmp/out" 2>&1 </dev/null
 	got=$?
 	[ $got -eq "$want" ] && return
 	echo "FAIL: status $got, not $want: $*"
@@ -116,7 +116,7 @@ fi
 
 # ---- devices ----------------------------------------------------------------
 
-timeout 100 "$limits" direct "$tmp/data"
+timeout $((100 * ${TEST_FACTOR:-1})) "$limits" direct "$tmp/data"
 case $? in
 0)
 	quiet 0 "$run" -m 2M "$limits" direct "$tmp/data"

@@ -42,6 +42,14 @@ int __wrap_os_map_anon(uint64_t bytes, void **out)
 	return __real_os_map_anon(bytes, out);
 }
 
+uint64_t __wrap_os_commit_bytes(void);
+static uint64_t commit_bytes = UINT64_MAX;
+
+uint64_t __wrap_os_commit_bytes(void)
+{
+	return commit_bytes;
+}
+
 static void misuse(void *arg, int what, const void *ptr, const char *text)
 {
 	(void)arg;
@@ -1190,6 +1198,30 @@ START_TEST(open_fails_at_each_system_call)
 }
 END_TEST
 
+static uint64_t default_reserve(uint64_t commit)
+{
+	uint64_t bytes;
+
+	commit_bytes = commit;
+	live_ok(vvm_heap_close(heap));
+	open_heap(0);
+	bytes = stats().reserve_bytes;
+	commit_bytes = UINT64_MAX;
+	return bytes;
+}
+
+/* vm.overcommit_memory=2: the tables, 8%, are to fit several times. */
+START_TEST(strict_accounting_makes_it_smaller)
+{
+	uint64_t most = default_reserve(UINT64_MAX);
+
+	live_check(most >= (uint64_t)64 << 30);
+	live_equal(default_reserve((uint64_t)1 << 30), (uint64_t)2 << 30);
+	live_equal(default_reserve(0), 1 << 20);
+	live_equal(default_reserve(UINT64_MAX), most);
+}
+END_TEST
+
 /* Without memory for a cache it works without one. */
 START_TEST(no_memory_for_a_cache)
 {
@@ -1426,6 +1458,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, fork_while_threads_allocate);
 	tcase_add_test(tc, fork_while_a_thread_is_in_a_call);
 	tcase_add_test(tc, open_fails_at_each_system_call);
+	tcase_add_test(tc, strict_accounting_makes_it_smaller);
 	tcase_add_test(tc, no_memory_for_a_cache);
 	tcase_add_test(tc, pages_that_cannot_be_given_back_are_kept);
 	tcase_add_loop_test(tc, calloc_when_nothing_can_be_given_back, 0, 2);
