@@ -6,11 +6,22 @@
  */
 #include "vvmstat/sites.h"
 
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <pthread.h>
+#include <stddef.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#include "os/os.h"
 
 #include "support/statview.h"
 #include "support/test.h"
+#include "support/wait.h"
 #include "vvmstat/sampler.h"
 #include "vvmstat/symbols.h"
 
@@ -252,6 +263,83 @@ START_TEST(what_the_kernel_says_of_a_thread)
 }
 END_TEST
 
+static void *read_byte(void *at)
+{
+	return (void *)(uintptr_t) * (const volatile char *)at;
+}
+
+static void refuse_reads_of(int fd)
+{
+	struct sock_filter text[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pread64, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, args[0])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)fd, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {sizeof(text) / sizeof(*text), text};
+
+	ck_assert_int_eq(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	ck_assert_int_eq(
+		prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0), 0);
+}
+
+/* What Yama does: the files can be opened, and this one not be read. */
+static void refuse_reads_of_syscall(void)
+{
+	char link[32], path[64];
+	ssize_t n;
+	int fd;
+
+	for (fd = 0; fd < 256; fd++) {
+		snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+		n = readlink(link, path, sizeof(path) - 1);
+		path[n > 0 ? n : 0] = '\0';
+		if (n > 8 && !strcmp(path + n - 8, "/syscall"))
+			refuse_reads_of(fd);
+	}
+}
+
+static bool sampler_sees(struct sampler *s, struct site_map *map)
+{
+	sampler_look(s, map);
+	return map->used > 0;
+}
+
+START_TEST(a_thread_that_may_not_be_looked_at)
+{
+	enum os_uffd_method method;
+	struct site_map map = {.size = 0};
+	struct sampler s;
+	pthread_t thread;
+	uint64_t done;
+	void *page;
+	int fd;
+
+	ck_assert_int_eq(os_uffd_open(0, &fd, &method), 0);
+	page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	ck_assert(page != MAP_FAILED);
+	ck_assert_int_eq(os_uffd_register(fd, (haddr_t)page, PAGE_BYTES), 0);
+	sampler_init(&s, getpid());
+	ck_assert_int_eq(pthread_create(&thread, NULL, read_byte, page), 0);
+	live_wait(sampler_sees(&s, &map), 10000);
+	ck_assert(!s.denied);
+	refuse_reads_of_syscall();
+	sampler_look(&s, &map);
+	ck_assert(s.denied);
+	ck_assert_int_eq(os_uffd_zero(fd, (haddr_t)page, PAGE_BYTES, &done), 0);
+	pthread_join(thread, NULL);
+	sampler_fini(&s);
+	free(map.item);
+	munmap(page, PAGE_BYTES);
+	close(fd);
+}
+END_TEST
+
 static void add_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "numbers");
@@ -270,6 +358,7 @@ static void add_tests(Suite *s)
 
 	tc = test_case(s, "threads");
 	tcase_add_test(tc, what_the_kernel_says_of_a_thread);
+	tcase_add_test(tc, a_thread_that_may_not_be_looked_at);
 }
 
 const struct test_program test_program = {
