@@ -141,6 +141,27 @@ START_TEST(sites_that_were_replaced)
 }
 END_TEST
 
+/* More than there is room for take turns: each comes back with less. */
+START_TEST(sites_that_come_back)
+{
+	enum { CODES = 2 * VVM_STAT_SITES, ROUNDS = 20 };
+	uint64_t i, ns, k = 0;
+	size_t n;
+
+	for (i = 0; i < ROUNDS * CODES; i++) {
+		uint64_t took = 1000 * (ROUNDS - i / CODES) + i % 7;
+
+		waits(0x400000 + 5 * (i % CODES), took);
+		k += took;
+		if (i % (CODES - 30) == 0)
+			look();
+	}
+	look();
+	free(sites_rank(&sites, &n, &ns));
+	ck_assert_uint_eq(ns, k);
+}
+END_TEST
+
 /* ---- code ---- */
 
 /* Has a name of its own, and is not the start of anything else. */
@@ -349,6 +370,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, what_is_new_is_added);
 	tcase_add_test(tc, the_last_numbers_of_a_space_that_is_closed);
 	tcase_add_test(tc, sites_that_were_replaced);
+	tcase_add_test(tc, sites_that_come_back);
 
 	tc = test_case(s, "code");
 	tcase_add_checked_fixture(tc, view_setup, view_teardown);

@@ -12,7 +12,8 @@
  * while we watch. So what counts is what each look finds to be new: `last` has
  * the numbers of the look before by space and address, `all` the sums by
  * address. Code whose item was given away has been added to `all` before and to
- * the others by the process; it is taken off there.
+ * the others by the process; it is taken off there. It may have an item again
+ * by then, with less than before.
  *
  * The segment may be hostile: whatever it says, sums may be wrong, and are of a
  * bounded number of addresses.
@@ -154,8 +155,25 @@ static int add_up(struct site_map *now, const struct look *l, uint64_t space)
 	return 0;
 }
 
-/* Adds what is new at one address. It may have begun anew. */
-static int add_new(struct sites *s, const struct site *now)
+static void add_counts(struct site *to, const struct site *from)
+{
+	to->faults += from->faults;
+	to->stalls += from->stalls;
+	to->wait_ns += from->wait_ns;
+}
+
+static void take_counts(struct site *from, const struct site *n)
+{
+	from->faults = since(from->faults, n->faults);
+	from->stalls = since(from->stalls, n->stalls);
+	from->wait_ns = since(from->wait_ns, n->wait_ns);
+}
+
+/*
+ * Adds what is new at one address. If it has begun anew what it had is added to
+ * *moved.
+ */
+static int add_new(struct sites *s, const struct site *now, struct site *moved)
 {
 	struct site *last = site_get(&s->last, now->space, now->ip);
 	struct site *all = site_get(&s->all, 0, now->ip);
@@ -163,9 +181,12 @@ static int add_new(struct sites *s, const struct site *now)
 
 	if (!last || !all)
 		return -ENOMEM;
-	anew = now->faults < last->faults || now->wait_ns < last->wait_ns;
+	anew = now->faults < last->faults || now->stalls < last->stalls ||
+	       now->wait_ns < last->wait_ns;
+	if (anew && now->ip != VVM_STAT_SITE_OTHERS)
+		add_counts(moved, last);
 	all->faults += anew ? now->faults : now->faults - last->faults;
-	all->stalls += anew ? now->stalls : since(now->stalls, last->stalls);
+	all->stalls += anew ? now->stalls : now->stalls - last->stalls;
 	all->wait_ns += anew ? now->wait_ns : now->wait_ns - last->wait_ns;
 	last->faults = now->faults;
 	last->stalls = now->stalls;
@@ -175,31 +196,32 @@ static int add_new(struct sites *s, const struct site *now)
 }
 
 /*
- * What had an item at the look before and has none now, was moved to the
- * others, in which it is contained now: we know better.
+ * What had an item at the look before and has none now, or a new one, was moved
+ * to the others, in which it is contained now: we know better.
  */
-static void take_moved(struct sites *s, uint64_t space)
+static void take_moved(struct sites *s, uint64_t space, struct site *moved)
 {
 	struct site *others = site_get(&s->all, 0, VVM_STAT_SITE_OTHERS);
 	size_t i;
 
-	for (i = 0; i < s->last.size && others; i++) {
+	for (i = 0; i < s->last.size; i++) {
 		struct site *gone = &s->last.item[i];
 
 		if (!gone->ip || gone->space != space ||
 		    gone->look == s->looks || !gone->faults)
 			continue;
-		others->faults = since(others->faults, gone->faults);
-		others->stalls = since(others->stalls, gone->stalls);
-		others->wait_ns = since(others->wait_ns, gone->wait_ns);
+		add_counts(moved, gone);
 		gone->faults = gone->stalls = gone->wait_ns = 0;
 	}
+	if (others)
+		take_counts(others, moved);
 }
 
 static int read_segment(struct sites *s, struct segment *seg)
 {
 	struct look l = {.room = at_most(seg->sites.max, READ_MAX)};
 	struct site_map now = {.size = 0};
+	struct site moved = {.ip = 0};
 	int error = 0;
 	size_t i;
 
@@ -213,10 +235,10 @@ static int read_segment(struct sites *s, struct segment *seg)
 	error = add_up(&now, &l, seg->opened_unix_us);
 	for (i = 0; i < now.size && !error; i++)
 		if (now.item[i].ip)
-			error = add_new(s, &now.item[i]);
+			error = add_new(s, &now.item[i], &moved);
 	free(now.item);
 	if (l.n)
-		take_moved(s, seg->opened_unix_us);
+		take_moved(s, seg->opened_unix_us, &moved);
 	return error;
 }
 
