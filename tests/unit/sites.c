@@ -162,6 +162,48 @@ START_TEST(sites_that_come_back)
 }
 END_TEST
 
+/* A segment that never runs out of new addresses. */
+START_TEST(too_many_sites)
+{
+	struct site_map map = {.size = 0};
+	uint64_t ip = VVM_STAT_SITE_CODE;
+	struct site *s;
+
+	while ((s = site_get(&map, 0, ip)))
+		s->faults = ip++;
+	ck_assert(map.full);
+	ck_assert_uint_eq(map.used, ip - VVM_STAT_SITE_CODE);
+	ck_assert_uint_ge(map.size, map.used * 2);
+	ck_assert_uint_lt(map.used, 1 << 20);
+	ck_assert_ptr_null(
+		site_get(&map, 0, ip)); /* and the others are found */
+	ck_assert_uint_eq(site_get(&map, 0, ip - 1)->faults, ip - 1);
+	ck_assert_uint_eq(site_get(&map, 0, 0x1000)->faults, 0x1000);
+	free(map.item);
+}
+END_TEST
+
+/* A program that opens a space for each thing that it does. */
+START_TEST(spaces_that_are_closed_are_forgotten)
+{
+	enum { CLOSED = 100, CODES = 200 };
+	unsigned i, k;
+
+	for (i = 0; i < CLOSED; i++) {
+		for (k = 0; k < CODES; k++)
+			waits(0x400000 + 5 * k, 10);
+		look();
+		stat_close(&st);
+		unlink(in_dir(getpid(), i));
+		ck_assert_int_eq(stat_open(&st, true), 0);
+		ck_assert_int_eq(link(st.path, in_dir(getpid(), i + 1)), 0);
+		look();
+	}
+	ck_assert_uint_eq(at(0x400000)->wait_ns, 10 * CLOSED);
+	ck_assert_uint_lt(sites.last.used, CLOSED * CODES / 2);
+}
+END_TEST
+
 /* ---- code ---- */
 
 /* Has a name of its own, and is not the start of anything else. */
@@ -371,6 +413,8 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, the_last_numbers_of_a_space_that_is_closed);
 	tcase_add_test(tc, sites_that_were_replaced);
 	tcase_add_test(tc, sites_that_come_back);
+	tcase_add_test(tc, too_many_sites);
+	tcase_add_test(tc, spaces_that_are_closed_are_forgotten);
 
 	tc = test_case(s, "code");
 	tcase_add_checked_fixture(tc, view_setup, view_teardown);

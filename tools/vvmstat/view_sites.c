@@ -348,6 +348,9 @@ static void say_what_is_missing(const struct watch *w)
 		tool_warn("the mappings of process %d may not be read: "
 			  "addresses only",
 			  w->t->pid);
+	if (w->sites.all.full || w->sites.last.full)
+		tool_warn("process %d has too many sites: some were left out",
+			  w->t->pid);
 	if (w->sampler.many)
 		tool_warn("process %d has too many threads: some were not "
 			  "looked at",
