@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -310,6 +311,46 @@ START_TEST(a_file_that_was_replaced_is_not_read)
 }
 END_TEST
 
+/*
+ * Under a name that is not printed as it is. It is truncated once it was opened,
+ * while nothing of it has been looked up.
+ */
+START_TEST(a_file_that_is_truncated_keeps_its_names)
+{
+	uint64_t ip = (uint64_t)(uintptr_t)code_of_this_test + 5;
+	struct place p = {.known = false}, copied = {.known = false};
+	char command[256], path[128], text[300];
+	struct modules m;
+	struct stat info;
+	struct symbol s;
+
+	read_own_maps(&m);
+	module_resolve(&m, ip, &p);
+	ck_assert(p.known);
+	modules_fini(&m);
+	snprintf(path, sizeof(path), "%s/j\xc3\xb6rg", dir);
+	snprintf(command, sizeof(command), "cp /proc/%d/exe %s", getpid(),
+		 path);
+	ck_assert_int_eq(system(command), 0);
+	ck_assert_int_eq(stat(path, &info), 0);
+	snprintf(text, sizeof(text),
+		 "10000000-50000000 r-xp 00000000 08:01 %llu   %s\n",
+		 (unsigned long long)info.st_ino, path);
+	modules_init(&m, getpid());
+	ck_assert(modules_parse(&m, text));
+	module_resolve(&m, 0x10000000 + p.offset, &copied);
+	ck_assert(copied.known && copied.module);
+	assert_contains(copied.module->path, "/j??rg");
+	ck_assert_int_eq(truncate(path, 1), 0);
+	if (symbols_known()) {
+		ck_assert(symbols_find(copied.module->symbols, copied.offset,
+				       &s));
+		ck_assert_str_eq(s.function, "code_of_this_test");
+	}
+	modules_fini(&m);
+}
+END_TEST
+
 /* ---- threads ---- */
 
 START_TEST(what_the_kernel_says_of_a_thread)
@@ -421,6 +462,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, own_code_has_a_name);
 	tcase_add_test(tc, code_without_a_file);
 	tcase_add_test(tc, a_file_that_was_replaced_is_not_read);
+	tcase_add_test(tc, a_file_that_is_truncated_keeps_its_names);
 
 	tc = test_case(s, "threads");
 	tcase_add_test(tc, what_the_kernel_says_of_a_thread);
