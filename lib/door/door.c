@@ -34,6 +34,7 @@
 #include <ucontext.h>
 
 #include "door/impl.h"
+#include "fault/inline.h"
 #include "os/os.h"
 #include "space/paged.h"
 
