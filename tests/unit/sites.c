@@ -49,6 +49,7 @@ static void waits(uint64_t ip, uint64_t ns)
 {
 	struct stat_fault f = {.at.start_ns = 1, .ip = ip};
 
+	stat_waits(&st, &f);
 	stat_waited(&st, &f, 1 + ns);
 }
 
