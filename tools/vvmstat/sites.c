@@ -339,16 +339,20 @@ void sites_forget(struct sites *s)
 	}
 }
 
-void sites_resolve(struct sites *s, struct modules *m)
+bool sites_resolve(struct sites *s, struct modules *m)
 {
+	bool known = true;
 	size_t i;
 
 	for (i = 0; i < s->all.size; i++) {
 		struct site *it = &s->all.item[i];
 
-		if (it->ip >= VVM_STAT_SITE_CODE && !it->place.known)
-			module_resolve(m, it->ip, &it->place);
+		if (it->ip < VVM_STAT_SITE_CODE || it->place.known)
+			continue;
+		module_resolve(m, it->ip, &it->place);
+		known &= it->place.known;
 	}
+	return known;
 }
 
 static int compare_waits(const void *a, const void *b)

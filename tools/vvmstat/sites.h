@@ -47,8 +47,8 @@ int sites_read(struct sites *s, struct target *t);
  * there is not too much of it.
  */
 void sites_forget(struct sites *s);
-/* Looks up where code is that is not known yet. */
-void sites_resolve(struct sites *s, struct modules *m);
+/* Looks up where code is that is not known yet. False: some is not found. */
+bool sites_resolve(struct sites *s, struct modules *m);
 /* Those that waited, longest first; the caller frees it. NULL: no memory. */
 struct site **sites_rank(const struct sites *s, size_t *n, uint64_t *wait_ns);
 /*
