@@ -104,6 +104,7 @@ static void call_low_space(struct reclaimer *r)
 	if (!callback || now_us - r->low_space_us < LOW_SPACE_US)
 		return;
 	r->low_space_us = now_us;
+	space_spend_frames(vm);
 	/* It may unmap, and unmap waits for write-backs: not for our own. */
 	while (ring_inflight(r->ring))
 		ring_run(r->ring, -1);
@@ -205,23 +206,26 @@ static void divide(struct reclaimer *r)
 		r->divided.look_us = now_us;
 		sample(r, &s);
 		division_look(&r->division, &s);
+		if (!s.added)
+			space_spend_frames(vm);
 		stat_set(&vm->stats, packed_limit_frames, r->division.pages);
 	}
 	vm->swap->ops->trim(vm->swap, r->ring, r->division.pages);
-	if (is_full(r))
+	if (is_full(r) || is_over(vm))
 		space_spend_frames(vm);
 }
 
 /* Frames cannot go: compressed pages must. False: there are none. */
 static bool yield(struct reclaimer *r)
 {
-	uint64_t packed = atomic_load(&r->vm->frames.packed);
+	uint64_t packed;
 
+	space_spend_frames(r->vm);
+	packed = atomic_load(&r->vm->frames.packed);
 	if (!packed)
 		return false;
 	division_yield(&r->division, packed, shortage(r));
 	divide(r);
-	space_spend_frames(r->vm);
 	return true;
 }
 

@@ -89,6 +89,13 @@ static uint64_t clamp(const struct division_sample *s, uint64_t pages)
 	return MIN(pages, MOST(most));
 }
 
+/* Has one side, by enough events of its own, FAR times the other's use? */
+static bool is_far(const struct division *d, uint64_t packed, uint64_t frames)
+{
+	return (d->old_reads >= ENOUGH && packed / FAR > frames) ||
+	       (d->cold_used >= ENOUGH && frames / FAR > packed);
+}
+
 /* The border after what both sides have shown. */
 static uint64_t decide(const struct division *d,
 		       const struct division_sample *s)
@@ -96,12 +103,12 @@ static uint64_t decide(const struct division *d,
 	uint64_t packed = use_of_packed(d, s), frames = use_of_frames(d, s);
 	uint64_t step = STEP(s->budget);
 
-	if (packed / FAR > frames || frames / FAR > packed ||
-	    !(packed | frames))
+	if (is_far(d, packed, frames) || (!packed && !frames))
 		step *= LONG_STEPS;
 	if (packed > CLEARLY(frames) || (!packed && !frames))
 		return d->pages + step;
-	if (frames > CLEARLY(packed))
+	/* what was decided before is to have had its effect */
+	if (frames > CLEARLY(packed) && s->packed <= d->pages + step)
 		return d->pages - MIN(step, d->pages);
 	return d->pages;
 }

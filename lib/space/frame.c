@@ -162,16 +162,16 @@ bool frames_take_packed(struct frames *f, uint64_t n)
 {
 	uint64_t most = atomic_load(&f->budget) / SAVED_SHARE / n;
 
+	if (take_saved(f, n)) {
+		atomic_fetch_add(&f->owed, n);
+		return true;
+	}
 	/* Half of what reclaim keeps free is for faults. */
 	if (frames_take(f, n, atomic_load(&f->low) / 2)) {
 		atomic_fetch_add(&f->packed, n);
 		return true;
 	}
 	most = n * MIN(MAX(most, 1u), SAVED_TAKES);
-	if (take_saved(f, n)) {
-		atomic_fetch_add(&f->owed, n);
-		return true;
-	}
 	atomic_store(&f->owed, most - MIN(most, atomic_load(&f->saved)));
 	return false;
 }

@@ -512,7 +512,7 @@ START_TEST(a_full_swap_is_sigbus)
 	char *p;
 
 	live_catch();
-	vm = open_inline(32, 32 * LIVE_PAGE, 1000, NULL);
+	vm = open_inline(32, 32 * LIVE_PAGE, wait_scaled(1000), NULL);
 	p = live_map(vm, 200, LIVE_RW);
 	live_ok(vvm_on_fault(vm, on_fault, &seen));
 	for (uint64_t i = 0; i < 200 && failed < 3; i++) {

@@ -519,7 +519,7 @@ static char *swapped_out(const char *path)
 	char *p, *q;
 
 	live_catch();
-	vm = open_with(64, 0, 2000, path);
+	vm = open_with(64, 0, wait_scaled(2000), path);
 	p = live_map(vm, OUT, LIVE_RW);
 	q = live_map(vm, 300, LIVE_RW);
 	live_ok(vvm_advise(vm, live_addr(p), OUT * LIVE_PAGE, VVM_ADV_RANDOM));
@@ -902,7 +902,7 @@ START_TEST(work_survives_a_failure_at_every_point)
 	char *kept;
 
 	live_catch();
-	vm = open_with(16, 0, 1000, NULL);
+	vm = open_with(16, 0, wait_scaled(1000), NULL);
 	kept = live_map(vm, SCRIPT_PAGES, LIVE_RW);
 	for (uint64_t i = 0; i < SCRIPT_PAGES; i++)
 		*(volatile uint64_t *)(kept + i * LIVE_PAGE) = live_stamp(i, 0);

@@ -29,7 +29,6 @@
  */
 #include "vvmbench/machine/cage.h"
 
-#include "base.h"
 #include "common/line.h"
 #include "os/memcg.h"
 #include "common/tool.h"
@@ -266,7 +265,7 @@ static void charge_pool(const struct cage_needs *needs, struct cgroup *group,
 	uint64_t now = pool_bytes();
 
 	if (needs->bits & CAGE_ZSWAP && group->version == 1)
-		cgroup_charge(group, now - MIN(now, before));
+		cgroup_charge(group, now > before ? now - before : 0);
 }
 
 /* A signal to us, or 0 after a moment in which the group was helped on. */

@@ -29,7 +29,6 @@
  */
 #include "vvmbench/machine/cgroup.h"
 
-#include "base.h"
 #include "common/line.h"
 #include "os/memcg.h"
 
@@ -216,17 +215,20 @@ uint64_t cgroup_peak_bytes(const struct cgroup *g)
 int cgroup_charge(struct cgroup *g, uint64_t more_bytes)
 {
 	const char *file = files[g->version].limit;
-	uint64_t limit = get(g, file), want;
+	uint64_t limit = get(g, file), want, least;
 
 	if (!g->fence_bytes && limit < UNLIMITED_BYTES)
 		g->fence_bytes = limit;
-	want = g->fence_bytes - MIN(more_bytes, g->fence_bytes / 16 * 15);
-	if (!g->fence_bytes ||
-	    MAX(want, limit) - MIN(want, limit) < CHARGE_BYTES)
+	if (!g->fence_bytes)
+		return 0;
+	least = g->fence_bytes / 16;
+	want = more_bytes < g->fence_bytes - least ? g->fence_bytes - more_bytes
+						   : least;
+	if (want < limit + CHARGE_BYTES && limit < want + CHARGE_BYTES)
 		return 0;
 	/* step by step: the kernel gives up where much is to be swapped */
-	if (want < limit)
-		want = MAX(want, limit - CHARGE_STEP_BYTES);
+	if (want + CHARGE_STEP_BYTES < limit)
+		want = limit - CHARGE_STEP_BYTES;
 	return set(g, file, want);
 }
 

@@ -15,8 +15,6 @@
 
 #include <string.h>
 
-#include "base.h"
-
 /* A page with so much noise takes so many bytes. */
 static const struct {
 	unsigned words, bytes;
@@ -33,7 +31,7 @@ unsigned stamp_noise(double ratio)
 
 	if (bytes <= measured[0].bytes)
 		return 0;
-	for (i = 1; i < ARRAY_SIZE(measured); i++) {
+	for (i = 1; i < sizeof(measured) / sizeof(measured[0]); i++) {
 		unsigned low = measured[i - 1].bytes, high = measured[i].bytes;
 
 		if (bytes < high)
