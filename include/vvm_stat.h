@@ -250,7 +250,7 @@ enum vvm_stat_kind {
 #define VVM_STAT_EVENT_KIND    15u /* mask: enum vvm_stat_kind */
 #define VVM_STAT_EVENT_WRITE   16u
 #define VVM_STAT_EVENT_STALLED 32u /* it had to wait for a free frame */
-#define VVM_STAT_EVENT_WAITED  64u /* for that, the disk, or another's read */
+#define VVM_STAT_EVENT_WAITED  64u /* for that, a read, or the kernel */
 
 /*
  * Event number n of an actor is in item n % VVM_STAT_EVENTS of its ring, and

@@ -34,6 +34,7 @@
 #include <ucontext.h>
 
 #include "door/impl.h"
+#include "fault/inline.h"
 #include "os/os.h"
 #include "space/paged.h"
 
@@ -54,11 +55,14 @@ bool door_is_paged(haddr_t at, size_t bytes)
 
 long door_make(struct door *d)
 {
+	/* A handler may leave by siglongjmp(), or be trapped itself. */
+	uint64_t caller = inline_caller(VVM_STAT_SITE_CALLS);
 	long result;
 
 	os_signals_restore(d->mask);
 	result = os_call(d->nr, d->use);
 	d->mask = os_signals_block(); /* it may have been to change it */
+	inline_caller(caller);
 	return result;
 }
 

@@ -97,15 +97,15 @@ static void leave_to_others(int sig, siginfo_t *si, ucontext_t *uc)
 
 static long make(const siginfo_t *si, const uint64_t arg[6], ucontext_t *uc)
 {
-	uint64_t mask, before;
+	uint64_t mask;
 	long result;
 
 	if (os_thread_is_own())
 		return os_call(si->si_syscall, arg);
 	memcpy(&mask, &uc->uc_sigmask, sizeof(mask));
-	before = inline_caller((uint64_t)uc->uc_mcontext.gregs[REG_RIP]);
+	inline_caller((uint64_t)uc->uc_mcontext.gregs[REG_RIP]);
 	result = door_syscall(si->si_syscall, arg, uc, &mask);
-	inline_caller(before);
+	inline_caller(VVM_STAT_SITE_CALLS);
 	memcpy(&uc->uc_sigmask, &mask, sizeof(mask));
 	return result;
 }

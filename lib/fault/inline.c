@@ -94,12 +94,13 @@ static void read_done(struct io *io, int result)
 	container_of(io, struct fault, io)->error = result;
 }
 
-/* The fault begins to wait, or waits on. */
+/* The fault begins to wait, or waits on. => nothing locked. */
 static void note_wait(struct fault *f)
 {
 	f->stat.flags |= VVM_STAT_EVENT_WAITED;
 	if (!f->stat.at.start_ns) /* of a call, which is not timed else */
 		f->stat.at.start_ns = os_now_ns();
+	stat_waits(&f->vm->stats, &f->stat);
 }
 
 /* Reads into io's buffer. The result is in f->error. */

@@ -2,16 +2,18 @@
 /*
  * stat/site.c - which code of the program waits for pages.
  *
- * A *site* is an instruction whose faults had to wait: for a read from disk, for
- * a page that was on its way, for a free frame. It is known where the fault comes
+ * A *site* is an instruction whose faults had to wait: for a read, for a page
+ * that was on its way, for a free frame. It is known where the fault comes
  * as a signal; of a fault that the kernel reports to a handler thread only a
  * thread's number is known, and vvmstat looks at that thread while it waits.
  *
  * The table has SETS sets of WAYS items; an address belongs to one set. In a
- * full one the item that waited least makes room, and what it had counted goes
- * to the table's last item. So memory is bounded and what is hot stays, in a
- * process that runs for days, too: new code needs to wait longer than the
- * coolest of 16, and then nobody takes its place.
+ * full one the item that waited least makes room for any newcomer, and what it
+ * had counted goes to the table's last item. So memory is bounded and the hottest
+ * 15 of a set stay, in a process that runs for days, too. The 16th place is that
+ * of whoever came last: where more than 16 take turns the last item has most of
+ * what the coolest have waited, however long that is by now. A process has seldom
+ * that much code that waits.
  *
  * No lock, since it is for signal handlers and must not make faults wait: an
  * item belongs to whoever has put an address into it, by compare and swap.
@@ -23,9 +25,11 @@
  * same address into both: the reader adds them up. A thread that dies within
  * (MOVING) costs an item.
  *
- * It costs a multiplication, a look at up to 16 cache lines that nobody else
- * writes to (an item has one of its own) and two atomic additions, after a wait
- * of at least 30 us. A process that never waits has no storage for it.
+ * It costs a multiplication, a look at up to 16 cache lines (an item has one of
+ * its own, which other threads that wait at that code write to) and two or three
+ * atomic additions, after a wait that is long most often. A process that never
+ * waits has no storage for it. It gets that when a wait begins: when one has
+ * ended a call of the library may hold locks.
  *
  * Rejected: the caller too, from the stack (that may be paged itself, and code
  * without frame pointers has none); counting all faults, also those that only
@@ -41,36 +45,38 @@
 
 _Static_assert(SETS == 1 << SET_BITS, "what the hash gives");
 
-enum sites_state { UNTRIED, TRYING, READY, NONE };
+enum sites_state { UNTRIED, READY, NONE };
 
 /* ---- storage ---- */
 
+static unsigned state_of(struct stats *st)
+{
+	return atomic_load_explicit(&st->sites_state, memory_order_acquire);
+}
+
+/* Where and how long is nothing that may be read from the segment: stat (5). */
 static enum sites_state allocate(struct stats *st)
 {
-	struct vvm_stat_table *t = &st->segment->sites;
+	const uint64_t items = VVM_STAT_SITES + 1;
 
-	if (os_fallocate(st->fd, t->offset, t->max * t->item_bytes))
+	if (os_fallocate(st->fd, VVM_STAT_SITES_OFFSET,
+			 items * sizeof(struct vvm_stat_site)))
 		return NONE;
 	__atomic_store_n(&st->sites[VVM_STAT_SITES].ip, VVM_STAT_SITE_OTHERS,
 			 __ATOMIC_RELAXED);
-	__atomic_store_n(&t->count, t->max, __ATOMIC_RELEASE);
+	__atomic_store_n(&st->segment->sites.count, items, __ATOMIC_RELEASE);
 	return READY;
 }
 
-/* False: there is no table, or another thread is just making it. */
-static bool is_ready(struct stats *st)
+void stat_waits(struct stats *st, const struct stat_fault *f)
 {
-	unsigned state =
-		atomic_load_explicit(&st->sites_state, memory_order_acquire);
+	unsigned untried = UNTRIED;
 
-	if (likely(state == READY))
-		return true;
-	if (state != UNTRIED || !st->sites ||
-	    !atomic_compare_exchange_strong(&st->sites_state, &state, TRYING))
-		return false;
-	state = allocate(st);
-	atomic_store(&st->sites_state, state);
-	return state == READY;
+	if (!STAT_ON || !f->ip || !st->sites || likely(state_of(st) != UNTRIED))
+		return;
+	/* Two may do so at once: the same. The first to end decides. */
+	atomic_compare_exchange_strong(&st->sites_state, &untried,
+				       allocate(st));
 }
 
 /* ---- items ---- */
@@ -161,7 +167,7 @@ void stat_waited(struct stats *st, const struct stat_fault *f, uint64_t end_ns)
 	struct vvm_stat_site *set, *s;
 	uint64_t start_ns = f->at.start_ns;
 
-	if (!STAT_ON || !f->ip || !is_ready(st))
+	if (!STAT_ON || !f->ip || unlikely(state_of(st) != READY))
 		return;
 	set = set_of(st, f->ip);
 	s = find(set, f->ip);

@@ -131,9 +131,11 @@ void stat_resolved(struct stats *st, struct vvm_stat_actor *a,
 		   const struct stat_fault *f, uint64_t end_ns);
 
 /*
- * A fault waited, now over: counts it for its site. Async-signal-safe, no lock;
- * the first one allocates the table's storage.
+ * A fault begins to wait, or waits on: the first allocates the storage for
+ * sites. Async-signal-safe. => nothing locked.
  */
+void stat_waits(struct stats *st, const struct stat_fault *f);
+/* It is over: counts it for its site. Async-signal-safe, no lock. */
 void stat_waited(struct stats *st, const struct stat_fault *f, uint64_t end_ns);
 
 /* ---- regions and blocks ---- */

@@ -8,11 +8,14 @@
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <string.h>
 
 #include "door/bounce.h"
+#include "door/door.h"
 #include "door/filter.h"
 #include "door/table.h"
+#include "fault/inline.h"
 #include "os/os.h"
 #include "support/expect.h"
 #include "support/test.h"
@@ -304,6 +307,51 @@ START_TEST(memory_is_aligned_as_the_programs)
 }
 END_TEST
 
+/* ---- whose call it is ---- */
+
+static sigjmp_buf gone;
+static uint64_t seen = 1;
+
+static void look_at_caller(int sig)
+{
+	(void)sig;
+	seen = inline_caller(0x402000); /* as a trapped call of its own */
+	inline_caller(VVM_STAT_SITE_CALLS);
+}
+
+static void jump_out(int sig)
+{
+	(void)sig;
+	siglongjmp(gone, 1);
+}
+
+static void interrupted_by(void (*handler)(int))
+{
+	const uint64_t arg[6] = {0};
+	uint64_t mask;
+
+	signal(SIGUSR1, handler);
+	inline_caller(0x401000);
+	mask = os_signals_block();
+	raise(SIGUSR1);
+	door_syscall(__NR_getpid, arg, NULL, &mask);
+	os_signals_restore(mask);
+}
+
+START_TEST(a_call_that_was_left_has_no_caller)
+{
+	interrupted_by(look_at_caller);
+	ck_assert_uint_eq(seen, VVM_STAT_SITE_CALLS);
+	ck_assert_uint_eq(inline_caller(VVM_STAT_SITE_CALLS), 0x401000);
+	if (!sigsetjmp(gone, 1)) {
+		interrupted_by(jump_out);
+		ck_abort_msg("no signal");
+	}
+	ck_assert_uint_eq(inline_caller(VVM_STAT_SITE_CALLS),
+			  VVM_STAT_SITE_CALLS);
+}
+END_TEST
+
 static void add_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "filter");
@@ -319,6 +367,8 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, memory_of_calls_that_were_left_comes_back);
 	tcase_add_test(tc, memory_of_calls_in_progress_stays);
 	tcase_add_test(tc, memory_is_aligned_as_the_programs);
+	tc = test_case(s, "callers");
+	tcase_add_test(tc, a_call_that_was_left_has_no_caller);
 }
 
 const struct test_program test_program = {

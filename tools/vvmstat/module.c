@@ -14,7 +14,8 @@
  *
  * Root parses no file of another user: a process of a stranger's could have it
  * read something made to break a parser of debugging information. Its code is
- * shown by file and offset.
+ * shown by file and offset. (User 0 of a container that has no users of its own
+ * is root.)
  */
 #define _GNU_SOURCE 1
 #include "vvmstat/module.h"
@@ -31,6 +32,7 @@
 #include "vvmstat/symbols.h"
 
 #define MAPS_MAX   ((size_t)64 << 20) /* 65,530 lines with long paths: 20 MiB */
+#define FILES_MAX  ((size_t)512 << 20) /* of all that is read for symbols */
 #define HEAD_BYTES 128 /* of a line, up to the path: at most 90 */
 
 void modules_init(struct modules *m, int pid)
@@ -217,26 +219,42 @@ static void make_printable(char *text)
 			*text = '?';
 }
 
+static void read_symbols(struct modules *m, const struct module_range *r,
+			 struct module *f)
+{
+	int fd = open_file(m, r);
+	struct stat st;
+
+	if (fd < 0)
+		return;
+	if (fstat(fd, &st) || (uint64_t)st.st_size > FILES_MAX - m->read) {
+		close(fd);
+		return;
+	}
+	m->read += (size_t)st.st_size;
+	f->symbols = symbols_open(fd, r->path, (size_t)st.st_size);
+}
+
+/* It is opened by the name that it has, and found by what is shown of that. */
 static struct module *get_module(struct modules *m,
 				 const struct module_range *r)
 {
 	struct module *f;
-	int fd;
+	char *path = strdup(r->path);
 
-	for (f = m->files; f; f = f->next)
-		if (f->inode == r->inode && !strcmp(f->path, r->path))
-			return f;
-	f = calloc(1, sizeof(*f));
-	if (f)
-		f->path = strdup(r->path);
-	if (!f || !f->path) {
-		free(f);
+	if (!path)
 		return NULL;
+	make_printable(path);
+	for (f = m->files; f; f = f->next)
+		if (f->inode == r->inode && !strcmp(f->path, path))
+			break;
+	if (f || !(f = calloc(1, sizeof(*f)))) {
+		free(path);
+		return f;
 	}
+	f->path = path;
 	f->inode = r->inode;
-	fd = open_file(m, r);
-	if (fd >= 0)
-		f->symbols = symbols_open(fd, f->path);
+	read_symbols(m, r, f);
 	f->next = m->files;
 	m->files = f;
 	return f;
@@ -256,7 +274,6 @@ void module_resolve(struct modules *m, uint64_t ip, struct place *place)
 
 	if (!r)
 		return;
-	make_printable(r->path);
 	place->kind = strcmp(r->path, "[vdso]") ? "[anon]" : "[vdso]";
 	if (is_file(r)) {
 		place->module = get_module(m, r);

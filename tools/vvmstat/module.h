@@ -38,6 +38,7 @@ struct modules {
 	struct module_range *range; /* of the last good look, ascending */
 	size_t ranges;
 	struct module *files;
+	size_t read; /* bytes of files */
 	bool denied; /* the process may not be looked into */
 };
 

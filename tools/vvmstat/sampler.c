@@ -20,7 +20,8 @@
  * CPU: with many threads it is done less often.
  *
  * The files may be read by who may trace the process: its user, if Yama
- * (kernel.yama.ptrace_scope) is 0 or it is our child, and root.
+ * (kernel.yama.ptrace_scope) is 0 or it is our child, and root. The mode of
+ * `syscall` says the first when it is opened; Yama is asked when it is read.
  *
  * Rejected: the library looks at its own threads. It would open files while the
  * program counts on the lowest free descriptor, make system calls that a filter
@@ -81,6 +82,13 @@ void sampler_fini(struct sampler *s)
 /* ------------------------------------------------------------------ */
 /* Threads								*/
 
+/* What came of looking; negative: errno says why not. */
+static void note_refusal(struct sampler *s, ssize_t result)
+{
+	if (result < 0 && (errno == EACCES || errno == EPERM))
+		s->denied = true;
+}
+
 static int open_of(struct sampler *s, int tid, const char *name)
 {
 	char path[64];
@@ -88,8 +96,7 @@ static int open_of(struct sampler *s, int tid, const char *name)
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/%s", s->pid, tid, name);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 && (errno == EACCES || errno == EPERM))
-		s->denied = true;
+	note_refusal(s, fd);
 	return fd;
 }
 
@@ -164,10 +171,11 @@ uint64_t sampler_parse(const char *text)
 	return strtoull(last + 3, NULL, 16);
 }
 
-static bool read_text(int fd, char *text, size_t size)
+static bool read_text(struct sampler *s, int fd, char *text, size_t size)
 {
 	ssize_t n = pread(fd, text, size - 1, 0);
 
+	note_refusal(s, n);
 	if (n < 0)
 		return false;
 	text[n] = '\0';
@@ -175,22 +183,22 @@ static bool read_text(int fd, char *text, size_t size)
 }
 
 /* The code that this thread waits in; 0: it does not wait for a page. */
-static uint64_t waits_at(struct sampler_task *t)
+static uint64_t waits_at(struct sampler *s, struct sampler_task *t)
 {
 	char text[256];
 	uint64_t ip;
 
-	if (!read_text(t->wchan, text, sizeof(text))) {
+	if (!read_text(s, t->wchan, text, sizeof(text))) {
 		t->alive = false;
 		return 0;
 	}
 	if (strcmp(text, "handle_userfault"))
 		return 0;
-	if (!read_text(t->syscall, text, sizeof(text)))
+	if (!read_text(s, t->syscall, text, sizeof(text)))
 		return 0;
 	ip = sampler_parse(text);
 	/* In a system call it may wait for something else by now. */
-	if (text[0] != '-' && (!read_text(t->wchan, text, sizeof(text)) ||
+	if (text[0] != '-' && (!read_text(s, t->wchan, text, sizeof(text)) ||
 			       strcmp(text, "handle_userfault")))
 		return 0;
 	return ip >= VVM_STAT_SITE_CODE ? ip : 0;
@@ -203,7 +211,7 @@ static void look_at_tasks(struct sampler *s, struct site_map *to, uint64_t ns)
 	unsigned i;
 
 	for (i = 0; i < s->tasks; i++) {
-		ip = waits_at(&s->task[i]);
+		ip = waits_at(s, &s->task[i]);
 		site = ip ? site_get(to, 0, ip) : NULL;
 		if (!site)
 			continue;

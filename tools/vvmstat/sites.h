@@ -22,13 +22,16 @@ struct site {
 struct site_map {
 	struct site *item;
 	size_t size, used; /* size: a power of two, or 0 */
+	uint64_t factor;   /* of the hash; odd */
+	bool full;	   /* something was left out */
 };
 
 struct sites {
 	struct site_map all;  /* since the start, or sites_forget() */
 	struct site_map last; /* what the segments said when last read */
 	uint64_t looks;
-	void *copy; /* of a segment's table */
+	size_t kept; /* of `last`, when what had gone was dropped */
+	void *copy;  /* of a segment's table */
 	size_t room;
 };
 
@@ -39,13 +42,19 @@ void sites_fini(struct sites *s);
  * first: since its spaces were opened. -ENOMEM.
  */
 int sites_read(struct sites *s, struct target *t);
-/* Begins anew: nothing was counted until now. What is known of code stays. */
+/*
+ * Begins anew: nothing was counted until now. What is known of code stays, if
+ * there is not too much of it.
+ */
 void sites_forget(struct sites *s);
-/* Looks up where code is that is not known yet. */
-void sites_resolve(struct sites *s, struct modules *m);
+/* Looks up where code is that is not known yet. False: some is not found. */
+bool sites_resolve(struct sites *s, struct modules *m);
 /* Those that waited, longest first; the caller frees it. NULL: no memory. */
 struct site **sites_rank(const struct sites *s, size_t *n, uint64_t *wait_ns);
-/* The item with this key, which is made if there is none. NULL: no memory. */
+/*
+ * The item with this key, which is made if there is none. NULL: it is left out,
+ * since there are too many (->full), or for want of memory.
+ */
 struct site *site_get(struct site_map *m, uint64_t space, uint64_t ip);
 
 #endif

@@ -4,9 +4,13 @@
  * that knows it.
  *
  * Each file is a Dwfl of its own, with the file as its one module at no
- * particular address: what is looked up is an offset in the file. Debugging
- * information that is in a file apart is found as elfutils finds it: by build id
- * or .gnu_debuglink in /usr/lib/debug, and where DEBUGINFOD_URLS says so.
+ * particular address: what is looked up is an offset in the file. Who truncates a
+ * file that libelf has mapped would have us die by SIGBUS. So it gets a copy that
+ * nobody can change.
+ *
+ * Debugging information that is in a file apart is looked for in /usr/lib/debug,
+ * by build id or .gnu_debuglink: not beside the file, where others may have put
+ * it, and not in the network (DEBUGINFOD_URLS), which takes its time.
  *
  * Names of C++ are made readable by libstdc++, if there is one: it is opened when
  * the first such name comes.
@@ -22,8 +26,16 @@
 #ifdef HAVE_LIBDW
 
 #include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <elfutils/libdwfl.h>
 #include <gelf.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
 
 struct symbols {
 	Dwfl *dwfl;
@@ -139,11 +151,37 @@ static int find_no_elf(Dwfl_Module *module, void **user, const char *name,
 	return -1;
 }
 
+static char debug_files[] = "/usr/lib/debug";
+static char *debug_path = debug_files;
+
 static const Dwfl_Callbacks callbacks = {
+	.debuginfo_path = &debug_path,
 	.find_elf = find_no_elf,
 	.find_debuginfo = dwfl_standard_find_debuginfo,
 	.section_address = dwfl_offline_section_address,
 };
+
+/* A copy of the first bytes of the file, which is closed. -1: it cannot be. */
+static int copy_of(int fd, size_t bytes)
+{
+	int copy = memfd_create("symbols", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+	size_t done = 0;
+	ssize_t n = 1;
+
+	if (copy < 0 && errno == EINVAL) /* before 6.3 */
+		copy = memfd_create("symbols", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	while (copy >= 0 && done < bytes && n > 0) {
+		n = sendfile(copy, fd, NULL, bytes - done);
+		done += n > 0 ? (size_t)n : 0;
+	}
+	close(fd);
+	if (copy < 0 ||
+	    (n >= 0 && !fcntl(copy, F_ADD_SEALS,
+			      F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)))
+		return copy;
+	close(copy);
+	return -1;
+}
 
 static bool report(struct symbols *s, int fd, const char *path)
 {
@@ -158,10 +196,16 @@ static bool report(struct symbols *s, int fd, const char *path)
 	return s->elf != NULL;
 }
 
-struct symbols *symbols_open(int fd, const char *path)
+struct symbols *symbols_open(int fd, const char *path, size_t bytes)
 {
 	struct symbols *s = calloc(1, sizeof(*s));
 
+	unsetenv("DEBUGINFOD_URLS");
+	fd = copy_of(fd, bytes);
+	if (fd < 0) {
+		free(s);
+		return NULL;
+	}
 	if (s)
 		s->dwfl = dwfl_begin(&callbacks);
 	if (!s || !s->dwfl) {
@@ -189,9 +233,10 @@ bool symbols_known(void)
 	return false;
 }
 
-struct symbols *symbols_open(int fd, const char *path)
+struct symbols *symbols_open(int fd, const char *path, size_t bytes)
 {
 	(void)path;
+	(void)bytes;
 	close(fd);
 	return NULL;
 }

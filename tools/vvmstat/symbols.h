@@ -6,6 +6,7 @@
 #define VVM_SYMBOLS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct symbols;
@@ -19,8 +20,11 @@ struct symbol {
 	unsigned line;
 };
 
-/* Takes fd over. NULL: it has none, or this build cannot read them. */
-struct symbols *symbols_open(int fd, const char *path);
+/*
+ * Takes fd over. At most so many bytes are read, now: the file may change later.
+ * NULL: it has none, or this build cannot read them.
+ */
+struct symbols *symbols_open(int fd, const char *path, size_t bytes);
 void symbols_close(struct symbols *s); /* NULL: nothing */
 /* What is at this offset of the file; false and all empty: nobody knows. */
 bool symbols_find(struct symbols *s, uint64_t offset, struct symbol *out);

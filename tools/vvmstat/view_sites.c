@@ -12,11 +12,13 @@
  * function, one frame deep. More would need the stack of a thread that waits:
  * its pages may be those that it waits for, and most code has no frame pointers.
  *
- * The mappings of the process are read each LOOKS_US, and only believed if one
- * of its spaces was open before and after: else it may have ended. When it has
- * executed another program the numbers of the old space, which were read before,
- * are looked up in the old mappings first; those of a new one are read at the
- * next look.
+ * The mappings of the process are read each LOOKS_US, or less often if there are
+ * many: it waits meanwhile where it changes them, so that takes at most
+ * 1/COST_SHARE of the time. They are only believed if one of its spaces was open
+ * before and after: else it may have ended. When it has executed another program
+ * the numbers of the old space, which were read before, are looked up in the old
+ * mappings first; those of a new one are read at the next look, and its mappings
+ * at once.
  */
 #define _GNU_SOURCE 1
 #include "vvmstat/view_sites.h"
@@ -24,13 +26,16 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+
 #include "common/tool.h"
 #include "vvmstat/sampler.h"
 #include "vvmstat/symbols.h"
 
-#define LOOK_US	 2000000u
-#define LOOKS_US 100000u
-#define ROWS	 25 /* of text */
+#define LOOK_US	   2000000u
+#define LOOKS_US   100000u
+#define COST_SHARE 20u
+#define ROWS	   25 /* of text */
 
 struct watch {
 	struct view *view;
@@ -42,6 +47,8 @@ struct watch {
 	bool samples;	    /* there are handler threads */
 	uint64_t since_us;  /* what is shown next began */
 	uint64_t looked_us; /* at the segments */
+	uint64_t maps_us;   /* when to read the mappings again */
+	uint64_t maps_of;   /* spaces_of() then */
 };
 
 /* ------------------------------------------------------------------ */
@@ -288,22 +295,50 @@ static void show(struct watch *w)
 /* ------------------------------------------------------------------ */
 /* Looks								*/
 
-/* Reads all that may change or vanish. */
-static void look(struct watch *w)
+static uint64_t cpu_us(void)
 {
-	char *text = NULL;
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+/* Says which spaces are open: another program has others. */
+static uint64_t spaces_of(const struct target *t)
+{
+	uint64_t sum = 0;
+	unsigned i;
+
+	for (i = 0; i < t->spaces; i++)
+		sum = sum * 31 + t->space[i].segment.opened_unix_us;
+	return sum;
+}
+
+static void read_mappings(struct watch *w)
+{
+	uint64_t start_us = cpu_us();
+	char *text = modules_text(&w->modules);
+
+	target_sample(w->t, &w->now);
+	if (text && w->t->spaces && modules_parse(&w->modules, text))
+		w->maps_of = spaces_of(w->t);
+	free(text);
+	w->maps_us = tool_now_us() + (cpu_us() - start_us) * COST_SHARE;
+}
+
+/* Reads all that may change or vanish. last: before it is shown. */
+static void look(struct watch *w, bool last)
+{
+	bool known;
 
 	/* Before spaces that are closed are given up, and their last numbers. */
 	if (sites_read(&w->sites, w->t))
 		tool_die(TOOL_FAILED, "out of memory");
-	sites_resolve(&w->sites, &w->modules);
+	known = sites_resolve(&w->sites, &w->modules);
 	target_sample(w->t, &w->now);
-	if (w->t->spaces)
-		text = modules_text(&w->modules);
-	target_sample(w->t, &w->now);
-	if (text && w->t->spaces)
-		modules_parse(&w->modules, text);
-	free(text);
+	if (w->t->spaces && (tool_now_us() >= w->maps_us || (last && !known) ||
+			     spaces_of(w->t) != w->maps_of))
+		read_mappings(w);
 	sites_resolve(&w->sites, &w->modules);
 	if (w->t->spaces)
 		w->samples = !w->now.value[VALUE_inline_faults];
@@ -326,14 +361,14 @@ static enum target_event watch_until(struct watch *w, uint64_t until_us,
 		if (w->samples && now_us >= w->sampler.next_us)
 			sampler_look(&w->sampler, &w->sites.all);
 		if (now_us >= w->looked_us + LOOKS_US)
-			look(w);
+			look(w, false);
 		next_us = sooner(until_us, w->looked_us + LOOKS_US);
 		if (w->samples)
 			next_us = sooner(next_us, w->sampler.next_us);
 		event = target_wait(w->t, next_us, wake_fd);
 		now_us = tool_now_us();
 	}
-	look(w);
+	look(w, true);
 	return event;
 }
 
@@ -348,6 +383,9 @@ static void say_what_is_missing(const struct watch *w)
 		tool_warn("the mappings of process %d may not be read: "
 			  "addresses only",
 			  w->t->pid);
+	if (w->sites.all.full || w->sites.last.full)
+		tool_warn("process %d has too many sites: some were left out",
+			  w->t->pid);
 	if (w->sampler.many)
 		tool_warn("process %d has too many threads: some were not "
 			  "looked at",
@@ -360,7 +398,7 @@ static void begin(struct watch *w, struct view *v, struct target *t)
 	sites_init(&w->sites);
 	modules_init(&w->modules, t->pid);
 	sampler_init(&w->sampler, t->pid);
-	look(w);
+	look(w, true);
 }
 
 static void end(struct watch *w)
