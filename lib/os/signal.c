@@ -141,8 +141,8 @@ bool os_signal_handled(int sig)
 
 void os_signal_repeat(int sig, siginfo_t *si)
 {
-	if (syscall(SYS_rt_sigqueueinfo, getpid(), sig, si) < 0)
-		kill(getpid(), sig);
+	/* below SIGRTMIN there is no limit that it could meet */
+	syscall(SYS_rt_sigqueueinfo, getpid(), sig, si);
 }
 
 void os_signal_default(int sig, bool send)
