@@ -29,7 +29,6 @@
  */
 #include "vvmbench/machine/cage.h"
 
-#include "common/line.h"
 #include "os/memcg.h"
 #include "common/tool.h"
 #include "vvmbench/machine/why.h"
@@ -250,24 +249,6 @@ void cage_fence(struct cgroup *group, const struct plan *plan)
 /* ------------------------------------------------------------------ */
 /* The supervisor							*/
 
-static uint64_t pool_bytes(void)
-{
-	return line_value("/proc/meminfo", "Zswap") << 10;
-}
-
-/*
- * What zswap keeps is memory, too. Version 2 charges it to the group; in version 1
- * nobody does, and a comparison would give zswap more than it gives others.
- */
-static void charge_pool(const struct cage_needs *needs, struct cgroup *group,
-			uint64_t before)
-{
-	uint64_t now = pool_bytes();
-
-	if (needs->bits & CAGE_ZSWAP && group->version == 1)
-		cgroup_charge(group, now > before ? now - before : 0);
-}
-
 /* A signal to us, or 0 after a moment in which the group was helped on. */
 static int next_signal(const struct cgroup *group, unsigned *reliefs)
 {
@@ -286,17 +267,13 @@ static int next_signal(const struct cgroup *group, unsigned *reliefs)
 }
 
 /* Waits for the worker; passes on signals as they come. */
-static int supervise(struct cage *c, pid_t pid, const struct cage_needs *needs,
-		     struct cgroup *group)
+static int supervise(struct cage *c, pid_t pid, const struct cgroup *group)
 {
-	uint64_t pool_before = pool_bytes();
 	unsigned reliefs = 0;
 	int status, sig;
 
 	while (waitpid(pid, &status, WNOHANG) != pid) {
 		sig = next_signal(group, &reliefs);
-		if (group)
-			charge_pool(needs, group, pool_before);
 		if (!sig || sig == SIGCHLD)
 			continue;
 		kill(pid, c->interrupted ? SIGKILL : SIGTERM);
@@ -359,8 +336,8 @@ int cage_run(struct cage *c, const struct cage_needs *needs, cage_body body,
 			worker_main(c, self, needs->bits ? &group : NULL, body,
 				    arg);
 		if (pid > 0)
-			*status = supervise(c, pid, needs,
-					    needs->bits ? &group : NULL);
+			*status =
+				supervise(c, pid, needs->bits ? &group : NULL);
 		else
 			error = why_not(why, "fork: %s", strerror(errno));
 	}

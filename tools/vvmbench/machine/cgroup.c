@@ -45,12 +45,6 @@
 #define RELIEF_BYTES ((uint64_t)1 << 20)
 enum { RELIEF_TRIES = 200, RELIEF_WAIT_US = 5000 };
 
-/* A limit above is none: version 1 says so by a number, version 2 by a word. */
-#define UNLIMITED_BYTES ((uint64_t)1 << 50)
-/* Limits that differ by less are the same. */
-#define CHARGE_BYTES	  ((uint64_t)1 << 18)
-#define CHARGE_STEP_BYTES ((uint64_t)2 << 20)
-
 /* A group that was emptied may stay busy for a moment. */
 enum { REMOVE_TRIES = 500, REMOVE_WAIT_US = 10000 };
 
@@ -132,7 +126,7 @@ void cgroup_name(struct cgroup *g, const struct cgroup_place *place,
 	int n = snprintf(g->path, sizeof(g->path), "%s/%s", place->path, name);
 
 	g->version = n < (int)sizeof(g->path) ? place->version : 0;
-	g->allowance_bytes = g->fence_bytes = 0;
+	g->allowance_bytes = 0;
 }
 
 /* A new group may have been told not to swap; only version 1 can say. */
@@ -210,26 +204,6 @@ uint64_t cgroup_peak_bytes(const struct cgroup *g)
 	uint64_t peak = get(g, files[g->version].peak);
 
 	return peak > g->allowance_bytes ? peak - g->allowance_bytes : 0;
-}
-
-int cgroup_charge(struct cgroup *g, uint64_t more_bytes)
-{
-	const char *file = files[g->version].limit;
-	uint64_t limit = get(g, file), want, least;
-
-	if (!g->fence_bytes && limit < UNLIMITED_BYTES)
-		g->fence_bytes = limit;
-	if (!g->fence_bytes)
-		return 0;
-	least = g->fence_bytes / 16;
-	want = more_bytes < g->fence_bytes - least ? g->fence_bytes - more_bytes
-						   : least;
-	if (want < limit + CHARGE_BYTES && limit < want + CHARGE_BYTES)
-		return 0;
-	/* step by step: the kernel gives up where much is to be swapped */
-	if (want + CHARGE_STEP_BYTES < limit)
-		want = limit - CHARGE_STEP_BYTES;
-	return set(g, file, want);
 }
 
 /* => the limit has been raised. 0, or -EBUSY: there is too much to swap. */

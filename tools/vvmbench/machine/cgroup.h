@@ -19,7 +19,6 @@ struct cgroup {
 	int version;
 	char path[PATH_MAX];
 	uint64_t allowance_bytes; /* set by cgroup_fence() */
-	uint64_t fence_bytes;	  /* seen by cgroup_charge(): the limit */
 };
 
 /* root, self: see os/memcg.h. 0, or -1 and the reason. */
@@ -49,13 +48,6 @@ int cgroup_fence(struct cgroup *g, uint64_t bytes, uint64_t more_bytes);
  * from now on the kernel kills.
  */
 int cgroup_relieve(const struct cgroup *g);
-/*
- * For somebody outside, every few milliseconds: more_bytes are the group's, too,
- * though the kernel does not charge them to it. Its limit is so much less, once
- * it has one, but not less than a sixteenth of that. 0 or -errno; -EBUSY: there
- * is too much to swap, call it again.
- */
-int cgroup_charge(struct cgroup *g, uint64_t more_bytes);
 /* The most it ever had, without the allowance; 0: not known. */
 uint64_t cgroup_peak_bytes(const struct cgroup *g);
 
