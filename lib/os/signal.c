@@ -141,8 +141,9 @@ bool os_signal_handled(int sig)
 
 void os_signal_repeat(int sig, siginfo_t *si)
 {
-	/* below SIGRTMIN there is no limit that it could meet */
-	syscall(SYS_rt_sigqueueinfo, getpid(), sig, si);
+	/* the call itself: the preload object knows of no kill() */
+	if (syscall(SYS_rt_sigqueueinfo, getpid(), sig, si) < 0)
+		syscall(SYS_kill, getpid(), sig);
 }
 
 void os_signal_default(int sig, bool send)
