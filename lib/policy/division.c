@@ -12,11 +12,12 @@
  *   of the frames, those that the hand may evict next: how many were used in the
  *	last turn, times what a fault takes that unpacks, by their number.
  *
- * The border moves a step towards the side that has more of it. It stays
- * within MOST of what is not pinned, and where it is while the store is not full
- * yet: then its oldest part is not old. When neither side has shown any use
- * (memory is filled for the first time), the store grows, since what does not fit
- * is written to the disk.
+ * The border moves a step towards the side that has more of it, and several at a
+ * time if that side has far more. It goes down only when the store has given what
+ * was decided before. It stays within MOST of what is not pinned, and where it is
+ * while the store is not full yet: then its oldest part is not old. When neither
+ * side has shown any use (memory is filled for the first time), the store grows,
+ * since what does not fit is written to the disk.
  *
  * Data that does not compress never gets there: the store has no pages, whatever
  * it might have. If nothing compressed is used it shrinks to nothing; a small

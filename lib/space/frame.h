@@ -31,9 +31,9 @@ void frames_init(struct frames *f, uint64_t budget, unsigned low_pct,
 bool frames_take(struct frames *f, uint64_t n, uint64_t reserve);
 void frames_give(struct frames *f, uint64_t n);
 /*
- * Takes n frames for compressed pages: of the free ones, if faults have enough
- * left, or of the saved ones. False: not now; frames given back are saved from
- * then on. One thread at a time.
+ * Takes n frames for compressed pages: of the saved ones, or of the free ones if
+ * faults have enough left. False: not now; frames given back are saved from then
+ * on. One thread at a time.
  */
 bool frames_take_packed(struct frames *f, uint64_t n);
 /* Gives such frames back. */

@@ -39,8 +39,8 @@
  *   (4) A slot is named by at most one entry, or by one write-back in flight.
  *   (5) frames.used = PRESENT pages + FILLING pages + frames of operations
  *	 about to install or just punched + frames.packed, those that hold
- *	 compressed pages (swap/tier.c): never less than the memfd and they hold,
- *	 and never more than the budget.
+ *	 compressed pages (swap/tier.c) or are saved for them: never less than
+ *	 the memfd and they hold, and never more than the budget.
  *   (6) A FILLING page is changed by the fill that claimed it and by nobody
  *	 else; everybody else waits (block.busy_done) or goes away.
  *   (7) A block with resident pages is on the clock.

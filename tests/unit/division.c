@@ -29,6 +29,22 @@ static void look(const struct division_sample *s, unsigned times)
 		division_look(&d, s);
 }
 
+/* Looks at a store that is full, whose old pages and cold frames are used so. */
+static void used(unsigned times, uint64_t old_reads, uint64_t cold_used,
+		 uint64_t added)
+{
+	while (times--) {
+		struct division_sample s = full();
+
+		s.old_reads = old_reads;
+		s.scanned = 1000;
+		s.cold = 300;
+		s.cold_used = cold_used;
+		s.added = added;
+		look(&s, 1);
+	}
+}
+
 /* Fills memory for the first time: nothing is used twice. */
 static void grow(void)
 {
@@ -79,47 +95,19 @@ END_TEST
 
 START_TEST(where_old_ones_are_read_it_grows)
 {
-	unsigned i;
-
 	division_yield(&d, BUDGET, BUDGET);
-	for (i = 0; i < 200; i++) {
-		struct division_sample s = full();
-
-		s.old_reads = 100;
-		s.scanned = 1000;
-		s.cold = 300;
-		s.cold_used = 50;
-		look(&s, 1);
-	}
+	used(200, 100, 50, 200);
 	ck_assert_uint_eq(d.pages, BUDGET / 8 * 7);
 }
 END_TEST
 
 START_TEST(where_frames_are_used_it_shrinks)
 {
-	unsigned i;
-
 	grow();
-	for (i = 0; i < 200; i++) {
-		struct division_sample s = full();
-
-		s.old_reads = 0;
-		s.scanned = 1000;
-		s.cold = 300;
-		s.cold_used = 250;
-		look(&s, 1);
-	}
+	used(200, 0, 250, 200);
 	ck_assert_uint_eq(d.pages,
 			  BUDGET / 32); /* by that it may begin again */
-	for (i = 0; i < 10; i++) {
-		struct division_sample s = full();
-
-		s.added = 0;
-		s.scanned = 1000;
-		s.cold = 300;
-		s.cold_used = 250;
-		look(&s, 1);
-	}
+	used(10, 0, 250, 0);
 	ck_assert_uint_eq(d.pages, 0);
 }
 END_TEST
@@ -127,27 +115,41 @@ END_TEST
 /* 20 looks are a second. */
 START_TEST(far_from_its_place_it_goes_fast)
 {
-	unsigned i;
-
-	for (i = 0; i < 20; i++) {
-		struct division_sample s = full();
-
-		s.old_reads = 1000;
-		s.scanned = 1000;
-		s.cold = 300;
-		s.cold_used = 50;
-		look(&s, 1);
-	}
+	used(20, 1000, 50, 200);
 	ck_assert_uint_eq(d.pages, BUDGET / 8 * 7);
-	for (i = 0; i < 4; i++) {
-		struct division_sample s = full();
-
-		s.scanned = 1000;
-		s.cold = 300;
-		s.cold_used = 250;
-		look(&s, 1);
-	}
+	used(4, 0, 250, 200);
 	ck_assert_uint_le(d.pages, BUDGET / 8 * 5);
+}
+END_TEST
+
+START_TEST(one_use_is_no_reason_to_go_fast)
+{
+	uint64_t pages;
+
+	grow();
+	pages = d.pages;
+	used(1, 0, 1, 200);
+	ck_assert_uint_eq(d.pages, pages - BUDGET / 64);
+}
+END_TEST
+
+/* What is above the border is on its way to the disk. */
+START_TEST(it_goes_down_when_the_store_has_followed)
+{
+	struct division_sample s;
+	uint64_t pages;
+
+	grow();
+	pages = d.pages;
+	used(1, 0, 250, 200);
+	ck_assert_uint_eq(d.pages, pages - BUDGET / 16);
+	s = full();
+	s.packed = pages + 1;
+	s.scanned = 1000;
+	s.cold = 300;
+	s.cold_used = 250;
+	look(&s, 5);
+	ck_assert_uint_eq(d.pages, pages - BUDGET / 16);
 }
 END_TEST
 
@@ -209,6 +211,8 @@ static void add_tests(Suite *suite)
 	tcase_add_test(tc, where_old_ones_are_read_it_grows);
 	tcase_add_test(tc, where_frames_are_used_it_shrinks);
 	tcase_add_test(tc, far_from_its_place_it_goes_fast);
+	tcase_add_test(tc, one_use_is_no_reason_to_go_fast);
+	tcase_add_test(tc, it_goes_down_when_the_store_has_followed);
 	tcase_add_test(tc, little_says_nothing);
 	tcase_add_test(tc, the_budget_bounds_it);
 	tcase_add_test(tc, it_yields);
