@@ -83,8 +83,10 @@ START_TEST(a_full_swap)
 
 	dup2(fileno(log_file), STDERR_FILENO);
 	live_equal(pthread_create(&thread, NULL, write_all, base), 0);
-	live_wait(live_stats(vm).watchdog_stalls > 0, WAIT_MS);
-	live_check(strstr(vvmstat("--json"), "\"stalled_on\":\"frame\""));
+	/* before, a slow disk may have been told of, until it went on */
+	live_wait(strstr(vvmstat("--json"), "\"stalled_on\":\"frame\""),
+		  WAIT_MS);
+	live_check(live_stats(vm).watchdog_stalls > 0);
 	live_check(strstr(vvmstat(""), ": waiting for a free frame\n"));
 	live_check(strstr(vvmstat("-s"), "stalled_s"));
 	live_check(strstr(vvmstat("-H"), "stalled "));
@@ -94,9 +96,9 @@ START_TEST(a_full_swap)
 				   VVM_ADV_DONTNEED));
 	live_wait(strstr(vvmstat("--json"), "\"stalled_on\":\"\""), WAIT_MS);
 	dup2(to_stderr, STDERR_FILENO);
-	live_equal(logged("faults have not got on for 5 s"), 1);
 	live_equal(logged("waiting for a free frame"), 1);
-	live_equal(live_stats(vm).watchdog_stalls, 1);
+	live_equal(logged("faults have not got on for 5 s"),
+		   live_stats(vm).watchdog_stalls);
 	live_ok(vvm_close(vm));
 }
 END_TEST
