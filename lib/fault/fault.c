@@ -155,6 +155,8 @@ static enum fault_result make_readable(struct fault *f)
 	rc = view_unprotect(f->vm, f->uffd,
 			    f->host - pages_to_bytes(f->index - from),
 			    pages_to_bytes(to - from));
+	if (rc == -ENOMEM) /* the program has unmapped some of them */
+		rc = view_unprotect(f->vm, f->uffd, f->host, PAGE_BYTES);
 	return rc < 0 ? fault_error(rc) : FAULT_DONE;
 }
 

@@ -44,6 +44,18 @@ static const char zero_page[PAGE_BYTES] __attribute__((aligned(4096)));
 /* ---- the memfd ---- */
 
 /*
+ * In a guarded space. If the program has unmapped some of the pages, the others
+ * have no marker any more, and writes to them are not to be lost; of one alone
+ * it is an error.
+ */
+static int remove_markers(struct vvm *vm, haddr_t host, uint64_t bytes)
+{
+	int rc = view_unprotect(vm, -1, host, bytes);
+
+	return rc == -ENOMEM && bytes > PAGE_BYTES ? 0 : rc;
+}
+
+/*
  * In a guarded space the marker goes when the content is there. No protection
  * stays: a CLEAN page has none (space/view.c).
  */
@@ -55,7 +67,7 @@ static int put_behind(struct vvm *vm, haddr_t host, const char *from,
 	if (rc == -EFBIG)
 		rc = os_frame_write_mapped(vm->memfd, from, bytes, host);
 	if (rc == 0)
-		rc = view_unprotect(vm, -1, host, bytes);
+		rc = remove_markers(vm, host, bytes);
 	if (rc < 0)
 		os_punch(vm->memfd, host, bytes);
 	return rc;
@@ -154,7 +166,7 @@ unsigned fill_put_zero_run(struct vvm *vm, int uffd, haddr_t host, unsigned n)
 		if (os_frame_write(vm->memfd, zero_page, PAGE_BYTES,
 				   host + pages_to_bytes(i)) < 0)
 			break;
-	if (i && view_unprotect(vm, uffd, host, pages_to_bytes(i)) == 0)
+	if (i && remove_markers(vm, host, pages_to_bytes(i)) == 0)
 		return i;
 	if (i)
 		os_punch(vm->memfd, host, pages_to_bytes(i));

@@ -147,6 +147,8 @@ static int drop_frames(struct vvm *vm, const struct run *run)
 	int rc = guarded ? view_protect(vm, -1, run->host, bytes)
 			 : os_advise(run->host, bytes, OS_ADV_DONTNEED);
 
+	if (rc == -ENOMEM && !os_all_mapped(run->host, bytes))
+		rc = 0; /* the program has unmapped some, the rest is done */
 	if (rc == 0)
 		rc = os_punch(vm->memfd, run->host, bytes);
 	if (rc < 0 && guarded)

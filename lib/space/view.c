@@ -49,19 +49,49 @@
 /* Each is a yield with a block locked; who calls can do without success. */
 #define UNPROTECT_TRIES 10
 
+/* ---- pages that the program itself has unmapped ---- */
+
+typedef int view_call(haddr_t host, uint64_t bytes, unsigned prot);
+
+/*
+ * The kernel fails calls on ranges with holes, some at the first. There is no
+ * access to take or give in a hole, so the rest decides: found by halving.
+ */
+static int around_holes(view_call *call, haddr_t host, uint64_t bytes,
+			unsigned prot)
+{
+	int rc = call(host, bytes, prot);
+	uint64_t half = page_floor(bytes / 2);
+
+	if (rc != -ENOMEM || os_all_mapped(host, bytes))
+		return rc;
+	if (!half)
+		return 0;
+	rc = around_holes(call, host, half, prot);
+	if (rc < 0)
+		return rc;
+	return around_holes(call, host + half, bytes - half, prot);
+}
+
+static int install_in(haddr_t host, uint64_t bytes, unsigned prot)
+{
+	(void)prot;
+	return os_guard_install(host, bytes);
+}
+
 /* ---- taking and giving access ---- */
 
 /* => as view_protect(). */
 static int install(struct vvm *vm, haddr_t host, uint64_t bytes)
 {
-	int rc = os_guard_install(host, bytes);
+	int rc = around_holes(install_in, host, bytes, 0);
 	struct region *r;
 
 	if (rc != -EINVAL)
 		return rc;
 	r = regions_at_host(&vm->regions, host);
 	rc = r ? os_unlock(r->host, r->end - r->start) : rc;
-	return rc < 0 ? rc : os_guard_install(host, bytes);
+	return rc < 0 ? rc : around_holes(install_in, host, bytes, 0);
 }
 
 int view_protect(struct vvm *vm, int uffd, haddr_t host, uint64_t bytes)
@@ -118,7 +148,9 @@ static int prepare(struct vvm *vm, const struct region *r, haddr_t from,
 	from = MAX(from, r->host);
 	to = MIN(to, region_host_end(r));
 	rc = install(vm, from, to - from);
-	return rc < 0 ? rc : os_protect(from, to - from, host_prot(r->prot));
+	return rc < 0 ? rc
+		      : around_holes(os_protect, from, to - from,
+				     host_prot(r->prot));
 }
 
 /* Other mappings may lie where a part of this one has been unmapped. */

@@ -17,7 +17,8 @@ int view_protect(struct vvm *vm, int uffd, haddr_t host, uint64_t bytes);
 /*
  * The opposite, which also wakes who waits. On an error nothing has changed.
  * -ENOENT: unmapped under us. In a guarded space only for pages that have a
- * frame: others would be filled by the kernel. => block lock held.
+ * frame: others would be filled by the kernel; and -ENOMEM: the program has
+ * unmapped some, of the others it is done. => block lock held.
  */
 int view_unprotect(struct vvm *vm, int uffd, haddr_t host, uint64_t bytes);
 /*

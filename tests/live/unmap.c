@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 
 #include "support/access.h"
 #include "support/frames.h"
@@ -575,6 +576,55 @@ START_TEST(budget_from_256_mib_to_1_mib_and_back_under_load)
 }
 END_TEST
 
+/* ---- the program's own munmap(2) ---- */
+
+#define HOLE(i) ((i) % 7 == 3)
+#define HOLED	256
+
+static void make_holes(void)
+{
+	for (unsigned i = 0; i < HOLED; i++)
+		if (HOLE(i))
+			live_check(munmap(base + i * LIVE_PAGE, LIVE_PAGE) ==
+				   0);
+}
+
+/* All others can be had, though what was asked of the kernel has holes. */
+START_TEST(neighbours_of_pages_that_the_program_has_unmapped)
+{
+	uint64_t value;
+
+	live_catch();
+	vm = live_open(16);
+	base = live_map(vm, HOLED, LIVE_RW);
+	if (_i == 0)
+		make_holes();
+	for (unsigned round = 0; round < 4; round++) {
+		for (unsigned i = 0; i < HOLED; i++) {
+			char *p = base + i * LIVE_PAGE;
+
+			if (HOLE(i) && (_i == 0 || round > 1)) {
+				live_equal(live_try_load(p, &value), SIGSEGV);
+				continue;
+			}
+			live_equal(live_try_load(p, &value), 0);
+			live_equal(value, round ? own_stamp(p) + round : 0);
+			live_equal(live_try_store(p, own_stamp(p) + round + 1),
+				   0);
+		}
+		if (_i && round == 1)
+			make_holes();
+	}
+	live_equal(live_stats(vm).frame_timeouts, 0);
+	live_check(live_stats(vm).peak_pages <= 16);
+	live_ok(vvm_advise(vm, live_addr(base), HOLED * LIVE_PAGE,
+			   VVM_ADV_DONTNEED));
+	live_equal(live_stats(vm).resident_pages, 0);
+	live_ok(vvm_unmap(vm, live_addr(base), HOLED * LIVE_PAGE));
+	live_ok(vvm_close(vm));
+}
+END_TEST
+
 static void add_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "races");
@@ -586,6 +636,9 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, protect_races_with_a_callback_that_repairs);
 	tcase_add_test(tc, dontneed_races_with_paging);
 	tcase_add_test(tc, close_with_faults_in_flight);
+	tc = test_case(s, "holes");
+	tcase_add_loop_test(
+		tc, neighbours_of_pages_that_the_program_has_unmapped, 0, 2);
 	if (live_inline()) /* the rest has no part in who resolves faults */
 		return;
 	tc = test_case(s, "cycles");
