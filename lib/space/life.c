@@ -291,15 +291,15 @@ static void report_stuck(struct life *l, uint64_t since_us)
 	}
 }
 
-/* Is it at work? */
+/* Is it at work? Its tid comes last, and goes first. */
 static bool look_at_life(struct life *l, uint64_t now_us)
 {
 	uint64_t round_us =
 		atomic_load_explicit(&l->round_us, memory_order_relaxed);
 
 	if (!atomic_load(&l->tid))
-		round_us = 0;
-	if (l->actor && look_at(&l->looked, l->actor, round_us, now_us))
+		return false;
+	if (look_at(&l->looked, l->actor, round_us, now_us))
 		report_stuck(l, round_us);
 	return round_us != 0;
 }
@@ -315,6 +315,8 @@ static void look_at_program(struct life *l, const struct backing_stat *bs,
 	uint64_t wait = bs->inflight ? bs->progress_us : 0;
 	bool frames = !wait && stat_sum(st, VVM_STAT_waiting_faults) > 0;
 
+	if (!atomic_load(&l->tid))
+		return; /* the reclaimer, in whose name it is said */
 	if (frames)
 		wait = 1 + (uint64_t)stat_sum(st, VVM_STAT_faults);
 	if (!look_at(&l->looked, l->actor, wait, now_us))

@@ -179,7 +179,8 @@ START_TEST(a_lock_that_nobody_drops)
 	lock_init(&contended, LOCK_MISC);
 	lock_take(&contended);
 	ck_assert_int_eq(pthread_create(&thread, NULL, take, NULL), 0);
-	while (actor->stall != VVM_STAT_STALL_lock) {
+	while (__atomic_load_n(&actor->stall, __ATOMIC_RELAXED) !=
+	       VVM_STAT_STALL_lock) {
 		ck_assert_uint_lt(__real_os_now_us(), end_us);
 		atomic_fetch_add(&ahead_us, LIFE_LOOK_US);
 		os_sleep_us(1000);

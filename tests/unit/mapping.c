@@ -597,6 +597,18 @@ START_TEST(unmap_waits_for_a_write)
 END_TEST
 
 /* For that page alone, of which there may always be one. */
+/* Beside a thread that changes it. */
+static enum page_state state_now(gaddr_t addr)
+{
+	struct block *b = pt_find(&vm->pt, addr);
+	enum page_state state;
+
+	lock_take(&b->lock);
+	state = pte_state(b->pte[page_index(addr)]);
+	lock_drop(&b->lock);
+	return state;
+}
+
 START_TEST(dontneed_waits_for_a_fill)
 {
 	pthread_t thread;
@@ -604,7 +616,7 @@ START_TEST(dontneed_waits_for_a_fill)
 	ck_assert_int_eq(engine_begin(at(9), false), FAULT_READ);
 	engine_read();
 	run_beside(&thread, do_dontneed);
-	live_wait(pte_state(entry(at(8))) == PAGE_FRESH, 10000);
+	live_wait(state_now(at(8)) == PAGE_FRESH, 10000);
 	expect_state(at(9), PAGE_FILLING);
 	ck_assert_int_eq(engine_install(0), FAULT_DONE);
 	join(thread);

@@ -102,7 +102,7 @@ static void word(char *page, unsigned number)
 
 typedef void (*fill_fn)(char *page, unsigned number);
 
-static int last_result;
+static _Atomic int last_result;
 
 static void done(struct io *io, int result)
 {
