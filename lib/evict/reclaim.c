@@ -54,7 +54,6 @@
 #define LOW_SPACE_US 1000000 /* between calls of the user's callback */
 #define STEP_TARGET  128     /* frames per step: keeps block locks short */
 #define DIVIDE_US    50000   /* between looks at the division */
-#define FULL_PAGES   16 /* swap takes so many for compressed ones at a time */
 /* A fault without I/O: MEASURED.md, "Primitives". */
 #define INLINE_FAULT_US 10
 #define THREAD_FAULT_US 40
@@ -189,7 +188,7 @@ static bool is_full(const struct reclaimer *r)
 {
 	const struct frames *f = &r->vm->frames;
 
-	return atomic_load(&f->packed) + FULL_PAGES >
+	return atomic_load(&f->packed) + r->vm->swap->grain_pages >
 	       r->division.pages + atomic_load(&f->saved);
 }
 

@@ -148,6 +148,7 @@ struct backing_ops {
 
 struct backing {
 	const struct backing_ops *ops;
+	unsigned grain_pages; /* (i) it takes memory for compressed pages so */
 };
 
 static inline bool backing_stalled(struct backing *b, uint64_t now_us)

@@ -422,6 +422,7 @@ int swap_open_at(struct backing **out, struct conf *conf, uint64_t base)
 		return err;
 	s = memory;
 	s->backing.ops = &swap_ops;
+	s->backing.grain_pages = STORE_CHUNK_PAGES;
 	s->reserve = conf->swap_reserve;
 	s->base = base;
 	s->forks = os_fork_count();
