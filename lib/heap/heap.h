@@ -377,33 +377,47 @@ static inline bool heap_is_inside(struct heap_cache *c)
 }
 
 /*
- * Around everything that takes a lock, or changes more of a cache than its last
- * object. The program's signal handlers wait: one that forks would wait for
- * locks of its own thread. That of an instruction (SIGSEGV, SIGTRAP) cannot, and
- * must not do so, too: false. c may be NULL. What is read before it may have
- * changed: a handler may have come and gone.
+ * Around everything that uses the cache: a signal handler must not do that in
+ * the middle of it. False: this is one that has. c may be NULL. What is read
+ * before it may have changed: a handler may have come and gone.
+ */
+static inline bool heap_begin(struct heap_cache *c)
+{
+	if (heap_is_inside(c))
+		return false;
+	atomic_store_explicit(&heap_inside(c)->yes, 1, memory_order_relaxed);
+	atomic_signal_fence(memory_order_seq_cst);
+	return true;
+}
+
+static inline void heap_end(struct heap_cache *c)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	atomic_store_explicit(&heap_inside(c)->yes, 0, memory_order_relaxed);
+}
+
+/*
+ * The same around what takes locks. Handlers wait here: one that forks would
+ * wait for locks of its own thread. That of an instruction (SIGSEGV, SIGTRAP)
+ * cannot.
  */
 static inline bool heap_enter(struct heap_cache *c)
 {
-	struct heap_inside *in = heap_inside(c);
 	uint64_t signals;
 
 	if (heap_is_inside(c))
 		return false;
 	signals = os_signals_block();
-	atomic_store_explicit(&in->yes, 1, memory_order_relaxed);
-	atomic_signal_fence(memory_order_seq_cst);
-	in->signals = signals; /* it may come and go until now */
+	heap_begin(c);
+	heap_inside(c)->signals = signals; /* it may come and go until now */
 	return true;
 }
 
 static inline void heap_leave(struct heap_cache *c)
 {
-	struct heap_inside *in = heap_inside(c);
-	uint64_t signals = in->signals;
+	uint64_t signals = heap_inside(c)->signals;
 
-	atomic_signal_fence(memory_order_seq_cst);
-	atomic_store_explicit(&in->yes, 0, memory_order_relaxed);
+	heap_end(c);
 	os_signals_restore(signals);
 }
 
@@ -443,7 +457,7 @@ static inline void *heap_cache_pop(struct vvm_heap *h, struct heap_cache *c,
 	unsigned count;
 	void *ptr = NULL;
 
-	if (unlikely(!heap_enter(c)))
+	if (unlikely(!heap_begin(c)))
 		return NULL;
 	count = atomic_load_explicit(&bin->count, memory_order_relaxed);
 	if (likely(count)) {
@@ -451,7 +465,7 @@ static inline void *heap_cache_pop(struct vvm_heap *h, struct heap_cache *c,
 				      memory_order_relaxed);
 		ptr = c->object[h->classes.info[class].first + count - 1];
 	}
-	heap_leave(c);
+	heap_end(c);
 	return ptr;
 }
 
@@ -463,7 +477,7 @@ static inline bool heap_cache_push(struct vvm_heap *h, struct heap_cache *c,
 	unsigned count;
 	bool room;
 
-	if (unlikely(!heap_enter(c)))
+	if (unlikely(!heap_begin(c)))
 		return false;
 	count = atomic_load_explicit(&bin->count, memory_order_relaxed);
 	room = count < bin->limit;
@@ -474,7 +488,7 @@ static inline bool heap_cache_push(struct vvm_heap *h, struct heap_cache *c,
 		atomic_store_explicit(&bin->count, (uint16_t)(count + 1),
 				      memory_order_relaxed);
 	}
-	heap_leave(c);
+	heap_end(c);
 	return room;
 }
 
