@@ -41,7 +41,8 @@
 
 __thread struct heap_thread *heap_mine
 	__attribute__((tls_model("initial-exec")));
-__thread struct heap_inside heap_bare __attribute__((tls_model("initial-exec")));
+__thread struct heap_inside heap_bare
+	__attribute__((tls_model("initial-exec")));
 
 /* What a thread has when its caches are gone: no heap has the id 0. */
 static struct heap_thread exited;

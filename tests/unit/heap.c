@@ -28,16 +28,15 @@
 static struct vvm_heap *heap;
 
 /* Done once, in the middle of a call that maps memory. */
-static void (*while_mapping)(void);
+static void (*_Atomic while_mapping)(void);
 
 int __real_os_map_anon(uint64_t bytes, void **out);
 int __wrap_os_map_anon(uint64_t bytes, void **out);
 
 int __wrap_os_map_anon(uint64_t bytes, void **out)
 {
-	void (*fn)(void) = while_mapping;
+	void (*fn)(void) = atomic_exchange(&while_mapping, NULL);
 
-	while_mapping = NULL;
 	if (fn)
 		fn();
 	return __real_os_map_anon(bytes, out);
@@ -802,8 +801,7 @@ static bool any_lock_held(void)
 	return atomic_load(&other->pages.lock.word) ||
 	       atomic_load(&other->pages.trim.word) ||
 	       atomic_load(&other->cache_lock.word) ||
-	       (other->hardened &&
-		atomic_load(&heap_harden_lock(other)->word));
+	       (other->hardened && atomic_load(&heap_harden_lock(other)->word));
 }
 
 static void look_at_mask(int sig, siginfo_t *si, void *context)
