@@ -201,7 +201,7 @@ fi
 # ---- signals, stacks and children that meet absent pages --------------------
 
 signals=$build/tests/script/vvmrun_signals
-for test in mask handler stack "spawn $tmp/line"; do
+for test in mask handler stack ranges libc "spawn $tmp/line"; do
 	# shellcheck disable=SC2086
 	{
 		expect 0 "$signals" $test

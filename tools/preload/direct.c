@@ -71,7 +71,7 @@ static bool concerns(int fd, uintptr_t buf, size_t bytes)
 	int saved = errno;
 	bool yes;
 
-	if (bytes % SECTOR || !bytes || !preload.paging || preload_depth)
+	if (bytes % SECTOR || !bytes || !preload.paging)
 		return false;
 	yes = is_paged((void *)buf, bytes) && is_direct(fd);
 	errno = saved;

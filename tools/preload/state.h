@@ -35,10 +35,17 @@ extern struct preload preload;
 
 /*
  * How deep this thread is in our own code. There malloc() means libc's: what
- * libvvm and whatever it calls allocate is never paged.
+ * libvvm and whatever it calls allocate is never paged. Nobody else asks: it may
+ * be the program's, in a signal handler that has interrupted us.
  */
 extern __thread unsigned preload_depth
 	__attribute__((tls_model("initial-exec")));
+
+/*
+ * Where signals are claimed (signal.h): this thread is one that the program has
+ * made, or the first one, and not libc's own.
+ */
+extern __thread bool preload_born __attribute__((tls_model("initial-exec")));
 
 static inline void preload_enter(void)
 {
