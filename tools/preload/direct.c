@@ -82,6 +82,8 @@ static bool concerns_any(int fd, const struct iovec *vec, int count)
 {
 	int i;
 
+	if (!may_be_memory(vec) || count > IOV_MAX)
+		return false;
 	for (i = 0; i < count; i++)
 		if (concerns(fd, (uintptr_t)vec[i].iov_base, vec[i].iov_len))
 			return true;

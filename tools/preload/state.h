@@ -57,6 +57,23 @@ static inline void preload_leave(void)
 	preload_depth--;
 }
 
+/*
+ * May there be memory? What the kernel refuses by its address alone (EFAULT) must
+ * not be looked at here first.
+ */
+static inline bool may_be_memory(const void *p)
+{
+	const uintptr_t lowest = 0x10000, end = (uintptr_t)1 << 47;
+
+	return (uintptr_t)p - lowest < end - lowest;
+}
+
+/* Of a pointer that may be NULL: is it wrong by its address? */
+static inline bool cannot_be_memory(const void *p)
+{
+	return p && !may_be_memory(p);
+}
+
 /* A line on standard error, written at once, no stdio. */
 void preload_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
