@@ -834,7 +834,7 @@ START_TEST(open_fails_cleanly_at_every_point)
 				  points[_i].name, (int)n, r);
 		live_equal(live_count_fds(), fds);
 		live_equal(live_count_threads(), threads);
-		live_check(LIVE_TSAN || live_count_maps() <= maps + 4);
+		live_check(LIVE_SANITIZED || live_count_maps() <= maps + 4);
 		if (!reached) {
 			live_ok(r);
 			break;
