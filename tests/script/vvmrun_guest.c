@@ -380,6 +380,9 @@ int main(int argc, char **argv)
 		{"rawclose", test_rawclose},
 
 		{"mmap", test_mmap},
+		{"over", test_over},
+		{"refused", test_refused},
+		{"segment", test_segment},
 	};
 	size_t i;
 

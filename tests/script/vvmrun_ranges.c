@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * script/vvmrun_ranges.c - vvmrun_guest.c, of mappings that are put over others,
+ * and of calls that reach them by other ways; to be run with --mmap.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <unistd.h>
+
+#include "script/vvmrun_guest.h"
+
+#define RW    (PROT_READ | PROT_WRITE)
+#define PAGED (MAP_PRIVATE | MAP_ANONYMOUS)
+#define MOVES (MREMAP_MAYMOVE | MREMAP_FIXED)
+
+enum { ROUNDS = 100, PIECE = 4096 };
+
+#define PART (MIB / 4) /* not smaller than what --mmap pages */
+
+static char *map(size_t bytes, int prot)
+{
+	char *p = mmap(NULL, bytes, prot, PAGED, -1, 0);
+
+	CHECK(p != MAP_FAILED);
+	return p;
+}
+
+static void all_are(const char *p, size_t bytes, char value)
+{
+	size_t i;
+
+	for (i = 0; i < bytes; i += 512)
+		CHECK(p[i] == value);
+}
+
+/* ---- a range is never free while something else is put over it ---- */
+
+static struct {
+	char *at;
+	_Atomic bool stop;
+} watched;
+
+/* It is in use, always: so nothing is put there for somebody else. */
+static void *watch(void *arg)
+{
+	void *p;
+
+	while (!atomic_load(&watched.stop)) {
+		p = mmap(watched.at, PIECE, PROT_NONE,
+			 PAGED | MAP_FIXED_NOREPLACE, -1, 0);
+		CHECK(p == MAP_FAILED && errno == EEXIST);
+	}
+	return arg;
+}
+
+static void put_code(char *at)
+{
+	CHECK(mmap(at, PART, RW | PROT_EXEC, PAGED | MAP_FIXED, -1, 0) == at);
+	all_are(at, PART, 0);
+}
+
+static void put_file(char *at)
+{
+	int fd = open("/proc/self/exe", O_RDONLY);
+
+	CHECK(mmap(at, PART, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, 0) == at);
+	CHECK(!close(fd) && !memcmp(at, "\177ELF", 4));
+}
+
+static void put_segment(char *at)
+{
+	int id = shmget(IPC_PRIVATE, PART, IPC_CREAT | 0600);
+
+	CHECK(shmat(id, at + 1, SHM_REMAP | SHM_RND) == at);
+	CHECK(!shmctl(id, IPC_RMID, NULL));
+	all_are(at, PART, 0);
+}
+
+static void put_moved(char *at)
+{
+	char *p = map(PART, RW | PROT_EXEC);
+
+	memset(p, 5, PART);
+	CHECK(mremap(p, PART, PART, MOVES, at) == at);
+	all_are(at, PART, 5);
+}
+
+static void put_paged(char *at)
+{
+	char *p = map(2 * PART, RW);
+
+	memset(p, 9, 2 * PART);
+	CHECK(mremap(p, PART, PART, MOVES, at) == at);
+	all_are(at, PART, 9);
+	all_are(p + PART, PART, 9);
+	CHECK(!munmap(p + PART, PART));
+}
+
+/* "Another thread's new mapping is destroyed." */
+void test_over(void)
+{
+	void (*const put[])(char *) = {put_code, put_file, put_segment,
+				       put_moved};
+	char *p = map(3 * PART, RW);
+	pthread_t thread;
+	unsigned i;
+
+	memset(p, 7, 3 * PART);
+	watched.at = p + PART + PART / 2;
+	CHECK(!pthread_create(&thread, NULL, watch, NULL));
+	for (i = 0; i < ROUNDS; i++) {
+		put[i % 4](p + PART);
+		put_paged(p + PART);
+	}
+	atomic_store(&watched.stop, true);
+	CHECK(!pthread_join(thread, NULL));
+	all_are(p, PART, 7);
+	all_are(p + 2 * PART, PART, 7);
+	CHECK(!munmap(p, 3 * PART));
+}
+
+/* What is refused takes nothing away. */
+void test_refused(void)
+{
+	char *p = map(PART, RW), *hole = map(PART, RW | PROT_EXEC);
+
+	fill(p, PART, 3);
+	CHECK(!munmap(hole, PART));
+	CHECK(mremap(hole, PART, PART, MOVES, p) == MAP_FAILED);
+	CHECK(errno == EFAULT && same(p, PART, 3));
+	CHECK(mmap(p, PART, RW, MAP_SHARED | MAP_FIXED, -1, 0) == MAP_FAILED);
+	CHECK(errno == EBADF && same(p, PART, 3));
+	CHECK(shmat(-1, p, SHM_REMAP) == (void *)-1);
+	CHECK(errno == EINVAL && same(p, PART, 3));
+	CHECK(remap_file_pages(p, PART / 2, 0, 1, 0) == -1);
+	CHECK(errno == EINVAL && same(p, PART, 3));
+	CHECK(!munmap(p, PART));
+}
+
+/* ---- shared memory ---- */
+
+/* "Children could not be set up." */
+void test_segment(void)
+{
+	char *p = map(3 * PART, RW);
+	pid_t pid;
+
+	memset(p, 7, 3 * PART);
+	put_segment(p + PART);
+	pid = fork();
+	if (pid == 0) {
+		all_are(p, PART, 7);
+		memset(p + PART, 8, PART);
+		_exit(0);
+	}
+	CHECK(!status_of(pid));
+	all_are(p + PART, PART, 8);
+	all_are(p + 2 * PART, PART, 7);
+	CHECK(!shmdt(p + PART) && !munmap(p, 3 * PART));
+}
