@@ -383,6 +383,7 @@ int main(int argc, char **argv)
 		{"over", test_over},
 		{"refused", test_refused},
 		{"segment", test_segment},
+		{"advising", test_advising},
 	};
 	size_t i;
 

@@ -40,5 +40,6 @@ void test_spawn3(char **args);
 void test_over(void);
 void test_refused(void);
 void test_segment(void);
+void test_advising(void);
 
 #endif

@@ -7,16 +7,25 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "script/vvmrun_guest.h"
 
+#ifndef SYS_process_madvise
+#define SYS_process_madvise 440
+#endif
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
 #define RW    (PROT_READ | PROT_WRITE)
 #define PAGED (MAP_PRIVATE | MAP_ANONYMOUS)
 #define MOVES (MREMAP_MAYMOVE | MREMAP_FIXED)
@@ -165,4 +174,63 @@ void test_segment(void)
 	all_are(p + PART, PART, 8);
 	all_are(p + 2 * PART, PART, 7);
 	CHECK(!shmdt(p + PART) && !munmap(p, 3 * PART));
+}
+
+/* ---- process_madvise(2) ---- */
+
+static ssize_t advise(int fd, const struct iovec *vec, size_t count, int advice,
+		      unsigned flags)
+{
+#if __GLIBC_PREREQ(2, 36)
+	return process_madvise(fd, vec, count, advice, flags);
+#else
+	return syscall(SYS_process_madvise, fd, vec, count, advice, flags);
+#endif
+}
+
+/* Before Linux 6.13 a process may not do all with itself. */
+static void discard(int fd, char *p)
+{
+	struct iovec vec[3] = {{p, MIB}, {NULL, 0}, {p + 2 * MIB, MIB}};
+	ssize_t n = advise(fd, vec, 3, MADV_DONTNEED, 0);
+
+	if (n < 0) {
+		CHECK(errno == EINVAL);
+		all_are(p, 4 * MIB, 7);
+		return;
+	}
+	CHECK(n == 2 * (ssize_t)MIB);
+	all_are(p, MIB, 0);
+	all_are(p + MIB, MIB, 7);
+	all_are(p + 2 * MIB, MIB, 0);
+	all_are(p + 3 * MIB, MIB, 7);
+}
+
+void test_advising(void)
+{
+	char *p = map(5 * MIB, RW);
+	struct iovec vec[2] = {{p + 3 * MIB, MIB}, {p + 4 * MIB, MIB}};
+	int fd = (int)syscall(SYS_pidfd_open, getpid(), 0), other;
+	pid_t pid;
+
+	memset(p, 7, 5 * MIB);
+	CHECK(!munmap(p + 4 * MIB, MIB)); /* a hole */
+	if (fd < 0 || (advise(fd, vec, 1, MADV_COLD, 0) < 0 &&
+		       (errno == ENOSYS || errno == EPERM)))
+		return;
+	CHECK(advise(fd, vec, 2, MADV_COLD, 0) == (ssize_t)MIB);
+	CHECK(advise(fd, vec + 1, 1, MADV_COLD, 0) < 0 && errno == ENOMEM);
+	CHECK(advise(fd, vec, 1, MADV_COLD, 1) < 0 && errno == EINVAL);
+	CHECK(advise(-1, vec, 1, MADV_COLD, 0) < 0 && errno == EBADF);
+	all_are(p, 4 * MIB, 7);
+	discard(fd, p);
+	pid = fork();
+	if (pid == 0)
+		for (;;)
+			pause();
+	other = (int)syscall(SYS_pidfd_open, pid, 0);
+	CHECK(advise(other, vec, 1, MADV_DONTNEED, 0) < 0);
+	all_are(p + 3 * MIB, MIB, 7);
+	CHECK(!kill(pid, SIGKILL) && status_of(pid) == 128 + SIGKILL);
+	CHECK(!close(fd) && !close(other) && !munmap(p, 4 * MIB));
 }
