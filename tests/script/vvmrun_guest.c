@@ -384,6 +384,7 @@ int main(int argc, char **argv)
 		{"refused", test_refused},
 		{"segment", test_segment},
 		{"advising", test_advising},
+		{"userfault", test_userfault},
 	};
 	size_t i;
 

@@ -41,5 +41,6 @@ void test_over(void);
 void test_refused(void);
 void test_segment(void);
 void test_advising(void);
+void test_userfault(void);
 
 #endif

@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -12,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
 #include <sys/syscall.h>
@@ -26,6 +28,10 @@
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434
 #endif
+#ifndef UFFD_USER_MODE_ONLY
+#define UFFD_USER_MODE_ONLY 1
+#endif
+
 #define RW    (PROT_READ | PROT_WRITE)
 #define PAGED (MAP_PRIVATE | MAP_ANONYMOUS)
 #define MOVES (MREMAP_MAYMOVE | MREMAP_FIXED)
@@ -233,4 +239,45 @@ void test_advising(void)
 	all_are(p + 3 * MIB, MIB, 7);
 	CHECK(!kill(pid, SIGKILL) && status_of(pid) == 128 + SIGKILL);
 	CHECK(!close(fd) && !close(other) && !munmap(p, 4 * MIB));
+}
+
+/* ---- a userfaultfd of its own ---- */
+
+static void *serve(void *arg)
+{
+	struct uffd_msg message;
+	struct uffdio_copy copy = {.len = PIECE};
+	char *page = aligned_alloc(PIECE, PIECE);
+	int fd = *(int *)arg;
+
+	CHECK(page && read(fd, &message, sizeof(message)) == sizeof(message));
+	memset(page, 'u', PIECE);
+	copy.dst = message.arg.pagefault.address & -(uint64_t)PIECE;
+	copy.src = (uint64_t)page;
+	CHECK(!ioctl(fd, UFFDIO_COPY, &copy));
+	return arg;
+}
+
+/* It serves faults, or is told that it cannot: "zeros are read". */
+void test_userfault(void)
+{
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register r = {.mode = UFFDIO_REGISTER_MODE_MISSING};
+	char *p = map(MIB, RW);
+	pthread_t thread;
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+
+	if (fd < 0)
+		return;
+	CHECK(!ioctl(fd, UFFDIO_API, &api));
+	r.range = (struct uffdio_range){(uint64_t)p, MIB};
+	if (ioctl(fd, UFFDIO_REGISTER, &r) == 0) {
+		CHECK(!pthread_create(&thread, NULL, serve, &fd));
+		CHECK(p[5] == 'u');
+		CHECK(!pthread_join(thread, NULL));
+	} else {
+		CHECK(errno == EBUSY);
+		CHECK(!p[5]);
+	}
+	CHECK(!close(fd));
 }
