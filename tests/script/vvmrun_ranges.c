@@ -281,3 +281,44 @@ void test_userfault(void)
 	}
 	CHECK(!close(fd));
 }
+
+/* ---- children without fork handlers ---- */
+
+#if __GLIBC_PREREQ(2, 34)
+static unsigned handlers;
+
+static void count(void)
+{
+	handlers++;
+}
+
+void test_barefork(void)
+{
+	char *p = malloc(4 * MIB);
+	unsigned i;
+	pid_t pid;
+
+	CHECK(p && !pthread_atfork(count, count, count));
+	fill(p, 4 * MIB, 3);
+	for (i = 0; i < 3; i++) {
+		pid = _Fork();
+		if (pid == 0) {
+			CHECK(same(p, 4 * MIB, 3) && !handlers);
+			fill(p, 4 * MIB, 4);
+			CHECK(same(p, 4 * MIB, 4));
+			_exit(0);
+		}
+		CHECK(!status_of(pid) && same(p, 4 * MIB, 3));
+	}
+	CHECK(!handlers);
+	pid = fork();
+	if (pid == 0)
+		_exit(handlers == 2 ? 0 : 1);
+	CHECK(!status_of(pid) && handlers == 2);
+	free(p);
+}
+#else
+void test_barefork(void)
+{
+}
+#endif

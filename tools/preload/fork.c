@@ -15,8 +15,9 @@
  */
 #include "preload/fork.h"
 
-#include "preload/mutex.h"
 #include "preload/atfork.h"
+#include "preload/libc.h"
+#include "preload/mutex.h"
 #include "preload/signal.h"
 #include "preload/state.h"
 #include "preload/thread.h"
@@ -83,6 +84,14 @@ static void after_in_child(void)
 	preload_leave();
 	atfork_child();
 }
+
+#if __GLIBC_PREREQ(2, 34)
+/* It may be called in signal handlers as far as fork() may. */
+pid_t _Fork(void)
+{
+	return preload.vm ? atfork_without() : LIBC(_Fork)();
+}
+#endif
 
 int preload_fork_init(void)
 {
