@@ -385,6 +385,7 @@ int main(int argc, char **argv)
 		{"segment", test_segment},
 		{"advising", test_advising},
 		{"userfault", test_userfault},
+		{"data", test_data},
 		{"barefork", test_barefork},
 	};
 	size_t i;

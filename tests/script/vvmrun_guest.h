@@ -42,6 +42,7 @@ void test_refused(void);
 void test_segment(void);
 void test_advising(void);
 void test_userfault(void);
+void test_data(void);
 void test_barefork(void);
 
 #endif

@@ -8,6 +8,7 @@
 #include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -54,6 +55,15 @@ static void all_are(const char *p, size_t bytes, char value)
 
 	for (i = 0; i < bytes; i += 512)
 		CHECK(p[i] == value);
+}
+
+static void push_out(void)
+{
+	char *p = malloc(LARGE);
+
+	fill(p, LARGE, 5);
+	CHECK(same(p, LARGE, 5));
+	free(p);
 }
 
 /* ---- a range is never free while something else is put over it ---- */
@@ -280,6 +290,48 @@ void test_userfault(void)
 		CHECK(!p[5]);
 	}
 	CHECK(!close(fd));
+}
+
+/* ---- what is not permitted ---- */
+
+static sigjmp_buf back;
+static volatile int code;
+
+static void on_segv(int sig, siginfo_t *si, void *context)
+{
+	(void)sig;
+	(void)context;
+	code = si->si_code;
+	siglongjmp(back, 1);
+}
+
+static int code_of_call(char *at)
+{
+	void (*call)(void);
+
+	memcpy(&call, &at, sizeof(call));
+	code = 0;
+	if (!sigsetjmp(back, 1))
+		call();
+	return code;
+}
+
+/* "It is not mapped", says the signal of code that may not be executed. */
+void test_data(void)
+{
+	struct sigaction action = {.sa_sigaction = on_segv,
+				   .sa_flags = SA_SIGINFO};
+	char *p = map(2 * MIB, RW);
+	size_t i;
+
+	CHECK(!sigaction(SIGSEGV, &action, NULL));
+	for (i = 0; i < 2 * MIB; i += 2 * PIECE) /* others are fresh */
+		p[i] = 1;
+	push_out();
+	for (i = 0; i < 2 * MIB; i += 37 * PIECE)
+		CHECK(code_of_call(p + i) == SEGV_ACCERR);
+	CHECK(!munmap(p, 2 * MIB));
+	CHECK(code_of_call(p) == SEGV_MAPERR);
 }
 
 /* ---- children without fork handlers ---- */
