@@ -33,6 +33,7 @@
 #include <unistd.h>
 #include "preload/gate.h"
 #include "preload/state.h"
+#include "preload/tid.h"
 #include "support/sanitizer.h"
 #include "vvm.h"
 
@@ -94,6 +95,17 @@ static bool over; /* the rest of the input cannot be compared */
 long gate(long number, long a, long b, long c, long d, long e, long f)
 {
 	return syscall(number, a, b, c, d, e, f);
+}
+
+/* No thread is made by clone(). */
+void preload_tids_sweep(void)
+{
+}
+
+void preload_tids_forget(uint64_t start, uint64_t len)
+{
+	(void)start;
+	(void)len;
 }
 
 /* ---- arenas ---- */

@@ -189,7 +189,7 @@ expect 0 "$run" -m 2M "$guest" cycles 3
 expect 0 "$run" -m 2M --mmap "$guest" mmap
 expect 0 "$run" -m 2M --mmap=0 -o "$tmp/summary" "$guest" mmap
 [ "$(value 'Swapped out (kbytes)')" -ge 6144 ] || fail "--mmap=0"
-for test in over refused segment advising userfault data barefork; do
+for test in over refused segment advising userfault data barefork words; do
 	expect 0 "$guest" $test
 	for how in thread inline guard; do
 		! "$run" --faults=$how true 2>/dev/null ||

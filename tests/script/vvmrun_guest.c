@@ -387,6 +387,7 @@ int main(int argc, char **argv)
 		{"userfault", test_userfault},
 		{"data", test_data},
 		{"barefork", test_barefork},
+		{"words", test_words},
 	};
 	size_t i;
 

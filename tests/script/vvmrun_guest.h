@@ -44,5 +44,6 @@ void test_advising(void);
 void test_userfault(void);
 void test_data(void);
 void test_barefork(void);
+void test_words(void);
 
 #endif

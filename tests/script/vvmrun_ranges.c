@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
 #include <sched.h>
@@ -19,6 +20,7 @@
 #include <sys/shm.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "script/vvmrun_guest.h"
@@ -374,3 +376,76 @@ void test_barefork(void)
 {
 }
 #endif
+
+/* ---- words of threads ---- */
+
+static _Atomic unsigned end;
+static _Atomic pid_t seen;
+
+static int wait_and_end(void *word)
+{
+	atomic_store(&seen, *(volatile pid_t *)word);
+	while (!atomic_load(&end))
+		syscall(SYS_futex, &end, FUTEX_WAIT, 0, NULL, NULL, 0);
+	syscall(SYS_exit, 0);
+	return 0;
+}
+
+/* The kernel clears a word that would long be in swap, and wakes who waits. */
+static void end_of_thread(pid_t *word, pid_t *parents)
+{
+	const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND |
+			  CLONE_THREAD | CLONE_SYSVSEM | CLONE_PARENT_SETTID |
+			  CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID;
+	char *stack = mmap(NULL, 16 * PIECE, RW, PAGED | MAP_STACK, -1, 0);
+	const struct timespec limit = {.tv_sec = 10};
+	pid_t tid;
+
+	CHECK(stack != MAP_FAILED);
+	*word = *parents = 77;
+	push_out();
+	atomic_store(&end, 0);
+	atomic_store(&seen, 0);
+	tid = clone(wait_and_end, stack + 16 * PIECE, flags, word, parents,
+		    NULL, word);
+	CHECK(tid > 0 && *parents == tid);
+	while (!atomic_load(&seen))
+		sched_yield();
+	push_out();
+	atomic_store(&end, 1);
+	syscall(SYS_futex, &end, FUTEX_WAKE, 1, NULL, NULL, 0);
+	while (*(volatile pid_t *)word == tid)
+		CHECK(!syscall(SYS_futex, word, FUTEX_WAIT, tid, &limit, NULL,
+			       0) ||
+		      errno == EAGAIN || errno == EINTR);
+	CHECK(*word == 0 && atomic_load(&seen) == tid);
+}
+
+static bool lives(pid_t tid)
+{
+	return !syscall(SYS_tgkill, getpid(), tid, 0);
+}
+
+/* "Who waits for a thread's end waits for ever." */
+void test_words(void)
+{
+	char *p = malloc(4 * MIB), *q = map(MIB, RW);
+	pid_t *word, tid;
+	size_t i;
+
+	CHECK(p);
+	for (i = 0; i < 3; i++) {
+		word = (pid_t *)(p + i * 3 * PIECE + 100);
+		end_of_thread(word, word + 2 * PIECE / sizeof(*word));
+	}
+	free(p);
+	word = (pid_t *)q;
+	end_of_thread(word, word + PIECE);
+	tid = atomic_load(&seen);
+	while (lives(tid))
+		sched_yield();
+	/* nothing of it is locked any more */
+	CHECK(!madvise(q, MIB, MADV_DONTNEED) && !*word);
+	end_of_thread(word, word + PIECE);
+	CHECK(!munmap(q, MIB));
+}

@@ -21,6 +21,7 @@
 #include "preload/signal.h"
 #include "preload/state.h"
 #include "preload/thread.h"
+#include "preload/tid.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -33,6 +34,7 @@ static void before(void)
 	atfork_prepare();
 	preload_enter();
 	preload_mutexes_freeze();
+	preload_tids_freeze();
 	atfork_freeze();
 	vvm_heap_fork_prepare(preload.heap);
 }
@@ -41,6 +43,7 @@ static void after_in_parent(void)
 {
 	vvm_heap_fork_parent(preload.heap);
 	atfork_thaw();
+	preload_tids_thaw(false);
 	preload_mutexes_thaw(false);
 	preload_leave();
 	atfork_parent();
@@ -79,6 +82,7 @@ static void after_in_child(void)
 	atfork_renew();
 	if (!preload.inherits)
 		lose();
+	preload_tids_thaw(true);
 	preload_mutexes_thaw(preload.inherits);
 	preload_threads_forked();
 	preload_leave();

@@ -29,6 +29,7 @@
  */
 #include "preload/gate.h"
 #include "preload/part.h"
+#include "preload/tid.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -72,6 +73,7 @@ void unlock_all(uint64_t start, uint64_t len)
 {
 	uint64_t at;
 
+	preload_tids_forget(start, len);
 	for (at = start; at < start + len; at += PAGE)
 		while (vvm_unpin(preload.vm, at, PAGE) == 0)
 			continue;

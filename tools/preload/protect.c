@@ -11,6 +11,7 @@
  */
 #include "preload/gate.h"
 #include "preload/part.h"
+#include "preload/tid.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -125,6 +126,10 @@ static int advise_dontneed(uint64_t start, uint64_t len, int arg)
 {
 	int rc = advise(start, len, arg);
 
+	if (rc == -EBUSY) {
+		preload_tids_sweep();
+		rc = advise(start, len, arg);
+	}
 	return rc == -EBUSY ? -EINVAL : rc;
 }
 
