@@ -37,7 +37,8 @@
  *   is, and has interrupted another in its thread, that is reported as
  *   VVM_HEAP_REENTERED instead of a deadlock: ptr is what was to be freed, or
  *   NULL. If the report function returns, malloc returns NULL, and those that
- *   return int -EDEADLK.
+ *   return int -EDEADLK. While locks are held all handlers wait but those of
+ *   SIGSEGV and other signals that an instruction raises: one may fork.
  *
  * fork()
  *   The bookkeeping is private memory and inherited; the memory itself is as

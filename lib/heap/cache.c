@@ -41,7 +41,8 @@
 
 __thread struct heap_thread *heap_mine
 	__attribute__((tls_model("initial-exec")));
-__thread _Atomic uint8_t heap_bare __attribute__((tls_model("initial-exec")));
+__thread struct heap_inside heap_bare
+	__attribute__((tls_model("initial-exec")));
 
 /* What a thread has when its caches are gone: no heap has the id 0. */
 static struct heap_thread exited;
@@ -130,12 +131,8 @@ static void flush(struct vvm_heap *h, struct heap_cache *c, unsigned class)
 
 bool heap_may_enter(struct vvm_heap *h, const void *ptr)
 {
-	struct heap_cache *c = heap_cache_mine(h);
-
-	if (heap_enter(c)) {
-		heap_leave(c);
+	if (!heap_is_inside(heap_cache_mine(h)))
 		return true;
-	}
 	heap_report(h, VVM_HEAP_REENTERED, ptr);
 	return false;
 }
@@ -202,7 +199,7 @@ static void cache_reset(struct vvm_heap *h, struct heap_cache *c)
 {
 	unsigned i;
 
-	atomic_store_explicit(&c->busy, 0, memory_order_relaxed);
+	atomic_store_explicit(&c->inside.yes, 0, memory_order_relaxed);
 	for (i = 0; i < HEAP_CLASSES; i++) {
 		c->bin[i].count = 0;
 		c->bin[i].limit =

@@ -8,6 +8,7 @@
 #include <vvm_heap.h>
 
 #include "base.h"
+#include "os/os.h"
 #include "util/lock.h"
 
 /* ---- size classes: heap/class.c ---- */
@@ -142,10 +143,16 @@ struct cache_bin {
 	uint16_t limit;		/* (o) how many it may hold now */
 };
 
+/* (o) A thread that uses the cache, or holds locks. */
+struct heap_inside {
+	_Atomic uint8_t yes;
+	uint64_t signals; /* mask before */
+};
+
 struct heap_cache {
 	struct heap_cache *next; /* (k) of heap.caches or heap.retired */
 	const void *owner;	 /* (k) its thread; NULL: retired */
-	_Atomic uint8_t busy;	 /* (o) the thread is using it */
+	struct heap_inside inside;
 	struct cache_bin bin[HEAP_CLASSES];
 	void *object[]; /* (o) of a class from info.first on; the last is
 			 * taken first */
@@ -354,36 +361,69 @@ void heap_report(struct vvm_heap *h, enum vvm_heap_misuse what,
 void heap_report_pointer(struct vvm_heap *h, const void *ptr);
 
 /* heap/cache.c */
-/* As heap_cache.busy, for a thread that uses a heap without a cache. */
-extern __thread _Atomic uint8_t heap_bare
+/* As heap_cache.inside, for a thread that uses a heap without a cache. */
+extern __thread struct heap_inside heap_bare
 	__attribute__((tls_model("initial-exec")));
 
+static inline struct heap_inside *heap_inside(struct heap_cache *c)
+{
+	return c ? &c->inside : &heap_bare;
+}
+
+static inline bool heap_is_inside(struct heap_cache *c)
+{
+	return unlikely(atomic_load_explicit(&heap_inside(c)->yes,
+					     memory_order_relaxed));
+}
+
 /*
- * Around everything that uses the cache or takes a lock: a signal handler must
- * not do that in the middle of it. False: this is one that has. c may be NULL.
- * What is read before it may have changed: a handler may have come and gone.
+ * Around everything that uses the cache: a signal handler must not do that in
+ * the middle of it. False: this is one that has. c may be NULL. What is read
+ * before it may have changed: a handler may have come and gone.
+ */
+static inline bool heap_begin(struct heap_cache *c)
+{
+	if (heap_is_inside(c))
+		return false;
+	atomic_store_explicit(&heap_inside(c)->yes, 1, memory_order_relaxed);
+	atomic_signal_fence(memory_order_seq_cst);
+	return true;
+}
+
+static inline void heap_end(struct heap_cache *c)
+{
+	atomic_signal_fence(memory_order_seq_cst);
+	atomic_store_explicit(&heap_inside(c)->yes, 0, memory_order_relaxed);
+}
+
+/*
+ * The same around what takes locks. Handlers wait here: one that forks would
+ * wait for locks of its own thread. That of an instruction (SIGSEGV, SIGTRAP)
+ * cannot.
  */
 static inline bool heap_enter(struct heap_cache *c)
 {
-	_Atomic uint8_t *busy = c ? &c->busy : &heap_bare;
+	uint64_t signals;
 
-	if (unlikely(atomic_load_explicit(busy, memory_order_relaxed)))
+	if (heap_is_inside(c))
 		return false;
-	atomic_store_explicit(busy, 1, memory_order_relaxed);
-	atomic_signal_fence(memory_order_seq_cst);
+	signals = os_signals_block();
+	heap_begin(c);
+	heap_inside(c)->signals = signals; /* it may come and go until now */
 	return true;
 }
 
 static inline void heap_leave(struct heap_cache *c)
 {
-	atomic_signal_fence(memory_order_seq_cst);
-	atomic_store_explicit(c ? &c->busy : &heap_bare, 0,
-			      memory_order_relaxed);
+	uint64_t signals = heap_inside(c)->signals;
+
+	heap_end(c);
+	os_signals_restore(signals);
 }
 
 /*
  * May this thread use the heap now? Not in a signal handler that has interrupted
- * the heap: that is reported, of ptr. What is true stays so until the caller
+ * it inside: that is reported, of ptr. What is true stays so until the caller
  * itself enters.
  */
 bool heap_may_enter(struct vvm_heap *h, const void *ptr);
@@ -417,7 +457,7 @@ static inline void *heap_cache_pop(struct vvm_heap *h, struct heap_cache *c,
 	unsigned count;
 	void *ptr = NULL;
 
-	if (unlikely(!heap_enter(c)))
+	if (unlikely(!heap_begin(c)))
 		return NULL;
 	count = atomic_load_explicit(&bin->count, memory_order_relaxed);
 	if (likely(count)) {
@@ -425,7 +465,7 @@ static inline void *heap_cache_pop(struct vvm_heap *h, struct heap_cache *c,
 				      memory_order_relaxed);
 		ptr = c->object[h->classes.info[class].first + count - 1];
 	}
-	heap_leave(c);
+	heap_end(c);
 	return ptr;
 }
 
@@ -437,7 +477,7 @@ static inline bool heap_cache_push(struct vvm_heap *h, struct heap_cache *c,
 	unsigned count;
 	bool room;
 
-	if (unlikely(!heap_enter(c)))
+	if (unlikely(!heap_begin(c)))
 		return false;
 	count = atomic_load_explicit(&bin->count, memory_order_relaxed);
 	room = count < bin->limit;
@@ -448,7 +488,7 @@ static inline bool heap_cache_push(struct vvm_heap *h, struct heap_cache *c,
 		atomic_store_explicit(&bin->count, (uint16_t)(count + 1),
 				      memory_order_relaxed);
 	}
-	heap_leave(c);
+	heap_end(c);
 	return room;
 }
 

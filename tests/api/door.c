@@ -31,6 +31,7 @@
 #include "support/live.h"
 #include "support/nobody.h"
 #include "support/random.h"
+#include "support/sanitizer.h"
 #include "support/test.h"
 #include "support/wait.h"
 
@@ -1057,12 +1058,18 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, still_one_filter);
 }
 
+static const char *missing(void)
+{
+	return LIVE_TSAN ? "ThreadSanitizer has the addresses that it needs"
+			 : live_missing();
+}
+
 const struct test_program test_program = {
 	.name = "api_door",
 	.add = add_tests,
 	.setup = setup,
 	.teardown = teardown,
-	.missing = live_missing,
+	.missing = missing,
 	.modes = true,
 	.begin = count_filters,
 };

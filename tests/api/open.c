@@ -647,7 +647,7 @@ START_TEST(inline_faults_work_or_are_refused)
 	r = vvm_open(&vm, &o);
 	if (r == -ENOTSUP)
 		return;
-	if (live_mode_missing("inline")) { /* userfaultfd is not permitted */
+	if (!LIVE_TSAN && live_mode_missing("inline")) { /* not permitted */
 		live_expect(r, -EPERM);
 		return;
 	}

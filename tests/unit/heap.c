@@ -9,6 +9,7 @@
 #include "heap/heap.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -27,16 +28,15 @@
 static struct vvm_heap *heap;
 
 /* Done once, in the middle of a call that maps memory. */
-static void (*while_mapping)(void);
+static void (*_Atomic while_mapping)(void);
 
 int __real_os_map_anon(uint64_t bytes, void **out);
 int __wrap_os_map_anon(uint64_t bytes, void **out);
 
 int __wrap_os_map_anon(uint64_t bytes, void **out)
 {
-	void (*fn)(void) = while_mapping;
+	void (*fn)(void) = atomic_exchange(&while_mapping, NULL);
 
-	while_mapping = NULL;
 	if (fn)
 		fn();
 	return __real_os_map_anon(bytes, out);
@@ -789,6 +789,85 @@ START_TEST(a_signal_handler_at_any_instruction_of_a_threads_end)
 }
 END_TEST
 
+static volatile long with_lock, open_to_signals;
+
+static bool any_lock_held(void)
+{
+	unsigned i;
+
+	for (i = 0; i < HEAP_CLASSES; i++)
+		if (atomic_load(&other->class[i].lock.word))
+			return true;
+	return atomic_load(&other->pages.lock.word) ||
+	       atomic_load(&other->pages.trim.word) ||
+	       atomic_load(&other->cache_lock.word) ||
+	       (other->hardened && atomic_load(&heap_harden_lock(other)->word));
+}
+
+static void look_at_mask(int sig, siginfo_t *si, void *context)
+{
+	const ucontext_t *uc = context;
+
+	(void)sig, (void)si;
+	if (!any_lock_held())
+		return;
+	with_lock++;
+	open_to_signals += !sigismember(&uc->uc_sigmask, SIGALRM);
+}
+
+static void small_objects(void)
+{
+	static void *p[200];
+
+	for (unsigned i = 0; i < LIVE_LEN(p); i++)
+		p[i] = vvm_malloc(other, STEP_SIZE);
+	for (unsigned i = 0; i < LIVE_LEN(p); i++)
+		vvm_free(other, p[i]);
+}
+
+static void large_objects(void)
+{
+	void *p = vvm_malloc(other, 50000);
+
+	p = vvm_realloc(other, p, 90000);
+	vvm_free(other, vvm_aligned_alloc(other, 1 << 16, 70000));
+	vvm_free(other, vvm_realloc(other, p, 20000));
+}
+
+static void looks(void)
+{
+	struct vvm_heap_stats st;
+
+	live_ok(vvm_heap_stats(other, &st));
+	live_ok(vvm_heap_walk(other, ignore, NULL));
+	live_ok(vvm_heap_trim(other));
+}
+
+/* One that forks would wait for ever for what its own thread has. */
+START_TEST(signal_handlers_wait_while_locks_are_held)
+{
+	static void (*const work[])(void) = {small_objects, large_objects,
+					     looks};
+	struct sigaction sa = {.sa_flags = SA_SIGINFO};
+	sigset_t mask;
+
+	open_refusing(_i % 2 ? VVM_HEAP_HARDENED : 0);
+	vvm_free(other, vvm_malloc(other, STEP_SIZE));
+	sa.sa_sigaction = look_at_mask;
+	sigaction(SIGTRAP, &sa, NULL);
+	with_lock = open_to_signals = 0;
+	trap_at = LONG_MAX;
+	trap_on();
+	work[_i / 2]();
+	trap_end();
+	live_check(with_lock > 0);
+	live_equal(open_to_signals, 0);
+	sigprocmask(SIG_BLOCK, NULL, &mask);
+	live_check(!sigismember(&mask, SIGALRM));
+	live_ok(vvm_heap_close(other));
+}
+END_TEST
+
 /* ---- fork while a thread gives objects back ---- */
 
 static atomic_int parked, forked;
@@ -1445,6 +1524,8 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, a_signal_handler_is_refused_without_a_cache);
 #if defined(__x86_64__)
 	tcase_add_loop_test(tc, a_signal_handler_at_any_instruction, 0, 3);
+	tcase_add_loop_test(tc, signal_handlers_wait_while_locks_are_held, 0,
+			    6);
 	tcase_add_loop_test(
 		tc, a_signal_handler_at_any_instruction_of_other_calls, 0, 4);
 	tcase_add_test(tc,

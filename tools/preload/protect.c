@@ -257,7 +257,7 @@ static bool any_paged(const struct iovec *vec, size_t count)
 {
 	size_t i;
 
-	if (!vec || count > IOV_MAX || !preload.paging)
+	if (!may_be_memory(vec) || count > IOV_MAX || !preload.paging)
 		return false;
 	for (i = 0; i < count; i++)
 		if (part_paged(vec[i].iov_base, vec[i].iov_len))
@@ -388,7 +388,7 @@ int munlockall(void)
 	struct vvm_region r;
 	uint64_t at = 0;
 
-	if (preload.paging && !preload_depth) {
+	if (preload.paging) {
 		preload_enter();
 		vvm_stats(preload.vm, &stats, sizeof(stats));
 		preload_leave();

@@ -103,6 +103,22 @@ static bool to_address(struct symbols *s, uint64_t offset, Dwarf_Addr *address)
 	return false;
 }
 
+/* Without a table of all units' addresses: clang writes none. */
+static const char *line_of_unit(Dwfl_Module *module, Dwarf_Addr address,
+				int *number)
+{
+	Dwarf_Die *unit = NULL;
+	Dwarf_Line *line = NULL;
+	Dwarf_Addr bias;
+
+	while (!line && (unit = dwfl_module_nextcu(module, unit, &bias)))
+		if (dwarf_haspc(unit, address - bias) == 1)
+			line = dwarf_getsrc_die(unit, address - bias);
+	if (!line || dwarf_lineno(line, number))
+		return NULL;
+	return dwarf_linesrc(line, NULL, NULL);
+}
+
 static void find_line(struct symbols *s, Dwarf_Addr address, struct symbol *out)
 {
 	Dwfl_Line *line = dwfl_module_getsrc(s->module, address);
@@ -110,7 +126,7 @@ static void find_line(struct symbols *s, Dwarf_Addr address, struct symbol *out)
 	int number = 0;
 
 	file = line ? dwfl_lineinfo(line, NULL, &number, NULL, NULL, NULL)
-		    : NULL;
+		    : line_of_unit(s->module, address, &number);
 	if (!file)
 		return;
 	take_text(out->source, file);
