@@ -79,8 +79,8 @@ static bool has_ended(const struct word *w)
 	bool ended;
 
 	ended = w->tid &&
-		(w->thread ? gate_call(SYS_tgkill, preload.pid, w->tid, 0)
-			   : kill(w->tid, 0)) &&
+		gate_call(SYS_tgkill, w->thread ? preload.pid : w->tid, w->tid,
+			  0) &&
 		errno == ESRCH;
 	errno = saved;
 	return ended;
