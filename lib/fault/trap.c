@@ -295,6 +295,18 @@ static void pass_on_bus(const siginfo_t *segv, void *context)
 	os_signal_default(SIGBUS, true);
 }
 
+/*
+ * What a region does not permit is SEGV_ACCERR. Of an instruction on a page that
+ * has a marker the kernel says SEGV_MAPERR, without a look at permissions.
+ */
+static void pass_on_refusal(const siginfo_t *segv, void *context)
+{
+	siginfo_t si = *segv;
+
+	si.si_code = SEGV_ACCERR;
+	pass_on(SIGSEGV, &si, context);
+}
+
 /* Does vm's owner want to see the fault, and has it repaired it? */
 static bool ask(struct vvm *vm, const struct vvm_fault *fault)
 {
@@ -350,8 +362,12 @@ static void on_signal(int sig, siginfo_t *si, void *context)
 		hit.vm = NULL; /* it was there a moment ago */
 	if (hit.vm ? hit.fault.error && !ask(hit.vm, &hit.fault)
 		   : sig == SIGSEGV || !maybe_unmapped(si)) {
-		if (hit.vm && sig == SIGSEGV && is_bus_error(hit.fault.error))
+		if (!hit.vm || sig != SIGSEGV)
+			pass_on(sig, si, context);
+		else if (is_bus_error(hit.fault.error))
 			pass_on_bus(si, context);
+		else if (si->si_code == SEGV_MAPERR)
+			pass_on_refusal(si, context);
 		else
 			pass_on(sig, si, context);
 	}

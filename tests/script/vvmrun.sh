@@ -189,6 +189,13 @@ expect 0 "$run" -m 2M "$guest" cycles 3
 expect 0 "$run" -m 2M --mmap "$guest" mmap
 expect 0 "$run" -m 2M --mmap=0 -o "$tmp/summary" "$guest" mmap
 [ "$(value 'Swapped out (kbytes)')" -ge 6144 ] || fail "--mmap=0"
+for test in over refused segment advising userfault data barefork words; do
+	expect 0 "$guest" $test
+	for how in thread inline guard; do
+		! "$run" --faults=$how true 2>/dev/null ||
+			expect 0 "$run" -m 2M --mmap --faults=$how "$guest" $test
+	done
+done
 expect 0 "$run" -m 2M "$guest" rawclose
 [ "$(wc -l <"$tmp/out")" -le 20 ] || fail "floods: $(wc -l <"$tmp/out") lines"
 expect 125 sh -c 'ulimit -f 1000; exec "$0" true' "$run"

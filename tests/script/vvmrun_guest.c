@@ -380,6 +380,14 @@ int main(int argc, char **argv)
 		{"rawclose", test_rawclose},
 
 		{"mmap", test_mmap},
+		{"over", test_over},
+		{"refused", test_refused},
+		{"segment", test_segment},
+		{"advising", test_advising},
+		{"userfault", test_userfault},
+		{"data", test_data},
+		{"barefork", test_barefork},
+		{"words", test_words},
 	};
 	size_t i;
 

@@ -36,4 +36,14 @@ void test_mmap(void);
 void test_rawclose(void);
 void test_spawn3(char **args);
 
+/* Of ranges: vvmrun_ranges.c. */
+void test_over(void);
+void test_refused(void);
+void test_segment(void);
+void test_advising(void);
+void test_userfault(void);
+void test_data(void);
+void test_barefork(void);
+void test_words(void);
+
 #endif

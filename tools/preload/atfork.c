@@ -13,6 +13,9 @@
  * object. __cxa_finalize() tells which object goes away, and its handlers with
  * it, as in libc.
  *
+ * _Fork(3) runs none of the program's, but ours: libc's fork() with that list left
+ * out.
+ *
  * Where nothing is paged, and until the space is open, one set of handlers in
  * libc's list runs ours.
  */
@@ -25,6 +28,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <unistd.h>
 
 int __register_atfork(void (*prepare)(void), void (*parent)(void),
 		      void (*child)(void), void *object);
@@ -51,8 +55,9 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static _Atomic bool begun, taken_over;
 static const char no_object;
 
-/* The last that takes part in this thread's fork. */
+/* The last that takes part in this thread's fork; and that none does. */
 static __thread uint64_t last __attribute__((tls_model("initial-exec")));
+static __thread bool none __attribute__((tls_model("initial-exec")));
 
 /* ---- running them ---- */
 
@@ -78,6 +83,11 @@ void atfork_prepare(void)
 {
 	struct handlers h = {0};
 
+	if (none) {
+		none = false;
+		last = 0;
+		return;
+	}
 	pthread_mutex_lock(&lock);
 	last = registered;
 	pthread_mutex_unlock(&lock);
@@ -102,6 +112,12 @@ void atfork_child(void)
 	while (next(h.number, true, &h) && h.number <= last)
 		if (h.child)
 			h.child();
+}
+
+pid_t atfork_without(void)
+{
+	none = true;
+	return LIBC(fork)();
 }
 
 void atfork_freeze(void)

@@ -3,6 +3,8 @@
 #ifndef VVM_PRELOAD_ATFORK_H
 #define VVM_PRELOAD_ATFORK_H
 
+#include <sys/types.h>
+
 /*
  * The program's handlers, in the order that pthread_atfork(3) says.
  * => nothing of ours is locked.
@@ -10,6 +12,8 @@
 void atfork_prepare(void);
 void atfork_parent(void);
 void atfork_child(void);
+/* fork(), without the program's handlers. */
+pid_t atfork_without(void);
 /* Around the fork itself the list does not change; and in the child. */
 void atfork_freeze(void);
 void atfork_thaw(void);

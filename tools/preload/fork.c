@@ -15,11 +15,13 @@
  */
 #include "preload/fork.h"
 
-#include "preload/mutex.h"
 #include "preload/atfork.h"
+#include "preload/libc.h"
+#include "preload/mutex.h"
 #include "preload/signal.h"
 #include "preload/state.h"
 #include "preload/thread.h"
+#include "preload/tid.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -32,6 +34,7 @@ static void before(void)
 	atfork_prepare();
 	preload_enter();
 	preload_mutexes_freeze();
+	preload_tids_freeze();
 	atfork_freeze();
 	vvm_heap_fork_prepare(preload.heap);
 }
@@ -40,6 +43,7 @@ static void after_in_parent(void)
 {
 	vvm_heap_fork_parent(preload.heap);
 	atfork_thaw();
+	preload_tids_thaw(false);
 	preload_mutexes_thaw(false);
 	preload_leave();
 	atfork_parent();
@@ -78,11 +82,20 @@ static void after_in_child(void)
 	atfork_renew();
 	if (!preload.inherits)
 		lose();
+	preload_tids_thaw(true);
 	preload_mutexes_thaw(preload.inherits);
 	preload_threads_forked();
 	preload_leave();
 	atfork_child();
 }
+
+#if __GLIBC_PREREQ(2, 34)
+/* It may be called in signal handlers as far as fork() may. */
+pid_t _Fork(void)
+{
+	return preload.vm ? atfork_without() : LIBC(_Fork)();
+}
+#endif
 
 int preload_fork_init(void)
 {

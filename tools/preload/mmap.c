@@ -25,13 +25,15 @@
  * A mapping that is
  * put over a paged range with MAP_FIXED becomes paged zeros if it is private,
  * anonymous and not executable, as allocators do to commit or discard a part
- * of what they have reserved; else it takes the range away from libvvm.
+ * of what they have reserved; else it takes the range away from libvvm (ground.c).
  */
 #include "preload/gate.h"
 #include "preload/part.h"
+#include "preload/tid.h"
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <sys/shm.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -71,25 +73,30 @@ void unlock_all(uint64_t start, uint64_t len)
 {
 	uint64_t at;
 
+	preload_tids_forget(start, len);
 	for (at = start; at < start + len; at += PAGE)
 		while (vvm_unpin(preload.vm, at, PAGE) == 0)
 			continue;
 }
 
-/* An unmapped page is unlocked, too. */
-static int paged_unmap(uint64_t start, uint64_t len, int arg)
+int drop_paged(uint64_t start, uint64_t len)
 {
 	int rc;
 
-	(void)arg;
-	if (in_heap(start))
-		return -EINVAL; /* what malloc() gave is not to be unmapped */
 	rc = vvm_unmap(preload.vm, start, len);
 	if (rc == -EBUSY) {
 		unlock_all(start, len);
 		rc = vvm_unmap(preload.vm, start, len);
 	}
 	return rc;
+}
+
+static int paged_unmap(uint64_t start, uint64_t len, int arg)
+{
+	(void)arg;
+	if (in_heap(start))
+		return -EINVAL; /* what malloc() gave is not to be unmapped */
+	return drop_paged(start, len);
 }
 
 int unmap_parts(uint64_t start, uint64_t len)
@@ -227,7 +234,7 @@ static void *map_over(void *addr, size_t len, int prot, int flags, int fd,
 		return addr;
 	}
 	if (!permitted(len, prot, flags, fd, offset) ||
-	    unmap_parts((uint64_t)addr, len))
+	    vacate((uint64_t)addr, UP(len)))
 		return MAP_FAILED;
 	return plain_map(addr, len, prot, flags, fd, offset);
 }
@@ -244,3 +251,48 @@ void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 
 void *mmap64(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 	SAME_AS(mmap);
+
+/* Moves whole pages of shared mappings of files, which paged ones look like. */
+int remap_file_pages(void *addr, size_t len, int prot, size_t page, int flags)
+{
+	if (part_paged(addr, len))
+		return part_fail(EINVAL);
+	return (int)plain_call(SYS_remap_file_pages, addr, len, prot, page,
+			       flags);
+}
+
+/* ------------------------------------------------------------------ */
+/* shmat								*/
+
+/* Attached elsewhere, which may be refused, then moved there. */
+static void *attach_over(int id, uint64_t at, uint64_t len, int flags)
+{
+	void *p = (void *)plain_call(SYS_shmat, id, NULL,
+				     flags & ~(SHM_REMAP | SHM_RND));
+	void *there = MAP_FAILED;
+	int error;
+
+	if (p == MAP_FAILED)
+		return p;
+	if (vacate(at, len) == 0)
+		there = (void *)plain_call(SYS_mremap, p, len, len,
+					   MREMAP_MAYMOVE | MREMAP_FIXED, at);
+	if (there == MAP_FAILED) {
+		error = errno;
+		plain_call(SYS_shmdt, p);
+		errno = error;
+	}
+	return there;
+}
+
+void *shmat(int id, const void *addr, int flags)
+{
+	uint64_t at = (uint64_t)addr & (flags & SHM_RND ? -PAGE : UINT64_MAX);
+	struct shmid_ds segment;
+
+	if (!(flags & SHM_REMAP) || !preload.paging || at % PAGE ||
+	    plain_call(SYS_shmctl, id, IPC_STAT, &segment) ||
+	    !part_paged((void *)at, segment.shm_segsz))
+		return (void *)plain_call(SYS_shmat, id, addr, flags);
+	return attach_over(id, at, UP(segment.shm_segsz), flags);
+}

@@ -162,14 +162,19 @@ static void leave_old(const struct remap *m)
 	preload_leave();
 }
 
+/* False, and errno. */
 static bool new_range(const struct remap *m, void **to)
 {
 	unsigned prot = VVM_READ | VVM_WRITE;
 
-	if (m->to && paged_map(m->to, m->wish, prot, to) == 0)
+	*to = m->to;
+	if (m->flags & MREMAP_FIXED)
+		return paged_map_over(m->to, m->wish, prot) == 0;
+	if ((m->to && paged_map(m->to, m->wish, prot, to) == 0) ||
+	    paged_map(NULL, m->wish, prot, to) == 0)
 		return true;
-	return !(m->flags & MREMAP_FIXED) &&
-	       paged_map(NULL, m->wish, prot, to) == 0;
+	errno = ENOMEM;
+	return false;
 }
 
 /* => look() */
@@ -178,10 +183,8 @@ static void *move(struct remap *m)
 	void *to;
 	int rc;
 
-	if (m->flags & MREMAP_FIXED && unmap_parts((uint64_t)m->to, m->wish))
-		return MAP_FAILED;
 	if (!new_range(m, &to))
-		return failed(ENOMEM);
+		return MAP_FAILED;
 	rc = copy(m, (uint64_t)to);
 	if (rc == 0)
 		rc = furnish(m, (uint64_t)to);
@@ -202,12 +205,14 @@ static bool meets(uint64_t a, uint64_t a_len, uint64_t b, uint64_t b_len)
 	return a < b + b_len && b < a + a_len;
 }
 
-/* What the kernel calls EINVAL. */
-static bool valid(const struct remap *m, size_t old_len, size_t new_len)
+/* What the kernel calls EINVAL; of private mappings a length of 0, too. */
+static bool valid(const struct remap *m, bool shared, size_t old_len,
+		  size_t new_len)
 {
 	bool moves = m->flags & MREMAP_MAYMOVE;
 
-	if (m->from % PAGE || !m->len || !m->wish || m->wish < new_len ||
+	if (m->from % PAGE || (!m->len && !shared) || !m->wish ||
+	    m->wish < new_len ||
 	    m->flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP))
 		return false;
 	if (m->flags & MREMAP_DONTUNMAP && (!moves || old_len != new_len))
@@ -238,6 +243,23 @@ static void *remap_paged(struct remap *m)
 	return move(m);
 }
 
+/*
+ * What is not paged goes over what is. Nothing is given up for what the kernel
+ * will not move. (A length of 0 is a second mapping of what is shared.)
+ */
+static void *remap_over(struct remap *m, size_t old_len, size_t new_len)
+{
+	uint64_t looked_at = m->len ? m->len : PAGE;
+
+	if (gate_call(SYS_msync, m->from, looked_at, MS_ASYNC) &&
+	    errno == ENOMEM)
+		return failed(EFAULT);
+	if (vacate((uint64_t)m->to, m->wish))
+		return MAP_FAILED;
+	return (void *)plain_call(SYS_mremap, m->from, old_len, new_len,
+				  m->flags, m->to);
+}
+
 void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
 {
 	struct remap m = {.from = (uint64_t)old,
@@ -253,13 +275,13 @@ void *mremap(void *old, size_t old_len, size_t new_len, int flags, ...)
 	}
 	/* a length that rounds up to 0 is 0: the kernel would map it twice */
 	if (part_paged(old, m.len ? m.len : 1)) {
-		if (!valid(&m, old_len, new_len))
+		if (!valid(&m, false, old_len, new_len))
 			return failed(EINVAL);
 		return remap_paged(&m);
 	}
 	if (flags & MREMAP_FIXED && part_paged(m.to, new_len) &&
-	    valid(&m, old_len, new_len) && unmap_parts((uint64_t)m.to, m.wish))
-		return MAP_FAILED;
+	    valid(&m, true, old_len, new_len))
+		return remap_over(&m, old_len, new_len);
 	return (void *)plain_call(SYS_mremap, old, old_len, new_len, flags,
 				  m.to);
 }

@@ -47,11 +47,23 @@ void *plain_map(void *addr, size_t len, int prot, int flags, int fd,
  */
 int paged_map(void *addr, uint64_t len, unsigned prot, void **out);
 unsigned paged_prot(int prot);
+/* The paged parts of a range, locked or not. 0 or an error of libvvm. */
+int drop_paged(uint64_t start, uint64_t len);
 /* As munmap(2), of parts that are paged and of others. */
 int unmap_parts(uint64_t start, uint64_t len);
 /* A block of malloc(). */
 bool in_heap(uint64_t addr);
 /* Takes all locks of the pages. */
 void unlock_all(uint64_t start, uint64_t len);
+
+/* ---- ground.c ---- */
+
+/*
+ * Nothing of the range is paged any more, and nobody else can map there: what was
+ * paged is reserved, without access. As a system call; -1: nothing has changed.
+ */
+int vacate(uint64_t start, uint64_t len);
+/* New paged memory over what is at addr; if that fails, inaccessible. As vacate() */
+int paged_map_over(void *addr, uint64_t len, unsigned prot);
 
 #endif

@@ -11,10 +11,16 @@
  */
 #include "preload/gate.h"
 #include "preload/part.h"
+#include "preload/tid.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* What older headers lack. */
@@ -35,7 +41,19 @@
 #define MADV_DONTNEED_LOCKED 24
 #endif
 
+#ifndef SYS_process_madvise /* 5.10 */
+#define SYS_process_madvise 440
+#endif
+
+/* 6.14: this thread, this process. */
+enum { SELF_THREAD = -10000, SELF_PROCESS = -10001 };
+
+/* What the kernel takes in one call (MAX_RW_COUNT). */
+#define MOST_BYTES ((size_t)INT_MAX & -PAGE)
+
 int pkey_mprotect(void *addr, size_t len, int prot, int pkey);
+ssize_t process_madvise(int pidfd, const struct iovec *vec, size_t count,
+			int advice, unsigned flags);
 
 /* ------------------------------------------------------------------ */
 /* mprotect								*/
@@ -108,6 +126,10 @@ static int advise_dontneed(uint64_t start, uint64_t len, int arg)
 {
 	int rc = advise(start, len, arg);
 
+	if (rc == -EBUSY) {
+		preload_tids_sweep();
+		rc = advise(start, len, arg);
+	}
 	return rc == -EBUSY ? -EINVAL : rc;
 }
 
@@ -204,6 +226,77 @@ int madvise(void *addr, size_t len, int advice)
 	if (!find_advice(advice))
 		return part_fail(EINVAL);
 	return part_each(&call, addr, len);
+}
+
+/* Is that a descriptor of this process, or of one of its threads? */
+static bool is_self(int pidfd)
+{
+	char text[512], path[48];
+	const char *line;
+	int fd, pid;
+	long n;
+
+	if (pidfd == SELF_THREAD || pidfd == SELF_PROCESS)
+		return true;
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	line = strstr(text, "\nPid:");
+	/* NOLINTNEXTLINE(cert-err34-c): the kernel's own text */
+	if (!line || sscanf(line, " Pid: %d", &pid) != 1)
+		return false;
+	snprintf(path, sizeof(path), "/proc/self/task/%d", pid);
+	return access(path, F_OK) == 0;
+}
+
+static bool any_paged(const struct iovec *vec, size_t count)
+{
+	size_t i;
+
+	if (!may_be_memory(vec) || count > IOV_MAX || !preload.paging)
+		return false;
+	for (i = 0; i < count; i++)
+		if (part_paged(vec[i].iov_base, vec[i].iov_len))
+			return true;
+	return false;
+}
+
+/* Ends with the first error; what was done before it counts. */
+static ssize_t advise_each(const struct iovec *vec, size_t count, int advice)
+{
+	size_t i, len, done = 0;
+
+	for (i = 0; i < count; i++)
+		if ((ssize_t)vec[i].iov_len < 0)
+			return part_fail(EINVAL);
+	for (i = 0; i < count && done < MOST_BYTES; i++, done += len) {
+		len = vec[i].iov_len;
+		len = len < MOST_BYTES - done ? len : MOST_BYTES - done;
+		if (len && madvise(vec[i].iov_base, len, advice) < 0)
+			return done ? (ssize_t)done : -1;
+	}
+	return (ssize_t)done;
+}
+
+/* The kernel says what it thinks of all but the ranges: of none. */
+ssize_t process_madvise(int pidfd, const struct iovec *vec, size_t count,
+			int advice, unsigned flags)
+{
+	int saved = errno;
+
+	if (!any_paged(vec, count) || !is_self(pidfd)) {
+		errno = saved;
+		return plain_call(SYS_process_madvise, pidfd, vec, count,
+				  advice, flags);
+	}
+	errno = saved;
+	if (plain_call(SYS_process_madvise, pidfd, vec, 0, advice, flags) < 0)
+		return -1;
+	return advise_each(vec, count, advice);
 }
 
 /* ------------------------------------------------------------------ */

@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/filter.h>
+#include <linux/userfaultfd.h>
 #include <net/if.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -229,6 +230,14 @@ static int list_interfaces(int fd, struct ifconf *list)
 	return rc;
 }
 
+/* In guard mode the kernel does not know that somebody serves the faults there. */
+static bool registers_paged(unsigned long request,
+			    const struct uffdio_register *r)
+{
+	return request == UFFDIO_REGISTER && may_be_memory(r) &&
+	       part_paged((void *)r->range.start, r->range.len);
+}
+
 int ioctl(int fd, unsigned long request, ...)
 {
 	struct ifconf *list;
@@ -238,6 +247,8 @@ int ioctl(int fd, unsigned long request, ...)
 	va_start(ap, request);
 	arg = va_arg(ap, void *);
 	va_end(ap);
+	if (registers_paged(request, arg))
+		return part_fail(EBUSY);
 	list = arg;
 	if (request == SIOCGIFCONF && preload.traps && may_be_memory(list) &&
 	    list->ifc_buf && is_paged(list->ifc_buf, 1))

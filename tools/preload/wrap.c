@@ -4,13 +4,13 @@
  *
  * The linker's --wrap turns each undefined reference to, say, malloc in the
  * object files of libvvm-preload.so into __wrap_malloc, while malloc itself,
- * which we define, is what the program finds. (fd.c has some more.)
+ * which we define, is what the program finds. (fd.c and ground.c have some more.)
  * Those below are libc's own (libc.c), or the bare system calls; so
  * libvvm's memory is not paged, its mappings are not taken for the program's,
  * and in a signal handler (inline mode) there is no question whose call it is.
  *
- * All system calls that libvvm makes after its start are here and in fd.c, by
- * the gate (gate.c): tests/script/library.sh knows which functions of libc are
+ * All system calls that libvvm makes after its start are here, in fd.c and
+ * ground.c, by the gate (gate.c): tests/script/library.sh knows which functions of libc are
  * not.
  */
 #include "preload/gate.h"
@@ -37,9 +37,6 @@ void *__wrap_malloc(size_t bytes);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *p, size_t bytes);
 void __wrap_free(void *p);
-void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd,
-		  off_t offset);
-int __wrap_munmap(void *addr, size_t len);
 int __wrap_madvise(void *addr, size_t len, int advice);
 int __wrap_mprotect(void *addr, size_t len, int prot);
 int __wrap_munlock(const void *addr, size_t len);
@@ -62,17 +59,6 @@ void *__wrap_realloc(void *p, size_t bytes)
 void __wrap_free(void *p)
 {
 	libc_free(p);
-}
-
-void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd,
-		  off_t offset)
-{
-	return (void *)gate_call(SYS_mmap, addr, len, prot, flags, fd, offset);
-}
-
-int __wrap_munmap(void *addr, size_t len)
-{
-	return (int)gate_call(SYS_munmap, addr, len);
 }
 
 int __wrap_madvise(void *addr, size_t len, int advice)
