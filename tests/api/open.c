@@ -755,7 +755,8 @@ static void page_guarded(const struct vvm_options *o)
 		}
 	child_expect(vvm_stats(vm, &st, sizeof(st)), 0);
 	child_check(st.guard_faults == 1 && st.inline_faults == 1);
-	child_check(st.peak_pages <= 16 && st.faults_swapin > 0);
+	child_check(st.peak_pages <= 16);
+	child_check(!TEST_STATS || st.faults_swapin > 0);
 	child_expect(vvm_close(vm), 0);
 }
 

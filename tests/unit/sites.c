@@ -473,4 +473,5 @@ static void add_tests(Suite *s)
 const struct test_program test_program = {
 	.name = "sites",
 	.add = add_tests,
+	.counts = true,
 };

@@ -177,7 +177,7 @@ int getaddrinfo_a(int mode, struct gaicb *list[], int count,
 	}
 	for (i = 0; i < count; i++)
 		if (list[i])
-			list[i]->__return = getaddrinfo(
+			list[i]->__return = LIBC(getaddrinfo)(
 				list[i]->ar_name, list[i]->ar_service,
 				list[i]->ar_request, &list[i]->ar_result);
 	if (mode == GAI_NOWAIT && event)
