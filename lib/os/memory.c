@@ -11,7 +11,8 @@
  * mmap(2) returns: a guest view before its pages can raise events, a table
  * with all the memory that it might need one day. It cannot fill what permits
  * no access, so what must not be filled is mapped PROT_NONE, unlocked, and made
- * accessible after that. MCL_CURRENT locks what is there: hence
+ * accessible after that. It also refuses what is more than the process may lock
+ * (RLIMIT_MEMLOCK), though it will not be locked: map_unlocked(). MCL_CURRENT locks what is there: hence
  * MADV_DONTNEED_LOCKED, which is MADV_DONTNEED that locked memory obeys, too.
  *
  * State outside `struct vvm`: whether PAGEMAP_SCAN was refused, an atomic
@@ -92,6 +93,34 @@ int os_memfd_end(int fd)
 }
 
 /*
+ * Of an unlocked page the kernel lets a mapping grow without counting it. In
+ * place that takes no place of others; MAP_FIXED moves it there.
+ */
+static int map_unlocked(haddr_t at, uint64_t bytes, int prot, int flags, int fd,
+			uint64_t off, haddr_t *out)
+{
+	bool fixed = flags & MAP_FIXED, there = flags & MAP_FIXED_NOREPLACE;
+	long how = fixed   ? MREMAP_MAYMOVE | MREMAP_FIXED
+		   : there ? 0
+			   : MREMAP_MAYMOVE;
+	void *page = mmap(fixed ? NULL : host(at), PAGE_BYTES, prot,
+			  flags & ~MAP_FIXED, fd, (off_t)off);
+	long p;
+
+	if (page == MAP_FAILED)
+		return errno == EAGAIN ? -ENOMEM : -errno;
+	p = munlock(page, PAGE_BYTES);
+	if (p == 0)
+		p = syscall(SYS_mremap, page, PAGE_BYTES, bytes, how, at);
+	if (p == -1) {
+		munmap(page, PAGE_BYTES);
+		return there ? -EEXIST : -ENOMEM;
+	}
+	*out = (haddr_t)p;
+	return 0;
+}
+
+/*
  * mmap with the result as -errno; EAGAIN is that of a process that locks what it
  * will map, beyond what it may (RLIMIT_MEMLOCK).
  */
@@ -101,7 +130,9 @@ static int map(haddr_t at, uint64_t bytes, int prot, int flags, int fd,
 	void *p = mmap(host(at), bytes, prot, flags, fd, (off_t)off);
 
 	if (p == MAP_FAILED)
-		return errno == EAGAIN ? -ENOMEM : -errno;
+		return errno == EAGAIN ? map_unlocked(at, bytes, prot, flags,
+						      fd, off, out)
+				       : -errno;
 	*out = (haddr_t)(uintptr_t)p;
 	return 0;
 }

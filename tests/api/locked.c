@@ -167,20 +167,46 @@ START_TEST(tables_are_not_filled)
 }
 END_TEST
 
-/* "Input/output error": there is no place for tables that would be locked. */
-START_TEST(the_limit_is_an_error)
+static void limit_locks(rlim_t bytes)
 {
-	const struct rlimit limit = {1 << 20, 1 << 20};
-	struct vvm_options o;
+	const struct rlimit limit = {bytes, bytes};
 
 	live_equal(setrlimit(RLIMIT_MEMLOCK, &limit), 0);
 	if (geteuid() == 0) {
 		live_check(setresuid(65534, 65534, 65534) == 0);
 		live_check(prctl(PR_SET_DUMPABLE, 1L) == 0); /* pagemap */
 	}
-	live_check(mlockall(MCL_FUTURE) == 0);
+}
+
+/* "Input/output error": there is no place for tables that would be locked. */
+START_TEST(the_limit_is_an_error)
+{
+	struct vvm_options o;
+
+	limit_locks(0);
 	live_options(&o, BUDGET);
-	live_expect(vvm_open(&vm, &o), -ENOMEM);
+	if (mlockall(MCL_FUTURE) == 0) /* else nothing is locked anyway */
+		live_expect(vvm_open(&vm, &o), -ENOMEM);
+}
+END_TEST
+
+/* A region is not locked, however much it has. */
+START_TEST(the_limit_does_not_count_regions)
+{
+	char *p, *q;
+
+	limit_locks(2 << 20);
+	vm = live_open(BUDGET);
+	live_equal(mlockall(MCL_FUTURE), 0);
+	p = map_nothing(LIVE_RW);
+	write_and_read(p);
+	q = p + (1 << 30);
+	live_ok(vvm_map_at(vm, q, PAGES * LIVE_PAGE, LIVE_RW, NULL));
+	write_and_read(q);
+	live_expect(vvm_map_at(vm, q - LIVE_PAGE, 8 * LIVE_PAGE, LIVE_RW, NULL),
+		    -EEXIST);
+	live_ok(vvm_unmap(vm, live_addr(q), PAGES * LIVE_PAGE));
+	live_ok(vvm_close(vm));
 }
 END_TEST
 
@@ -188,8 +214,10 @@ static void add_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "locked");
 
-	if (!LIVE_SANITIZED) /* their mlockall() does nothing */
+	if (!LIVE_SANITIZED) { /* their mlockall() does nothing */
 		tcase_add_test(tc, the_limit_is_an_error);
+		tcase_add_test(tc, the_limit_does_not_count_regions);
+	}
 	if (!permitted()) {
 		puts("api_locked: the rest needs the right to lock memory");
 		return;

@@ -201,7 +201,7 @@ fi
 # ---- signals, stacks and children that meet absent pages --------------------
 
 signals=$build/tests/script/vvmrun_signals
-for test in mask handler stack "spawn $tmp/line"; do
+for test in mask handler stack ranges libc "spawn $tmp/line"; do
 	# shellcheck disable=SC2086
 	{
 		expect 0 "$signals" $test
@@ -214,7 +214,7 @@ done
 # ---- structures that are there, and what they point to is not ---------------
 
 calls=$build/tests/script/vvmrun_calls
-for test in "vectors $tmp/file" "messages $tmp/socket" waiting nothing; do
+for test in "vectors $tmp/file" "messages $tmp/socket" waiting nothing structures; do
 	# shellcheck disable=SC2086
 	{
 		expect 0 "$calls" $test

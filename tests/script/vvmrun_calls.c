@@ -6,12 +6,16 @@
  * as without vvmrun, and else says the line that failed.
  */
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <net/if.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -312,6 +316,61 @@ static void test_nothing(void)
 	free(block);
 }
 
+#define EFAULTS(call)                                   \
+	do {                                            \
+		errno = 0;                              \
+		CHECK((call) == -1 && errno == EFAULT); \
+	} while (0)
+
+/* The addresses that no system call takes are not looked at before it. */
+static void bad_structures(void *bad, const int fds[2], int epoll)
+{
+	struct timespec soon = {.tv_nsec = 1};
+	struct pollfd fd = {.fd = -1};
+	struct epoll_event event;
+
+	EFAULTS(writev(fds[0], bad, 1));
+	EFAULTS(readv(fds[0], bad, 1));
+	EFAULTS(sendmsg(fds[0], bad, 0));
+	EFAULTS(recvmsg(fds[0], bad, MSG_DONTWAIT));
+	EFAULTS(sendmmsg(fds[0], bad, 1, 0));
+	EFAULTS(ioctl(fds[0], SIOCGIFCONF, bad));
+	EFAULTS(sigaltstack(bad, NULL));
+	EFAULTS(sigaltstack(NULL, bad));
+	EFAULTS(ppoll(&fd, 1, &soon, bad));
+	EFAULTS(epoll_pwait(epoll, &event, 1, 0, bad));
+	EFAULTS(sigsuspend(bad));
+	EFAULTS(getrlimit(RLIMIT_NOFILE, bad));
+	EFAULTS(setrlimit(RLIMIT_NOFILE, bad));
+	EFAULTS(execve("/bin/true", bad, environ));
+	EFAULTS(execve(bad, environ, environ));
+}
+
+/* A filter that the structure on the stack points to. */
+static void filter_of(int fd)
+{
+	static const struct sock_filter keep_all =
+		BPF_STMT(BPF_RET | BPF_K, 0xffff);
+	struct sock_filter *code = piece(sizeof(*code));
+	struct sock_fprog program = {.len = 1, .filter = code};
+
+	*code = keep_all;
+	push_out();
+	CHECK(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program,
+			 sizeof(program)) == 0);
+}
+
+static void test_structures(void)
+{
+	static const uintptr_t bad[] = {8, UINTPTR_MAX, UINT64_C(1) << 63};
+	int fds[2], epoll = epoll_create1(0), i;
+
+	CHECK(epoll >= 0 && socketpair(AF_UNIX, SOCK_DGRAM, 0, fds) == 0);
+	for (i = 0; i < 3; i++)
+		bad_structures((void *)bad[i], fds, epoll);
+	filter_of(fds[0]);
+}
+
 int main(int argc, char **argv)
 {
 	CHECK(argc > 1);
@@ -324,6 +383,8 @@ int main(int argc, char **argv)
 		test_waiting();
 	else if (!strcmp(argv[1], "nothing"))
 		test_nothing();
+	else if (!strcmp(argv[1], "structures"))
+		test_structures();
 	else
 		CHECK(!"a test");
 	return 0;

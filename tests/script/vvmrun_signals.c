@@ -7,6 +7,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <mqueue.h>
+#include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -19,8 +21,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/select.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <threads.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 #include <wordexp.h>
@@ -465,6 +469,147 @@ static void test_spawn(const char *file)
 	CHECK(unlink(file) == 0);
 }
 
+/* ---- calls on ranges, while it allocates ---- */
+
+static volatile sig_atomic_t dropped, kept;
+
+static void on_alarm(int sig)
+{
+	static const char zero[PIECE];
+	int saved = errno;
+	char *p = arena + PIECE;
+
+	(void)sig;
+	p = (char *)(((uintptr_t)p + PIECE - 1) & -PIECE);
+	memset(p, 'x', PIECE);
+	CHECK(madvise(p, PIECE, MADV_DONTNEED) == 0);
+	if (memcmp(p, zero, PIECE))
+		kept++;
+	dropped++;
+	errno = saved;
+}
+
+static void test_ranges(void)
+{
+	struct sigaction sa = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
+	struct itimerval often = {{0, 500}, {0, 500}}, never = {{0, 0}, {0, 0}};
+	static void *block[256];
+	unsigned i = 0;
+
+	CHECK(sigaction(SIGVTALRM, &sa, NULL) == 0);
+	CHECK(setitimer(ITIMER_VIRTUAL, &often, NULL) == 0);
+	for (; dropped < 100; i++) {
+		free(block[i % 256]);
+		block[i % 256] = malloc(100 + i % 9000);
+		CHECK(block[i % 256]);
+	}
+	CHECK(setitimer(ITIMER_VIRTUAL, &never, NULL) == 0);
+	CHECK(kept == 0);
+}
+
+/* ---- threads of libc's ---- */
+
+#define TIMERS 4
+
+static int told[2];
+static char *words; /* paged */
+
+static void tell(union sigval value)
+{
+	char *copy = malloc(9000);
+
+	CHECK(copy);
+	use_memory();
+	CHECK(!strcmp(value.sival_ptr, "value"));
+	memcpy(copy, words, 9000);
+	CHECK(write(told[1], copy, 1) == 1);
+	free(copy);
+	CHECK(write(told[1], words, 1) == 1); /* absent, it may be */
+}
+
+static void wait_for(unsigned bytes)
+{
+	char c;
+
+	while (bytes--)
+		CHECK(read(told[0], &c, 1) == 1 && c == 'w');
+}
+
+static struct sigevent *event_of(void)
+{
+	struct sigevent *event = calloc(1, 5000);
+
+	CHECK(event);
+	event->sigev_notify = SIGEV_THREAD;
+	event->sigev_notify_function = tell;
+	event->sigev_value.sival_ptr = text("value");
+	return event;
+}
+
+static void timers(void)
+{
+	struct itimerspec soon = {.it_value = {0, 1000000}};
+	timer_t timer[TIMERS];
+	unsigned i, round;
+
+	for (i = 0; i < TIMERS; i++)
+		CHECK(timer_create(CLOCK_MONOTONIC, event_of(), &timer[i]) ==
+		      0);
+	for (round = 0; round < 3; round++) {
+		push_out();
+		for (i = 0; i < TIMERS; i++)
+			CHECK(timer_settime(timer[i], 0, &soon, NULL) == 0);
+		wait_for(2 * TIMERS);
+	}
+	for (i = 0; i < TIMERS; i++)
+		CHECK(timer_delete(timer[i]) == 0);
+}
+
+static void queues(void)
+{
+	char name[40];
+	mqd_t queue;
+
+	snprintf(name, sizeof(name), "/guest-%d", (int)getpid());
+	queue = mq_open(name, O_RDWR | O_CREAT | O_EXCL, 0600, NULL);
+	if (queue == (mqd_t)-1)
+		return; /* there are none here */
+	CHECK(mq_unlink(name) == 0);
+	CHECK(mq_notify(queue, event_of()) == 0);
+	push_out();
+	CHECK(mq_send(queue, "a", 1, 0) == 0);
+	wait_for(2);
+	CHECK(mq_close(queue) == 0);
+}
+
+static void names(void)
+{
+	struct gaicb *name = calloc(1, 5000);
+
+	CHECK(name);
+	name->ar_name = text("127.0.0.1");
+	push_out();
+	CHECK(getaddrinfo_a(GAI_WAIT, &name, 1, NULL) == 0);
+	CHECK(gai_error(name) == 0 && name->ar_result);
+	freeaddrinfo(name->ar_result);
+	push_out();
+	CHECK(getaddrinfo_a(GAI_NOWAIT, &name, 1, event_of()) == 0);
+	wait_for(2);
+	CHECK(gai_error(name) == 0 && name->ar_result);
+	freeaddrinfo(name->ar_result);
+	free(name);
+}
+
+static void test_libc(void)
+{
+	words = malloc(9000);
+	CHECK(words && pipe(told) == 0);
+	memset(words, 'w', 9000);
+	timers();
+	queues();
+	names();
+}
+
 int main(int argc, char **argv)
 {
 	alarm(600);
@@ -476,6 +621,10 @@ int main(int argc, char **argv)
 		test_handler();
 	else if (!strcmp(argv[1], "stack"))
 		test_stack();
+	else if (!strcmp(argv[1], "ranges"))
+		test_ranges();
+	else if (!strcmp(argv[1], "libc"))
+		test_libc();
 	else if (!strcmp(argv[1], "spawn") && argc > 2)
 		test_spawn(argv[2]);
 	else

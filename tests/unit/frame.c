@@ -250,10 +250,12 @@ static _Atomic bool broken;
 static void *churn(void *arg)
 {
 	unsigned n = 1 + (unsigned)(uintptr_t)arg, round;
+	bool took = false;
 
-	for (round = 0; round < ROUNDS; round++) {
+	for (round = 0; round < ROUNDS || !took; round++) {
 		if (!frames_take(&f, n, 0))
 			continue;
+		took = true;
 		if (f.used > BUDGET)
 			broken = true;
 		frames_give(&f, n);

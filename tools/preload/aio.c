@@ -2,28 +2,22 @@
 /*
  * aio.c - asynchronous reads and writes of POSIX: aio_read(3) and its kind.
  *
- * libc makes them by threads of its own, in which all signals are blocked: a
- * system call on paged memory cannot be trapped there, and would be the end of
- * the process. Where calls are trapped, those on files are made at once, by the
- * caller, and have ended when the function returns. What may wait for others,
- * pipes and sockets, is refused: ENOSYS.
+ * libc makes them by threads of its own, which must not meet paged memory
+ * (notify.c). So where faults or system calls come as signals, requests on files
+ * are done at once, by the caller, and have ended when the function returns.
+ * What may wait for others, pipes and sockets, is refused: ENOSYS.
  *
  * Elsewhere libc's functions do, but for what a device reads: direct.c.
  */
 #include "preload/direct.h"
-#include "preload/gate.h"
+#include "preload/notify.h"
+#include "preload/signal.h"
 #include "preload/state.h"
 
 #include <aio.h>
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* ---- libc's ---- */
@@ -32,53 +26,7 @@ typedef int requester(struct aiocb *);
 typedef int syncer(int, struct aiocb *);
 typedef int lister(int, struct aiocb *const[], int, struct sigevent *);
 
-/* Until glibc 2.34 these were in a library of their own. */
-#define NEXT(type, name)                                         \
-	({                                                       \
-		static type *next_;                              \
-		if (!next_)                                      \
-			next_ = (type *)dlsym(RTLD_NEXT, #name); \
-		next_;                                           \
-	})
-
 /* ---- at once ---- */
-
-static void *tell_by_thread(void *p)
-{
-	struct sigevent event = *(struct sigevent *)p;
-
-	free(p);
-	event.sigev_notify_function(event.sigev_value);
-	return NULL;
-}
-
-static void tell(const struct sigevent *event)
-{
-	struct sigevent *copy;
-	pthread_t thread;
-	siginfo_t info;
-
-	if (event->sigev_notify == SIGEV_SIGNAL) {
-		memset(&info, 0, sizeof(info));
-		info.si_signo = event->sigev_signo;
-		info.si_code = SI_ASYNCIO;
-		info.si_pid = getpid();
-		info.si_uid = getuid();
-		info.si_value = event->sigev_value;
-		plain_call(SYS_rt_sigqueueinfo, getpid(), event->sigev_signo,
-			   &info);
-	} else if (event->sigev_notify == SIGEV_THREAD) {
-		copy = malloc(sizeof(*copy));
-		if (!copy)
-			return;
-		*copy = *event;
-		if (pthread_create(&thread, event->sigev_notify_attributes,
-				   tell_by_thread, copy) == 0)
-			pthread_detach(thread);
-		else
-			free(copy);
-	}
-}
 
 static bool may_wait(int fd)
 {
@@ -118,7 +66,7 @@ static int at_once(struct aiocb *cb, int operation)
 	cb->__return_value = make(cb, operation);
 	cb->__error_code = cb->__return_value < 0 ? errno : 0;
 	errno = saved;
-	tell(&cb->aio_sigevent);
+	notify(&cb->aio_sigevent);
 	return 0;
 }
 
@@ -148,7 +96,7 @@ static int list_at_once(struct aiocb *const list[], int count)
 
 int aio_read(struct aiocb *cb)
 {
-	if (preload.traps)
+	if (signals_any())
 		return at_once(cb, LIO_READ);
 	direct_read_first(cb->aio_fildes, (void *)(uintptr_t)cb->aio_buf,
 			  cb->aio_nbytes, cb->aio_offset);
@@ -157,13 +105,13 @@ int aio_read(struct aiocb *cb)
 
 int aio_write(struct aiocb *cb)
 {
-	return preload.traps ? at_once(cb, LIO_WRITE)
+	return signals_any() ? at_once(cb, LIO_WRITE)
 			     : NEXT(requester, aio_write)(cb);
 }
 
 int aio_fsync(int operation, struct aiocb *cb)
 {
-	if (preload.traps && (operation == O_SYNC || operation == O_DSYNC))
+	if (signals_any() && (operation == O_SYNC || operation == O_DSYNC))
 		return at_once(cb, operation);
 	return NEXT(syncer, aio_fsync)(operation, cb);
 }
@@ -188,10 +136,10 @@ int lio_listio(int mode, struct aiocb *const list[], int count,
 {
 	int i, rc;
 
-	if (preload.traps && (mode == LIO_WAIT || mode == LIO_NOWAIT)) {
+	if (signals_any() && (mode == LIO_WAIT || mode == LIO_NOWAIT)) {
 		rc = list_at_once(list, count);
 		if (mode == LIO_NOWAIT && event)
-			tell(event);
+			notify(event);
 		return rc;
 	}
 	for (i = 0; i < count; i++)

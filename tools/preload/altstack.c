@@ -154,7 +154,7 @@ int sigaltstack(const stack_t *set, stack_t *old)
 	stack_t new, now, before;
 	int rc = 0;
 
-	if (!signals_any())
+	if (!signals_any() || cannot_be_memory(set) || cannot_be_memory(old))
 		return LIBC(sigaltstack)(set, old);
 	if (set)
 		new = *set; /* may be paged */

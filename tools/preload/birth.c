@@ -49,6 +49,7 @@ static void *be_born(void *p)
 {
 	struct birth birth = *(struct birth *)p;
 
+	preload_born = true;
 	libc_free(p);
 	signals_hold(birth.held);
 	signals_admit(); /* of the attributes' mask */
@@ -65,7 +66,7 @@ static bool has_paged_stack(const pthread_attr_t *attr)
 	void *stack = NULL;
 
 	/* size and no address: the address would be below 0 */
-	return attr && preload.paging && !preload_depth &&
+	return attr && preload.paging &&
 	       pthread_attr_getstack(attr, &stack, &bytes) == 0 &&
 	       (uintptr_t)stack + bytes > bytes && is_paged(stack, bytes);
 }

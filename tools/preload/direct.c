@@ -71,7 +71,7 @@ static bool concerns(int fd, uintptr_t buf, size_t bytes)
 	int saved = errno;
 	bool yes;
 
-	if (bytes % SECTOR || !bytes || !preload.paging || preload_depth)
+	if (bytes % SECTOR || !bytes || !preload.paging)
 		return false;
 	yes = is_paged((void *)buf, bytes) && is_direct(fd);
 	errno = saved;
@@ -82,6 +82,8 @@ static bool concerns_any(int fd, const struct iovec *vec, int count)
 {
 	int i;
 
+	if (!may_be_memory(vec) || count > IOV_MAX)
+		return false;
 	for (i = 0; i < count; i++)
 		if (concerns(fd, (uintptr_t)vec[i].iov_base, vec[i].iov_len))
 			return true;

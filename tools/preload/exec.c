@@ -223,6 +223,9 @@ static int run(executor *exec, const char *path, char *const *argv,
 	enum loader_verdict verdict = LOADER_FITS;
 	char **joined, gate[GATE_BYTES];
 
+	if (!may_be_memory(path) || cannot_be_memory(argv) ||
+	    cannot_be_memory(env))
+		return exec(path, argv, env);
 	if (follows() || preload.follow)
 		verdict = check_program(path, exec == exec_file);
 	if (preload.follow && verdict == LOADER_FOREIGN) {

@@ -328,7 +328,8 @@ int prlimit(pid_t pid, enum __rlimit_resource what, const struct rlimit *new,
 {
 	struct rlimit was;
 
-	if (!preload.vm || !is_self(pid))
+	if (!preload.vm || !is_self(pid) || cannot_be_memory(new) ||
+	    cannot_be_memory(old))
 		return (int)plain_call(SYS_prlimit64, pid, what, new, old);
 	if (get((int)what, &was) || (new &&set((int)what, new)))
 		return -1;

@@ -18,6 +18,7 @@
  */
 #include "preload/libc.h"
 #include "preload/limits.h"
+#include "preload/signal.h"
 #include "preload/state.h"
 
 #include <errno.h>
@@ -43,7 +44,8 @@ enum { LIBC_MIN_BYTES = 192, LIBC_MAX_BYTES = 1024 };
 static inline bool is_libc_own(uintptr_t caller, size_t bytes)
 {
 	return caller - preload.libc < preload.libc_bytes &&
-	       bytes - LIBC_MIN_BYTES <= LIBC_MAX_BYTES - LIBC_MIN_BYTES;
+	       (bytes - LIBC_MIN_BYTES <= LIBC_MAX_BYTES - LIBC_MIN_BYTES ||
+		(!preload_born && signals_any())); /* notify.c */
 }
 
 /* May a new block for that caller be paged? */

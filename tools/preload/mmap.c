@@ -124,9 +124,9 @@ static bool is_private_zeros(int prot, int flags, off_t offset)
 static bool wanted(uintptr_t caller, size_t len, int prot, int flags,
 		   off_t offset)
 {
-	return preload.mmap_min && preload.paging && !preload_depth &&
-	       len >= preload.mmap_min && len <= INT64_MAX &&
-	       is_private_zeros(prot, flags, offset) && !(flags & NOT_OURS) &&
+	return preload.mmap_min && preload.paging && len >= preload.mmap_min &&
+	       len <= INT64_MAX && is_private_zeros(prot, flags, offset) &&
+	       !(flags & NOT_OURS) &&
 	       caller - preload.loader >= preload.loader_bytes;
 }
 

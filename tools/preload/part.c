@@ -43,14 +43,13 @@ bool part_paged(const void *addr, size_t len)
 	uint64_t start = (uint64_t)addr;
 	struct vvm_region part;
 
-	return preload.paging && !preload_depth && len &&
-	       UP(len) <= UINT64_MAX - start &&
+	return preload.paging && len && UP(len) <= UINT64_MAX - start &&
 	       part_next(start, start + UP(len), &part);
 }
 
 bool is_paged(const void *addr, size_t len)
 {
-	if (!preload.paging || preload_depth)
+	if (!preload.paging)
 		return false;
 	if (vvm_heap_owns(preload.heap, addr))
 		return true;

@@ -243,6 +243,7 @@ __attribute__((constructor)) static void preload_construct(void)
 {
 	struct wishes w;
 
+	preload_born = true;
 	preload_enter();
 	inherit_gate();
 	preload.pid = getpid();

@@ -295,7 +295,7 @@ int munlockall(void)
 	struct vvm_region r;
 	uint64_t at = 0;
 
-	if (preload.paging && !preload_depth) {
+	if (preload.paging) {
 		preload_enter();
 		vvm_stats(preload.vm, &stats, sizeof(stats));
 		preload_leave();

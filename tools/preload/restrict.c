@@ -34,8 +34,7 @@ void before_restriction(void)
 	struct vvm_region any;
 	int saved = errno;
 
-	if (!preload.vm || !preload.paging || preload_depth ||
-	    getpid() != preload.pid)
+	if (!preload.vm || !preload.paging || getpid() != preload.pid)
 		return;
 	preload_enter();
 	vvm_query(preload.vm, 0, &any); /* rouses it */

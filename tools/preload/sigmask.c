@@ -158,7 +158,7 @@ int sigrelse(int sig)
 /* The set to be used in place of *set. */
 static const sigset_t *without(const sigset_t *set, sigset_t *room)
 {
-	if (!set || !signals_any())
+	if (!may_be_memory(set) || !signals_any())
 		return set;
 	*room = *set;
 	signals_remove(room);

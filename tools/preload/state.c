@@ -11,6 +11,7 @@
 
 struct preload preload;
 __thread unsigned preload_depth __attribute__((tls_model("initial-exec")));
+__thread bool preload_born __attribute__((tls_model("initial-exec")));
 
 void preload_say(const char *fmt, ...)
 {

@@ -35,10 +35,17 @@ extern struct preload preload;
 
 /*
  * How deep this thread is in our own code. There malloc() means libc's: what
- * libvvm and whatever it calls allocate is never paged.
+ * libvvm and whatever it calls allocate is never paged. Nobody else asks: it may
+ * be the program's, in a signal handler that has interrupted us.
  */
 extern __thread unsigned preload_depth
 	__attribute__((tls_model("initial-exec")));
+
+/*
+ * Where signals are claimed (signal.h): this thread is one that the program has
+ * made, or the first one, and not libc's own.
+ */
+extern __thread bool preload_born __attribute__((tls_model("initial-exec")));
 
 static inline void preload_enter(void)
 {
@@ -48,6 +55,23 @@ static inline void preload_enter(void)
 static inline void preload_leave(void)
 {
 	preload_depth--;
+}
+
+/*
+ * May there be memory? What the kernel refuses by its address alone (EFAULT) must
+ * not be looked at here first.
+ */
+static inline bool may_be_memory(const void *p)
+{
+	const uintptr_t lowest = 0x10000, end = (uintptr_t)1 << 47;
+
+	return (uintptr_t)p - lowest < end - lowest;
+}
+
+/* Of a pointer that may be NULL: is it wrong by its address? */
+static inline bool cannot_be_memory(const void *p)
+{
+	return p && !may_be_memory(p);
 }
 
 /* A line on standard error, written at once, no stdio. */

@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <linux/filter.h>
 #include <net/if.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -45,7 +46,7 @@ bool vector_is_paged(const struct iovec *vec, long count)
 {
 	long i;
 
-	if (!preload.traps || !vec || count > IOV_MAX)
+	if (!preload.traps || !may_be_memory(vec) || count > IOV_MAX)
 		return false;
 	for (i = 0; i < count; i++)
 		if (vec[i].iov_len && is_paged(vec[i].iov_base, vec[i].iov_len))
@@ -130,7 +131,7 @@ ssize_t process_vm_writev(pid_t pid, const struct iovec *here,
 
 static bool message_is_paged(const struct msghdr *m)
 {
-	return preload.traps && m &&
+	return preload.traps && may_be_memory(m) &&
 	       ((m->msg_name && is_paged(m->msg_name, m->msg_namelen)) ||
 		(m->msg_control &&
 		 is_paged(m->msg_control, m->msg_controllen)) ||
@@ -143,7 +144,9 @@ static bool messages_are_paged(const struct mmsghdr *m, unsigned count)
 {
 	unsigned i;
 
-	for (i = 0; preload.traps && m && i < count && i < IOV_MAX; i++)
+	if (!preload.traps || !may_be_memory(m))
+		return false;
+	for (i = 0; i < count && i < IOV_MAX; i++)
 		if (message_is_paged(&m[i].msg_hdr))
 			return true;
 	return false;
@@ -181,6 +184,28 @@ int recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags,
 }
 
 /* ------------------------------------------------------------------ */
+/* Options								*/
+
+static bool is_filter(int level, int option)
+{
+	return level == SOL_SOCKET && (option == SO_ATTACH_FILTER ||
+				       option == SO_ATTACH_REUSEPORT_CBPF);
+}
+
+int setsockopt(int fd, int level, int option, const void *value,
+	       socklen_t bytes)
+{
+	const struct sock_fprog *program = value;
+
+	if (preload.traps && is_filter(level, option) &&
+	    bytes >= sizeof(*program) && may_be_memory(program) &&
+	    is_paged(program->filter, 1))
+		return (int)BY_LIBRARY(SYS_setsockopt, fd, level, option, value,
+				       bytes);
+	return LIBC(setsockopt)(fd, level, option, value, bytes);
+}
+
+/* ------------------------------------------------------------------ */
 /* ioctl								*/
 
 /* The list of interfaces goes where the structure says. */
@@ -214,8 +239,8 @@ int ioctl(int fd, unsigned long request, ...)
 	arg = va_arg(ap, void *);
 	va_end(ap);
 	list = arg;
-	if (request == SIOCGIFCONF && preload.traps && list && list->ifc_buf &&
-	    is_paged(list->ifc_buf, 1))
+	if (request == SIOCGIFCONF && preload.traps && may_be_memory(list) &&
+	    list->ifc_buf && is_paged(list->ifc_buf, 1))
 		return list_interfaces(fd, list);
 	return LIBC(ioctl)(fd, request, arg);
 }
