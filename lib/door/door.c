@@ -68,19 +68,29 @@ long door_make(struct door *d)
 
 /* ---- a buffer ---- */
 
-int door_bounce(struct bounce *memory, haddr_t at, size_t bytes,
-		enum arg_kind kind, struct bounced *b, uint64_t *use)
+/* To know what the kernel will have written. */
+static int keep_copy(struct bounce *memory, struct bounced *b)
+{
+	b->was = bounce_take(memory, b->bytes, 0);
+	if (!b->was)
+		return -ENOMEM;
+	memcpy(b->was, b->mine, b->bytes);
+	return 0;
+}
+
+int door_bounce_some(struct bounce *memory, haddr_t at, size_t bytes,
+		     size_t most, enum arg_kind kind, struct bounced *b,
+		     uint64_t *use)
 {
 	bool in = kind != ARG_OUT;
-	size_t reach = bytes;
+	size_t reach = MIN(bytes, most);
 
 	*b = (struct bounced){0};
 	*use = at;
-	if (!door_is_paged(at, bytes))
+	if (!door_is_paged(at, reach))
 		return 0;
-	if (!in || bytes > BOUNCE_BYTES)
-		reach = copy_reach(at, bytes, kind != ARG_IN);
-	reach = MIN(reach, MOST_BYTES);
+	if (!in || reach > BOUNCE_BYTES)
+		reach = copy_reach(at, reach, kind != ARG_IN);
 	if (!reach)
 		return 0;
 	b->mine = bounce_take(memory, reach, at);
@@ -106,18 +116,41 @@ int door_bounce(struct bounce *memory, haddr_t at, size_t bytes,
 		return -ENOMEM;
 	b->bytes = reach;
 	*use = (uintptr_t)b->mine;
+	return kind == ARG_INOUT ? keep_copy(memory, b) : 0;
+}
+
+int door_bounce(struct bounce *memory, haddr_t at, size_t bytes,
+		enum arg_kind kind, struct bounced *b, uint64_t *use)
+{
+	return door_bounce_some(memory, at, bytes, MOST_BYTES, kind, b, use);
+}
+
+/* Other threads may have written to the rest meanwhile. */
+static int return_changes(const struct bounced *b, haddr_t at, size_t bytes)
+{
+	size_t i, n;
+
+	for (i = 0; i < bytes; i += n) {
+		for (n = 0; i + n < bytes && b->mine[i + n] != b->was[i + n];)
+			n++;
+		if (n && copy_out(at + i, b->mine + i, n) < n)
+			return -EFAULT;
+		n = MAX(n, (size_t)1);
+	}
 	return 0;
 }
 
 int door_return(const struct bounced *b, haddr_t at, size_t bytes)
 {
 	bytes = MIN(bytes, b->bytes);
+	if (b->was)
+		return return_changes(b, at, bytes);
 	if (!b->mine || copy_out(at, b->mine, bytes) == bytes)
 		return 0;
 	return -EFAULT;
 }
 
-static int bounce_text(struct door *d, unsigned i)
+int door_bounce_text(struct door *d, unsigned i)
 {
 	haddr_t at = d->arg[i];
 	char *mine;
@@ -144,20 +177,24 @@ static uint32_t word_at(haddr_t at)
 	return copy_in(&word, at, sizeof(word)) == sizeof(word) ? word : 0;
 }
 
-static size_t headed(haddr_t at, const struct call_arg *a)
+static size_t headed(uint32_t tail, const struct call_arg *a)
 {
-	uint32_t tail = word_at(at + a->of);
-
 	return tail || a->size ? a->size + (size_t)MIN(tail, TAIL_BYTES)
 			       : 48; /* of sched_setattr(2) */
 }
 
-/* Counts other than of bytes are ints to the kernel. */
-static size_t length_of(const struct door *d, unsigned i)
+/*
+ * Counts other than of bytes are ints to the kernel. *word: the length, if that
+ * is in memory.
+ */
+static size_t length_of(const struct door *d, unsigned i, uint32_t *word)
 {
 	const struct call_arg *a = &d->call->arg[i];
 	uint64_t n = a->length == LENGTH_HEADED ? 0 : d->arg[a->of];
 
+	*word = a->length == LENGTH_HEADED    ? word_at(d->arg[i] + a->of)
+		: a->length == LENGTH_POINTED ? word_at(n)
+					      : 0;
 	switch ((enum arg_length)a->length) {
 	case LENGTH_FIXED:
 		return a->size;
@@ -165,16 +202,15 @@ static size_t length_of(const struct door *d, unsigned i)
 	case LENGTH_RESULT:
 		return a->size == 1 ? n : (size_t)(uint32_t)n * a->size;
 	case LENGTH_MESSAGE:
-		return n > MOST_BYTES ? 0 : n + sizeof(long);
+		return MIN(n, MOST_BYTES) + sizeof(long);
 	case LENGTH_POINTED:
-		n = word_at(n);
-		return n > INT32_MAX ? 0 : n;
+		return *word > INT32_MAX ? 0 : *word;
 	case LENGTH_BITS:
 		return n > INT32_MAX ? 0 : (n + 63) / 64 * 8;
 	case LENGTH_PAGES:
 		return bytes_to_pages(n);
 	case LENGTH_HEADED:
-		return headed(d->arg[i], a);
+		return headed(*word, a);
 	}
 	return 0;
 }
@@ -196,6 +232,56 @@ static size_t written(const struct door *d, unsigned i, long result)
 	return all;
 }
 
+/*
+ * The kernel is to find the length that the memory was made for, whatever
+ * other threads write there.
+ */
+static int fix_length(struct door *d, unsigned i, uint32_t word)
+{
+	const struct call_arg *a = &d->call->arg[i];
+	struct bounced *b = &d->bounced[i];
+	size_t at = 0;
+
+	if (!b->mine)
+		return 0;
+	if (a->length == LENGTH_HEADED) {
+		at = a->of;
+	} else {
+		b = &d->bounced[a->of];
+		*b = (struct bounced){.bytes = sizeof(word)};
+		b->mine = bounce_take(&d->bounce, sizeof(word), 0);
+		b->was = bounce_take(&d->bounce, sizeof(word), 0);
+		if (!b->mine || !b->was)
+			return -ENOMEM;
+		d->use[a->of] = (uintptr_t)b->mine;
+	}
+	if (b->bytes < at + sizeof(word))
+		return 0;
+	memcpy(b->mine + at, &word, sizeof(word));
+	if (b->was)
+		memcpy(b->was + at, &word, sizeof(word));
+	return 0;
+}
+
+static int bounce_memory(struct door *d, unsigned i)
+{
+	const struct call_arg *a = &d->call->arg[i];
+	uint32_t word;
+	size_t bytes;
+	int rc;
+
+	if (!d->arg[i] || d->bounced[i].mine)
+		return 0;
+	bytes = length_of(d, i, &word);
+	rc = door_bounce_some(&d->bounce, d->arg[i], bytes,
+			      a->most ? a->most : MOST_BYTES, a->kind,
+			      &d->bounced[i], &d->use[i]);
+	if (rc == 0 &&
+	    (a->length == LENGTH_HEADED || a->length == LENGTH_POINTED))
+		rc = fix_length(d, i, word);
+	return rc;
+}
+
 int door_bounce_argument(struct door *d, unsigned i)
 {
 	const struct call_arg *a = &d->call->arg[i];
@@ -205,12 +291,9 @@ int door_bounce_argument(struct door *d, unsigned i)
 	case ARG_SPECIAL:
 		return 0;
 	case ARG_TEXT:
-		return bounce_text(d, i);
+		return door_bounce_text(d, i);
 	default:
-		if (!d->arg[i])
-			return 0;
-		return door_bounce(&d->bounce, d->arg[i], length_of(d, i),
-				   a->kind, &d->bounced[i], &d->use[i]);
+		return bounce_memory(d, i);
 	}
 }
 
@@ -247,16 +330,16 @@ long door_copy(struct door *d)
 	return rc < 0 ? rc : door_return_arguments(d, door_make(d));
 }
 
-long door_make_with(struct door *d, unsigned i, enum arg_kind kind,
-		    size_t bytes)
+long door_make_some(struct door *d, unsigned i, enum arg_kind kind,
+		    size_t bytes, size_t most)
 {
 	long result;
 	int rc;
 
 	if (!d->arg[i])
 		return door_make(d);
-	rc = door_bounce(&d->bounce, d->arg[i], bytes, kind, &d->bounced[i],
-			 &d->use[i]);
+	rc = door_bounce_some(&d->bounce, d->arg[i], bytes, most, kind,
+			      &d->bounced[i], &d->use[i]);
 	if (rc < 0)
 		return rc;
 	result = door_make(d);
@@ -265,6 +348,12 @@ long door_make_with(struct door *d, unsigned i, enum arg_kind kind,
 	if (door_return(&d->bounced[i], d->arg[i], bytes) < 0)
 		result = -EFAULT;
 	return result;
+}
+
+long door_make_with(struct door *d, unsigned i, enum arg_kind kind,
+		    size_t bytes)
+{
+	return door_make_some(d, i, kind, bytes, MOST_BYTES);
 }
 
 /* ---- all ---- */

@@ -12,7 +12,7 @@
 /* Its longest text. */
 #define FILTER_MOST 1024
 /* What a trap of the filter has as si_errno; changes with what it traps. */
-#define FILTER_MARK 0x5601
+#define FILTER_MARK 0x5602
 
 /* Writes the filter; its length. 0: there is none for this machine. */
 unsigned filter_text(struct sock_filter text[FILTER_MOST]);

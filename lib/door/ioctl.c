@@ -9,6 +9,7 @@
  */
 #include <linux/fiemap.h>
 #include <linux/if.h>
+#include <string.h>
 #include <sys/ioctl.h>
 
 #include <asm/ioctls.h>
@@ -23,6 +24,8 @@
 #define TERMIO_BYTES  18
 #define WINSIZE_BYTES 8
 #define IFREQ_BYTES   40
+/* Extents that anybody asks for at a time; behind it it is EFAULT. */
+#define FIEMAP_BYTES ((size_t)8 << 20)
 
 struct request {
 	unsigned number;
@@ -90,8 +93,8 @@ static const struct request requests[] = {
 	{BLKPBSZGET, ARG_OUT, 4},
 	{BLKGETSIZE64, ARG_OUT, 8},
 	{BLKDISCARD, ARG_IN, 16},
-	{FS_IOC_GETFLAGS, ARG_OUT, 4}, /* whatever its number says */
-	{FS_IOC_SETFLAGS, ARG_IN, 4},
+	{FS_IOC_GETFLAGS, ARG_INOUT, 8}, /* 4; some files: as its number says */
+	{FS_IOC_SETFLAGS, ARG_IN, 8},
 };
 
 static const struct request *find(unsigned number)
@@ -118,13 +121,27 @@ static long pinned(struct door *d, size_t bytes)
 /* The extents follow. */
 static long fiemap(struct door *d)
 {
+	struct bounced *b = &d->bounced[2];
 	struct fiemap head;
-	size_t bytes = sizeof(head);
+	long result;
+	int rc;
 
-	if (copy_in(&head, d->arg[2], sizeof(head)) == sizeof(head))
-		bytes += MIN(head.fm_extent_count, 1u << 20) *
-			 sizeof(struct fiemap_extent);
-	return door_make_with(d, 2, ARG_INOUT, bytes);
+	if (copy_in(&head, d->arg[2], sizeof(head)) < sizeof(head))
+		return door_make(d);
+	rc = door_bounce_some(&d->bounce, d->arg[2],
+			      sizeof(head) +
+				      head.fm_extent_count *
+					      sizeof(struct fiemap_extent),
+			      FIEMAP_BYTES, ARG_INOUT, b, &d->use[2]);
+	if (rc < 0)
+		return rc;
+	if (b->mine) { /* the count that the memory was made for */
+		memcpy(b->mine, &head, MIN(sizeof(head), b->bytes));
+		memcpy(b->was, &head, MIN(sizeof(head), b->bytes));
+	}
+	result = door_make(d);
+	rc = door_return(b, d->arg[2], b->bytes);
+	return rc < 0 ? rc : result;
 }
 
 long door_ioctl(struct door *d)

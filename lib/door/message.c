@@ -20,6 +20,8 @@
 #include "os/os.h"
 
 #define MESSAGES_MOST 1024 /* UIO_MAXIOV */
+#define NAME_MOST     sizeof(struct sockaddr_storage)
+#define CONTROL_MOST  ((size_t)1 << 20) /* of a message there is no more */
 
 struct message {
 	struct vector vector; /* first: aim() */
@@ -52,13 +54,14 @@ static int bounce_parts(struct door *d, struct message *m)
 	uint64_t use;
 	int rc;
 
-	rc = door_bounce(&d->bounce, (uintptr_t)m->given.msg_name, name, kind,
-			 &m->name, &use);
+	rc = door_bounce_some(&d->bounce, (uintptr_t)m->given.msg_name, name,
+			      NAME_MOST, kind, &m->name, &use);
 	m->use->msg_name = (void *)(uintptr_t)use;
 	if (rc < 0)
 		return rc;
-	rc = door_bounce(&d->bounce, (uintptr_t)m->given.msg_control,
-			 m->given.msg_controllen, kind, &m->control, &use);
+	rc = door_bounce_some(&d->bounce, (uintptr_t)m->given.msg_control,
+			      m->given.msg_controllen, CONTROL_MOST, kind,
+			      &m->control, &use);
 	m->use->msg_control = (void *)(uintptr_t)use;
 	return rc;
 }

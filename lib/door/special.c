@@ -13,10 +13,14 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/futex.h>
+#include <linux/keyctl.h>
 #include <linux/prctl.h>
 #include <linux/sched.h>
+#include <poll.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/sem.h>
 #include <sys/uio.h>
 
@@ -26,7 +30,20 @@
 #include "door/impl.h"
 #include "os/os.h"
 
+/* Newer than some headers. */
+#define PR_GET_AUXV_	   0x41555856
+#define PTRACE_PEEK_INFO   0x4209 /* PTRACE_PEEKSIGINFO */
+#define PTRACE_GET_PROGRAM 0x420c /* PTRACE_SECCOMP_GET_FILTER */
+
+#define XATTR_SET  463 /* __NR_setxattrat */
+#define XATTR_MOST 65536
+#define KEY_MOST   ((size_t)1 << 20)
+
 /* ---- the true address ---- */
+
+#define WAITERS_MOST 128u /* FUTEX_WAITV_MAX */
+/* So many are copied without asking whether there may be more. */
+#define POLL_SOME 256
 
 /* A page that was brought may have gone before the kernel looked. */
 #define FUTEX_TRIES 1000
@@ -93,20 +110,31 @@ struct waiter {
 	uint32_t flags, reserved;
 };
 
+long door_futex2(struct door *d)
+{
+	long result = door_bounce_arguments(d);
+
+	return result < 0 ? result : futex_again(d, false, false);
+}
+
 long door_futexes(struct door *d)
 {
-	const struct waiter *w;
-	unsigned i, tries, count;
+	struct waiter *w;
+	unsigned i, tries, count = d->call->arg[0].size / sizeof(*w);
 	bool touched = true;
 	long result = door_bounce_arguments(d);
 
 	if (result < 0)
 		return result;
-	w = (const struct waiter *)(const void *)d->bounced[0].mine;
-	count = (unsigned)(d->bounced[0].bytes / sizeof(*w));
+	if (d->call->arg[0].length == LENGTH_TIMES)
+		count = MIN((unsigned)d->arg[1], WAITERS_MOST);
+	w = bounce_take(&d->bounce, count * sizeof(*w), 0);
+	if (!w)
+		return -ENOMEM;
+	count = (unsigned)(copy_in(w, d->arg[0], count * sizeof(*w)) /
+			   sizeof(*w));
 	result = door_make(d);
-	for (tries = 0; result == -EFAULT && touched && d->bounced[0].mine &&
-			tries < FUTEX_TRIES;
+	for (tries = 0; result == -EFAULT && touched && tries < FUTEX_TRIES;
 	     tries++) {
 		touched = false;
 		for (i = 0; i < count; i++)
@@ -162,11 +190,10 @@ long door_fcntl(struct door *d)
 	case F_SET_FILE_RW_HINT:
 		return door_make_with(d, 2, ARG_INOUT, sizeof(uint64_t));
 	}
-	return door_make(d); /* a number */
+	return door_pin(d); /* a number, or a newer one */
 }
 
-/* A filter's text, which is behind a pointer of argument i. */
-static long make_with_program(struct door *d, unsigned i)
+long door_make_with_program(struct door *d, unsigned i)
 {
 	struct sock_fprog *program;
 	struct bounced text;
@@ -192,7 +219,7 @@ long door_seccomp(struct door *d)
 {
 	switch ((unsigned)d->arg[0]) {
 	case 1: /* SECCOMP_SET_MODE_FILTER */
-		return make_with_program(d, 2);
+		return door_make_with_program(d, 2);
 	case 2: /* SECCOMP_GET_ACTION_AVAIL */
 		return door_make_with(d, 2, ARG_IN, sizeof(uint32_t));
 	}
@@ -217,13 +244,17 @@ long door_prctl(struct door *d)
 	case PR_GET_TID_ADDRESS:
 		return door_make_with(d, 1, ARG_OUT, sizeof(void *));
 	case PR_SET_SECCOMP:
-		return d->arg[1] == 2 ? make_with_program(d, 2) : door_make(d);
+		return d->arg[1] == 2 ? door_make_with_program(d, 2)
+				      : door_make(d);
+	case PR_GET_AUXV_:
+		return door_make_with(d, 1, ARG_INOUT,
+				      MIN(d->arg[2], (uint64_t)PAGE_BYTES));
 	case PR_SET_VMA:
 		return door_make_with(d, 4, ARG_IN, 80);
 	case PR_SCHED_CORE:
 		return door_make_with(d, 4, ARG_INOUT, sizeof(uint64_t));
 	}
-	return door_make(d); /* numbers, and addresses that are only told */
+	return door_pin(d); /* numbers, addresses that are told, newer ones */
 }
 
 long door_arch_prctl(struct door *d)
@@ -234,30 +265,62 @@ long door_arch_prctl(struct door *d)
 	if (code == 0x1003 || code == 0x1004 || code == 0x1021 ||
 	    code == 0x1022 || code == 0x1024)
 		return door_make_with(d, 1, ARG_OUT, sizeof(uint64_t));
-	return door_make(d);
+	return door_pin(d);
+}
+
+/* struct ptrace_peeksiginfo_args */
+struct peek {
+	uint64_t from;
+	uint32_t flags;
+	int32_t count;
+};
+
+/* More than all registers of a thread have. */
+#define REGISTERS_MOST (4 * (size_t)PAGE_BYTES)
+
+/* How much of what the data points to the kernel may write to. */
+static size_t ptrace_data(const struct door *d)
+{
+	struct peek peek;
+
+	switch ((unsigned)d->arg[0]) {
+	case PTRACE_GET_PROGRAM:
+		return BPF_MAXINSNS * sizeof(struct sock_filter);
+	case PTRACE_PEEK_INFO:
+		if (copy_in(&peek, d->arg[2], sizeof(peek)) < sizeof(peek) ||
+		    peek.count <= 0)
+			return 0;
+		return MIN((size_t)peek.count * 128, REGISTERS_MOST);
+	default:
+		return PAGE_BYTES;
+	}
 }
 
 long door_ptrace(struct door *d)
 {
 	unsigned request = (unsigned)d->arg[0];
-	struct hold hold = {0}, inner = {0};
+	struct hold address = {0}, data = {0}, inner = {0};
 	struct iovec iov;
-	long result;
+	long result = 0;
 
 	if (request >= PTRACE_PEEKTEXT && request <= PTRACE_PEEKUSER)
 		return door_make_with(d, 3, ARG_OUT, sizeof(long));
 	if (request >= PTRACE_POKETEXT && request <= PTRACE_POKEUSER)
 		return door_make(d); /* a value */
-	result = hold_take(&hold, d->arg[3], PAGE_BYTES);
+	if (request == PTRACE_PEEK_INFO)
+		result = hold_take(&address, d->arg[2], sizeof(struct peek));
+	if (result == 0)
+		result = hold_take(&data, d->arg[3], ptrace_data(d));
 	if (result == 0 &&
 	    (request == PTRACE_GETREGSET || request == PTRACE_SETREGSET) &&
 	    copy_in(&iov, d->arg[3], sizeof(iov)) == sizeof(iov))
-		result =
-			hold_take(&inner, (uintptr_t)iov.iov_base, iov.iov_len);
+		result = hold_take(&inner, (uintptr_t)iov.iov_base,
+				   MIN(iov.iov_len, REGISTERS_MOST));
 	if (result == 0)
 		result = door_make(d);
 	hold_drop(&inner);
-	hold_drop(&hold);
+	hold_drop(&data);
+	hold_drop(&address);
 	return result;
 }
 
@@ -295,14 +358,52 @@ long door_semctl(struct door *d)
 	return door_make(d);
 }
 
-long door_sockopt(struct door *d)
+/* Is that more than the kernel looks at? */
+static bool too_many(struct door *d, unsigned count)
 {
-	unsigned name = (unsigned)d->arg[2];
+	uint64_t *limit = bounce_take(&d->bounce, 2 * sizeof(*limit), 0);
+	const uint64_t a[6] = {0, RLIMIT_NOFILE, 0, (uintptr_t)limit};
 
-	/* SOL_SOCKET; SO_ATTACH_FILTER, SO_ATTACH_REUSEPORT_CBPF */
-	if (d->arg[1] == 1 && (name == 26 || name == 51))
-		return make_with_program(d, 3);
-	return door_copy(d);
+	return !limit || os_call(__NR_prlimit64, a) < 0 || count > limit[0];
+}
+
+/*
+ * What the kernel writes, and no more: other threads may change what is next to
+ * it. Zeros that were there it need not.
+ */
+static long return_events(struct door *d, long result)
+{
+	const struct bounced *b = &d->bounced[0];
+	const struct pollfd *is = (const void *)b->mine,
+			    *was = (const void *)b->was;
+	haddr_t at = d->arg[0] + offsetof(struct pollfd, revents);
+	size_t i, count = b->bytes / sizeof(*is);
+
+	if (result < 0 && result != -EINTR)
+		return result;
+	for (i = 0; i < count; i++)
+		if ((is[i].revents || was[i].revents) &&
+		    copy_out(at + i * sizeof(*is), &is[i].revents,
+			     sizeof(is->revents)) < sizeof(is->revents))
+			return -EFAULT;
+	return result;
+}
+
+long door_poll(struct door *d)
+{
+	unsigned count = (unsigned)d->arg[1];
+	long result = door_bounce_arguments(d);
+
+	if (result == 0 && (count <= POLL_SOME || !too_many(d, count)))
+		result = door_bounce(&d->bounce, d->arg[0],
+				     count * sizeof(struct pollfd), ARG_INOUT,
+				     &d->bounced[0], &d->use[0]);
+	if (result < 0)
+		return result;
+	result = door_make(d);
+	if (d->bounced[0].mine)
+		result = return_events(d, result);
+	return door_return_arguments(d, result);
 }
 
 /* The sixth argument is a mask and its size. */
@@ -319,26 +420,92 @@ long door_pselect(struct door *d)
 		return -ENOMEM;
 	if (d->arg[5] &&
 	    copy_in(mask, d->arg[5], 2 * sizeof(*mask)) == 2 * sizeof(*mask)) {
-		rc = door_bounce(&d->bounce, mask[0], mask[1], ARG_IN, &set,
-				 &mask[0]);
+		rc = door_bounce_some(&d->bounce, mask[0], mask[1],
+				      sizeof(uint64_t), ARG_IN, &set, &mask[0]);
 		d->use[5] = (uintptr_t)mask;
 	}
 	return rc < 0 ? rc : door_return_arguments(d, door_make(d));
 }
 
+/* PERF_ATTR_SIZE_VER0, or what it says; the kernel takes no more than a page. */
 long door_perf(struct door *d)
 {
-	uint32_t bytes = 0;
-
-	if (copy_in(&bytes, d->arg[0] + 4, sizeof(bytes)) < sizeof(bytes) ||
-	    !bytes)
-		bytes = 64; /* PERF_ATTR_SIZE_VER0 */
-	return door_make_with(d, 0, ARG_INOUT,
-			      MIN(bytes, (uint32_t)PAGE_BYTES));
+	return door_make_with(d, 0, ARG_INOUT, PAGE_BYTES);
 }
 
 /* door_make() keeps the mask. */
 long door_sigmask(struct door *d)
 {
 	return door_copy(d);
+}
+
+/* struct xattr_args: a value, behind a pointer of the structure. */
+struct xattr {
+	uint64_t value;
+	uint32_t bytes, flags;
+};
+
+long door_xattrat(struct door *d)
+{
+	enum arg_kind kind = d->nr == XATTR_SET ? ARG_IN : ARG_OUT;
+	size_t bytes = d->arg[5];
+	struct xattr *args;
+	struct bounced value;
+	haddr_t at;
+	long result = door_bounce_arguments(d);
+
+	/* then the kernel does not look at it */
+	if (result < 0 || bytes < sizeof(*args) || bytes > PAGE_BYTES)
+		return result < 0 ? result : door_make(d);
+	args = bounce_take(&d->bounce, bytes, 0);
+	if (!args)
+		return -ENOMEM;
+	if (copy_in(args, d->arg[4], bytes) < bytes)
+		return door_make(d);
+	d->use[4] = (uintptr_t)args;
+	at = args->value;
+	result = door_bounce_some(&d->bounce, at, args->bytes, XATTR_MOST, kind,
+				  &value, &args->value);
+	if (result < 0)
+		return result;
+	result = door_make(d);
+	if (kind == ARG_OUT && result > 0 &&
+	    door_return(&value, at, (size_t)result) < 0)
+		return -EFAULT;
+	return result;
+}
+
+/* Commands are in the upper bits. The longest structure is shorter than that. */
+#define QUOTA_BYTES 256
+#define QUOTA_ON    0x800002
+
+long door_quotactl(struct door *d)
+{
+	uint32_t command =
+		(uint32_t)(d->nr == __NR_quotactl ? d->arg[0] : d->arg[1]) >> 8;
+	int rc = door_bounce_arguments(d);
+
+	if (rc < 0)
+		return rc;
+	if (command == QUOTA_ON) {
+		rc = door_bounce_text(d, 3);
+		return rc < 0 ? rc : door_make(d);
+	}
+	if ((command & ~0xfu) == 0x800000 || (command & ~0xfu) == 0x5800)
+		return door_make_with(d, 3, ARG_INOUT, QUOTA_BYTES);
+	return door_pin(d);
+}
+
+long door_keyctl(struct door *d)
+{
+	switch ((unsigned)d->arg[0]) {
+	case KEYCTL_DESCRIBE:
+	case KEYCTL_READ:
+	case KEYCTL_GET_SECURITY:
+		return door_make_some(d, 2, ARG_INOUT, d->arg[3], KEY_MOST);
+	case KEYCTL_UPDATE:
+	case KEYCTL_INSTANTIATE:
+		return door_make_some(d, 2, ARG_IN, d->arg[3], KEY_MOST);
+	}
+	return door_pin(d);
 }

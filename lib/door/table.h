@@ -12,7 +12,7 @@ enum arg_kind {
 	ARG_VALUE,   /* no pointer, or an address that is not looked at */
 	ARG_IN,	     /* the kernel reads it */
 	ARG_OUT,     /* it writes all of it, if it succeeds */
-	ARG_INOUT,   /* anything else */
+	ARG_INOUT,   /* anything else: what it has changed comes back */
 	ARG_TEXT,    /* a string */
 	ARG_SPECIAL, /* the call's own function knows */
 };
@@ -32,6 +32,7 @@ enum arg_length {
 struct call_arg {
 	uint8_t kind, length, of;
 	uint16_t size;
+	uint32_t most; /* bytes that the kernel looks at; 0: as many as it is */
 };
 
 /* Calls with a function of their own: door/door.c. */
@@ -54,7 +55,13 @@ struct call_arg {
 	X(arch_prctl) \
 	X(ptrace)     \
 	X(semctl)     \
-	X(sockopt)    \
+	X(getsockopt) \
+	X(setsockopt) \
+	X(poll)       \
+	X(futex2)     \
+	X(xattrat)    \
+	X(quotactl)   \
+	X(keyctl)     \
 	X(pselect)    \
 	X(perf)       \
 	X(seccomp)    \

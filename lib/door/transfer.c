@@ -197,6 +197,31 @@ long transfer(struct door *d, const struct vector *v)
 	return done ? (long)done : result;
 }
 
+/* ---- what the kernel takes ---- */
+
+/*
+ * Lengths that are negative, or behind all addresses, the kernel refuses before
+ * anything is moved; from which on depends on kernel and machine. mincore(2)
+ * asks the same of a range: ENOMEM, and else EFAULT, for it has no result.
+ */
+static bool takes_range(haddr_t at, size_t bytes)
+{
+	const uint64_t a[6] = {page_floor(at), bytes, 8};
+
+	if (bytes <= MOST_BYTES)
+		return true;
+	return bytes <= INT64_MAX && os_call(__NR_mincore, a) == -EFAULT;
+}
+
+/* It checks its vector, and moves nothing to none. */
+static bool takes_vector(const struct vector *v)
+{
+	const uint64_t a[6] = {(uint64_t)os_pid(), (uintptr_t)v->iov, v->count};
+	long result = os_call(__NR_process_vm_readv, a);
+
+	return result != -EFAULT && result != -EINVAL;
+}
+
 /* ---- one buffer ---- */
 
 static void aim_single(struct door *d, const struct vector *v,
@@ -223,10 +248,14 @@ long door_single(struct door *d)
 			   .aim = aim_single,
 			   .whole = has_flag(d, MSG_PEEK | MSG_TRUNC),
 			   .all = has_flag(d, MSG_WAITALL)};
+	bool socket = d->nr == __NR_sendto || d->nr == __NR_recvfrom;
 	long result;
 	unsigned i;
 	int rc = 0;
 
+	/* a socket's is cut to what it moves at a time */
+	if (!socket && !takes_range(d->arg[1], d->arg[2]))
+		return door_make(d);
 	if (d->call->writes && has_flag(d, MSG_ZEROCOPY) &&
 	    door_is_paged(d->arg[1], d->arg[2]))
 		return -ENOBUFS;
@@ -243,6 +272,7 @@ long door_single(struct door *d)
 int vector_take(struct bounce *memory, haddr_t at, uint64_t count,
 		struct vector *v)
 {
+	bool large = false;
 	unsigned i;
 
 	v->total = 0;
@@ -259,11 +289,12 @@ int vector_take(struct bounce *memory, haddr_t at, uint64_t count,
 	for (i = 0; i < count; i++) {
 		if (v->iov[i].iov_len > INT64_MAX)
 			return -EINVAL;
+		large |= v->iov[i].iov_len > MOST_BYTES;
 		v->total += v->iov[i].iov_len;
 		if (v->total > MOST_BYTES)
 			v->total = MOST_BYTES;
 	}
-	return 0;
+	return large && !takes_vector(v) ? -EINVAL : 0;
 }
 
 static void aim_vector(struct door *d, const struct vector *v,

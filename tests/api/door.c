@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -363,6 +364,187 @@ START_TEST(many_messages)
 	check_q(4);
 	live_equal(recvmmsg(fds[1], in, 4, MSG_DONTWAIT, NULL), -1);
 	live_equal(errno, EAGAIN);
+}
+END_TEST
+
+/* ---- lengths that the kernel refuses, or cuts ---- */
+
+#define HUGE_PAGES ((uint64_t)1 << 18) /* 1 GiB */
+
+/* No more is brought in than the kernel looks at. */
+START_TEST(what_the_kernel_does_not_look_at_is_left_alone)
+{
+	char *huge = live_map(vm, HUGE_PAGES, LIVE_RW);
+	const long few = 1 << 26, many = INT32_MAX;
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0), file = temporary();
+	const long calls[][7] = {
+		{SYS_poll, (long)huge, few, 0, 0, 0, 0},
+		{SYS_ppoll, (long)huge, few, 0, 0, 0, 8},
+		{SYS_select, 0x7fffffff, (long)huge, 0, 0, (long)p, 0},
+		{SYS_connect, fd, (long)huge, many, 0, 0, 0},
+		{SYS_sendto, fd, (long)p, 1, 0, (long)huge, many},
+		{SYS_openat2, AT_FDCWD, (long)p, (long)huge, few, 0, 0},
+		{SYS_fsetxattr, file, (long)p, (long)huge, few, 0, 0},
+		{SYS_setgroups, few, (long)huge, 0, 0, 0, 0},
+		{SYS_rt_sigprocmask, 0, (long)huge, 0, few, 0, 0},
+		{SYS_sched_setaffinity, 0, few, (long)huge, 0, 0, 0},
+		{SYS_process_madvise, -1, (long)huge, few, 0, 0, 0},
+		{SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, (long)huge,
+		 (long)(p + 64), 0},
+		{449 /* futex_waitv */, (long)huge, few, 0, 0, 0, 0},
+	};
+
+	*(int *)(void *)(p + 64) = 1 << 30;
+	for (size_t i = 0; i < LIVE_LEN(calls); i++) {
+		const long *a = calls[i];
+		int64_t before = live_stats(vm).api_fills;
+
+		CALL(a[0], a[1], a[2], a[3], a[4], a[5], a[6]);
+		if (live_stats(vm).api_fills - before > 2000)
+			live_fail(
+				"call %ld brings in %lld pages", a[0],
+				(long long)(live_stats(vm).api_fills - before));
+	}
+}
+END_TEST
+
+static long size_of(int file)
+{
+	struct stat st;
+
+	live_equal(fstat(file, &st), 0);
+	return st.st_size;
+}
+
+/* The kernel writes what is there of a vector of one, of others nothing. */
+START_TEST(lengths_that_are_negative_or_huge)
+{
+	static const size_t length[] = {SIZE_MAX, SIZE_MAX / 2, (size_t)1 << 62,
+					(size_t)1 << 60};
+	int file = temporary();
+	struct iovec *iov = (struct iovec *)(void *)q;
+
+	fill_p(40);
+	for (size_t i = 0; i < LIVE_LEN(length); i++) {
+		iov[0] = (struct iovec){p, 8};
+		iov[1] = (struct iovec){p, length[i]};
+		live_check(CALL(SYS_write, file, p, length[i], 0, 0, 0) < 0);
+		live_check(CALL(SYS_pwrite64, file, p, length[i], 0, 0, 0) < 0);
+		live_check(CALL(SYS_pread64, file, p, length[i], 0, 0, 0) < 0);
+		live_check(CALL(SYS_writev, file, iov, 2, 0, 0, 0) < 0);
+		live_equal(size_of(file), 0);
+	}
+}
+END_TEST
+
+/* ---- structures that others write to meanwhile ---- */
+
+struct polled {
+	struct pollfd *fds;
+	int go;
+};
+
+static void *change_others(void *arg)
+{
+	struct polled *it = arg;
+
+	live_nap_us(20000); /* it waits by now, or nothing is tested */
+	it->fds[1].fd = it->go;
+	it->fds[1].events = POLLOUT;
+	live_equal(write(it->go, "x", 1), 1);
+	return NULL;
+}
+
+START_TEST(only_what_the_kernel_writes_comes_back)
+{
+	struct polled it = {
+		.fds = (struct pollfd *)(void *)(p + LIVE_PAGE - 8)};
+	pthread_t thread;
+	int fds[2];
+
+	live_equal(pipe(fds), 0);
+	it.go = fds[1];
+	for (int i = 0; i < 4; i++) {
+		char c;
+
+		it.fds[0] = (struct pollfd){fds[0], POLLIN, 77};
+		it.fds[1] = (struct pollfd){-1, 0, 77};
+		push_out();
+		live_equal(pthread_create(&thread, NULL, change_others, &it),
+			   0);
+		live_equal(poll(it.fds, 2, -1), 1);
+		pthread_join(thread, NULL);
+		live_equal(it.fds[0].revents, POLLIN);
+		live_equal(it.fds[1].revents, 0);
+		live_equal(it.fds[1].fd, fds[1]);
+		live_equal(it.fds[1].events, POLLOUT);
+		live_equal(read(fds[0], &c, 1), 1);
+	}
+}
+END_TEST
+
+/* ---- pointers inside structures ---- */
+
+struct value {
+	uint64_t at;
+	uint32_t bytes, flags;
+};
+
+/* setxattrat(2), getxattrat(2) */
+START_TEST(values_of_attributes)
+{
+	struct value *v = (struct value *)(void *)(p + LIVE_PAGE - 8);
+	int file = temporary();
+	long rc;
+
+	strcpy(p, "");
+	strcpy(p + 3 * LIVE_PAGE, "user.door");
+	memset(p + 5 * LIVE_PAGE, 'v', 1000);
+	*v = (struct value){live_addr(p + 5 * LIVE_PAGE), 1000, 0};
+	push_out();
+	rc = CALL(463, file, p, AT_EMPTY_PATH, p + 3 * LIVE_PAGE, v,
+		  sizeof(*v));
+	if (rc == -ENOSYS || rc == -EOPNOTSUPP)
+		return;
+	live_equal(rc, 0);
+	memset(p + 5 * LIVE_PAGE, 0, 2000);
+	v->bytes = 2000;
+	push_out();
+	live_equal(CALL(464, file, p, AT_EMPTY_PATH, p + 3 * LIVE_PAGE, v,
+			sizeof(*v)),
+		   1000);
+	live_equal(p[5 * LIVE_PAGE + 999], 'v');
+	live_equal(p[5 * LIVE_PAGE + 1000], 0);
+}
+END_TEST
+
+struct waiting {
+	uint64_t value, at;
+	uint32_t flags, reserved;
+};
+
+START_TEST(futexes_in_an_array)
+{
+	struct waiting *w = (struct waiting *)(void *)(p + LIVE_PAGE - 24);
+	struct waiting here[2];
+	long rc;
+
+	memset(p + 8 * LIVE_PAGE, 0, LIVE_PAGE);
+	memset(p + 9 * LIVE_PAGE, 0, LIVE_PAGE);
+	for (size_t i = 0; i < 2; i++)
+		w[i] = (struct waiting){0, live_addr(p + (8 + i) * LIVE_PAGE),
+					0x82, 0};
+	memcpy(here, w, sizeof(here));
+	push_out();
+	rc = CALL(456, w, 0, 0, 1, 0, 0);
+	live_check(rc == 0 || rc == -ENOSYS);
+	push_out();
+	rc = CALL(456, here, 0, 0, 1, 0, 0);
+	live_check(rc == 0 || rc == -ENOSYS);
+	here[1].value = 5;
+	push_out();
+	rc = CALL(449, here, 2, 0, 0, 0, 0);
+	live_check(rc == -EAGAIN || rc == -ENOSYS);
 }
 END_TEST
 
@@ -1032,6 +1214,13 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, a_pipe_gets_a_copy);
 	tcase_add_test(tc, messages_with_descriptors);
 	tcase_add_test(tc, many_messages);
+	tc = test_case(s, "lengths");
+	tcase_add_test(tc, what_the_kernel_does_not_look_at_is_left_alone);
+	tcase_add_test(tc, lengths_that_are_negative_or_huge);
+	tc = test_case(s, "structures");
+	tcase_add_test(tc, only_what_the_kernel_writes_comes_back);
+	tcase_add_test(tc, values_of_attributes);
+	tcase_add_test(tc, futexes_in_an_array);
 	tc = test_case(s, "signals");
 	tcase_add_test(tc, a_signal_interrupts_a_call);
 	tcase_add_test(tc, a_call_is_restarted_after_a_signal);

@@ -11,8 +11,11 @@
 #include <asm/unistd.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/filter.h>
 #include <linux/futex.h>
 #include <mqueue.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -47,7 +50,7 @@
 /* ---- what the cases use; made anew before each call ---- */
 
 static int file, fds[2], pair[2], dgram[2], nofd = -1, epoll_fd, timer_fd;
-static int inotify_fd, directory, pty, self;
+static int inotify_fd, directory, pty, self, filtered, listening;
 static char *room;     /* paged, ARGS slots */
 static char *plain;    /* the same, not paged */
 static char *pressure; /* pushes the others out */
@@ -73,6 +76,29 @@ static void refill(void)
 	errno = 0;
 }
 
+/* Its filter has 5 instructions; a group has four sources. */
+static void open_sockets(void)
+{
+	static struct sock_filter text[] = {
+		BPF_STMT(BPF_LD | BPF_IMM, 1), BPF_STMT(BPF_LD | BPF_IMM, 2),
+		BPF_STMT(BPF_LD | BPF_IMM, 3), BPF_STMT(BPF_LD | BPF_IMM, 4),
+		BPF_STMT(BPF_RET | BPF_K, 0xffff)};
+	struct sock_fprog program = {LIVE_LEN(text), text};
+	struct ip_mreq_source group = {.imr_multiaddr.s_addr = 0x010101ef,
+				       .imr_interface.s_addr = 0x0100007f};
+
+	filtered = socket(AF_UNIX, SOCK_DGRAM, 0);
+	live_equal(setsockopt(filtered, SOL_SOCKET, SO_ATTACH_FILTER, &program,
+			      sizeof(program)),
+		   0);
+	listening = socket(AF_INET, SOCK_DGRAM, 0);
+	for (unsigned i = 1; i <= 4; i++) { /* without a network it fails */
+		group.imr_sourceaddr.s_addr = i << 24 | 10;
+		setsockopt(listening, IPPROTO_IP, IP_ADD_SOURCE_MEMBERSHIP,
+			   &group, sizeof(group));
+	}
+}
+
 static void open_all(void)
 {
 	struct epoll_event e = {.events = EPOLLIN, .data.u64 = 77};
@@ -91,6 +117,7 @@ static void open_all(void)
 	directory = open("/proc/self/attr", O_RDONLY | O_DIRECTORY);
 	pty = open("/dev/ptmx", O_RDWR | O_NOCTTY);
 	self = (int)getpid();
+	open_sockets();
 }
 
 /* ---- the table of cases ---- */
@@ -146,6 +173,14 @@ struct trial {
 			__VA_ARGS__  \
 		}                    \
 	}
+/* What the headers may not have. */
+#define NEW(nr, n, ...)             \
+	{                           \
+		nr, n, false,       \
+		{                   \
+			__VA_ARGS__ \
+		}                   \
+	}
 #define LOOSE(n, ...)               \
 	{                           \
 		__NR_##n, #n, true, \
@@ -162,6 +197,21 @@ static const struct trial trials[] = {
 	DO(read, F(nofd), Z(64), V(64)),
 	DO(read, F(directory), Z(64), V(64)),
 	DO(read, F(file), V(0), V(8)),
+	DO(read, F(file), Z(16), V(-1)),
+	DO(read, F(file), Z(16), V(LONG_MAX)),
+	DO(read, F(file), Z(16), V(1L << 62)),
+	DO(read, F(file), Z(16), V(1L << 33)),
+	DO(pread64, F(file), Z(16), V(-1), V(0)),
+	DO(write, F(file), B("written"), V(-1)),
+	DO(write, F(file), B("written"), V(LONG_MAX)),
+	DO(write, F(fds[1]), B("written"), V(-1)),
+	DO(write, F(nofd), B("written"), V(-1)),
+	DO(pwrite64, F(file), B("written"), V(-1), V(3)),
+	DO(sendto, F(pair[1]), B("sent"), V(-1), V(0), V(0), V(0)),
+	DO(readv, F(file), W(0x1000, -1), V(1)),
+	DO(writev, F(file), W(0x1000, 1L << 62, 0, 0), V(2)),
+	DO(writev, F(file), W(0x1000, 4, 0x1000, -1), V(2)),
+	DO(sendmsg, F(pair[1]), W(0, 0, 0, 0, 0, 0, 0), V(0)),
 	DO(write, F(file), B("written"), V(7)),
 	DO(write, F(fds[1]), B("more"), V(4)),
 	DO(write, F(nofd), B("more"), V(4)),
@@ -182,6 +232,7 @@ static const struct trial trials[] = {
 	DO(process_vm_writev, F(self), W(0, 0), V(1), W(0, 0), V(1), V(0)),
 	DO(sendto, F(pair[1]), B("sent"), V(4), V(0), V(0), V(0)),
 	DO(sendto, F(dgram[1]), B("sent"), V(4), V(0), T("\1\0nobody"), V(8)),
+	DO(sendto, F(dgram[1]), B("sent"), V(4), V(0), T("\1\0nobody"), V(-1)),
 	DO(recvfrom, F(pair[0]), Z(64), V(64), V(MSG_DONTWAIT), Z(64), N(64)),
 	DO(recvfrom, F(dgram[0]), Z(4), V(4), V(MSG_DONTWAIT | MSG_TRUNC), V(0),
 	   V(0)),
@@ -223,7 +274,10 @@ static const struct trial trials[] = {
 	DO(swapon, T("/none"), V(0)),
 	DO(swapoff, T("/none")),
 	DO(quotactl, V(0x80000100 | 0), T("/none"), V(0), Z(256)),
+	DO(quotactl, V(0x80000200 | 0), T("/none"), V(1), T("/none")),
+	DO(quotactl, V(0x80001300 | 0), T("/none"), V(0), Z(256)),
 	DO(quotactl_fd, F(nofd), V(0), V(0), Z(256)),
+	DO(quotactl_fd, F(nofd), V(0x80000100), V(0), Z(256)),
 	DO(inotify_add_watch, F(inotify_fd), T("/"), V(IN_CREATE)),
 	DO(fanotify_mark, F(nofd), V(1), V(1), V(AT_FDCWD), T("/")),
 	LOOSE(name_to_handle_at, V(AT_FDCWD), T("/"), N(0, 0), Z(8), V(0)),
@@ -272,6 +326,7 @@ static const struct trial trials[] = {
 		"............................................."
 		"............................................."),
 	      V(0)),
+	DO(ppoll, Z(8), V(1 << 28), W(0, 0), W(0), V(8)),
 	LOOSE(ppoll, Z(8), V(1), W(0, 1000), W(0), V(8)),
 	DO(ppoll, Z(16), V(-1), V(0), V(0), V(8)),
 	DO(pselect6, V(1), W(0), W(1), W(0), W(0, 0), W(0, 8)),
@@ -296,6 +351,12 @@ static const struct trial trials[] = {
 	DO(futex, N(0), V(FUTEX_UNLOCK_PI_PRIVATE), V(0)),
 	DO(futex, N(0), V(FUTEX_LOCK_PI_PRIVATE), V(0), W(0, 1000)),
 	DO(futex_waitv, W(1, 0, 0), V(1), V(0), V(0), V(0)),
+	DO(futex_waitv, W(1, 0, 0), V(129), V(0), V(0), V(0)),
+	NEW(454, "futex_wake", N(0), V(-1), V(1), V(2)),
+	NEW(454, "futex_wake", N(0), V(-1), V(1), V(0x82)),
+	NEW(455, "futex_wait", N(5), V(4), V(-1), V(2), W(1, 0), V(1)),
+	NEW(455, "futex_wait", N(5), V(5), V(-1), V(0x82), W(0, 1), V(1)),
+	NEW(456, "futex_requeue", W(1, 0, 0, 0, 0, 0), V(0), V(0), V(1)),
 	DO(connect, F(pair[0]), T("\1\0/none"), V(8)),
 	DO(bind, F(pair[0]), T("\1\0/no/ne"), V(9)),
 	DO(accept, F(pair[0]), Z(64), N(64)),
@@ -306,6 +367,18 @@ static const struct trial trials[] = {
 	DO(setsockopt, F(pair[0]), V(SOL_SOCKET), V(SO_PASSCRED), N(1), V(4)),
 	DO(setsockopt, F(pair[0]), V(SOL_SOCKET), V(26), W(1, 0), V(16)),
 	DO(getsockopt, F(pair[0]), V(SOL_SOCKET), V(SO_TYPE), Z(16), N(16)),
+	DO(getsockopt, F(pair[0]), V(SOL_SOCKET), V(SO_TYPE), Z(16), N(-1)),
+	DO(getsockopt, F(pair[0]), V(SOL_SOCKET), V(SO_PEERCRED), Z(64), N(64)),
+	DO(getsockopt, F(filtered), V(SOL_SOCKET), V(26), Z(64), N(8)),
+	DO(getsockopt, F(filtered), V(SOL_SOCKET), V(26), Z(64), N(64)),
+	DO(getsockopt, F(filtered), V(SOL_SOCKET), V(26), Z(64), N(2)),
+	DO(getsockopt, F(filtered), V(SOL_SOCKET), V(26), Z(64), N(0)),
+	DO(getsockopt, F(pair[0]), V(SOL_SOCKET), V(26), Z(64), N(8)),
+	DO(getsockopt, F(listening), V(0), V(41 /* IP_MSFILTER */),
+	   N(0x010101ef, 0x0100007f, 1, 8, 0, 0, 0, 0, 0, 0, 0, 0), N(16)),
+	DO(getsockopt, F(listening), V(0), V(1 /* IP_TOS */), Z(4), N(4)),
+	DO(getsockopt, F(listening), V(132 /* SCTP */), V(1), Z(64), N(64)),
+	DO(setsockopt, F(listening), V(SOL_PACKET), V(22), W(1, 0), V(16)),
 	DO(execve, T("/no such program"), W(0), W(0)),
 	DO(execveat, V(AT_FDCWD), T("/no such program"), W(0), W(0), V(0)),
 	DO(wait4, V(-1), Z(4), V(0), Z(144)),
@@ -327,7 +400,11 @@ static const struct trial trials[] = {
 	DO(prctl, V(PR_GET_NAME), Z(16)),
 	DO(prctl, V(PR_GET_PDEATHSIG), Z(4)),
 	DO(prctl, V(PR_SET_SECCOMP), V(2), W(0, 0)),
+	DO(prctl, V(0x41555856 /* PR_GET_AUXV */), Z(64), V(64), V(0), V(0)),
+	DO(prctl, V(0x41555856), Z(2048), V(2048), V(0), V(0)),
 	DO(ptrace, V(0x4201 /* GETEVENTMSG */), F(self), V(0), Z(8)),
+	DO(ptrace, V(0x4209 /* PEEKSIGINFO */), F(self), W(0, 1L << 32),
+	   Z(128)),
 	DO(sched_setparam, V(0), N(0)),
 	DO(sched_getparam, V(0), Z(4)),
 	DO(sched_setscheduler, V(0), V(0), N(0)),
@@ -393,6 +470,9 @@ static const struct trial trials[] = {
 	DO(add_key, T("nonsense"), T("x"), B("y"), V(1), V(0)),
 	DO(request_key, T("nonsense"), T("x"), V(0), V(0)),
 	DO(keyctl, V(99), Z(8), V(0), V(0), V(0)),
+	DO(keyctl, V(11 /* KEYCTL_READ */), V(-3), Z(8192), V(8192), V(0)),
+	DO(keyctl, V(6 /* KEYCTL_DESCRIBE */), V(-3), Z(128), V(128), V(0)),
+	DO(keyctl, V(2 /* KEYCTL_UPDATE */), V(-3), B("new"), V(3), V(0)),
 	DO(mincore, V(0x1000), V(4096), Z(1)),
 	DO(mbind, V(0), V(0), V(99), W(1), V(64), V(0)),
 	DO(set_mempolicy, V(99), W(1), V(64)),
@@ -419,6 +499,24 @@ static const struct trial trials[] = {
 	DO(io_cancel, V(0), Z(64), Z(32)),
 	DO(io_uring_enter, F(nofd), V(0), V(0), V(0), Z(8), V(8)),
 	DO(io_uring_register, F(nofd), V(0), Z(16), V(1)),
+	NEW(457, "statmount", W(24, 1, 2, 0), Z(512), V(512), V(0)),
+	NEW(458, "listmount", W(24, -1, 0, 0), Z(64), V(8), V(0)),
+	NEW(459, "lsm_get_self_attr", V(100), Z(256), N(256), V(0)),
+	NEW(460, "lsm_set_self_attr", V(100), Z(32), V(32), V(0)),
+	NEW(461, "lsm_list_modules", Z(128), N(128), V(0)),
+	NEW(463, "setxattrat", V(AT_FDCWD), T("/none"), V(0), T("user.a"),
+	    W(0, 0), V(16)),
+	NEW(464, "getxattrat", V(AT_FDCWD), T("/none"), V(0), T("user.a"),
+	    W(0, 0), V(16)),
+	NEW(464, "getxattrat", V(AT_FDCWD), T("/none"), V(0), T("user.a"),
+	    W(0, 0), V(5)),
+	NEW(465, "listxattrat", F(file), T(""), V(0x1000), Z(64), V(64)),
+	NEW(466, "removexattrat", F(file), T(""), V(0x1000), T("user.none")),
+	NEW(467, "open_tree_attr", V(AT_FDCWD), T("/none"), V(0), Z(32), V(32)),
+	NEW(468, "file_getattr", V(AT_FDCWD), T("/dev/null"), Z(24), V(24),
+	    V(0)),
+	NEW(469, "file_setattr", V(AT_FDCWD), T("/none"), Z(24), V(24), V(0)),
+	NEW(470, "listns", N(32, 0, 0, 0, 0, 0, 0, 0), Z(64), V(8), V(0)),
 #ifdef __NR_open
 	DO(open, T("/no such file"), V(O_RDONLY)),
 	DO(creat, T("/proc/none"), V(0600)),
@@ -445,6 +543,9 @@ static const struct trial trials[] = {
 	DO(sysfs, V(1), T("proc"), V(0)),
 	DO(getdents, F(directory), Z(1024), V(1024)),
 	DO(poll, Z(8), V(1), V(0)),
+	DO(poll, N(-1, 0x00010001, -1, 0x00070007), V(2), V(0)),
+	DO(poll, Z(8), V(1 << 28), V(0)),
+	DO(poll, Z(8), V(-1), V(0)),
 	DO(select, V(1), W(0), W(1), W(0), W(0, 0)),
 	DO(epoll_wait, F(epoll_fd), Z(48), V(4), V(0)),
 	DO(signalfd, F(nofd), W(0), V(4)),

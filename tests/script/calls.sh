@@ -13,6 +13,8 @@ echo '#include <asm/unistd.h>' | $CC -E -dM - |
 	sed -n 's/^#define __NR_\([a-z_0-9]*\) .*/\1/p' | sort -u >"$tmp/all"
 {
 	sed -n 's/^[[:space:]]*\(ROW\|DATA\)(\([a-z_0-9]*\),.*/\2/p' "$table"
+	sed -n 's/^[[:space:]]*NEW([0-9]*, \([a-z_0-9]*\),.*/\1/p' "$table"
+	echo mseal
 	grep -o '__NR_[a-z_0-9]*' "$table" | sed 's/__NR_//'
 } | sort -u >"$tmp/known"
 [ "$(wc -l <"$tmp/all")" -gt 200 ] || {
