@@ -209,8 +209,8 @@ static size_t length_of(const struct door *d, unsigned i, uint32_t *word)
 		return n > INT32_MAX ? 0 : (n + 63) / 64 * 8;
 	case LENGTH_PAGES:
 		return bytes_to_pages(n);
-	case LENGTH_HEADED:
-		return headed(*word, a);
+	case LENGTH_HEADED: /* the word itself is read in any case */
+		return MAX(headed(*word, a), a->of + sizeof(*word));
 	}
 	return 0;
 }

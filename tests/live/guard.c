@@ -456,7 +456,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, writes_to_clean_pages_are_kept);
 	tcase_add_test(tc, one_byte_is_a_change);
 	tcase_add_test(tc, writes_to_zero_pages_are_kept);
-	tcase_add_test(tc, unchanged_pages_are_not_written);
+	test_counted(tc, unchanged_pages_are_not_written);
 	tcase_add_test(tc, frames_that_cannot_be_read);
 	tc = test_case_with(s, "errors", setup, live_end);
 	tcase_add_loop_test(tc, markers_that_are_refused, 0, LIVE_LEN(errors));
@@ -475,7 +475,7 @@ static void add_tests(Suite *s)
 #endif
 	tcase_add_test(tc, locked_memory);
 	tcase_add_test(tc, populating_finds_markers);
-	tcase_add_test(tc, streams_across_parts_of_a_mapping);
+	test_counted(tc, streams_across_parts_of_a_mapping);
 }
 
 static const char *missing(void)

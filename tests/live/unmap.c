@@ -633,7 +633,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, unmap_races_with_faults);
 	tcase_add_test(tc, unmap_races_with_calls);
 	tcase_add_test(tc, protect_races_with_paging);
-	tcase_add_test(tc, protect_races_with_a_callback_that_repairs);
+	test_counted(tc, protect_races_with_a_callback_that_repairs);
 	tcase_add_test(tc, dontneed_races_with_paging);
 	tcase_add_test(tc, close_with_faults_in_flight);
 	tc = test_case(s, "holes");
@@ -643,7 +643,7 @@ static void add_tests(Suite *s)
 		return;
 	tc = test_case(s, "cycles");
 	test_limit(tc, 120);
-	tcase_add_test(tc, ten_thousand_cycles_leave_nothing);
+	test_counted(tc, ten_thousand_cycles_leave_nothing);
 	tc = test_case(s, "resize");
 	test_limit(tc, 120);
 	tcase_add_test(tc, budget_from_256_mib_to_1_mib_and_back_under_load);
