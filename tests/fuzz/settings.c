@@ -244,6 +244,41 @@ static const struct {
 #undef X
 };
 
+/* Of a field that was accepted: the range, or how many words there are. */
+static void check_number(uint64_t value, uint64_t least, uint64_t most)
+{
+	MUST(value >= least && value <= most);
+}
+
+static void check_word(unsigned value, const char *words)
+{
+	unsigned n = 0;
+
+	for (; *words; words++)
+		n += *words == '|';
+	MUST(value <= n);
+}
+
+static void check_size(uint64_t value, uint64_t least, uint64_t most)
+{
+	check_number(value, least, most);
+	MUST(value % PAGE_BYTES == 0);
+}
+
+#define LEAST(least, most, why) least
+#define MOST(least, most, why)	most
+#define BOUNDS(...)		LEAST(__VA_ARGS__), MOST(__VA_ARGS__)
+
+#define CHECK_SIZE(field, words, range) \
+	check_size((uint64_t)c->field, BOUNDS(SETTING_LIMITS range))
+#define CHECK_UINT(field, words, range) \
+	check_number(c->field, BOUNDS(SETTING_LIMITS range))
+#define CHECK_UINT64(field, words, range) CHECK_UINT(field, words, range)
+#define CHECK_PATH(field, words, range)	  MUST(*c->field)
+#define CHECK_ENUM(field, words, range)	  check_word((unsigned)c->field, words)
+#define CHECK_WORD(field, words, range)	  check_word((unsigned)c->field, words)
+#define CHECK_BOOL(field, words, range)	  MUST((unsigned)c->field <= 1)
+
 static void check_accepted(struct conf *c)
 {
 	struct conf was = *c;
@@ -252,17 +287,12 @@ static void check_accepted(struct conf *c)
 		MUST(!memcmp(c, &was, sizeof(was)));
 		return;
 	}
-	MUST(c->resident_bytes >= 4096 && c->resident_bytes % 4096 == 0);
-	MUST(c->resident_bytes <= 1ull << 47);
-	MUST(c->swap_limit_bytes % 4096 == 0);
-	MUST(c->swap_limit_bytes <= 1ull << 50);
+#define X(type, field, variable, plain, unit, range, what) \
+	CHECK_##type(field, unit, range);
+	SETTINGS(X)
+#undef X
 	MUST(!c->swap_reserve || c->swap_limit_bytes);
-	MUST(c->low_pct <= c->high_pct && c->high_pct <= 50);
-	MUST(c->handlers <= 32 && c->pollers <= 32 && c->spin_us <= 1000000);
-	MUST(c->readahead_max_pages <= 1024 && c->frame_wait_ms <= 86400000);
-	MUST((unsigned)c->faults <= 1 && (unsigned)c->fork <= 1);
-	MUST((unsigned)c->io <= 2 && c->policy <= 1 && c->log_level <= 4);
-	MUST(*c->swap_path);
+	MUST(c->low_pct <= c->high_pct);
 }
 
 /* Row after row, as the environment must do at once. NULL: all are good. */
