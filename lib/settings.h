@@ -4,9 +4,7 @@
  * environment, the copying from and to struct vvm_options, `vvmbench --help`,
  * the list in vvm(7) and the tests expand it.
  *
- * To add a setting: a row here, and its field with what the programmer must
- * know in struct vvm_options of <vvm.h>. What else is missing then, does not
- * compile, or tests/script/settings.sh or unit/conf says so.
+ * To add a setting: README.md beside this file.
  *
  * X(type, field, variable without VVM_, default, unit or values, range, what)
  *
