@@ -20,7 +20,6 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/ptrace.h>
-#include <sys/resource.h>
 #include <sys/sem.h>
 #include <sys/uio.h>
 
@@ -157,9 +156,10 @@ long door_pin(struct door *d)
 	unsigned i;
 	long result = d->call ? door_bounce_arguments(d) : 0;
 
+	/* where a number only looks like paged memory, a lack of frames is none */
 	for (i = 0; i < 6 && result == 0; i++)
 		if (!d->call || d->call->arg[i].kind == ARG_SPECIAL)
-			result = hold_take(&hold[i], d->arg[i], PAGE_BYTES);
+			hold_take(&hold[i], d->arg[i], PAGE_BYTES);
 	if (result == 0)
 		result = door_make(d);
 	for (i = 0; i < 6; i++)
@@ -181,6 +181,24 @@ long door_fcntl(struct door *d)
 		return door_make_with(d, 2, ARG_INOUT, sizeof(struct flock));
 	case F_SETOWN_EX:
 		return door_make_with(d, 2, ARG_IN, sizeof(struct f_owner_ex));
+	case F_DUPFD:
+	case F_DUPFD_CLOEXEC:
+	case F_GETFD:
+	case F_SETFD:
+	case F_GETFL:
+	case F_SETFL:
+	case F_GETOWN:
+	case F_SETOWN:
+	case F_GETSIG:
+	case F_SETSIG:
+	case F_GETLEASE:
+	case F_SETLEASE:
+	case F_NOTIFY:
+	case F_SETPIPE_SZ:
+	case F_GETPIPE_SZ:
+	case F_ADD_SEALS:
+	case F_GET_SEALS:
+		return door_make(d);
 	case F_GETOWN_EX:
 	case 17: /* F_GETOWNER_UIDS */
 		return door_make_with(d, 2, ARG_INOUT, 8);
@@ -243,6 +261,22 @@ long door_prctl(struct door *d)
 		return door_make_with(d, 1, ARG_OUT, sizeof(int));
 	case PR_GET_TID_ADDRESS:
 		return door_make_with(d, 1, ARG_OUT, sizeof(void *));
+	case PR_SET_PDEATHSIG:
+	case PR_GET_DUMPABLE:
+	case PR_SET_DUMPABLE:
+	case PR_GET_KEEPCAPS:
+	case PR_SET_KEEPCAPS:
+	case PR_GET_SECCOMP:
+	case PR_CAPBSET_READ:
+	case PR_GET_SECUREBITS:
+	case PR_SET_TIMERSLACK:
+	case PR_GET_TIMERSLACK:
+	case PR_SET_CHILD_SUBREAPER:
+	case PR_SET_NO_NEW_PRIVS:
+	case PR_GET_NO_NEW_PRIVS:
+	case PR_SET_THP_DISABLE:
+	case PR_GET_THP_DISABLE:
+		return door_make(d); /* numbers */
 	case PR_SET_SECCOMP:
 		return d->arg[1] == 2 ? door_make_with_program(d, 2)
 				      : door_make(d);
@@ -359,12 +393,9 @@ long door_semctl(struct door *d)
 }
 
 /* Is that more than the kernel looks at? */
-static bool too_many(struct door *d, unsigned count)
+static bool too_many(unsigned count)
 {
-	uint64_t *limit = bounce_take(&d->bounce, 2 * sizeof(*limit), 0);
-	const uint64_t a[6] = {0, RLIMIT_NOFILE, 0, (uintptr_t)limit};
-
-	return !limit || os_call(__NR_prlimit64, a) < 0 || count > limit[0];
+	return count > os_descriptors_max();
 }
 
 /*
@@ -394,7 +425,7 @@ long door_poll(struct door *d)
 	unsigned count = (unsigned)d->arg[1];
 	long result = door_bounce_arguments(d);
 
-	if (result == 0 && (count <= POLL_SOME || !too_many(d, count)))
+	if (result == 0 && (count <= POLL_SOME || !too_many(count)))
 		result = door_bounce(&d->bounce, d->arg[0],
 				     count * sizeof(struct pollfd), ARG_INOUT,
 				     &d->bounced[0], &d->use[0]);

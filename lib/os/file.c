@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <linux/magic.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -161,6 +162,14 @@ int os_open(const char *path, unsigned flags, int *fd)
 }
 
 /* Linux frees the descriptor even if close says EINTR: never retried. */
+uint64_t os_descriptors_max(void)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur
+						     : UINT64_MAX;
+}
+
 int os_close(int fd)
 {
 	return close(fd) < 0 && errno != EINTR ? -errno : 0;

@@ -120,6 +120,12 @@ static int map_unlocked(haddr_t at, uint64_t bytes, int prot, int flags, int fd,
 	return 0;
 }
 
+/* Shared memory without a file has one of its own, which does not grow. */
+static bool can_grow(int flags)
+{
+	return !(flags & MAP_SHARED && flags & MAP_ANONYMOUS);
+}
+
 /*
  * mmap with the result as -errno; EAGAIN is that of a process that locks what it
  * will map, beyond what it may (RLIMIT_MEMLOCK).
@@ -129,10 +135,12 @@ static int map(haddr_t at, uint64_t bytes, int prot, int flags, int fd,
 {
 	void *p = mmap(host(at), bytes, prot, flags, fd, (off_t)off);
 
-	if (p == MAP_FAILED)
-		return errno == EAGAIN ? map_unlocked(at, bytes, prot, flags,
+	if (p == MAP_FAILED && errno == EAGAIN)
+		return can_grow(flags) ? map_unlocked(at, bytes, prot, flags,
 						      fd, off, out)
-				       : -errno;
+				       : -ENOMEM;
+	if (p == MAP_FAILED)
+		return -errno;
 	*out = (haddr_t)(uintptr_t)p;
 	return 0;
 }

@@ -289,6 +289,8 @@ enum os_open_flags {
  */
 int os_open(const char *path, unsigned flags, int *fd);
 int os_close(int fd);
+/* How many descriptors the process may have (RLIMIT_NOFILE). */
+uint64_t os_descriptors_max(void);
 /* Locks the file against every other descriptor of it; -EBUSY: it is. */
 int os_lock_file(int fd);
 /*

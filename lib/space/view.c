@@ -79,6 +79,12 @@ static int install_in(haddr_t host, uint64_t bytes, unsigned prot)
 	return os_guard_install(host, bytes);
 }
 
+static int unlock_in(haddr_t host, uint64_t bytes, unsigned prot)
+{
+	(void)prot;
+	return os_unlock(host, bytes);
+}
+
 /* ---- taking and giving access ---- */
 
 /* => as view_protect(). */
@@ -90,7 +96,7 @@ static int install(struct vvm *vm, haddr_t host, uint64_t bytes)
 	if (rc != -EINVAL)
 		return rc;
 	r = regions_at_host(&vm->regions, host);
-	rc = r ? os_unlock(r->host, r->end - r->start) : rc;
+	rc = r ? around_holes(unlock_in, r->host, r->end - r->start, 0) : rc;
 	return rc < 0 ? rc : around_holes(install_in, host, bytes, 0);
 }
 

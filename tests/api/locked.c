@@ -10,6 +10,8 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "support/expect.h"
 #include "support/frames.h"
@@ -210,6 +212,31 @@ START_TEST(the_limit_does_not_count_regions)
 }
 END_TEST
 
+/* What a child needs is more than may be locked: it has nothing, then. */
+START_TEST(a_fork_beyond_the_limit)
+{
+	const uint64_t pages = UINT64_C(1) << 21;
+	struct vvm_options o;
+	int status;
+	pid_t pid;
+	char *p;
+
+	limit_locks(2 << 20);
+	live_options(&o, BUDGET);
+	o.fork = VVM_FORK_INHERIT;
+	live_ok(vvm_open(&vm, &o));
+	p = live_map(vm, pages, LIVE_RW);
+	live_equal(mlockall(MCL_FUTURE), 0);
+	write_and_read(p + (pages - PAGES) * LIVE_PAGE);
+	pid = fork();
+	if (pid == 0)
+		_exit(0);
+	live_check(pid < 0 || waitpid(pid, &status, 0) == pid);
+	write_and_read(p + (pages - PAGES) * LIVE_PAGE);
+	live_ok(vvm_close(vm));
+}
+END_TEST
+
 static void add_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "locked");
@@ -217,6 +244,7 @@ static void add_tests(Suite *s)
 	if (!LIVE_SANITIZED) { /* their mlockall() does nothing */
 		tcase_add_test(tc, the_limit_is_an_error);
 		tcase_add_test(tc, the_limit_does_not_count_regions);
+		tcase_add_test(tc, a_fork_beyond_the_limit);
 	}
 	if (!permitted()) {
 		puts("api_locked: the rest needs the right to lock memory");

@@ -21,6 +21,7 @@
  */
 #include "preload/atfork.h"
 
+#include "preload/gate.h"
 #include "preload/libc.h"
 #include "preload/state.h"
 
@@ -116,8 +117,14 @@ void atfork_child(void)
 
 pid_t atfork_without(void)
 {
-	none = true;
-	return LIBC(fork)();
+	uint64_t signals = gate_signals_block(), outer = last;
+	pid_t pid;
+
+	none = true; /* a handler's fork() would take it for its own */
+	pid = LIBC(fork)();
+	last = outer; /* of a fork that a handler of ours has interrupted */
+	gate_signals_restore(signals);
+	return pid;
 }
 
 void atfork_freeze(void)

@@ -16,6 +16,7 @@
 #include "preload/fork.h"
 
 #include "preload/atfork.h"
+#include "preload/gate.h"
 #include "preload/libc.h"
 #include "preload/mutex.h"
 #include "preload/signal.h"
@@ -29,11 +30,17 @@
 #include <string.h>
 #include <unistd.h>
 
+static uint64_t signals; /* before; the locks' */
+
 static void before(void)
 {
+	uint64_t own;
+
 	atfork_prepare();
+	own = gate_signals_block();
 	preload_enter();
 	preload_mutexes_freeze();
+	signals = own;
 	preload_tids_freeze();
 	atfork_freeze();
 	vvm_heap_fork_prepare(preload.heap);
@@ -41,11 +48,15 @@ static void before(void)
 
 static void after_in_parent(void)
 {
+	uint64_t own;
+
 	vvm_heap_fork_parent(preload.heap);
 	atfork_thaw();
 	preload_tids_thaw(false);
+	own = signals;
 	preload_mutexes_thaw(false);
 	preload_leave();
+	gate_signals_restore(own);
 	atfork_parent();
 }
 
@@ -86,6 +97,7 @@ static void after_in_child(void)
 	preload_mutexes_thaw(preload.inherits);
 	preload_threads_forked();
 	preload_leave();
+	gate_signals_restore(signals);
 	atfork_child();
 }
 

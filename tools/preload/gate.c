@@ -46,6 +46,7 @@
 #include <linux/audit.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -154,6 +155,34 @@ long gate(long number, long a, long b, long c, long d, long e, long f)
 	return plain_call(number, a, b, c, d, e, f);
 }
 #endif
+
+#define BIT(sig) (UINT64_C(1) << ((sig)-1))
+
+uint64_t gate_signals_block(void)
+{
+	uint64_t most = ~(BIT(SIGBUS) | BIT(SIGSEGV) | BIT(SIGSYS)), before = 0;
+
+	int saved = errno;
+
+	/* EFAULT: this stack is paged, and has just gone */
+	while (gate_call(SYS_rt_sigprocmask, SIG_BLOCK, &most, &before,
+			 sizeof(before)) &&
+	       errno == EFAULT)
+		before = 0;
+	errno = saved;
+	return before;
+}
+
+void gate_signals_restore(uint64_t before)
+{
+	int saved = errno;
+
+	while (gate_call(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL,
+			 sizeof(before)) &&
+	       errno == EFAULT)
+		continue;
+	errno = saved;
+}
 
 long plain_call(long number, ...)
 {

@@ -19,6 +19,13 @@ long gate(long number, long a, long b, long c, long d, long e, long f);
 #define gate_call(...) GATE_PICK(__VA_ARGS__, 0, 0, 0, 0, 0, 0, 0)
 
 /*
+ * Until the other, with its result, this thread runs no signal handler but those
+ * of instructions and system calls: one could wait for a lock that it has.
+ */
+uint64_t gate_signals_block(void);
+void gate_signals_restore(uint64_t before);
+
+/*
  * As syscall(2), for the program, which may not be allowed it: from libc's
  * code.
  */

@@ -74,13 +74,16 @@ static bool meets_heap(uint64_t start, uint64_t len)
 int vacate(uint64_t start, uint64_t len)
 {
 	struct ground before = ground;
-	int rc;
+	struct vvm_region part;
+	uint64_t at = start;
+	int rc = 0;
 
 	if (meets_heap(start, len))
 		return part_fail(EINVAL);
 	preload_enter();
 	ground = (struct ground){start, start + len};
-	rc = drop_paged(start, len);
+	for (; rc == 0 && part_next(at, start + len, &part); at = part.end)
+		rc = drop_paged(part.start, part.end - part.start);
 	ground = before;
 	preload_leave();
 	return part_result(rc);

@@ -73,7 +73,6 @@ void unlock_all(uint64_t start, uint64_t len)
 {
 	uint64_t at;
 
-	preload_tids_forget(start, len);
 	for (at = start; at < start + len; at += PAGE)
 		while (vvm_unpin(preload.vm, at, PAGE) == 0)
 			continue;
@@ -85,6 +84,7 @@ int drop_paged(uint64_t start, uint64_t len)
 
 	rc = vvm_unmap(preload.vm, start, len);
 	if (rc == -EBUSY) {
+		preload_tids_forget(start, len);
 		unlock_all(start, len);
 		rc = vvm_unmap(preload.vm, start, len);
 	}
@@ -194,6 +194,7 @@ static int paged_renew(uint64_t start, uint64_t len, int prot)
 	int rc = vvm_advise(preload.vm, start, len, VVM_ADV_DONTNEED);
 
 	if (rc == -EBUSY) {
+		preload_tids_forget(start, len);
 		unlock_all(start, len);
 		rc = vvm_advise(preload.vm, start, len, VVM_ADV_DONTNEED);
 	}

@@ -10,6 +10,7 @@
  */
 #include "preload/gate.h"
 #include "preload/part.h"
+#include "preload/tid.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -156,8 +157,10 @@ static void leave_old(const struct remap *m)
 		return;
 	}
 	preload_enter();
-	if (m->locked)
+	if (m->locked) {
 		unlock_all(m->from, m->len);
+		preload_tids_keep(m->from, m->len);
+	}
 	vvm_advise(preload.vm, m->from, m->len, VVM_ADV_DONTNEED);
 	preload_leave();
 }

@@ -13,6 +13,7 @@
  */
 #include "preload/mutex.h"
 
+#include "preload/gate.h"
 #include "preload/part.h"
 
 #include <dlfcn.h>
@@ -77,6 +78,7 @@ static size_t find(uint64_t at)
 /* 0, or an error number. */
 static int keep(uint64_t at)
 {
+	uint64_t before = gate_signals_block(); /* a handler may do the same */
 	int error = 0;
 
 	pthread_mutex_lock(&kept.lock);
@@ -89,11 +91,13 @@ static int keep(uint64_t at)
 			kept.at[kept.count++] = at;
 	}
 	pthread_mutex_unlock(&kept.lock);
+	gate_signals_restore(before);
 	return error;
 }
 
 static void let_go(uint64_t at)
 {
+	uint64_t before = gate_signals_block();
 	size_t i;
 
 	pthread_mutex_lock(&kept.lock);
@@ -103,6 +107,7 @@ static void let_go(uint64_t at)
 		kept.at[i] = kept.at[--kept.count];
 	}
 	pthread_mutex_unlock(&kept.lock);
+	gate_signals_restore(before);
 }
 
 void preload_mutexes_freeze(void)

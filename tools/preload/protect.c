@@ -325,6 +325,7 @@ static int paged_unlock(uint64_t start, uint64_t len, int arg)
 {
 	(void)arg;
 	unlock_all(start, len);
+	preload_tids_keep(start, len);
 	return 0;
 }
 
@@ -376,8 +377,10 @@ static void unlock_region(const struct vvm_region *r)
 	for (at = r->start; at < r->end; at += block) {
 		if (block > r->end - at)
 			block = r->end - at;
-		if (has_locked(at, block))
+		if (has_locked(at, block)) {
 			unlock_all(at, block);
+			preload_tids_keep(at, block);
+		}
 	}
 	preload_leave();
 }

@@ -63,7 +63,7 @@ static inline void preload_leave(void)
  */
 static inline bool may_be_memory(const void *p)
 {
-	const uintptr_t lowest = 0x10000, end = (uintptr_t)1 << 47;
+	const uintptr_t lowest = 0x10000, end = (uintptr_t)1 << 56;
 
 	return (uintptr_t)p - lowest < end - lowest;
 }

@@ -43,15 +43,10 @@ static struct {
 	size_t count, room;
 } kept = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-#define BIT(sig) (UINT64_C(1) << ((sig)-1))
-
-/* But for those that faults and system calls may be. */
 static uint64_t enter(void)
 {
-	uint64_t most = ~(BIT(SIGBUS) | BIT(SIGSEGV) | BIT(SIGSYS)), before;
+	uint64_t before = gate_signals_block();
 
-	gate_call(SYS_rt_sigprocmask, SIG_BLOCK, &most, &before,
-		  sizeof(before));
 	preload_enter();
 	pthread_mutex_lock(&kept.lock);
 	return before;
@@ -61,8 +56,7 @@ static void leave(uint64_t before)
 {
 	pthread_mutex_unlock(&kept.lock);
 	preload_leave();
-	gate_call(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL,
-		  sizeof(before));
+	gate_signals_restore(before);
 }
 
 static int pin(uint64_t at, int (*call)(struct vvm *, uint64_t, uint64_t))
@@ -138,6 +132,20 @@ void preload_tids_thaw(bool in_child)
 	if (in_child)
 		kept.count = 0;
 	pthread_mutex_unlock(&kept.lock);
+}
+
+void preload_tids_keep(uint64_t start, uint64_t len)
+{
+	uint64_t before;
+	size_t i;
+
+	if (!kept.count)
+		return;
+	before = enter();
+	for (i = 0; i < kept.count; i++)
+		if (kept.word[i].at - start < len)
+			pin(kept.word[i].at, vvm_pin);
+	leave(before);
 }
 
 /* ---- clone ---- */
@@ -247,7 +255,8 @@ int clone(int (*run)(void *), void *stack, int flags, void *arg, ...)
 		return part_fail(EAGAIN);
 	tid = LIBC(clone)(run, stack, flags, arg, parents, tls, childs);
 	error = errno;
-	unpin_words(&words, tid);
+	/* after vfork() it is another program by now, or has ended */
+	unpin_words(&words, flags & CLONE_VFORK ? -1 : tid);
 	errno = error;
 	return tid;
 }
