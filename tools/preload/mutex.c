@@ -135,9 +135,9 @@ int pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attr)
 		real = (init_fn *)next("pthread_mutex_init");
 	error = real(mutex, attr);
 	if (error || !attr || pthread_mutexattr_getrobust(attr, &robust) ||
-	    robust != PTHREAD_MUTEX_ROBUST ||
+	    robust != PTHREAD_MUTEX_ROBUST || preload_depth ||
 	    !part_paged(mutex, sizeof(*mutex)))
-		return error;
+		return error; /* ours is not paged, and to ask rouses a child */
 	return keep((uint64_t)mutex);
 }
 
