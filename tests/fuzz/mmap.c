@@ -108,6 +108,12 @@ void preload_tids_forget(uint64_t start, uint64_t len)
 	(void)len;
 }
 
+void preload_tids_keep(uint64_t start, uint64_t len)
+{
+	(void)start;
+	(void)len;
+}
+
 /* ---- arenas ---- */
 
 static char *address(int side, size_t at)
