@@ -161,7 +161,6 @@ int os_open(const char *path, unsigned flags, int *fd)
 	return error;
 }
 
-/* Linux frees the descriptor even if close says EINTR: never retried. */
 uint64_t os_descriptors_max(void)
 {
 	struct rlimit limit;
@@ -170,6 +169,7 @@ uint64_t os_descriptors_max(void)
 						     : UINT64_MAX;
 }
 
+/* Linux frees the descriptor even if close says EINTR: never retried. */
 int os_close(int fd)
 {
 	return close(fd) < 0 && errno != EINTR ? -errno : 0;

@@ -12,8 +12,9 @@
  * with all the memory that it might need one day. It cannot fill what permits
  * no access, so what must not be filled is mapped PROT_NONE, unlocked, and made
  * accessible after that. It also refuses what is more than the process may lock
- * (RLIMIT_MEMLOCK), though it will not be locked: map_unlocked(). MCL_CURRENT locks what is there: hence
- * MADV_DONTNEED_LOCKED, which is MADV_DONTNEED that locked memory obeys, too.
+ * (RLIMIT_MEMLOCK), though it will not be locked: map_unlocked(). MCL_CURRENT
+ * locks what is there: hence MADV_DONTNEED_LOCKED, which is MADV_DONTNEED that
+ * locked memory obeys, too.
  *
  * State outside `struct vvm`: whether PAGEMAP_SCAN was refused, an atomic
  * that is set once. It is a property of the kernel and not of a space.
