@@ -66,14 +66,16 @@ static bool map_resize(struct site_map *m, size_t size,
 {
 	struct site_map made = {
 		.size = size, .factor = m->factor, .full = m->full};
-	struct site *from = m->item;
+	const struct site *from;
+	size_t i;
 
 	if (!made.factor)
 		made.factor = random_factor();
 	made.item = calloc(size, sizeof(*made.item));
 	if (!made.item)
 		return false;
-	for (; from < m->item + m->size; from++) {
+	for (i = 0; i < m->size; i++) {
+		from = &m->item[i];
 		if (!from->ip || (keep && !keep(from, arg)))
 			continue;
 		*map_find(&made, from->space, from->ip) = *from;
