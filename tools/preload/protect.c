@@ -207,7 +207,7 @@ static int paged_advise(uint64_t start, uint64_t len, int number)
 {
 	const struct advice *a = find_advice(number);
 
-	return a->act(start, len, a->arg);
+	return a ? a->act(start, len, a->arg) : -EINVAL;
 }
 
 /*

@@ -98,13 +98,11 @@ struct site *site_get(struct site_map *m, uint64_t space, uint64_t ip)
 
 	if (s && s->ip)
 		return s;
-	if (m->used >= m->size / 2) {
-		if (!map_grow(m)) {
-			m->full = true;
-			return NULL;
-		}
-		s = map_find(m, space, ip);
+	if (m->used >= m->size / 2 && !map_grow(m)) {
+		m->full = true;
+		return NULL;
 	}
+	s = map_find(m, space, ip);
 	s->space = space;
 	s->ip = ip;
 	m->used++;
@@ -374,7 +372,9 @@ struct site **sites_rank(const struct sites *s, size_t *n, uint64_t *wait_ns)
 
 	*n = 0;
 	*wait_ns = 0;
-	for (i = 0; i < s->all.size && rank; i++) {
+	if (!rank)
+		return NULL;
+	for (i = 0; i < s->all.size; i++) {
 		struct site *it = &s->all.item[i];
 
 		if (!it->ip || !is_waiting(it, NULL))
