@@ -472,6 +472,20 @@ long vvm_syscall(long nr, long a, long b, long c, long d, long e, long f)
 
 /* ---- callbacks ---- */
 
+/* => mapping lock held. */
+static int set_on_fault(struct vvm *vm, vvm_fault_callback callback, void *arg)
+{
+	int rc = callback ? trap_register(vm) : 0;
+
+	if (rc < 0)
+		return rc;
+	hook_set(&vm->on_fault, (hook_callback)callback, arg);
+	/* inline mode needs the handler anyway */
+	if (!callback && !space_is_inline(vm))
+		trap_unregister(vm);
+	return 0;
+}
+
 int vvm_on_fault(struct vvm *vm, vvm_fault_callback callback, void *arg)
 {
 	ON_FIRM_STACK(int, vvm_on_fault, vm, callback, arg);
@@ -480,23 +494,23 @@ int vvm_on_fault(struct vvm *vm, vvm_fault_callback callback, void *arg)
 
 	if (rc < 0)
 		return rc;
-	atomic_store(&vm->on_fault_arg, arg);
-	atomic_store(&vm->on_fault, callback);
-	if (callback)
-		return trap_register(vm);
-	if (!space_is_inline(vm)) /* inline mode needs the handler anyway */
-		trap_unregister(vm);
-	return 0;
+	lock_take(&vm->mapping);
+	rc = set_on_fault(vm, callback, arg);
+	lock_drop(&vm->mapping);
+	return rc;
 }
 
 int vvm_on_low_space(struct vvm *vm, vvm_low_space_callback callback, void *arg)
 {
+	ON_FIRM_STACK(int, vvm_on_low_space, vm, callback, arg);
+	IN_CALL(vm);
 	int rc = usable(vm);
 
 	if (rc < 0)
 		return rc;
-	atomic_store(&vm->low_space_arg, arg);
-	atomic_store(&vm->low_space, callback);
+	lock_take(&vm->mapping);
+	hook_set(&vm->low_space, (hook_callback)callback, arg);
+	lock_drop(&vm->mapping);
 	return 0;
 }
 

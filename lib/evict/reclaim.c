@@ -95,12 +95,14 @@ static uint64_t shortage(const struct reclaimer *r)
 static void call_low_space(struct reclaimer *r)
 {
 	struct vvm *vm = r->vm;
-	vvm_low_space_callback callback = atomic_load(&vm->low_space);
+	vvm_low_space_callback callback;
 	uint64_t now_us = os_now_us();
 	struct vvm_low_space info;
 	struct backing_stat bs;
+	void *arg;
 
-	if (!callback || now_us - r->low_space_us < LOW_SPACE_US)
+	if (!hook_get(&vm->low_space, &arg) ||
+	    now_us - r->low_space_us < LOW_SPACE_US)
 		return;
 	r->low_space_us = now_us;
 	space_spend_frames(vm);
@@ -114,7 +116,9 @@ static void call_low_space(struct reclaimer *r)
 		(uint64_t)stat_sum(&vm->stats, VVM_STAT_dirty_pages));
 	/* Nothing of ours is in flight, and what the callback calls locks. */
 	pause_leave(&vm->pause);
-	callback(vm, &info, atomic_load(&vm->low_space_arg));
+	callback = (vvm_low_space_callback)hook_get(&vm->low_space, &arg);
+	if (callback)
+		callback(vm, &info, arg);
 	pause_enter(&vm->pause);
 }
 

@@ -61,12 +61,14 @@ static bool installed; /* (installing) */
 struct hit {
 	haddr_t addr;
 	int sig;
-	uint64_t ip;		/* of the code; 0: not known */
-	unsigned long cpu;	/* x86: its error code */
-	struct vvm *vm;		/* that it is in; or NULL */
-	struct entry *held;	/* its entry */
-	struct vvm_fault fault; /* if so; context is not set */
-	pte_t perms;		/* of its region */
+	uint64_t ip;		     /* of the code; 0: not known */
+	unsigned long cpu;	     /* x86: its error code */
+	struct vvm *vm;		     /* that it is in; or NULL */
+	struct entry *held;	     /* its entry */
+	struct vvm_fault fault;	     /* if so; context is not set */
+	vvm_fault_callback callback; /* who is to be asked then; or NULL */
+	void *arg;
+	pte_t perms; /* of its region */
 };
 
 static unsigned long cpu_says(const ucontext_t *uc)
@@ -221,6 +223,16 @@ static int resolve(struct vvm *vm, const struct hit *hit)
 	return bus_error(vm, fault->addr);
 }
 
+/* Who wants to see it. */
+static void find_callback(struct hit *hit)
+{
+	struct vvm *vm = hit->vm;
+
+	hit->callback = (vvm_fault_callback)hook_get(&vm->on_fault, &hit->arg);
+	if (hit->callback && hit->fault.error != -VVM_EUNMAPPED)
+		stat_add(vm->api, VVM_STAT_denied, 1);
+}
+
 /* Sees to it if it is in a space, with locks. */
 static void take_hit(struct hit *out)
 {
@@ -230,6 +242,8 @@ static void take_hit(struct hit *out)
 		if (atomic_load(&hit.vm->dormant))
 			space_rouse(hit.vm);
 		hit.fault.error = resolve(hit.vm, &hit);
+		if (hit.fault.error)
+			find_callback(&hit);
 		put_space(hit.held);
 	}
 	*out = hit;
@@ -307,17 +321,16 @@ static void pass_on_refusal(const siginfo_t *segv, void *context)
 	pass_on(SIGSEGV, &si, context);
 }
 
-/* Does vm's owner want to see the fault, and has it repaired it? */
-static bool ask(struct vvm *vm, const struct vvm_fault *fault)
+/* Does the space's owner want to see the fault, and has it repaired it? */
+static bool ask(const struct hit *hit)
 {
-	vvm_fault_callback callback = atomic_load(&vm->on_fault);
+	const ucontext_t *uc = hit->fault.context;
 
-	if (!callback)
+	if (!hit->callback)
 		return false;
 	/* it may leave by siglongjmp() without restoring a mask */
-	os_signal_unblock(&((const ucontext_t *)fault->context)->uc_sigmask);
-	stat_add(vm->api, VVM_STAT_denied, 1);
-	return callback(vm, fault, atomic_load(&vm->on_fault_arg)) == VVM_RETRY;
+	os_signal_unblock(&uc->uc_sigmask);
+	return hit->callback(hit->vm, &hit->fault, hit->arg) == VVM_RETRY;
 }
 
 /*
@@ -360,7 +373,7 @@ static void on_signal(int sig, siginfo_t *si, void *context)
 	hit.fault.context = context;
 	if (hit.vm && hit.fault.error == -VVM_EUNMAPPED)
 		hit.vm = NULL; /* it was there a moment ago */
-	if (hit.vm ? hit.fault.error && !ask(hit.vm, &hit.fault)
+	if (hit.vm ? hit.fault.error && !ask(&hit)
 		   : sig == SIGSEGV || !maybe_unmapped(si)) {
 		bool ours = hit.vm && sig == SIGSEGV;
 

@@ -15,6 +15,7 @@
 #include "space/grip.h"
 #include "os/os.h"
 #include "space/pagetable.h"
+#include "util/hook.h"
 #include "util/pause.h"
 #include "space/lives.h"
 #include "space/standby.h"
@@ -98,10 +99,8 @@ struct vvm {
 	_Atomic unsigned failing; /* fault_fail()s not yet undone */
 	_Atomic unsigned willneed_turn;
 
-	_Atomic(vvm_low_space_callback) low_space;
-	_Atomic(void *) low_space_arg;
-	_Atomic(vvm_fault_callback) on_fault;
-	_Atomic(void *) on_fault_arg;
+	struct hook low_space; /* a vvm_low_space_callback; (m) writes */
+	struct hook on_fault;  /* a vvm_fault_callback; (m) writes */
 };
 
 /*

@@ -444,6 +444,52 @@ START_TEST(callback_in_many_threads_at_once)
 }
 END_TEST
 
+static char for_odd, for_even;
+static _Atomic unsigned mistaken;
+
+static enum vvm_verdict odd_callback(struct vvm *space,
+				     const struct vvm_fault *fault, void *arg)
+{
+	mistaken += arg != &for_odd;
+	return counting_callback(space, fault, NULL);
+}
+
+static enum vvm_verdict even_callback(struct vvm *space,
+				      const struct vvm_fault *fault, void *arg)
+{
+	mistaken += arg != &for_even;
+	return counting_callback(space, fault, NULL);
+}
+
+static void *refuse_and_touch(void *arg)
+{
+	volatile char *page = arg;
+
+	for (int i = 0; i < 20000; i++) {
+		live_ok(vvm_protect(vm, (uintptr_t)arg, LIVE_PAGE, VVM_READ));
+		*page = 1;
+	}
+	return NULL;
+}
+
+/* Another thread may change it between a fault and its callback. */
+START_TEST(callback_gets_the_argument_it_was_installed_with)
+{
+	char *p = live_map(vm, 1, VVM_READ);
+	pthread_t thread;
+
+	mistaken = 0;
+	live_ok(vvm_on_fault(vm, odd_callback, &for_odd));
+	live_equal(pthread_create(&thread, NULL, refuse_and_touch, p), 0);
+	while (seen.calls < 20000) {
+		live_ok(vvm_on_fault(vm, even_callback, &for_even));
+		live_ok(vvm_on_fault(vm, odd_callback, &for_odd));
+	}
+	pthread_join(thread, NULL);
+	live_equal(mistaken, 0);
+}
+END_TEST
+
 START_TEST(system_calls_on_forbidden_memory_get_efault)
 {
 	char *p = live_map(vm, 4, VVM_NONE);
@@ -759,6 +805,7 @@ static void add_callback(Suite *s)
 	tcase_add_test(tc, callback_runs_on_the_alternate_stack);
 	tcase_add_test(tc, callback_may_call_the_library_and_touch_memory);
 	tcase_add_test(tc, callback_in_many_threads_at_once);
+	tcase_add_test(tc, callback_gets_the_argument_it_was_installed_with);
 	tcase_add_test(tc, system_calls_on_forbidden_memory_get_efault);
 	tcase_add_test(tc, callbacks_of_two_spaces);
 	tcase_add_test(tc, callbacks_of_too_many_spaces);
