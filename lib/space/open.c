@@ -160,6 +160,7 @@ void space_reset(struct vvm *vm)
 	frames_init(&vm->frames, budget, vm->conf.low_pct, vm->conf.high_pct);
 	atomic_init(&vm->reclaim_asleep, false);
 	atomic_init(&vm->failing, 0);
+	atomic_init(&vm->flight.count, 0);
 }
 
 static struct vvm *space_alloc(const struct conf *conf)
