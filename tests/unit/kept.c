@@ -148,7 +148,9 @@ START_TEST(what_a_range_holds_is_closed)
 		held[i] = held_file();
 		kept_hold(r[i], &held[i]);
 	}
-	kept_drop(&rs.kept, r[0]); /* somebody else's descriptor now */
+	/* somebody else's descriptors now */
+	kept_drop(&rs.kept, r[0]);
+	ck_assert_ptr_eq(kept_add(&rs.kept, at(0), PAGE_BYTES), r[0]);
 	ck_assert_int_ge(dup2(STDIN_FILENO, held[1].fd), 0);
 	ck_assert_int_eq(kept_reserve(&rs.kept), 0);
 	ck_assert(is_open(held[0].fd));
