@@ -95,6 +95,15 @@ static bool is_file_page(const char *p, uint64_t i)
 	return memcmp(p, page, LIVE_PAGE) == 0;
 }
 
+/* Byte i of page i. */
+static char page_byte(uint64_t i)
+{
+	char page[LIVE_PAGE];
+
+	file_page(i, page);
+	return page[i];
+}
+
 /* Has everything of the file evicted, by what needs all frames. */
 static void push_out(const char *p, uint64_t pages)
 {
@@ -228,6 +237,39 @@ START_TEST(dontneed_gives_the_file_back)
 		live_check(is_file_page(p + i * LIVE_PAGE, i));
 	for (uint64_t i = 100; i < PAGES; i++)
 		live_equal(live_verify(p + i * LIVE_PAGE, i, 3), -1);
+}
+END_TEST
+
+/* Only what is in the swap is kept compressed: the file has the others. */
+START_TEST(with_compressed_pages)
+{
+	struct vvm_options o;
+	char *p;
+	int rc;
+
+	live_ok(vvm_close(vm));
+	live_options(&o, 4 * BUDGET);
+	o.compress = VVM_COMPRESS_LZ4;
+	rc = vvm_open(&vm, &o);
+	if (rc == -ENOTSUP) {
+		live_begin(BUDGET); /* for teardown() */
+		return;
+	}
+	live_ok(rc);
+	p = map_some(0, PAGES, LIVE_RW);
+	for (int round = 0; round < 4; round++)
+		for (uint64_t i = 0; i < PAGES; i++)
+			live_check(is_file_page(p + i * LIVE_PAGE, i));
+	if (TEST_STATS)
+		live_equal(live_idle_stats(vm).packed_pages, 0);
+	for (int round = 0; round < 4; round++)
+		for (uint64_t i = 0; i < PAGES; i++) {
+			char *q = p + i * LIVE_PAGE;
+
+			live_equal(q[i], round && i % 2 ? 'x' : page_byte(i));
+			if (i % 2)
+				q[i] = 'x';
+		}
 }
 END_TEST
 
@@ -701,6 +743,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, a_changed_page_is_the_space_s_own);
 	tcase_add_test(tc, a_write_comes_on_top_of_the_file);
 	tcase_add_test(tc, dontneed_gives_the_file_back);
+	tcase_add_test(tc, with_compressed_pages);
 	tc = test_case(s, "end");
 	tcase_add_test(tc, past_the_end_is_sigbus);
 	tcase_add_test(tc, nothing_of_an_empty_file_is_there);
