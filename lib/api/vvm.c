@@ -193,10 +193,12 @@ static int map_file(struct vvm *vm, struct map_file *m)
 	IN_CALL(vm);
 	struct own_name own;
 	struct backing *file;
-	int rc;
+	int rc, state;
 
 	take_name(&own, m->name);
+	state = os_cancel_off(); /* it opens a file */
 	rc = source_open(&file, m->fd, m->offset, &vm->flight);
+	os_cancel_restore(state);
 	if (rc < 0)
 		return rc;
 	if (!m->name)

@@ -192,8 +192,10 @@ static bool source_fetch(struct backing *b, struct io *io)
 static void source_close(struct backing *b)
 {
 	struct source *s = to_source(b);
+	int state = os_cancel_off(); /* close(2) is a cancellation point */
 
 	os_close(s->fd);
+	os_cancel_restore(state);
 	free(s);
 }
 

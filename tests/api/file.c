@@ -430,6 +430,35 @@ START_TEST(the_descriptor_may_be_closed_and_goes_with_the_last_part)
 }
 END_TEST
 
+static void *map_cancelled(void *arg)
+{
+	atomic_bool *through = arg;
+	char *p;
+
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+	pthread_cancel(pthread_self());
+	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);
+	p = map_some(0, PAGES + 1, LIVE_RW);
+	for (uint64_t i = 0; i <= PAGES; i++)
+		live_check(is_file_page(p + i * LIVE_PAGE, i));
+	live_ok(vvm_unmap(vm, live_addr(p), (PAGES + 1) * LIVE_PAGE));
+	*through = true;
+	pthread_testcancel();
+	return NULL;
+}
+
+START_TEST(no_call_is_a_cancellation_point)
+{
+	atomic_bool through = false;
+	pthread_t thread;
+	void *result;
+
+	live_equal(pthread_create(&thread, NULL, map_cancelled, &through), 0);
+	live_equal(pthread_join(thread, &result), 0);
+	live_check(through && result == PTHREAD_CANCELED);
+}
+END_TEST
+
 START_TEST(flags_of_the_caller_s_descriptor_stay)
 {
 	int before = fcntl(file, F_GETFL);
@@ -753,6 +782,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, refuses_bad_arguments);
 	tcase_add_test(
 		tc, the_descriptor_may_be_closed_and_goes_with_the_last_part);
+	tcase_add_test(tc, no_call_is_a_cancellation_point);
 	tcase_add_test(tc, flags_of_the_caller_s_descriptor_stay);
 	tcase_add_test(tc, a_region_has_the_name_of_the_file);
 	tcase_add_test(tc, parts_are_unmapped_and_protected);
