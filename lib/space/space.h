@@ -73,6 +73,7 @@ struct vvm {
 
 	struct backing *swap;	    /* (i) */
 	struct flight flight;	    /* (a) of the regions' own backings */
+	struct backing *orphans;    /* (m) some, to be closed: map/unmap.c */
 	struct stats stats;	    /* (i) */
 	struct vvm_stat_actor *api; /* (i) counters of API threads */
 

@@ -156,8 +156,9 @@ struct backing {
 	const struct backing_ops *ops;
 	unsigned grain_pages; /* (i) it takes memory for compressed pages so */
 	/* Of a region's own: */
-	unsigned users;	     /* (m) backing_use(), backing_drop() */
-	struct os_held held; /* (i) what other processes must not keep open */
+	unsigned users;	      /* (m) backing_use(), backing_drop() */
+	struct backing *next; /* (m) of those that lost their regions */
+	struct os_held held;  /* (i) what other processes must not keep open */
 };
 
 /* => both: the mapping lock is held, as in space/kept.h. NULL is ok. */
