@@ -152,12 +152,13 @@ static long set(struct door *d, const stack_t *stack, stack_t *old)
 long door_sigaltstack(struct door *d)
 {
 	stack_t *s = bounce_take(&d->bounce, 2 * sizeof(*s), 0);
-	stack_t *stack = NULL, *old = s + 1;
+	stack_t *stack = NULL, *old;
 	struct hold hold = {0};
 	long result;
 
 	if (!s)
 		return -ENOMEM;
+	old = s + 1;
 	memset(s, 0, 2 * sizeof(*s));
 	if (d->arg[0]) {
 		if (copy_in(s, d->arg[0], sizeof(*s)) < sizeof(*s))

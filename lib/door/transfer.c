@@ -41,11 +41,11 @@ enum file_kind { FILE_KIND, STREAM_KIND, WHOLE_KIND };
 static bool is_stream_socket(struct door *d)
 {
 	int *type = bounce_take(&d->bounce, 2 * sizeof(*type), 0);
-	uint64_t a[6] = {d->arg[0], SOL_SOCKET, SO_TYPE, (uintptr_t)type,
-			 (uintptr_t)(type + 1)};
+	uint64_t a[6] = {d->arg[0], SOL_SOCKET, SO_TYPE, (uintptr_t)type};
 
 	if (!type)
 		return false;
+	a[4] = (uintptr_t)(type + 1);
 	type[1] = sizeof(*type);
 	return os_call(__NR_getsockopt, a) == 0 && type[0] == SOCK_STREAM;
 }

@@ -362,11 +362,11 @@ static void on_signal(int sig, siginfo_t *si, void *context)
 		hit.vm = NULL; /* it was there a moment ago */
 	if (hit.vm ? hit.fault.error && !ask(hit.vm, &hit.fault)
 		   : sig == SIGSEGV || !maybe_unmapped(si)) {
-		if (!hit.vm || sig != SIGSEGV)
-			pass_on(sig, si, context);
-		else if (is_bus_error(hit.fault.error))
+		bool ours = hit.vm && sig == SIGSEGV;
+
+		if (ours && is_bus_error(hit.fault.error))
 			pass_on_bus(si, context);
-		else if (si->si_code == SEGV_MAPERR)
+		else if (ours && si->si_code == SEGV_MAPERR)
 			pass_on_refusal(si, context);
 		else
 			pass_on(sig, si, context);

@@ -399,7 +399,7 @@ static int probe_page(int fd)
 
 int os_guard_probe(void)
 {
-	int fd, error = os_memfd("vvm-probe", &fd);
+	int fd = -1, error = os_memfd("vvm-probe", &fd);
 
 	if (error)
 		return error;

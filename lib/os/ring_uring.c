@@ -294,6 +294,26 @@ static int uring_run(struct ring *r, int64_t timeout_us)
 }
 
 /*
+ * liburing maps and unmaps by system calls that ThreadSanitizer does not see: two
+ * rings at one address, of two threads, are one to it, and race.
+ */
+#ifdef __SANITIZE_THREAD__
+#include <sanitizer/tsan_interface.h>
+static char ring_memory; /* stands for what all rings have mapped */
+#define take_memory() __tsan_acquire(&ring_memory)
+#define give_memory() __tsan_release(&ring_memory)
+#else
+#define take_memory() ((void)0)
+#define give_memory() ((void)0)
+#endif
+
+static void queue_exit(struct ring_uring *ru)
+{
+	give_memory();
+	io_uring_queue_exit(&ru->uring);
+}
+
+/*
  * Watches may be armed: closing the ring cancels them, some time later and
  * in the kernel; no callback and no memory of ours is involved.
  */
@@ -301,7 +321,7 @@ static void uring_close(struct ring *r)
 {
 	struct ring_uring *ru = to_uring(r);
 
-	io_uring_queue_exit(&ru->uring);
+	queue_exit(ru);
 	os_unmap((haddr_t)ru, sizeof(*ru));
 }
 
@@ -358,10 +378,11 @@ static int setup(struct ring_uring *ru, unsigned entries, bool shared)
 	}
 	if (err)
 		return err;
+	take_memory();
 	ru->disabled = params.flags & IORING_SETUP_R_DISABLED;
 	if ((params.features & FEATURES) == FEATURES)
 		return 0;
-	io_uring_queue_exit(&ru->uring);
+	queue_exit(ru);
 	return -ENOSYS;
 }
 

@@ -85,18 +85,16 @@ void grips_init(struct grips *g)
 
 static void add_range(struct grip *t, haddr_t start, haddr_t end)
 {
-	struct grip_range *last = t->range + t->ranges - 1;
+	struct grip_range *last = t->ranges ? &t->range[t->ranges - 1] : NULL;
 
 	start = page_floor(start);
 	end = page_ceil(end);
-	if (t->ranges && start <= last->end && end >= last->start) {
+	if (last && ((start <= last->end && end >= last->start) ||
+		     t->ranges == GRIP_RANGES)) { /* one that holds the rest */
 		last->start = MIN(last->start, start);
 		last->end = MAX(last->end, end);
-	} else if (t->ranges < GRIP_RANGES) {
+	} else {
 		t->range[t->ranges++] = (struct grip_range){start, end};
-	} else { /* too many: one that holds the rest */
-		last->start = MIN(last->start, start);
-		last->end = MAX(last->end, end);
 	}
 }
 

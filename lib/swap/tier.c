@@ -249,7 +249,7 @@ enum tier_result tier_load(struct tier *t, uint64_t slot, gaddr_t addr,
 	look(t, slot, &s);
 	if (!t->sealed)
 		lock_drop(&t->store.lock);
-	if (!(s.kind & TIER_HERE))
+	if (!s.item && !(s.kind & TIER_WORD))
 		return TIER_ABSENT;
 	atomic_fetch_add_explicit(&t->loads, 1, memory_order_relaxed);
 	if (s.kind & TIER_WORD) {

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -405,6 +406,31 @@ START_TEST(what_the_kernel_does_not_look_at_is_left_alone)
 				"call %ld brings in %lld pages", a[0],
 				(long long)(live_stats(vm).api_fills - before));
 	}
+}
+END_TEST
+
+/* What is left in a register that the kernel does not take for a pointer. */
+START_TEST(numbers_that_look_like_addresses)
+{
+	char *stale = live_map(vm, 1, LIVE_RW);
+	const int file = temporary();
+	static const int commands[] = {
+		F_GETFD,    F_GETFL,	  F_GETOWN,    F_GETSIG,
+		F_GETLEASE, F_GETPIPE_SZ, F_GET_SEALS,
+	};
+	static const int options[] = {
+		PR_GET_DUMPABLE,
+		PR_GET_KEEPCAPS,
+		PR_GET_SECUREBITS,
+		PR_GET_TIMERSLACK,
+	};
+	int64_t before = live_stats(vm).api_fills;
+
+	for (size_t i = 0; i < LIVE_LEN(commands); i++)
+		CALL(SYS_fcntl, file, commands[i], stale, 0, 0, 0);
+	for (size_t i = 0; i < LIVE_LEN(options); i++)
+		live_check(CALL(SYS_prctl, options[i], stale, 0, 0, 0, 0) >= 0);
+	live_equal(live_stats(vm).api_fills, before);
 }
 END_TEST
 
@@ -1216,6 +1242,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, many_messages);
 	tc = test_case(s, "lengths");
 	tcase_add_test(tc, what_the_kernel_does_not_look_at_is_left_alone);
+	test_counted(tc, numbers_that_look_like_addresses);
 	tcase_add_test(tc, lengths_that_are_negative_or_huge);
 	tc = test_case(s, "structures");
 	tcase_add_test(tc, only_what_the_kernel_writes_comes_back);

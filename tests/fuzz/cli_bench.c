@@ -4,7 +4,8 @@
  * arguments are either understood or refused. The first byte of an input says
  * which sub-command. They run until they begin to work: where they catch
  * signals, fork, or open a space, the linker sends them to args_leave(); and
- * there is no file that they can open.
+ * there is no file that they can open. What they have allocated when they are
+ * left is freed, or hours of inputs would fill the memory.
  */
 #define _GNU_SOURCE 1
 #include "fuzz/args.h"
@@ -41,6 +42,10 @@ pid_t __wrap_fork(void);
 FILE *__real_fopen(const char *path, const char *how);
 FILE *__wrap_fopen(const char *path, const char *how);
 int __real_open(const char *path, int flags, ...);
+void *__real_calloc(size_t count, size_t bytes);
+void *__wrap_calloc(size_t count, size_t bytes);
+void __real_free(void *p);
+void __wrap_free(void *p);
 int __wrap_open(const char *path, int flags, ...);
 
 void __wrap_bench_catch_interrupts(void)
@@ -84,6 +89,38 @@ int __wrap_open(const char *path, int flags, ...)
 	return __real_open(path, flags, mode);
 }
 
+/* What the command that runs has allocated. */
+static void *allocated[64];
+static unsigned allocations;
+
+void *__wrap_calloc(size_t count, size_t bytes)
+{
+	void *p = __real_calloc(count, bytes);
+
+	if (p && args_running()) {
+		MUST(allocations < ARRAY_SIZE(allocated));
+		allocated[allocations++] = p;
+	}
+	return p;
+}
+
+void __wrap_free(void *p)
+{
+	unsigned i;
+
+	for (i = 0; i < allocations && allocated[i] != p; i++)
+		;
+	if (i < allocations)
+		allocated[i] = allocated[--allocations];
+	__real_free(p);
+}
+
+static void free_all(void)
+{
+	while (allocations)
+		__real_free(allocated[--allocations]);
+}
+
 static int (*const commands[])(int argc, char **argv) = {
 	bench_run,  bench_compare, bench_hit,  bench_faults,
 	bench_sort, bench_confine, bench_heap, bench_sim,
@@ -96,7 +133,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!size)
 		return 0;
 	args_make(&a, data + 1, size - 1);
-	args_run(commands[data[0] % ARRAY_SIZE(commands)], &a);
+	if (!args_run(commands[data[0] % ARRAY_SIZE(commands)], &a))
+		free_all();
+	allocations = 0;
 	return 0;
 }
 

@@ -25,11 +25,8 @@ if [ "${1:-}" = --fix ]; then
 	exit
 fi
 
-bad=0
-for file in $(find include lib tools tests -name '*.[ch]' | sort); do
-	$format "$file" | cmp -s - "$file" || {
-		echo "FAIL: $file; to format it: make format"
-		bad=1
-	}
-done
-exit $bad
+find include lib tools tests -name '*.[ch]' \
+	-exec $format --dry-run --Werror --ferror-limit=1 {} + || {
+	echo "FAIL: to format them: make format"
+	exit 1
+}

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=sh disable=SC2034 # what those who source it read
-# For scripts that run programs under vvmrun, in the build directory: $build and
-# $run. Without the preload object the script ends here, skipped.
+# For scripts that run programs under vvmrun, in the build directory: $build,
+# $run, and $counts: whether there is something to read in a summary. Without the
+# preload object the script ends here, skipped.
 
 # Where the preload object brings AddressSanitizer into programs without it;
 # they die of signals as they would otherwise.
@@ -9,6 +10,8 @@ ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0:handle_segv=0
 export ASAN_OPTIONS
 build=$PWD
 run=$build/tools/vvmrun/vvmrun
+counts=yes
+! grep -q -- '-DVVM_NO_STATS=1' "$build/Makefile" || counts=no
 [ -f "$build/tools/preload/.libs/libvvm-preload.so" ] || {
 	echo "no shared library was built, so no program can be paged"
 	exit 77

@@ -10,8 +10,8 @@
 # tools in a directory that holds these files, and fails if a command does. Lines
 # that are not "$ " lines are output and are not compared, except demo's. A block
 # behind "<!-- not run: why -->" or '.\" not run: why' is left out, and so is one
-# that needs c++ where there is none. A block of a man page behind
-# '.\" file: name' is that file.
+# that needs c++ where there is none, or watches a process with --disable-stats. A
+# block of a man page behind '.\" file: name' is that file.
 : "${top_srcdir:=..}" "${CC:=cc}"
 top_srcdir=$(cd "$top_srcdir" && pwd) || exit 99
 readme=$top_srcdir/README.md
@@ -149,6 +149,11 @@ run_blocks()
 		[ -f "$block" ] || fail "no commands: $block"
 		if grep -q '^c++ ' "$block" && ! command -v c++ >/dev/null; then
 			echo "-- $block: left out, there is no c++"
+			continue
+		fi
+		if grep -q '^vvmstat .*-p' "$block" &&
+			grep -q -- '-DVVM_NO_STATS=1' "$build/Makefile"; then
+			echo "-- $block: left out, nothing is counted"
 			continue
 		fi
 		echo "-- $block"

@@ -6,6 +6,10 @@
 # in the build directory.
 : "${top_srcdir:=..}" "${CC:=cc}"
 build=$PWD
+! grep -q -- '-DVVM_NO_STATS=1' "$build/Makefile" || {
+	echo "built with --disable-stats: there are no sites"
+	exit 77
+}
 tmp=$(mktemp -d) || exit 99
 pid=
 trap '[ -z "$pid" ] || kill -9 "$pid" 2>/dev/null; rm -rf "$tmp"' EXIT

@@ -47,6 +47,13 @@ value()
 	sed -n "s/^	$1: //p" "$tmp/summary"
 }
 
+# counted NAME OPERATOR NUMBER: so says the summary, in a build that counts
+counted()
+{
+	[ $counts = no ] || [ "$(value "$1")" "$2" "$3" ] ||
+		fail "$1: $(value "$1"), not $2 $3"
+}
+
 # ---- needs nothing ----------------------------------------------------------
 
 expect 0 "$run" --help
@@ -188,7 +195,7 @@ done
 expect 0 "$run" -m 2M "$guest" cycles 3
 expect 0 "$run" -m 2M --mmap "$guest" mmap
 expect 0 "$run" -m 2M --mmap=0 -o "$tmp/summary" "$guest" mmap
-[ "$(value 'Swapped out (kbytes)')" -ge 6144 ] || fail "--mmap=0"
+counted 'Swapped out (kbytes)' -ge 6144
 for test in over refused segment advising userfault data barefork words; do
 	expect 0 "$guest" $test
 	for how in thread inline guard; do
@@ -285,11 +292,12 @@ for how in "--mmap mmap" "--mmap malloc" "--faults=inline malloc"; do
 done
 
 "$run" -m 2M -o "$tmp/summary" "$guest" large || fail "summary"
-[ "$(value 'Budget (kbytes)')" = 2048 ] || fail "budget"
-[ "$(value 'Peak of resident paged memory (kbytes)')" -le 2048 ] ||
-	fail "more resident than the budget"
-[ "$(value 'Swapped out (kbytes)')" -ge 6144 ] || fail "it did not page"
-[ "$(value 'Programs paged')" = 1 ] || fail "processes"
+counted 'Budget (kbytes)' = 2048
+counted 'Peak of resident paged memory (kbytes)' -le 2048
+counted 'Swapped out (kbytes)' -ge 6144
+counted 'Programs paged' = 1
+[ $counts = yes ] || grep -q 'Paged memory: not known (built ' "$tmp/summary" ||
+	fail "the summary does not say why it knows nothing"
 # it says how, in one line, if asked
 VVM_SYSCALLS=off expect 0 "$run" -v --syscalls=auto "$guest" large
 [ "$(grep -c '^vvmrun: ' "$tmp/out")" = 1 ] || fail "how: $(cat "$tmp/out")"
@@ -309,18 +317,21 @@ expect 0 "$run" sh -c 'x=$(echo a$(echo b | cat)); (test $x = ab) || exit 1
 printf '#!/usr/bin/env sh\nexec "%s" "$1"\n' "$guest" >"$tmp/script"
 chmod +x "$tmp/script"
 "$run" -m 2M -o "$tmp/summary" "$tmp/script" large || fail "exec"
-[ "$(value 'Programs paged')" = 3 ] || fail "programs after exec"
-[ "$(value 'Swapped out (kbytes)')" -ge 6144 ] || fail "exec ended paging"
+counted 'Programs paged' = 3 # after two exec
+counted 'Swapped out (kbytes)' -ge 6144
 expect 0 "$run" -m 2M "$tmp/script" children
 
 # --follow: children are paged, and can tell
 "$run" --follow -m 2M -o "$tmp/summary" sh -c "'$guest' large; '$guest' malloc" ||
 	fail "--follow"
-[ "$(value 'Programs paged')" = 3 ] || fail "children of --follow"
-grep -q 'Program .*(vvmrun_guest)' "$tmp/summary" || fail "no children's lines"
+counted 'Programs paged' = 3
+[ $counts = no ] || grep -q 'Program .*(vvmrun_guest)' "$tmp/summary" ||
+	fail "no children's lines"
 
-expect 0 "$run" --stat=0.05 -m 2M sh -c "sleep 2"
-says "-swap/s--"
+[ $counts = no ] || {
+	expect 0 "$run" --stat=0.05 -m 2M sh -c "sleep 2"
+	says "-swap/s--"
+}
 
 if command -v c++ >/dev/null; then
 	cat >"$tmp/cxx.cc" <<-'END'
@@ -509,7 +520,7 @@ LC_ALL=C sort -S 256M --parallel=2 "$tmp/text" >"$tmp/plain"
 LC_ALL=C timeout $((100 * ${TEST_FACTOR:-1})) "$run" -m 4M -o "$tmp/summary" \
 	sort -S 256M --parallel=2 "$tmp/text" >"$tmp/paged" || fail "sort"
 cmp "$tmp/plain" "$tmp/paged" || fail "sorted text differs"
-[ "$(value 'Swapped out (kbytes)')" -ge 12288 ] || fail "sort did not page"
+counted 'Swapped out (kbytes)' -ge 12288
 
 for left in /dev/shm/vvm-stat.*; do
 	pid=${left#*stat.}

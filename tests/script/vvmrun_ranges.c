@@ -35,9 +35,10 @@
 #define UFFD_USER_MODE_ONLY 1
 #endif
 
-#define RW    (PROT_READ | PROT_WRITE)
-#define PAGED (MAP_PRIVATE | MAP_ANONYMOUS)
-#define MOVES (MREMAP_MAYMOVE | MREMAP_FIXED)
+#define RW     (PROT_READ | PROT_WRITE)
+#define PAGED  (MAP_PRIVATE | MAP_ANONYMOUS)
+#define SHARED (MAP_SHARED | MAP_ANONYMOUS)
+#define MOVES  (MREMAP_MAYMOVE | MREMAP_FIXED)
 
 enum { ROUNDS = 100, PIECE = 4096 };
 
@@ -169,6 +170,11 @@ void test_refused(void)
 	CHECK(errno == EINVAL && same(p, PART, 3));
 	CHECK(remap_file_pages(p, PART / 2, 0, 1, 0) == -1);
 	CHECK(errno == EINVAL && same(p, PART, 3));
+	/* it begins in what is not paged, and not on a page */
+	CHECK(mmap(p, PIECE, RW, SHARED | MAP_FIXED, -1, 0) == p);
+	CHECK(mmap(p + 1, PART, RW, SHARED | MAP_FIXED, -1, 0) == MAP_FAILED);
+	CHECK(errno == EINVAL);
+	CHECK(same(p + PIECE, PART - PIECE, 3 + PIECE / 8));
 	CHECK(!munmap(p, PART));
 }
 

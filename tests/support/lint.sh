@@ -54,7 +54,10 @@ if tool cppcheck cppcheck; then
 fi
 if tool gcc gcc; then
 	echo "== gcc -fanalyzer"
+	# It loses sight of what is stored in an array's items: what leaks
+	# is AddressSanitizer's to find.
 	# shellcheck disable=SC2086
-	each gcc $flags -O2 -fanalyzer -Werror -c -o /dev/null
+	each gcc $flags -O2 -fanalyzer -Wno-analyzer-malloc-leak \
+		-Werror -c -o /dev/null
 fi
 exit $bad

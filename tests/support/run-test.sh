@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: MIT
 # Runs one test program for `make check` and `make torture`:
 #
-# - programs of live/ and torture/ one at a time: they load the machine and
-#   measure it, and two at once would slow each other past their time limits;
 # - without address space randomisation when VVM_TEST_NO_ASLR is set:
 #   ThreadSanitizer refuses some layouts;
 # - scripts with a time limit, which the load lengthens as support/wait.c does
@@ -14,13 +12,6 @@ if [ -n "$VVM_TEST_NO_ASLR" ] && setarch -R true 2>/dev/null; then
 fi
 for arg; do
 	case $arg in
-	*tests/live/* | *tests/torture/*)
-		if command -v flock >/dev/null; then
-			# -o: what the test leaves behind does not hold the lock
-			prefix="flock -o tests/.serial $prefix"
-		fi
-		break
-		;;
 	*.sh)
 		read -r load _ 2>/dev/null </proc/loadavg || load=0
 		cpus=$(getconf _NPROCESSORS_ONLN 2>/dev/null) || cpus=1

@@ -1524,15 +1524,16 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, a_signal_handler_is_refused_without_a_cache);
 #if defined(__x86_64__)
 	tcase_add_loop_test(tc, a_signal_handler_at_any_instruction, 0, 3);
-	tcase_add_loop_test(tc, signal_handlers_wait_while_locks_are_held, 0,
-			    6);
 	tcase_add_loop_test(
 		tc, a_signal_handler_at_any_instruction_of_other_calls, 0, 4);
 	tcase_add_test(tc,
 		       a_signal_handler_at_any_instruction_of_a_threads_end);
-	if (!LIVE_SANITIZED) /* whose locks the handler would find taken */
+	if (!LIVE_SANITIZED) { /* whose locks the handler would find taken */
+		tcase_add_loop_test(
+			tc, signal_handlers_wait_while_locks_are_held, 0, 6);
 		tcase_add_loop_test(tc, a_fork_while_a_cache_gives_objects_back,
 				    0, 30);
+	}
 #endif
 	tcase_add_test(tc, signal_handlers_wait_for_the_end_of_a_fork);
 	tcase_add_test(tc, signals_while_it_allocates);

@@ -71,6 +71,23 @@ static bool meets_heap(uint64_t start, uint64_t len)
 	return false;
 }
 
+/*
+ * May something be put there? What is put there later may be refused for its
+ * place, and then nothing must be lost: the kernel says EEXIST, or why not.
+ */
+static bool is_place(uint64_t start, uint64_t len)
+{
+	void *p = plain_map((void *)start, len, PROT_NONE,
+			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
+				    MAP_FIXED_NOREPLACE,
+			    -1, 0);
+
+	if (p == MAP_FAILED)
+		return errno == EEXIST;
+	plain_call(SYS_munmap, p, len); /* another thread has unmapped all */
+	return true;
+}
+
 int vacate(uint64_t start, uint64_t len)
 {
 	struct ground before = ground;
@@ -78,6 +95,8 @@ int vacate(uint64_t start, uint64_t len)
 	uint64_t at = start;
 	int rc = 0;
 
+	if (!is_place(start, len))
+		return -1;
 	if (meets_heap(start, len))
 		return part_fail(EINVAL);
 	preload_enter();

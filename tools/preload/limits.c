@@ -282,7 +282,8 @@ static int get(int what, struct rlimit *limit)
 	unsigned i = find(what);
 
 	if (!is_set(i))
-		return (int)plain_call(SYS_prlimit64, 0, what, NULL, limit);
+		return (int)plain_call(SYS_prlimit64, 0, what, (void *)NULL,
+				       limit);
 	*limit = kept[i].wish;
 	return 0;
 }
@@ -301,7 +302,8 @@ static int set(int what, const struct rlimit *new)
 	if (what == RLIMIT_NPROC)
 		before_restriction();
 	if (i == KEPT || !preload.paging)
-		return (int)plain_call(SYS_prlimit64, 0, what, new, NULL);
+		return (int)plain_call(SYS_prlimit64, 0, what, new,
+				       (void *)NULL);
 	if (get(what, &old))
 		return -1;
 	if (wish.rlim_cur > wish.rlim_max)

@@ -268,7 +268,7 @@ int remap_file_pages(void *addr, size_t len, int prot, size_t page, int flags)
 /* Attached elsewhere, which may be refused, then moved there. */
 static void *attach_over(int id, uint64_t at, uint64_t len, int flags)
 {
-	void *p = (void *)plain_call(SYS_shmat, id, NULL,
+	void *p = (void *)plain_call(SYS_shmat, id, (void *)NULL,
 				     flags & ~(SHM_REMAP | SHM_RND));
 	void *there = MAP_FAILED;
 	int error;

@@ -69,6 +69,8 @@ static void copy_block(uint64_t to, uint64_t from, uint64_t len)
 	unsigned char flags[BLOCK_PAGES];
 	uint64_t i, n = len / PAGE;
 
+	if (!to || !from)
+		__builtin_unreachable(); /* nothing paged lies at 0 */
 	preload_enter();
 	if (vvm_residency(preload.vm, from, len, flags))
 		memset(flags, VVM_PAGE_RESIDENT, sizeof(flags));

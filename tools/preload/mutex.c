@@ -136,7 +136,7 @@ int pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attr)
 	error = real(mutex, attr);
 	if (error || !attr || pthread_mutexattr_getrobust(attr, &robust) ||
 	    robust != PTHREAD_MUTEX_ROBUST || preload_depth ||
-	    !part_paged(mutex, sizeof(*mutex)))
+	    !part_paged(mutex, sizeof(pthread_mutex_t)))
 		return error; /* ours is not paged, and to ask rouses a child */
 	return keep((uint64_t)mutex);
 }
@@ -147,7 +147,7 @@ int pthread_mutex_destroy(pthread_mutex_t *mutex)
 
 	if (!real)
 		real = (destroy_fn *)next("pthread_mutex_destroy");
-	if (kept.count && part_paged(mutex, sizeof(*mutex)))
+	if (kept.count && part_paged(mutex, sizeof(pthread_mutex_t)))
 		let_go((uint64_t)mutex);
 	return real(mutex);
 }

@@ -170,28 +170,27 @@ static int is_so_if_inherited(uint64_t start, uint64_t len, int arg)
 }
 
 struct advice {
-	int number;
+	int number, arg;
 	int (*act)(uint64_t start, uint64_t len, int arg);
-	int arg;
 };
 
 static const struct advice advices[] = {
-	{MADV_NORMAL, advise, VVM_ADV_NORMAL},
-	{MADV_RANDOM, advise, VVM_ADV_RANDOM},
-	{MADV_SEQUENTIAL, advise, VVM_ADV_SEQUENTIAL},
-	{MADV_WILLNEED, advise, VVM_ADV_WILLNEED},
-	{MADV_DONTNEED, advise_dontneed, VVM_ADV_DONTNEED},
-	{MADV_FREE, advise_dontneed, VVM_ADV_DONTNEED},
+	{MADV_NORMAL, VVM_ADV_NORMAL, advise},
+	{MADV_RANDOM, VVM_ADV_RANDOM, advise},
+	{MADV_SEQUENTIAL, VVM_ADV_SEQUENTIAL, advise},
+	{MADV_WILLNEED, VVM_ADV_WILLNEED, advise},
+	{MADV_DONTNEED, VVM_ADV_DONTNEED, advise_dontneed},
+	{MADV_FREE, VVM_ADV_DONTNEED, advise_dontneed},
 	/* not if it is, which is refused */
-	{MADV_DONTNEED_LOCKED, advise_dontneed, VVM_ADV_DONTNEED},
-	{MADV_COLD, advise_cold, VVM_ADV_COLD},
-	{MADV_PAGEOUT, advise_cold, VVM_ADV_COLD},
-	{MADV_POPULATE_READ, populate, VVM_TOUCH_READ},
-	{MADV_POPULATE_WRITE, populate, VVM_TOUCH_WRITE},
-	{MADV_DONTDUMP, is_so_anyway, 0},
-	{MADV_NOHUGEPAGE, is_so_anyway, 0},
-	{MADV_KEEPONFORK, is_so_if_inherited, 0},
-	{MADV_DOFORK, is_so_if_inherited, 0},
+	{MADV_DONTNEED_LOCKED, VVM_ADV_DONTNEED, advise_dontneed},
+	{MADV_COLD, VVM_ADV_COLD, advise_cold},
+	{MADV_PAGEOUT, VVM_ADV_COLD, advise_cold},
+	{MADV_POPULATE_READ, VVM_TOUCH_READ, populate},
+	{MADV_POPULATE_WRITE, VVM_TOUCH_WRITE, populate},
+	{MADV_DONTDUMP, 0, is_so_anyway},
+	{MADV_NOHUGEPAGE, 0, is_so_anyway},
+	{MADV_KEEPONFORK, 0, is_so_if_inherited},
+	{MADV_DOFORK, 0, is_so_if_inherited},
 };
 
 static const struct advice *find_advice(int number)
@@ -208,7 +207,7 @@ static int paged_advise(uint64_t start, uint64_t len, int number)
 {
 	const struct advice *a = find_advice(number);
 
-	return a->act(start, len, a->arg);
+	return a ? a->act(start, len, a->arg) : -EINVAL;
 }
 
 /*

@@ -75,7 +75,7 @@ static void hold(unsigned bits)
 static int set_mask(int how, const sigset_t *set, sigset_t *old)
 {
 	unsigned was = held, bits = 0;
-	sigset_t now, before;
+	sigset_t now, before = {0};
 	int error;
 
 	if (set) {

@@ -43,8 +43,11 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
 
 enum { OWN_THREADS = 64, LOOK_US = 20000 };
 
-/* A /proc/PID/task/TID/stat is about 350 bytes; PF_IO_WORKER is in its flags. */
-enum { TEXT_BYTES = 1024, IO_WORKER = 0x10 };
+/*
+ * A /proc/PID/task/TID/stat is about 350 bytes; PF_IO_WORKER is in its flags, six
+ * fields behind the state.
+ */
+enum { TEXT_BYTES = 1024, FLAGS_FIELD = 6, IO_WORKER = 0x10 };
 
 /* As lib/os has them. */
 #define STACK_BYTES ((size_t)256 << 10)
@@ -206,11 +209,13 @@ static bool is_worker(int tid)
 {
 	char text[TEXT_BYTES];
 	const char *stat = look(tid, text);
-	unsigned flags;
+	int i;
 
-	return stat &&
-	       sscanf(stat, "%*c %*d %*d %*d %*d %*d %u", &flags) == 1 &&
-	       flags & IO_WORKER;
+	for (i = 0; stat && i < FLAGS_FIELD; i++) {
+		stat = strchr(stat, ' ');
+		stat = stat ? stat + 1 : NULL;
+	}
+	return stat && strtoul(stat, NULL, 10) & IO_WORKER;
 }
 
 /* Is one of them a thread of the program? The main one, which has gone, stays

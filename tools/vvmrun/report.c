@@ -194,6 +194,17 @@ static void print_end(FILE *out, int status)
 		line_count(out, "Exit status", WEXITSTATUS(status));
 }
 
+/* Why nothing is known of the paged memory. */
+static const char *unknown(void)
+{
+#ifdef VVM_NO_STATS
+	return "not known (built with --disable-stats)";
+#endif
+	if (access(VVM_STAT_DIR, W_OK))
+		return "not known (" VVM_STAT_DIR " cannot be written)";
+	return "none (did it start? VVM_STAT=no?)";
+}
+
 void report_print(struct report *r, FILE *out, int status)
 {
 	print_command(r, out);
@@ -202,11 +213,7 @@ void report_print(struct report *r, FILE *out, int status)
 	if (r->processes)
 		print_processes(r, out);
 	else
-		line_text(out, "Paged memory",
-			  access(VVM_STAT_DIR, W_OK)
-				  ? "not known (" VVM_STAT_DIR
-				    " cannot be written)"
-				  : "none (did it start? VVM_STAT=no?)");
+		line_text(out, "Paged memory", unknown());
 	print_end(out, status);
 	fflush(out);
 }

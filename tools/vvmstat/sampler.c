@@ -149,7 +149,7 @@ static void list_tasks(struct sampler *s)
 	for (i = 0; i < s->tasks; i++)
 		s->task[i].alive = false;
 	while (dir && (entry = readdir(dir))) {
-		tid = atoi(entry->d_name);
+		tid = (int)strtol(entry->d_name, NULL, 10);
 		if (tid > 0)
 			add_task(s, tid);
 	}

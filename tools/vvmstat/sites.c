@@ -66,14 +66,16 @@ static bool map_resize(struct site_map *m, size_t size,
 {
 	struct site_map made = {
 		.size = size, .factor = m->factor, .full = m->full};
-	struct site *from = m->item;
+	const struct site *from;
+	size_t i;
 
 	if (!made.factor)
 		made.factor = random_factor();
 	made.item = calloc(size, sizeof(*made.item));
 	if (!made.item)
 		return false;
-	for (; from < m->item + m->size; from++) {
+	for (i = 0; i < m->size; i++) {
+		from = &m->item[i];
 		if (!from->ip || (keep && !keep(from, arg)))
 			continue;
 		*map_find(&made, from->space, from->ip) = *from;
@@ -96,13 +98,11 @@ struct site *site_get(struct site_map *m, uint64_t space, uint64_t ip)
 
 	if (s && s->ip)
 		return s;
-	if (m->used >= m->size / 2) {
-		if (!map_grow(m)) {
-			m->full = true;
-			return NULL;
-		}
-		s = map_find(m, space, ip);
+	if (m->used >= m->size / 2 && !map_grow(m)) {
+		m->full = true;
+		return NULL;
 	}
+	s = map_find(m, space, ip);
 	s->space = space;
 	s->ip = ip;
 	m->used++;
@@ -372,7 +372,9 @@ struct site **sites_rank(const struct sites *s, size_t *n, uint64_t *wait_ns)
 
 	*n = 0;
 	*wait_ns = 0;
-	for (i = 0; i < s->all.size && rank; i++) {
+	if (!rank)
+		return NULL;
+	for (i = 0; i < s->all.size; i++) {
 		struct site *it = &s->all.item[i];
 
 		if (!it->ip || !is_waiting(it, NULL))
