@@ -416,7 +416,7 @@ static void *grow_elsewhere(struct vvm_heap *h, heap_page_t first,
 	publish(h, to, run, bytes, fresh);
 	gap = unwatch(h, first, e);
 	clean = copy_away(h, heap_page_ptr(h, to), heap_page_ptr(h, first),
-			  bytes_of(h, first));
+			  usable(h, bytes_of(h, first)));
 	heap_set_entry(h, first, HEAP_NONE);
 	release(h, first, e, clean, gap);
 	h->moves++;

@@ -221,13 +221,16 @@ static int pin_page(struct vvm *vm, gaddr_t addr)
 	return rc;
 }
 
-/* Unpins what is pinned of [start, end). With dry, only: is all of it? */
+/*
+ * Unpins what is pinned of [start, end). With dry, only: is all of it? That is
+ * known at the first page that is not: the range may be terabytes.
+ */
 static bool unpin_pages(struct vvm *vm, gaddr_t start, gaddr_t end, bool dry)
 {
 	bool all = true;
 	gaddr_t at;
 
-	for (at = start; at < end; at += PAGE_BYTES) {
+	for (at = start; at < end && (all || !dry); at += PAGE_BYTES) {
 		struct block *b;
 		bool pinned;
 

@@ -19,7 +19,7 @@
 #include "util/log.h"
 #include "space/view.h"
 
-#define PLACE_TRIES   64 /* host ranges looked at for a free guest range */
+#define PLACE_TRIES   64 /* choices of the kernel's that are looked at */
 #define RESTORE_TRIES 100
 
 /* On x86 what can be written can be read. */
@@ -30,11 +30,39 @@ static unsigned normal_prot(unsigned prot)
 
 /* ---- map ---- */
 
+/*
+ * Where the kernel's choices are all taken as guest addresses: downwards from
+ * `end`, past regions, and past what is mapped in steps that double.
+ */
+static int reserve_below(struct vvm *vm, haddr_t end, uint64_t bytes,
+			 uint64_t align, haddr_t *host)
+{
+	haddr_t floor = place_floor(vm), at;
+	uint64_t step = align;
+	const struct region *r;
+	int rc;
+
+	while (end > floor && end - floor >= bytes + align) {
+		at = (end - bytes) & ~(align - 1);
+		r = regions_next_guest(&vm->regions, at);
+		if (r && r->start < at + bytes) {
+			end = r->start;
+			continue;
+		}
+		rc = os_reserve(bytes, PAGE_BYTES, 0, at, host);
+		if (rc != -EEXIST)
+			return rc;
+		end -= MIN(step, end);
+		step *= 2;
+	}
+	return -ENOMEM;
+}
+
 /* Reserves a host range whose addresses are free as guest addresses, too. */
 static int reserve_identity(struct vvm *vm, uint64_t bytes, haddr_t *host)
 {
 	uint64_t align = bytes >= BLOCK_BYTES ? BLOCK_BYTES : PAGE_BYTES;
-	haddr_t taken[PLACE_TRIES];
+	haddr_t taken[PLACE_TRIES], lowest = UINT64_MAX;
 	int rc = 0, n;
 
 	/* Ranges in the way are kept until we are through, or we would be
@@ -48,9 +76,12 @@ static int reserve_identity(struct vvm *vm, uint64_t bytes, haddr_t *host)
 			*host = taken[n];
 			break;
 		}
+		lowest = MIN(lowest, taken[n]);
 	}
 	if (n == PLACE_TRIES)
 		rc = -ENOMEM;
+	if (rc == -ENOMEM && n)
+		rc = reserve_below(vm, lowest, bytes, align, host);
 	while (n-- > 0)
 		os_unmap(taken[n], bytes);
 	return rc;

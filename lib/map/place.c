@@ -19,6 +19,8 @@
 
 /* The door's page, and one that is never mapped. */
 #define FIRST (OS_DOOR_START + BLOCK_BYTES)
+/* Below that are the addresses that a NULL pointer with an offset has. */
+#define LOWEST ((haddr_t)1 << 32)
 /* Mappings of somebody else's that are stepped over. */
 #define TRIES 1024
 
@@ -80,4 +82,9 @@ int place_reserve(struct vvm *vm, uint64_t bytes, uint64_t align,
 	if (rc == 0)
 		atomic_store(&next_place, *host + bytes);
 	return rc;
+}
+
+haddr_t place_floor(const struct vvm *vm)
+{
+	return vm->conf.syscalls == VVM_SYSCALLS_TRAP ? FIRST : LOWEST;
 }

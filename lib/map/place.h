@@ -13,5 +13,7 @@
  */
 int place_reserve(struct vvm *vm, uint64_t bytes, uint64_t align,
 		  uint64_t congruent, haddr_t *host);
+/* No region goes below by the library's own choice. */
+haddr_t place_floor(const struct vvm *vm);
 
 #endif

@@ -92,6 +92,11 @@ static void check_q(size_t pages)
 
 static void push_out(void)
 {
+	const uint64_t bytes = 2 * BUDGET * LIVE_PAGE;
+
+	/* or each page would be read before it is written */
+	live_ok(vvm_advise(vm, (uint64_t)(uintptr_t)(q + BYTES) - bytes, bytes,
+			   VVM_ADV_DONTNEED));
 	for (uint64_t i = 0; i < 2 * BUDGET; i++)
 		live_fill(q + BYTES - (i + 1) * LIVE_PAGE, i, 9);
 }

@@ -632,6 +632,7 @@ START_TEST(unpin_refuses)
 	live_expect(vvm_unpin(vm, a + 1, LIVE_PAGE), -EINVAL);
 	live_expect(vvm_unpin(vm, a, 0), -EINVAL);
 	live_expect(vvm_unpin(vm, a, LIVE_GUEST), -EINVAL);
+	live_expect(vvm_unpin(vm, 0, LIVE_GUEST), -EINVAL); /* and at once */
 	live_expect(vvm_unpin(vm, a, 5 * LIVE_PAGE), -EINVAL);
 	live_expect(vvm_unpin(vm, a + 4 * LIVE_PAGE, LIVE_PAGE), -EINVAL);
 	live_equal(live_stats(vm).pinned_pages, 4); /* nothing was unpinned */

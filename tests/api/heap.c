@@ -307,6 +307,30 @@ START_TEST(realloc_chains)
 }
 END_TEST
 
+/* Programs ask for the usable size in order to use it. */
+START_TEST(realloc_keeps_all_that_was_usable)
+{
+	static const size_t sizes[] = {1,	  100,	   3000,
+				       32700,	  32769,   50001,
+				       100 * KIB, MIB + 1, 2 * MIB - 1};
+	unsigned char *p;
+	size_t have;
+
+	for (unsigned i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		p = vvm_malloc(heap, sizes[i]);
+		have = vvm_usable_size(heap, p);
+		fill(p, 0, have);
+		/* so that it has to move */
+		live_check(vvm_malloc(heap, sizes[i]) != NULL);
+		p = vvm_realloc(heap, p, have + 3 * MIB);
+		live_check(p != NULL);
+		verify(p, have);
+		vvm_free(heap, p);
+	}
+	live_equal(seen.count, 0);
+}
+END_TEST
+
 /* A vector that grows by a page at a time is moved a few times, not 1000. */
 START_TEST(growing_a_large_object_rarely_moves_it)
 {
@@ -775,6 +799,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, calloc_is_zero);
 	tcase_add_loop_test(tc, calloc_of_what_was_used, 0, 2);
 	tcase_add_test(tc, realloc_chains);
+	tcase_add_test(tc, realloc_keeps_all_that_was_usable);
 	tcase_add_test(tc, growing_a_large_object_rarely_moves_it);
 	tcase_add_test(tc, shrinking_gives_memory_back);
 	tcase_add_test(tc, double_frees);

@@ -202,6 +202,18 @@ START_TEST(map_more_than_the_host_has_is_enomem)
 }
 END_TEST
 
+/* As those of an emulator whose guest has its stacks where the host's are. */
+START_TEST(map_anywhere_beside_a_guest_region_of_terabytes)
+{
+	const uint64_t start = 0x700000000000, bytes = 0xfff00000000;
+
+	live_ok(map_at(start, bytes, LIVE_RW));
+	for (uint64_t pages = 1; pages <= 2048; pages *= 2)
+		live_map(vm, pages, LIVE_RW)[0] = 1;
+	live_equal(count_regions(), 13);
+}
+END_TEST
+
 /* The host address that mmap gives next may be somebody's guest address. */
 START_TEST(map_anywhere_avoids_guest_addresses_in_use)
 {
@@ -948,6 +960,7 @@ static void add_map(Suite *s)
 	tcase_add_test(tc, map_at_a_host_address);
 	tcase_add_test(tc, map_more_than_the_host_has_is_enomem);
 	tcase_add_test(tc, map_anywhere_avoids_guest_addresses_in_use);
+	tcase_add_test(tc, map_anywhere_beside_a_guest_region_of_terabytes);
 	test_counted(tc, map_one_tebibyte_costs_what_is_touched);
 	tcase_add_test(tc, map_is_no_part_of_core_dumps);
 	tcase_add_test(tc, map_thousands_of_regions);
