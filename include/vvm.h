@@ -131,13 +131,13 @@ extern "C" {
  * X(name, value, text): errors that are not errnos, returned negated, by the
  * checked accesses and the functions that say so.
  */
-#define VVM_ERRORS(X)                                                         \
-	X(VVM_EUNMAPPED, 4001, "no region at this guest address")             \
-	X(VVM_ENOREAD, 4002, "page is not readable")                          \
-	X(VVM_ENOWRITE, 4003, "page is not writable")                         \
-	X(VVM_ENOEXEC, 4004, "page is not executable")                        \
-	X(VVM_EPASTEND, 4005, "access runs past the end of the mapped range") \
-	X(VVM_EPOISON, 4006, "content of the page is lost (swap read error)") \
+#define VVM_ERRORS(X)                                                          \
+	X(VVM_EUNMAPPED, 4001, "no region at this guest address")              \
+	X(VVM_ENOREAD, 4002, "page is not readable")                           \
+	X(VVM_ENOWRITE, 4003, "page is not writable")                          \
+	X(VVM_ENOEXEC, 4004, "page is not executable")                         \
+	X(VVM_EPASTEND, 4005, "access runs past the end of the mapped range")  \
+	X(VVM_EPOISON, 4006, "content of the page cannot be read, or is lost") \
 	X(VVM_ENOFRAME, 4007, "no free frame in time: swap full or all pinned")
 
 enum vvm_error {
@@ -376,7 +376,8 @@ enum vvm_advice {
 	VVM_ADV_SEQUENTIAL, /* read ahead at once, and far */
 	VVM_ADV_WILLNEED,   /* start reading the range now, do not wait; at
 			     * most half of the budget, as frames are free */
-	VVM_ADV_DONTNEED,   /* content is void: reads as zeros afterwards */
+	VVM_ADV_DONTNEED,   /* content is void: reads as zeros afterwards,
+			     * or as the file that is mapped there */
 	VVM_ADV_COLD	    /* evict these before others */
 };
 
@@ -401,6 +402,33 @@ int vvm_map(struct vvm *vm, uint64_t *addr, uint64_t len, unsigned prot,
  */
 int vvm_map_at(struct vvm *vm, void *host, uint64_t len, unsigned prot,
 	       const char *name);
+
+enum vvm_file {
+	VVM_FILE_PRIVATE = 1 /* changes are the space's own, as MAP_PRIVATE */
+};
+
+/*
+ * Maps len bytes of the regular file that is open, for reading, as fd, from byte
+ * `offset` on, a multiple of VVM_PAGE_SIZE: as vvm_map(), but pages begin as what
+ * the file has there. One that was never changed is read from it whenever it is
+ * needed, and goes without being written; one that was is in the swap from then
+ * on, and the file is never written to. flags is VVM_FILE_PRIVATE. fd may be
+ * closed at once: the library has a descriptor of its own until the last part is
+ * unmapped. name NULL: the file's.
+ *
+ * The rest of the page in which the file ends is zeros. Touching a page wholly
+ * past the end is SIGBUS, or -VVM_EPOISON. What the file is counts when a page is
+ * read, not before: it may be changed by others, grow and shrink. A page that
+ * could not be read, or was past the end, stays so until VVM_ADV_DONTNEED, which
+ * gives any page the content of the file again.
+ *
+ * Errors of vvm_map(), and
+ * -EINVAL  offset unaligned, or past 2^63 - 1 with len; other flags
+ * -EBADF   fd is not open; -EACCES: not for reading; -ENODEV: no regular file
+ * -EMFILE, -ENFILE  no descriptor is left
+ */
+int vvm_map_file(struct vvm *vm, uint64_t *addr, uint64_t len, unsigned prot,
+		 const char *name, int fd, uint64_t offset, unsigned flags);
 
 /*
  * Unmaps all regions, or parts of regions, in the range; holes are allowed.
@@ -473,7 +501,7 @@ int vvm_query(struct vvm *vm, uint64_t addr, struct vvm_region *region);
 enum vvm_page_flags {
 	VVM_PAGE_RESIDENT = 1, /* has a frame */
 	VVM_PAGE_DIRTY = 2,    /* the frame is the only copy */
-	VVM_PAGE_SWAPPED = 4,  /* a copy is in swap */
+	VVM_PAGE_SWAPPED = 4,  /* a copy is in swap: not of what a file has */
 	VVM_PAGE_BUSY = 8,     /* I/O in flight */
 	VVM_PAGE_PINNED = 16,
 	VVM_PAGE_POISONED = 32

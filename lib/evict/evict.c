@@ -207,7 +207,7 @@ static void copy_wanted(struct evictor *ev, const struct extent *p,
 
 		if (n == EVICT_COPIES)
 			return;
-		if (!bit_get(clean, i) || !slot ||
+		if (!bit_get(clean, i) || !slot_is_swap(slot) ||
 		    !swap->ops->wants(swap, slot, addr))
 			continue;
 		if (os_frame_read(ev->vm->memfd, ev->copies + pages_to_bytes(n),

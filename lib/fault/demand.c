@@ -201,7 +201,6 @@ static void note_ahead(struct fault *f)
 /* A claimed page, by a read unless it is on standby or in memory. */
 static void start_read(struct fault *f)
 {
-	struct backing *swap = f->vm->swap;
 	bool over;
 
 	if (fault_from_standby(f) || fault_from_memory(f)) {
@@ -213,7 +212,7 @@ static void start_read(struct fault *f)
 	}
 	note_ahead(f);
 	f->stat.flags |= VVM_STAT_EVENT_WAITED;
-	swap->ops->read(swap, f->demands->ring, &f->io);
+	io_read(&f->io, f->demands->ring);
 }
 
 /* A handler does not wait: it goes on with the fault when it can. */
@@ -344,8 +343,7 @@ static bool retry_pending(struct demands *ds)
 		ASSERT(node);
 		if (handle(f))
 			continue;
-		if (!ds->buffer_count ||
-		    backing_stalled(ds->vm->swap, now_us)) {
+		if (!ds->buffer_count || space_stalled(ds->vm, now_us)) {
 			f->patience_us = patience(ds, awake_us);
 		} else if (awake_us >= f->patience_us ||
 			   out_of_memory(f, now_us)) {

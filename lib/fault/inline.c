@@ -113,7 +113,7 @@ static void read_slot(struct fault *f)
 	life_look_out(vm);
 	if (vm->lanes)
 		ring = pollers_enter(&vm->lanes->pollers, &start_ns);
-	vm->swap->ops->read(vm->swap, ring, &f->io);
+	io_read(&f->io, ring);
 	if (ring)
 		poller_wait(ring);
 	if (vm->lanes)
@@ -126,7 +126,7 @@ static bool in_time(struct fault *f)
 	uint64_t now_us = os_now_us();
 
 	awake_look(&f->awake, now_us);
-	if (backing_stalled(vm->swap, now_us))
+	if (space_stalled(vm, now_us))
 		f->awake.us = 0; /* as in fault/demand.c */
 	return f->awake.us < vm->conf.frame_wait_ms * 1000;
 }

@@ -33,7 +33,8 @@ void fault_claim(struct fault *f)
 	f->io_index = (uint16_t)f->index;
 	f->io.addr = b->base;
 	f->io.order = &f->io_index;
-	f->io.slot = pte_slot(e);
+	f->io.home = space_backing(f->vm, f->region, pte_slot(e));
+	f->io.slot = pte_slot(e) & ~SLOT_OF_REGION;
 	f->io.pages = 1;
 	f->stat.at.looked_ns = os_now_ns();
 }
@@ -50,7 +51,7 @@ bool fault_from_standby(struct fault *f)
 
 bool fault_from_memory(struct fault *f)
 {
-	return f->vm->swap->ops->fetch(f->vm->swap, &f->io);
+	return io_fetch(&f->io);
 }
 
 /* ---- => block lock held ---- */
@@ -58,16 +59,22 @@ bool fault_from_memory(struct fault *f)
 /* The page could not be read. */
 static void poison(struct fault *f)
 {
-	static atomic_flag once = ATOMIC_FLAG_INIT;
+	static atomic_flag swap = ATOMIC_FLAG_INIT, own = ATOMIC_FLAG_INIT;
 	struct block *b = f->block;
 
 	PROBE2(error, f->stat.page, -EIO);
 	stat_add(f->actor, VVM_STAT_read_errors, 1);
 	stat_add(f->actor, VVM_STAT_poisoned_pages, 1);
-	log_warn_once(&once,
-		      "cannot read page %llx back from swap: its "
-		      "content is lost, touching it is SIGBUS",
-		      (unsigned long long)f->stat.page);
+	if (slot_is_swap(pte_slot(b->pte[f->index])))
+		log_warn_once(&swap,
+			      "cannot read page %llx back from swap: its "
+			      "content is lost, touching it is SIGBUS",
+			      (unsigned long long)f->stat.page);
+	else
+		log_warn_once(&own,
+			      "page %llx cannot be read from its file, or is "
+			      "past the end of it: touching it is SIGBUS",
+			      (unsigned long long)f->stat.page);
 	space_move(f->vm, f->actor, b, f->index, PAGE_POISONED,
 		   pte_slot(b->pte[f->index]));
 	space_give_frames(f->vm, f->actor, 1);

@@ -171,7 +171,6 @@ static void claim_run(struct vvm *vm, struct vvm_stat_actor *actor,
 	struct block *b = ra->block;
 	unsigned k;
 
-	ra->io.slot = run->low;
 	ra->io.pages = (uint32_t)(run->high - run->low + 1);
 	for (k = 0; k < ra->io.pages; k++)
 		ra->index[k] = IO_GAP;
@@ -232,6 +231,8 @@ static enum ahead_result claim_in_block(struct vvm *vm,
 	if (n < run.pages)
 		run = measure(job, b, low, high, room, n);
 	set_up(ra, vm, r, b, job);
+	ra->io.slot = run.low & ~SLOT_OF_REGION;
+	ra->io.home = space_backing(vm, r, run.low);
 	claim_run(vm, actor, job, &run, ra);
 	fill_note_intent(actor, r, ra->intended, run.pages);
 	job_skip(job, run.steps);
@@ -254,21 +255,50 @@ static void job_skip_to(struct ahead_job *job, gaddr_t to)
 	job_skip(job, MIN(job->count, MAX((far + step - 1) / step, 1u)));
 }
 
+/* The next block that there is, or page that needs none to be read. */
+static gaddr_t next_readable(struct vvm *vm, gaddr_t addr)
+{
+	struct block *b = pt_next(&vm->pt, addr, GUEST_END);
+	gaddr_t next = b ? b->base : GUEST_END;
+	struct region *r = regions_next_guest(&vm->regions, addr);
+
+	while (r && r->start < next && !r->backing)
+		r = regions_next_guest(&vm->regions, r->end);
+	return r ? MIN(MAX(r->start, addr), next) : next;
+}
+
 /* Where the job may go on when there is no block or no region at its page. */
 static gaddr_t beyond_hole(struct vvm *vm, const struct ahead_job *job)
 {
 	gaddr_t base = block_floor(job->addr), next = base + BLOCK_BYTES;
 	struct region *r;
-	struct block *b;
 
 	if (job->stride < 0)
 		return base ? base - PAGE_BYTES : 0;
-	if (!pt_find(&vm->pt, job->addr)) {
-		b = pt_next(&vm->pt, job->addr, GUEST_END);
-		return b ? b->base : GUEST_END;
-	}
+	if (!pt_find(&vm->pt, job->addr))
+		return next_readable(vm, job->addr);
 	r = regions_next_guest(&vm->regions, job->addr);
 	return r ? MIN(MAX(r->start, job->addr), next) : next;
+}
+
+/*
+ * The block of the job's next page. Where nobody has been there is nothing to
+ * read, but in a region with a backing. NULL: none, or out of memory.
+ */
+static struct block *job_block(struct vvm *vm, const struct region *r,
+			       const struct ahead_job *job)
+{
+	return r->backing ? pt_get(&vm->pt, job->addr, NULL)
+			  : pt_find(&vm->pt, job->addr);
+}
+
+static bool job_ready(struct vvm *vm, const struct region *r,
+		      const struct ahead_job *job)
+{
+	haddr_t host = region_to_host(r, job->addr);
+
+	return r->backing ? view_ready(vm, r, host) == 0
+			  : view_is_ready(r, host);
 }
 
 enum ahead_result ahead_claim(struct vvm *vm, struct vvm_stat_actor *actor,
@@ -284,11 +314,14 @@ enum ahead_result ahead_claim(struct vvm *vm, struct vvm_stat_actor *actor,
 		return AHEAD_NOTHING;
 	rwlock_read(&vm->lock);
 	r = regions_at_guest(&vm->regions, job->addr);
-	b = r ? pt_find(&vm->pt, job->addr) : NULL;
-	if (b && !view_is_ready(r, region_to_host(r, job->addr))) {
+	b = r ? job_block(vm, r, job) : NULL;
+	if (b && !job_ready(vm, r, job)) {
 		job->count = 0; /* in a fork child, which has not come here */
 	} else if (b) {
-		lock_take(&b->lock);
+		if (r->backing)
+			b = space_lock_block(vm, job->addr);
+		else
+			lock_take(&b->lock);
 		result = claim_in_block(vm, actor, r, b, job, ra);
 		lock_drop(&b->lock);
 	} else {

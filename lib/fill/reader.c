@@ -133,7 +133,7 @@ static enum ahead_result read_next(struct reader *rd, struct reader_queue *q)
 	list_remove(&rr->link);
 	rd->dry_us = 0;
 	rr->ra.start_ns = os_now_ns();
-	rd->vm->swap->ops->read(rd->vm->swap, rd->ring, &rr->ra.io);
+	io_read(&rr->ra.io, rd->ring);
 	return result;
 }
 

@@ -168,9 +168,9 @@ static void convert_page(struct vvm *vm, struct block *b, unsigned i,
 		ASSERT(pte_state(b->pte[i]) != PAGE_FILLING);
 		ASSERT(pte_state(b->pte[i]) != PAGE_WRITING);
 	}
-	if (slot)
+	if (slot_is_swap(slot))
 		inherit_count(vm->swap, slot);
-	if (pte_state(b->pte[i]) == PAGE_SWAPPED)
+	if (pte_state(b->pte[i]) == PAGE_SWAPPED && slot_is_swap(slot))
 		stat_add(vm->api, VVM_STAT_swapped_pages, 1);
 	if (pte_state(b->pte[i]) == PAGE_POISONED)
 		stat_add(vm->api, VVM_STAT_poisoned_pages, 1);

@@ -281,7 +281,7 @@ static unsigned char page_flags(pte_t e)
 		flags |= VVM_PAGE_RESIDENT;
 	if (e & PTE_DIRTY)
 		flags |= VVM_PAGE_DIRTY;
-	if (pte_slot(e))
+	if (slot_is_swap(pte_slot(e)))
 		flags |= VVM_PAGE_SWAPPED;
 	if (e & PTE_BUSY)
 		flags |= VVM_PAGE_BUSY;

@@ -74,7 +74,7 @@ unsigned mapping_clear(struct vvm *vm, struct block *b, unsigned first,
 		if (!(e & PTE_MAPPED) || pte_state(e) == to)
 			continue;
 		frames += !!(e & PTE_PRESENT);
-		discarded += (e & PTE_PRESENT) || pte_slot(e);
+		discarded += (e & PTE_PRESENT) || slot_is_swap(pte_slot(e));
 		count_pins(vm, b, i);
 		space_move(vm, vm->api, b, i, to, 0);
 	}
@@ -87,6 +87,7 @@ unsigned mapping_clear(struct vvm *vm, struct block *b, unsigned first,
 /* Host address of page `first` of b when [first, last] is one host run. */
 struct run {
 	struct block *block;
+	const struct region *region;
 	unsigned first, last;
 	haddr_t host;
 };
@@ -107,6 +108,7 @@ static bool next_run(struct vvm *vm, gaddr_t at, gaddr_t end, struct run *run)
 		if (from < MIN(end, run->block->base + BLOCK_BYTES)) {
 			mapping_clip(run->block, from, MIN(end, r->end),
 				     &run->first, &run->last);
+			run->region = r;
 			run->host = region_to_host(r, from);
 			found = true;
 		}
@@ -160,15 +162,20 @@ static int drop_frames(struct vvm *vm, const struct run *run)
 static int discard_still(struct vvm *vm, const struct run *run)
 {
 	struct block *b = run->block;
+	unsigned i;
 	int rc;
 
 	snapshot_give_up(vm, b, run->first, run->last, run->host);
 	rc = drop_frames(vm, run);
-	if (rc == 0)
-		space_give_frames(vm, vm->api,
-				  mapping_clear(vm, b, run->first, run->last,
-						PAGE_FRESH));
-	return rc;
+	if (rc < 0)
+		return rc;
+	space_give_frames(
+		vm, vm->api,
+		mapping_clear(vm, b, run->first, run->last, PAGE_FRESH));
+	for (i = run->first; i <= run->last; i++)
+		if (pte_state(b->pte[i]) == PAGE_FRESH)
+			space_begin_page(b, i, run->region);
+	return 0;
 }
 
 /*

@@ -159,7 +159,8 @@ static int commit(struct vvm *vm, const struct region *r)
 }
 
 static struct region *new_region(struct vvm *vm, gaddr_t addr, uint64_t bytes,
-				 unsigned prot, const char *name)
+				 unsigned prot, const char *name,
+				 struct backing *backing)
 {
 	struct region *r = calloc(1, sizeof(*r));
 
@@ -173,6 +174,8 @@ static struct region *new_region(struct vvm *vm, gaddr_t addr, uint64_t bytes,
 	r->mapping_id = ++vm->mappings;
 	if (name)
 		strncpy(r->name, name, sizeof(r->name) - 1);
+	r->backing = backing;
+	backing_use(backing);
 	return r;
 }
 
@@ -188,9 +191,10 @@ int mapping_insert(struct vvm *vm, struct region *r)
 
 /* Makes a region of a reserved range, or gives that back. => mapping lock. */
 static int map_reserved(struct vvm *vm, gaddr_t at, haddr_t host,
-			uint64_t bytes, unsigned prot, const char *name)
+			uint64_t bytes, unsigned prot, const char *name,
+			struct backing *backing)
 {
-	struct region *r = new_region(vm, at, bytes, prot, name);
+	struct region *r = new_region(vm, at, bytes, prot, name, backing);
 	int rc = -ENOMEM;
 
 	if (!r)
@@ -201,6 +205,8 @@ static int map_reserved(struct vvm *vm, gaddr_t at, haddr_t host,
 		r->chunks = chunks_new(host, bytes);
 	if (!r->kept || (space_is_guarded(vm) && !r->chunks))
 		goto unreserve;
+	if (backing)
+		kept_hold(r->kept, &backing->held);
 	rc = commit(vm, r);
 	if (rc == 0)
 		rc = mapping_insert(vm, r);
@@ -217,21 +223,29 @@ unreserve:
 	return rc;
 }
 
-int mapping_map(struct vvm *vm, gaddr_t *addr, uint64_t bytes, unsigned prot,
-		const char *name)
+int mapping_map_backed(struct vvm *vm, gaddr_t *addr, uint64_t bytes,
+		       unsigned prot, const char *name, struct backing *backing)
 {
 	gaddr_t at = *addr;
 	haddr_t host;
 	int rc;
 
 	lock_take(&vm->mapping);
+	backing_use(backing);
 	rc = reserve(vm, &at, bytes, &host);
 	if (rc == 0)
-		rc = map_reserved(vm, at, host, bytes, prot, name);
+		rc = map_reserved(vm, at, host, bytes, prot, name, backing);
+	backing_drop(backing);
 	lock_drop(&vm->mapping);
 	if (rc == 0)
 		*addr = at;
 	return rc;
+}
+
+int mapping_map(struct vvm *vm, gaddr_t *addr, uint64_t bytes, unsigned prot,
+		const char *name)
+{
+	return mapping_map_backed(vm, addr, bytes, prot, name, NULL);
 }
 
 int mapping_map_at(struct vvm *vm, haddr_t at, uint64_t bytes, unsigned prot,
@@ -243,7 +257,7 @@ int mapping_map_at(struct vvm *vm, haddr_t at, uint64_t bytes, unsigned prot,
 	if (regions_free_range(&vm->regions, at, at + bytes)) {
 		rc = os_reserve(bytes, PAGE_BYTES, 0, at, &at);
 		if (rc == 0)
-			rc = map_reserved(vm, at, at, bytes, prot, name);
+			rc = map_reserved(vm, at, at, bytes, prot, name, NULL);
 		else if (rc != -EEXIST)
 			rc = -ENOMEM; /* nobody may map there */
 	}

@@ -15,6 +15,13 @@ int mapping_map(struct vvm *vm, gaddr_t *addr, uint64_t bytes, unsigned prot,
 /* The same address for guest and host, not 0. */
 int mapping_map_at(struct vvm *vm, haddr_t at, uint64_t bytes, unsigned prot,
 		   const char *name);
+/*
+ * As mapping_map(), with pages that begin as what `backing` says. It is taken over,
+ * and closed after an error.
+ */
+int mapping_map_backed(struct vvm *vm, gaddr_t *addr, uint64_t bytes,
+		       unsigned prot, const char *name,
+		       struct backing *backing);
 int mapping_unmap(struct vvm *vm, gaddr_t start, gaddr_t end);
 int mapping_protect(struct vvm *vm, gaddr_t start, gaddr_t end, unsigned prot);
 /* NORMAL, RANDOM, SEQUENTIAL. */

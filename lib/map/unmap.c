@@ -123,12 +123,29 @@ static bool free_frames(struct vvm *vm, struct region *r)
 	return true;
 }
 
+/*
+ * A call that finds that the space has lost a thread waits no more for what is in
+ * flight (space_wait_busy()), and reads of others may be: what they read from is
+ * closed with the space.
+ */
+static void keep_backing(struct vvm *vm, struct region *r)
+{
+	struct backing *b = r->backing;
+
+	if (!b || b->users > 1 || !space_broken(vm))
+		return;
+	b->next = vm->orphans;
+	vm->orphans = b;
+	r->backing = NULL;
+}
+
 /* Steps 5 and 7, as far as the kernel lets us. True: nothing is left of r. */
 static bool inter(struct vvm *vm, struct region *r)
 {
 	if (!free_frames(vm, r) ||
 	    os_unmap(r->host, region_host_end(r) - r->host) < 0)
 		return false;
+	keep_backing(vm, r);
 	regions_free(&vm->regions, r);
 	return true;
 }
@@ -154,6 +171,7 @@ void mapping_forget_unburied(struct vvm *vm)
 
 	while ((r = vm->unburied)) {
 		vm->unburied = r->next;
+		keep_backing(vm, r);
 		regions_free(&vm->regions, r);
 	}
 }

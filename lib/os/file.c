@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/magic.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -269,6 +270,111 @@ int os_file_info(const char *path, enum os_file_type *type, uint64_t *bytes)
 	*bytes = (uint64_t)st.st_size;
 	*type = type_of(&st);
 	return *type == OS_FILE_BLOCK ? block_bytes(path, bytes) : 0;
+}
+
+/* ---- files of the program's ---- */
+
+int os_hold(int fd, struct os_held *held)
+{
+	int error = os_inject_check(OS_fd_info);
+	struct stat st;
+
+	if (error)
+		return error;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	*held = (struct os_held){
+		.fd = fd, .device = st.st_dev, .inode = st.st_ino};
+	return 0;
+}
+
+void os_close_held(const struct os_held *held)
+{
+	struct stat st;
+
+	if (fstat(held->fd, &st) == 0 && st.st_dev == held->device &&
+	    st.st_ino == held->inode)
+		close(held->fd);
+}
+
+/* 0: it is a regular file, open for reading. */
+static int readable(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+	struct stat st;
+
+	if (flags < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (flags & O_PATH)
+		return -EBADF;
+	if ((flags & O_ACCMODE) == O_WRONLY)
+		return -EACCES;
+	return S_ISREG(st.st_mode) ? 0 : -ENODEV;
+}
+
+int os_reopen(int fd, int *out, bool *own)
+{
+	int got, error = os_inject_check(OS_open);
+	char path[40];
+
+	if (!error)
+		error = readable(fd);
+	if (error)
+		return error;
+	format_text(path, sizeof(path), "/proc/self/fd/%d", fd);
+	got = TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY));
+	*own = got >= 0;
+	if (got < 0 && errno != EMFILE && errno != ENFILE && errno != ENOMEM)
+		got = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	if (got < 0)
+		return -errno;
+	*out = got;
+	return 0;
+}
+
+int os_pread_some(int fd, void *buf, uint64_t bytes, uint64_t off,
+		  uint64_t *got)
+{
+	int error = os_inject_check(OS_pread);
+	uint64_t done = 0;
+	ssize_t n = 1;
+
+	while (!error && n && done < bytes) {
+		n = TEMP_FAILURE_RETRY(syscall(SYS_pread64, fd,
+					       (char *)buf + done, bytes - done,
+					       (off_t)(off + done)));
+		if (n > 0)
+			done += (uint64_t)n;
+		else if (n < 0 && done && errno == EINVAL)
+			n = 0; /* as in transfer_error() */
+		else if (n < 0)
+			error = -errno;
+	}
+	*got = done;
+	return error;
+}
+
+void os_no_readahead(int fd)
+{
+	syscall(SYS_fadvise64, fd, (off_t)0, (off_t)0, POSIX_FADV_RANDOM);
+}
+
+void os_uncache(int fd, uint64_t off, uint64_t bytes)
+{
+	syscall(SYS_fadvise64, fd, (off_t)off, (off_t)bytes,
+		POSIX_FADV_DONTNEED);
+}
+
+void os_file_name(int fd, char *name, size_t size)
+{
+	char link[40], path[2048], *slash;
+	ssize_t n;
+
+	format_text(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = syscall(SYS_readlinkat, AT_FDCWD, link, path, sizeof(path) - 1);
+	path[n < 0 || n == sizeof(path) - 1 ? 0 : n] = '\0';
+	slash = strrchr(path, '/');
+	format_text(name, size, "%s", slash ? slash + 1 : "");
 }
 
 bool os_in_memory(int fd)

@@ -313,6 +313,33 @@ struct os_file {
 	uint64_t bytes; /* of a file or block device */
 	unsigned owner, mode, links;
 };
+/*
+ * A descriptor, and what it is of, so that a fork child can tell whether it has
+ * it or has got something else of this number.
+ */
+struct os_held {
+	int fd;
+	uint64_t device, inode;
+};
+int os_hold(int fd, struct os_held *held);
+/* Closes it, if it is still that. */
+void os_close_held(const struct os_held *held);
+/*
+ * A regular file that somebody has opened: once more, for reading and
+ * close-on-exec, with flags of its own. Where it cannot be opened anew *own is
+ * false, and it is a duplicate. -EBADF, -EACCES: it is not for reading; -ENODEV:
+ * no regular file; -EMFILE, -ENFILE, -ENOMEM.
+ */
+int os_reopen(int fd, int *out, bool *own);
+/* As os_pread(), but only up to the end of the file: *got bytes. */
+int os_pread_some(int fd, void *buf, uint64_t bytes, uint64_t off,
+		  uint64_t *got);
+/* Reads of this description bring what they ask for, and nothing more. */
+void os_no_readahead(int fd);
+/* The page cache forgets these bytes, as far as they are not in use. */
+void os_uncache(int fd, uint64_t off, uint64_t bytes);
+/* Name of the file, without directories, as far as it fits; "": unknown. */
+void os_file_name(int fd, char *name, size_t size);
 int os_fd_info(int fd, struct os_file *file);
 /* Type by path; size of a file or block device. -ENOENT ... as stat(2). */
 int os_file_info(const char *path, enum os_file_type *type, uint64_t *bytes);

@@ -12,20 +12,21 @@
 /*
  * A slot as a child knows it:
  *
- *	51    50        40 39                                  0
- *	+---+-------------+-------------------------------------+
- *	| F | generation  | number                              |
- *	+---+-------------+-------------------------------------+
+ *	51  50  49      40 39                                  0
+ *	+---+---+-----------+-----------------------------------+
+ *	| F | 0 | generation| number                            |
+ *	+---+---+-----------+-----------------------------------+
  *
  * generation	of the process whose slot it is: 0 the one that opened the
  *		space, 1 its child, ...
  * F		0: a slot of that process's swap
  *		1: a page that was dirty when that process forked; the number
  *		   is that of the host page
+ * 0		else it is no slot of the swap: SLOT_OF_REGION (space/page.h)
  */
 #define INHERIT_NUMBER_BITS 40
 #define INHERIT_FRAME	    ((uint64_t)1 << 51)
-#define INHERIT_GENERATIONS 2048
+#define INHERIT_GENERATIONS 1024
 
 static inline uint64_t inherit_base(unsigned generation)
 {

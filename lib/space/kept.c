@@ -16,6 +16,10 @@
  * a part was unmapped, costs the child address space that it did not need, or
  * meets what the parent had mapped there since: that is left as it is.
  *
+ * A range that is of a file also has its descriptor, which a child must not keep
+ * either. Numbers of descriptors are used again; descriptors and memory are not
+ * copied at the same moment. So the child closes what is still that file.
+ *
  * Each range is also in the table of all paged memory (space/paged.c).
  *
  * Rejected: to hold the space lock over every fork (fork/fork.c has to go to
@@ -31,11 +35,11 @@
 
 struct kept_chunk {
 	_Atomic(struct kept_chunk *) next;
-	uint64_t unused[3]; /* no entry straddles two pages */
+	uint64_t unused[7]; /* no entry straddles two pages */
 	struct kept_range range[CHUNK_BYTES / sizeof(struct kept_range) - 1];
 };
 
-_Static_assert(sizeof(struct kept_range) == 32, "divides a page");
+_Static_assert(sizeof(struct kept_range) == 64, "divides a page");
 _Static_assert(sizeof(struct kept_chunk) == CHUNK_BYTES, "and its head is one");
 
 static void forget_all(struct kept_chunk *c)
@@ -102,6 +106,12 @@ struct kept_range *kept_add(struct kept *k, haddr_t start, uint64_t bytes)
 	return r;
 }
 
+void kept_hold(struct kept_range *r, const struct os_held *held)
+{
+	r->held = *held;
+	atomic_store(&r->open, true);
+}
+
 void kept_use(struct kept_range *r)
 {
 	if (r)
@@ -112,6 +122,7 @@ void kept_drop(struct kept *k, struct kept_range *r)
 {
 	if (!r || --r->regions)
 		return;
+	atomic_store(&r->open, false);
 	atomic_store(&r->end, 0);
 	paged_drop(r->paged);
 	set_free(k, r);
@@ -145,6 +156,8 @@ int kept_reserve(struct kept *k)
 
 			if (!end)
 				continue;
+			if (atomic_load(&c->range[i].open))
+				os_close_held(&c->range[i].held);
 			rc = reserve_free(atomic_load(&c->range[i].start), end);
 			result = rc < 0 ? rc : result;
 		}

@@ -6,6 +6,7 @@
 #ifndef VVM_KEPT_H
 #define VVM_KEPT_H
 
+#include "os/os.h"
 #include "space/paged.h"
 
 /* The host range of one vvm_map() call. */
@@ -17,6 +18,8 @@ struct kept_range {
 		struct kept_range *next_free; /* (m) of a free one */
 		struct paged_range *paged;    /* (m) of another */
 	};
+	struct os_held held; /* (m) with open */
+	_Atomic bool open;   /* (m) held is a descriptor, of its backing */
 };
 
 struct kept {
@@ -31,12 +34,14 @@ struct kept {
 void kept_fini(struct kept *k);
 /* A range with one region. NULL: out of memory. */
 struct kept_range *kept_add(struct kept *k, haddr_t start, uint64_t bytes);
+/* It has a descriptor, which is closed after the range is dropped. */
+void kept_hold(struct kept_range *r, const struct os_held *held);
 /* One region more; one less, and without any it is forgotten. NULL is ok. */
 void kept_use(struct kept_range *r);
 void kept_drop(struct kept *k, struct kept_range *r);
 /*
- * In a fork child: reserves what is free of all ranges. -ENOMEM: some may be
- * left. => no other thread.
+ * In a fork child: reserves what is free of all ranges, and closes what they
+ * hold. -ENOMEM: some may be left. => no other thread.
  */
 int kept_reserve(struct kept *k);
 

@@ -98,7 +98,7 @@ static void say_why_no_frame(const struct life *l, uint64_t seconds)
 	struct backing_stat bs = {0};
 	struct vvm *vm = l->vm;
 
-	vm->swap->ops->stat(vm->swap, &bs);
+	space_backing_stat(vm, &bs);
 	log_warn("%s %d: faults have not got on for %llu s: waiting for a free "
 		 "frame (%llu of %llu are pinned; swap: %llu of %llu slots in "
 		 "use, %llu transfers in flight)",
@@ -340,7 +340,7 @@ int64_t lives_look(struct vvm *vm)
 	vm->lives.guard.looked_us = now_us;
 	for (i = 0; i < vm->handler_count; i++)
 		quiet &= !look_at_life(&vm->lives.life[i], now_us);
-	vm->swap->ops->stat(vm->swap, &bs);
+	space_backing_stat(vm, &bs);
 	quiet &= !bs.inflight && !stat_sum(&vm->stats, VVM_STAT_waiting_faults);
 	if (space_is_inline(vm))
 		look_at_program(self, &bs, now_us);

@@ -160,6 +160,7 @@ void space_reset(struct vvm *vm)
 	frames_init(&vm->frames, budget, vm->conf.low_pct, vm->conf.high_pct);
 	atomic_init(&vm->reclaim_asleep, false);
 	atomic_init(&vm->failing, 0);
+	atomic_init(&vm->flight.count, 0);
 }
 
 static struct vvm *space_alloc(const struct conf *conf)
@@ -237,6 +238,8 @@ int space_new(struct vvm **out, const struct conf *conf)
 
 void space_free(struct vvm *vm)
 {
+	struct backing *b;
+
 	if (vm->swap)
 		vm->swap->ops->close(vm->swap);
 	space_close_fds(vm);
@@ -246,6 +249,10 @@ void space_free(struct vvm *vm)
 	os_close(vm->memfd);
 	if (vm->stats.segment)
 		stat_close(&vm->stats);
+	while ((b = vm->orphans)) {
+		vm->orphans = b->next;
+		backing_drop(b);
+	}
 	regions_fini(&vm->regions);
 	pt_fini(&vm->pt);
 	pool_fini(&vm->bounce);

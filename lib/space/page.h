@@ -4,6 +4,8 @@
  *
  * An entry is 64 bits: flags in the low 12, as on real hardware, and the
  * page's slot in its backing above (0: no slot; slot 0 is never handed out).
+ * Usually that is a slot of the swap. In a region that has a backing of its own
+ * a page that was never changed has one of that: SLOT_OF_REGION.
  *
  *	63                                   12 11 10  9 8 7 6 5 4 3 2 1 0
  *	+--------------------------------------+-----+--+-+-+-+-+-+-+-+-+-+
@@ -16,6 +18,8 @@
  *
  * The life of a page is the table in space/pagetable.c: states are derived from
  * M P D B ! and the slot; pt_move() is the one function that changes them.
+ *
+ * In a region with a backing of its own FRESH becomes SWAPPED at once.
  *
  *	NONE                                             POISONED
  *	  | map                                             ^
@@ -73,6 +77,12 @@ typedef uint64_t pte_t;
 #define PTE_PERMS      (PTE_READ | PTE_WRITE | PTE_EXEC)
 #define PTE_SLOT_SHIFT 12
 
+/*
+ * The other bits are the number of the page in its mapping (region_slot()): what
+ * the backing knows.
+ */
+#define SLOT_OF_REGION ((uint64_t)1 << 50)
+
 enum page_state {
 	PAGE_NONE,     /* no region here */
 	PAGE_FRESH,    /* mapped; reads as zeros; no frame, no slot */
@@ -105,6 +115,12 @@ static inline enum page_state pte_state(pte_t e)
 static inline uint64_t pte_slot(pte_t e)
 {
 	return e >> PTE_SLOT_SHIFT;
+}
+
+/* Is it a slot, and of the swap? */
+static inline bool slot_is_swap(uint64_t slot)
+{
+	return slot && !(slot & SLOT_OF_REGION);
 }
 
 static inline pte_t pte_with_slot(pte_t e, uint64_t slot)

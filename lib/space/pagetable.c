@@ -31,7 +31,7 @@
  *	SWAPPED has one; CLEAN, FILLING and POISONED may have one.
  *  (3) mapped, resident, dirty, filling, swapped and pinned of a block count
  *	its entries that are not NONE, PRESENT, DIRTY, WRITING or FROZEN,
- *	FILLING, SWAPPED, PINNED.
+ *	FILLING, SWAPPED (to the swap), PINNED.
  *  (4) A page that is PINNED has a frame; pinned > 0 implies pins.
  *  (5) base is a multiple of BLOCK_BYTES below GUEST_END.
  *  (6) A block hangs where its base says; block_count counts them.
@@ -90,13 +90,14 @@ static const pte_t state_bits[PAGE_STATES] = {
  * legal[from][to]. Column FRESH is map, discard, "gave up" and the eviction
  * of a zero page; column NONE is unmap, which waits for FILLING pages: their
  * frame is on its way and only the filler can give it back. FROZEN becomes
- * SWAPPED in a fork child, which reads it from its parent (snapshot/inherit.c).
+ * SWAPPED in a fork child, which reads it from its parent (snapshot/inherit.c),
+ * and FRESH where the region has a backing of its own (space_begin_page()).
  */
 /* clang-format off */
 static const bool legal[PAGE_STATES][PAGE_STATES] = {
 	/*		     NONE FRSH SWAP FILL CLEN DRTY WRTG POIS FRZN */
 	[PAGE_NONE] =	    { 0,   1,   0,   0,   0,   0,   0,   0,   0 },
-	[PAGE_FRESH] =	    { 1,   0,   0,   1,   1,   1,   0,   0,   0 },
+	[PAGE_FRESH] =	    { 1,   0,   1,   1,   1,   1,   0,   0,   0 },
 	[PAGE_SWAPPED] =    { 1,   1,   0,   1,   0,   0,   0,   0,   0 },
 	[PAGE_FILLING] =    { 0,   1,   1,   0,   1,   1,   0,   1,   0 },
 	[PAGE_CLEAN] =	    { 1,   1,   1,   0,   0,   1,   0,   0,   0 },
@@ -142,17 +143,28 @@ const char *pt_state_name(enum page_state s)
 
 /* ---- what readers see ---- */
 
-/* vvm_stat.h's byte for an entry. To readers FROZEN is as good as DIRTY. */
+/* Is it in the swap, and nowhere else? */
+static bool is_swapped(pte_t e)
+{
+	return pte_state(e) == PAGE_SWAPPED && slot_is_swap(pte_slot(e));
+}
+
+/*
+ * vvm_stat.h's byte for an entry. To readers FROZEN is as good as DIRTY, and what
+ * is only in the region's own backing as good as FRESH: nothing is kept of it.
+ */
 static uint8_t entry_byte(pte_t e)
 {
 	unsigned byte = pte_state(e);
 
 	if (byte == PAGE_FROZEN)
 		byte = PAGE_DIRTY;
+	else if (byte == PAGE_SWAPPED && !is_swapped(e))
+		byte = PAGE_FRESH;
 	if (e & PTE_PRESENT) {
 		byte |= e & PTE_PINNED ? VVM_STAT_PAGE_PINNED : 0;
 		byte |= e & PTE_PREFETCHED ? VVM_STAT_PAGE_AHEAD : 0;
-		byte |= pte_slot(e) ? VVM_STAT_PAGE_SLOT : 0;
+		byte |= slot_is_swap(pte_slot(e)) ? VVM_STAT_PAGE_SLOT : 0;
 		byte |= pte_age(e) << 6;
 	}
 	return (uint8_t)byte;
@@ -221,7 +233,7 @@ static void count_entry(struct block *b, pte_t e, int sign)
 	b->resident += sign * !!(e & PTE_PRESENT);
 	b->dirty += sign * !!(e & PTE_DIRTY);
 	b->filling += sign * (s == PAGE_FILLING);
-	b->swapped += sign * (s == PAGE_SWAPPED);
+	b->swapped += sign * is_swapped(e);
 	b->pinned += sign * !!(e & PTE_PINNED);
 }
 

@@ -37,7 +37,7 @@ struct block {
 	uint16_t awaited;	/* (b) threads that wait for the end of these:
 				 * no others begin */
 	uint16_t pinned;	/* (b) entries with PTE_PINNED */
-	uint16_t swapped;	/* (b) entries SWAPPED */
+	uint16_t swapped;	/* (b) entries SWAPPED, to the swap */
 	uint16_t *pins;		/* (b) pin counts, allocated on the first pin */
 	struct digest *digests; /* (b) of what slots hold: space/verify.c */
 	struct vvm_stat_block *stat; /* (i) what readers see; or NULL */

@@ -10,7 +10,8 @@
  * Splitting and merging keep regions the unit of permissions and advice.
  * Both halves of a split keep mapping_id and stripe_shift, so that a host
  * address has the same userfaultfd for as long as its mapping exists:
- * region_stripe() depends on nothing else.
+ * region_stripe() depends on nothing else. And a page of a mapping has the same
+ * slot of its backing: region_slot().
  *
  * Invariants, verified by regions_check():
  *  (1) by_guest is sorted by start, by_host by host; both hold the same
@@ -77,6 +78,7 @@ void regions_fini(struct regions *rs)
 
 	for (i = 0; i < rs->count; i++) {
 		chunks_drop(rs->by_guest[i]->chunks);
+		backing_drop(rs->by_guest[i]->backing);
 		free(rs->by_guest[i]);
 	}
 	free(rs->by_guest);
@@ -89,6 +91,7 @@ void regions_free(struct regions *rs, struct region *r)
 {
 	kept_drop(&rs->kept, r->kept);
 	chunks_drop(r->chunks);
+	backing_drop(r->backing);
 	free(r);
 }
 
@@ -275,10 +278,12 @@ int regions_split(struct regions *rs, gaddr_t addr)
 	}
 	*upper = *r;
 	upper->host = region_to_host(r, addr);
+	upper->first_page += bytes_to_pages(addr - r->start);
 	upper->start = r->end = addr;
 	upper->stat = NULL;
 	kept_use(upper->kept);
 	chunks_use(upper->chunks);
+	backing_use(upper->backing);
 	link_region(rs, upper);
 	regions_publish(rs, r);
 	regions_publish(rs, upper);

@@ -19,7 +19,9 @@
 #include "policy/intent.h"
 #include "space/chunks.h"
 #include "space/kept.h"
+#include "space/page.h"
 #include "stat/stat.h"
+#include "swap/backing.h"
 
 struct region {
 	gaddr_t start, end;    /* (s) guest range, page aligned */
@@ -29,7 +31,13 @@ struct region {
 	unsigned stripe_shift; /* (i) log2 bytes of a stripe */
 	uint64_t mapping_id;   /* (i) the vvm_map() call that it came from */
 	char name[32];	       /* (i) */
-	struct intent intent;  /* (a) */
+	/*
+	 * (i) What its pages are until they are changed; NULL: zeros. It is the
+	 * mapping's: backing_drop() by the last of its regions closes it.
+	 */
+	struct backing *backing;
+	uint64_t first_page;	      /* (s) number of `start` in the mapping */
+	struct intent intent;	      /* (a) */
 	struct vvm_stat_region *stat; /* (s) what readers see; or NULL */
 	struct kept_range *kept;      /* (m) of its mapping; or NULL */
 	struct chunks *chunks;	      /* (m) the same; NULL unless guarded */
@@ -93,6 +101,13 @@ static inline gaddr_t region_to_guest(const struct region *r, haddr_t host)
 static inline haddr_t region_host_end(const struct region *r)
 {
 	return r->host + (r->end - r->start);
+}
+
+/* Slot of the page of addr in the region's own backing. */
+static inline uint64_t region_slot(const struct region *r, gaddr_t addr)
+{
+	return SLOT_OF_REGION |
+	       (r->first_page + bytes_to_pages(addr - r->start));
 }
 
 /* log2 of the stripe for a mapping of so many bytes over n handlers. */

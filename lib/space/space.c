@@ -3,7 +3,8 @@
  * space/space.c - the state of a space, and the theory of the engine.
  *
  * Terms. A *page* is 4 KiB of guest addresses. A *frame* is a page of the
- * space's memfd. A *slot* is a page of the backing (swap). A *block* is one
+ * space's memfd. A *slot* is a page of a backing: of the swap, which all
+ * regions share, or of the region's own (a file that it maps). A *block* is one
  * page table leaf, 512 pages. An *actor* is whoever moves pages: a handler
  * (fault/handler.c), a reclaimer (evict/reclaim.c), or an API thread
  * (map/access.c, map/mapping.c).
@@ -36,7 +37,8 @@
  *	 after verify_clean(), until they are touched.
  *   (3) The content of a CLEAN page equals its slot, or is all zero without
  *	 one; of a SWAPPED page it is in its slot only.
- *   (4) A slot is named by at most one entry, or by one write-back in flight.
+ *   (4) A slot of the swap is named by at most one entry, or by one write-back
+ *	 in flight; one of a region's own backing by its page only.
  *   (5) frames.used = PRESENT pages + FILLING pages + frames of operations
  *	 about to install or just punched + frames.packed, those that hold
  *	 compressed pages (swap/tier.c) or are saved for them: never less than
@@ -88,11 +90,13 @@
 
 /* ---- pages ---- */
 
-static void count_state(struct vvm_stat_actor *actor, enum page_state s, int n)
+static void count_entry(struct vvm_stat_actor *actor, pte_t e, int n)
 {
+	enum page_state s = pte_state(e);
+
 	if (s == PAGE_DIRTY || s == PAGE_WRITING || s == PAGE_FROZEN)
 		stat_add(actor, VVM_STAT_dirty_pages, n);
-	else if (s == PAGE_SWAPPED)
+	else if (s == PAGE_SWAPPED && slot_is_swap(pte_slot(e)))
 		stat_add(actor, VVM_STAT_swapped_pages, n);
 	else if (s == PAGE_FILLING)
 		stat_add(actor, VVM_STAT_filling_pages, n);
@@ -107,12 +111,20 @@ void space_move(struct vvm *vm, struct vvm_stat_actor *actor, struct block *b,
 	uint64_t old_slot = pte_slot(old);
 
 	pt_move(b, i, to, slot);
-	if (old_slot && old_slot != slot)
+	if (old_slot != slot && slot_is_swap(old_slot))
 		vm->swap->ops->give(vm->swap, old_slot, 1);
-	count_state(actor, pte_state(old), -1);
-	count_state(actor, to, 1);
+	count_entry(actor, old, -1);
+	count_entry(actor, b->pte[i], 1);
 	if ((old ^ b->pte[i]) & b->pte[i] & PTE_PRESENT)
 		clock_add(&vm->clock, b);
+}
+
+void space_begin_page(struct block *b, unsigned i, const struct region *r)
+{
+	gaddr_t addr = b->base + pages_to_bytes(i);
+
+	if (r->backing)
+		pt_move(b, i, PAGE_SWAPPED, region_slot(r, addr));
 }
 
 /* ---- frames ---- */
@@ -221,6 +233,7 @@ static void map_entries(struct vvm *vm, struct block *b)
 				continue;
 			pt_move(b, i, PAGE_FRESH, 0);
 			pt_set_perms(b, i, (pte_t)r->prot * PTE_READ);
+			space_begin_page(b, i, r);
 		}
 	}
 }
@@ -310,6 +323,19 @@ void space_rouse(struct vvm *vm)
 
 /* ---- publishing and checking ---- */
 
+void space_backing_stat(struct vvm *vm, struct backing_stat *bs)
+{
+	uint64_t inflight, since_us;
+
+	vm->swap->ops->stat(vm->swap, bs);
+	inflight = atomic_load(&vm->flight.count);
+	since_us = atomic_load(&vm->flight.progress_us);
+	if (inflight)
+		bs->progress_us = bs->inflight ? MIN(bs->progress_us, since_us)
+					       : since_us;
+	bs->inflight += inflight;
+}
+
 void space_publish(struct vvm *vm)
 {
 	struct backing_stat bs;
@@ -333,7 +359,20 @@ void space_publish(struct vvm *vm)
 	stat_set(&vm->stats, high_pages, atomic_load(&vm->frames.high));
 }
 
-/* (7) and (8) for one block; returns its frames. => block lock held. */
+/* (4) and (8) for an entry. */
+static void check_entry(const struct region *r, gaddr_t addr, pte_t e)
+{
+	uint64_t slot = pte_slot(e);
+
+	if (!(e & PTE_MAPPED))
+		return;
+	ASSERT(r);
+	ASSERT((e & PTE_PERMS) == (pte_t)r->prot * PTE_READ);
+	if (slot && !slot_is_swap(slot))
+		ASSERT(r->backing && slot == region_slot(r, addr));
+}
+
+/* (7), and the entries of one block; returns its frames. => its lock held. */
 static uint64_t check_block(struct vvm *vm, struct block *b)
 {
 	uint64_t frames = b->resident + b->filling;
@@ -342,13 +381,10 @@ static uint64_t check_block(struct vvm *vm, struct block *b)
 	pt_check_block(b);
 	ASSERT(!b->resident || b->on_clock);
 	for (i = 0; i < BLOCK_PAGES; i++) {
-		const struct region *r = regions_at_guest(
-			&vm->regions, b->base + pages_to_bytes(i));
+		gaddr_t addr = b->base + pages_to_bytes(i);
 
-		ASSERT(!(b->pte[i] & PTE_MAPPED) || r);
-		if (b->pte[i] & PTE_MAPPED)
-			ASSERT((b->pte[i] & PTE_PERMS) ==
-			       (pte_t)r->prot * PTE_READ);
+		check_entry(regions_at_guest(&vm->regions, addr), addr,
+			    b->pte[i]);
 	}
 	return frames;
 }

@@ -73,6 +73,8 @@ struct vvm {
 	struct standby standby;	 /* pages that wait for a stream to come by */
 
 	struct backing *swap;	    /* (i) */
+	struct flight flight;	    /* (a) of the regions' own backings */
+	struct backing *orphans;    /* (m) some, to be closed: map/unmap.c */
 	struct stats stats;	    /* (i) */
 	struct vvm_stat_actor *api; /* (i) counters of API threads */
 
@@ -128,6 +130,12 @@ void space_move(struct vvm *vm, struct vvm_stat_actor *actor, struct block *b,
 		unsigned i, enum page_state to, uint64_t slot);
 
 /*
+ * A page that is FRESH is as its region begins: SWAPPED, if that has a backing.
+ * => block lock held, i is in r.
+ */
+void space_begin_page(struct block *b, unsigned i, const struct region *r);
+
+/*
  * Takes n frames leaving `reserve` free, and sees that reclaim runs when few
  * are left. False: not enough now.
  */
@@ -145,6 +153,24 @@ void space_give_frames(struct vvm *vm, struct vvm_stat_actor *actor,
 int space_keep(struct vvm *vm, struct backing *b);
 /* Wakes the reclaimer unless it is awake. */
 void space_kick_reclaim(struct vvm *vm);
+
+/* Where the slot of a page of r is. */
+static inline struct backing *space_backing(const struct vvm *vm,
+					    const struct region *r,
+					    uint64_t slot)
+{
+	return slot & SLOT_OF_REGION ? r->backing : vm->swap;
+}
+
+/*
+ * Is a disk gone for a while (struct backing_ops)? Then it is not known whether
+ * there will be frames.
+ */
+static inline bool space_stalled(const struct vvm *vm, uint64_t now_us)
+{
+	return backing_stalled(vm->swap, now_us) ||
+	       flight_stalled(&vm->flight, now_us);
+}
 
 /* The userfaultfd that serves a host address of r. */
 static inline int space_uffd(const struct vvm *vm, const struct region *r,
@@ -201,6 +227,9 @@ static inline bool space_forked(const struct vvm *vm)
  * signal handler.
  */
 void space_rouse(struct vvm *vm);
+
+/* The swap's numbers, but those of transfers in flight, which are all there are. */
+void space_backing_stat(struct vvm *vm, struct backing_stat *bs);
 
 /* Brings the segment's values up to date. */
 void space_publish(struct vvm *vm);

@@ -2,14 +2,19 @@
 /*
  * swap/backing.h - where pages live when they have no frame: an ops table.
  * Fault handling and reclaim know only this. swap/swap.c is the first backing,
- * snapshot/inherit.c the second.
+ * snapshot/inherit.c the second. Regions may have a backing of their own, which
+ * says what they are until they are changed. That is only read: of the functions
+ * below it has read(), fetch() and close(), and slot n is page n of the mapping.
  *
  * All functions are thread-safe unless they say otherwise.
  */
 #ifndef VVM_BACKING_H
 #define VVM_BACKING_H
 
+#include <stdatomic.h>
+
 #include "bits.h"
+#include "os/os.h"
 #include "os/ring.h"
 
 #define IO_MAX_PAGES 256
@@ -38,9 +43,10 @@ struct io {
 	 * because its neighbours are.
 	 */
 	const uint16_t *order;
-	uint64_t slot;	/* first slot */
-	uint32_t pages; /* 1..IO_MAX_PAGES */
-	char *buf;	/* pages * PAGE_BYTES, page aligned */
+	struct backing *home; /* whose slots: set and used by who reads pages */
+	uint64_t slot;	      /* first slot */
+	uint32_t pages;	      /* 1..IO_MAX_PAGES */
+	char *buf;	      /* pages * PAGE_BYTES, page aligned */
 	/*
 	 * Of a write: pages may be kept in memory, compressed, as far as the
 	 * backing has any for that. It takes 5 us a page, and is for the thread
@@ -149,11 +155,65 @@ struct backing_ops {
 struct backing {
 	const struct backing_ops *ops;
 	unsigned grain_pages; /* (i) it takes memory for compressed pages so */
+	/* Of a region's own: */
+	unsigned users;	      /* (m) backing_use(), backing_drop() */
+	struct backing *next; /* (m) of those that lost their regions */
+	struct os_held held;  /* (i) what other processes must not keep open */
 };
+
+/* => both: the mapping lock is held, as in space/kept.h. NULL is ok. */
+static inline void backing_use(struct backing *b)
+{
+	if (b)
+		b->users++;
+}
+
+static inline void backing_drop(struct backing *b)
+{
+	if (b && !--b->users)
+		b->ops->close(b);
+}
 
 static inline bool backing_stalled(struct backing *b, uint64_t now_us)
 {
 	return b->ops->stalled(b, now_us);
+}
+
+/* A read of pages from where they are at home. As in struct backing_ops. */
+static inline void io_read(struct io *io, struct ring *ring)
+{
+	io->home->ops->read(io->home, ring, io);
+}
+
+static inline bool io_fetch(struct io *io)
+{
+	return io->home->ops->fetch(io->home, io);
+}
+
+/* Transfers in flight, for stalled(): (a) all of it. */
+struct flight {
+	_Atomic uint32_t count;
+	_Atomic uint64_t progress_us; /* when one ended, or the first began */
+};
+
+/* Who looks in between sees a stall: that costs patience only. */
+static inline void flight_begin(struct flight *f)
+{
+	if (atomic_fetch_add(&f->count, 1) == 0)
+		atomic_store(&f->progress_us, os_now_us());
+}
+
+static inline void flight_end(struct flight *f)
+{
+	atomic_store(&f->progress_us, os_now_us());
+	atomic_fetch_sub(&f->count, 1);
+}
+
+static inline bool flight_stalled(const struct flight *f, uint64_t now_us)
+{
+	uint64_t since_us = atomic_load(&f->progress_us);
+
+	return atomic_load(&f->count) && now_us > since_us + BACKING_STALL_US;
 }
 
 static inline gaddr_t io_page_addr(const struct io *io, unsigned i)

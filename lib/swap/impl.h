@@ -39,8 +39,7 @@ struct swap {
 	uint64_t retry_us;	   /* (lock) no growth before; 0: it is fine */
 	struct waitq grown;	   /* waits for growing to end */
 	struct backing_stat count; /* (a) the counters in it */
-	_Atomic uint32_t inflight; /* transfers */
-	_Atomic uint64_t progress_us; /* when one ended, or the first began */
+	struct flight flight;	   /* (a) */
 	atomic_flag grow_logged, read_logged;
 	char probe[PAGE_BYTES] __attribute__((aligned(4096))); /* open only */
 };

@@ -247,8 +247,7 @@ static void end(struct io *io, int result)
 
 	if (io->op.kind == RING_READ && result == 0)
 		load_pages(s, io);
-	atomic_store(&s->progress_us, os_now_us());
-	atomic_fetch_sub(&s->inflight, 1);
+	flight_end(&s->flight);
 	io->done(io, result);
 }
 
@@ -310,9 +309,7 @@ static void transfer(struct backing *b, struct ring *ring, struct io *io,
 	io->op.off = pages_to_bytes(page_slot(s, io, first));
 	io->op.buf = page_buf(io, first);
 	count_transfer(s, kind, io->op.bytes);
-	/* who looks in between sees a stall: that costs patience only */
-	if (atomic_fetch_add(&s->inflight, 1) == 0)
-		atomic_store(&s->progress_us, os_now_us());
+	flight_begin(&s->flight);
 	if (ring)
 		ring_start(ring, &io->op);
 	else
@@ -355,9 +352,5 @@ void swap_write_unpacked(struct swap *s, struct ring *ring, struct io *io,
 
 bool swap_stalled(struct backing *b, uint64_t now_us)
 {
-	const struct swap *s = to_swap(b);
-	uint64_t since_us = atomic_load(&s->progress_us);
-
-	return atomic_load(&s->inflight) &&
-	       now_us > since_us + BACKING_STALL_US;
+	return flight_stalled(&to_swap(b)->flight, now_us);
 }

@@ -62,7 +62,7 @@ static void swap_forked(struct backing *b)
 		tier_seal(s->tier);
 	lock_init(&s->lock, LOCK_SLOTS);
 	holds_fini(&s->holds, &s->slots);
-	atomic_store(&s->inflight, 0); /* the parent's */
+	atomic_store(&s->flight.count, 0); /* the parent's */
 }
 
 static void swap_shed(struct backing *b)
@@ -94,8 +94,8 @@ static void swap_stat(struct backing *b, struct backing_stat *st)
 	st->checksum_errors = get(&s->count.checksum_errors);
 	st->retries = get(&s->count.retries);
 	st->direct = s->direct;
-	st->inflight = atomic_load(&s->inflight);
-	st->progress_us = atomic_load(&s->progress_us);
+	st->inflight = atomic_load(&s->flight.count);
+	st->progress_us = atomic_load(&s->flight.progress_us);
 	if (s->tier)
 		tier_stat(s->tier, st);
 }

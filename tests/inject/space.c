@@ -157,6 +157,83 @@ static void run_map(void)
 	pages_close();
 }
 
+/* ---- files ---- */
+
+static uint64_t file_word(unsigned i)
+{
+	return live_stamp(i, 99);
+}
+
+static int make_file(void)
+{
+	int fd = open(live_path("file"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	unsigned i;
+
+	live_check(fd >= 0);
+	for (i = 0; i < COUNT; i++) {
+		uint64_t word = file_word(i);
+
+		live_equal(pwrite(fd, &word, 8, (off_t)(i * LIVE_PAGE)), 8);
+	}
+	live_equal(ftruncate(fd, (off_t)(COUNT * LIVE_PAGE)), 0);
+	live_equal(fsync(fd), 0);
+	return fd;
+}
+
+/* What can be read is right. */
+static void use_file(char *p)
+{
+	uint64_t value;
+	unsigned i;
+
+	for (i = 0; i < COUNT; i++) {
+		char *at = p + i * LIVE_PAGE;
+		int sig = live_try_load(at, &value);
+
+		live_check(sig ? sig == SIGBUS : value == file_word(i));
+		if (i % 3 == 0 && !sig)
+			sig = live_try_store(at + 8, i);
+		live_check(!sig || sig == SIGBUS);
+	}
+}
+
+static void run_file(void)
+{
+	uint64_t at = VVM_ANYWHERE, bytes = COUNT * LIVE_PAGE, value;
+	int fd = make_file(), rc;
+	unsigned i;
+	char *p;
+
+	pages_open(VVM_FORK_DIE);
+	walk_arm();
+	rc = vvm_map_file(vm, &at, bytes, LIVE_RW, NULL, fd, 0,
+			  VVM_FILE_PRIVATE);
+	PAGES_ALLOW(rc, ENOMEM, EMFILE, ENFILE, EACCES);
+	live_check(rc == 0 || at == VVM_ANYWHERE);
+	p = rc ? NULL : vvm_ptr(vm, at);
+	if (p) {
+		use_file(p);
+		PAGES_ALLOW(vvm_advise(vm, at, bytes, VVM_ADV_DONTNEED),
+			    ENOMEM);
+		use_file(p);
+	}
+	walk_disarm();
+	if (p) {
+		live_ok(vvm_advise(vm, at, bytes, VVM_ADV_DONTNEED));
+		for (i = 0; i < COUNT; i++) {
+			/* a frame may take longer on a loaded machine */
+			live_wait(!live_try_load(p + i * LIVE_PAGE, &value),
+				  20000);
+			live_equal(value, file_word(i));
+			live_wait(!live_try_load(p + i * LIVE_PAGE + 8, &value),
+				  20000);
+			live_equal(value, 0);
+		}
+	}
+	pages_close();
+	close(fd);
+}
+
 /* ---- touch ---- */
 
 static void touch_checked(struct pages *p)
@@ -399,6 +476,7 @@ static const struct walk_scenario scenarios[] = {
 	{.name = "open", .run = run_open},
 	{.name = "open_more", .run = run_open_more},
 	{.name = "map", .run = run_map},
+	{.name = "file", .run = run_file},
 	{.name = "touch", .run = run_touch},
 	{.name = "page-out", .run = run_out},
 	{.name = "page-in", .run = run_in},

@@ -6,7 +6,9 @@
 #include "support/test.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "os/os.h"
 #include "space/region.h"
@@ -120,6 +122,44 @@ START_TEST(no_memory)
 }
 END_TEST
 
+static bool is_open(int fd)
+{
+	return fcntl(fd, F_GETFD) >= 0;
+}
+
+static struct os_held held_file(void)
+{
+	struct os_held held;
+	int fd;
+
+	ck_assert_int_eq(os_open("/var/tmp", OS_OPEN_TMP, &fd), 0);
+	ck_assert_int_eq(os_hold(fd, &held), 0);
+	return held;
+}
+
+START_TEST(what_a_range_holds_is_closed)
+{
+	struct kept_range *r[3];
+	struct os_held held[3];
+	unsigned i;
+
+	for (i = 0; i < 3; i++) {
+		r[i] = kept_add(&rs.kept, at(i), PAGE_BYTES);
+		held[i] = held_file();
+		kept_hold(r[i], &held[i]);
+	}
+	/* somebody else's descriptors now */
+	kept_drop(&rs.kept, r[0]);
+	ck_assert_ptr_eq(kept_add(&rs.kept, at(0), PAGE_BYTES), r[0]);
+	ck_assert_int_ge(dup2(STDIN_FILENO, held[1].fd), 0);
+	ck_assert_int_eq(kept_reserve(&rs.kept), 0);
+	ck_assert(is_open(held[0].fd));
+	ck_assert(is_open(held[1].fd));
+	ck_assert(!is_open(held[2].fd));
+	ck_assert_int_eq(os_unmap(host, BYTES), 0);
+}
+END_TEST
+
 START_TEST(many)
 {
 	unsigned i, n = 20000;
@@ -180,6 +220,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, around_what_is_taken);
 	tcase_add_test(tc, what_is_all_taken_costs_little);
 	tcase_add_test(tc, no_memory);
+	tcase_add_test(tc, what_a_range_holds_is_closed);
 	tcase_add_test(tc, many);
 	tcase_add_test(tc, splits_and_merges);
 }

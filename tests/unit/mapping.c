@@ -697,6 +697,44 @@ START_TEST(protect_that_fails_is_undone_in_the_end)
 }
 END_TEST
 
+static unsigned closed;
+
+static void close_backing(struct backing *b)
+{
+	(void)b;
+	closed++;
+}
+
+/* A read that nobody waits for may be of it. */
+START_TEST(a_lost_space_closes_backings_at_last)
+{
+	static const struct backing_ops ops = {.close = close_backing};
+	static struct backing b = {.ops = &ops, .held.fd = -1};
+	gaddr_t start = VVM_ANYWHERE, middle;
+
+	closed = 0;
+	ck_assert_int_eq(
+		mapping_map_backed(vm, &start, 4 * PAGE_BYTES, RW, NULL, &b),
+		0);
+	middle = start + 2 * PAGE_BYTES;
+	ck_assert_uint_eq(b.users, 1);
+	atomic_store(&vm->broken, true);
+	ck_assert_int_eq(mapping_unmap(vm, start, middle), 0);
+	ck_assert_ptr_null(vm->orphans);
+	ck_assert_int_eq(mapping_unmap(vm, middle, start + 4 * PAGE_BYTES), 0);
+	ck_assert_uint_eq(closed, 0);
+	ck_assert_ptr_eq(vm->orphans, &b);
+	atomic_store(&vm->broken, false);
+	engine_close();
+	ck_assert_uint_eq(closed, 1);
+	setup();
+	ck_assert_int_eq(
+		mapping_map_backed(vm, &start, PAGE_BYTES, RW, NULL, &b), 0);
+	ck_assert_int_eq(mapping_unmap(vm, start, start + PAGE_BYTES), 0);
+	ck_assert_uint_eq(closed, 2);
+}
+END_TEST
+
 static void add_tests(Suite *s)
 {
 	TCase *tc = test_case(s, "mapping");
@@ -718,6 +756,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, dontneed_waits_for_a_fill);
 	tcase_add_test(tc, unmap_wakes_the_blocked);
 	test_counted(tc, frames_that_cannot_be_freed);
+	tcase_add_test(tc, a_lost_space_closes_backings_at_last);
 	add_walk(s);
 }
 

@@ -235,6 +235,30 @@ static int try_fd_info(void)
 	return os_fd_info(memfd, &file);
 }
 
+static int try_hold(void)
+{
+	struct os_held held;
+
+	return os_hold(memfd, &held);
+}
+
+static int try_reopen(void)
+{
+	int fd, error;
+	bool own;
+
+	error = os_reopen(memfd, &fd, &own);
+	return error ? error : os_close(fd);
+}
+
+static int try_pread_some(void)
+{
+	uint64_t got;
+	char page[16];
+
+	return os_pread_some(memfd, page, sizeof(page), 0, &got);
+}
+
 static int try_file_info(void)
 {
 	enum os_file_type type;
@@ -305,6 +329,8 @@ static const struct {
 	{OS_file_info, try_file_info},	 {OS_free_space, try_free_space},
 	{OS_claimed, try_claimed},	 {OS_open_own, try_open_own},
 	{OS_list_dir, try_list_dir},	 {OS_unlink, try_unlink},
+	{OS_fd_info, try_hold},		 {OS_open, try_reopen},
+	{OS_pread, try_pread_some},
 };
 
 /* Armed, every function returns the error; used up or disarmed, it works. */

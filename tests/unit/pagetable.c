@@ -49,7 +49,7 @@ static const char *const moves[] = {
 	"writing none",	    "writing fresh",   "writing clean",
 	"writing dirty",    "poisoned none",   "poisoned fresh",
 	"dirty frozen",	    "frozen none",     "frozen fresh",
-	"frozen swapped",   "frozen dirty",
+	"frozen swapped",   "frozen dirty",    "fresh swapped",
 };
 
 static bool listed(enum page_state from, enum page_state to)

@@ -144,6 +144,47 @@ START_TEST(split_keeps_addresses_and_stripes)
 }
 END_TEST
 
+static unsigned closed;
+
+static void close_backing(struct backing *b)
+{
+	(void)b;
+	closed++;
+}
+
+/* ... and its backing, which the last part closes. */
+START_TEST(split_keeps_slots_of_the_backing)
+{
+	static const struct backing_ops ops = {.close = close_backing};
+	struct backing b = {.ops = &ops, .users = 1};
+	struct region *r = add(10, 20, 1000), *gone;
+	uint64_t i;
+
+	closed = 0;
+	r->backing = &b;
+	r->first_page = 5;
+	ck_assert_int_eq(regions_split(&rs, 17 * P), 0);
+	ck_assert_int_eq(regions_split(&rs, 13 * P), 0);
+	for (i = 10; i < 20; i++)
+		ck_assert_uint_eq(
+			region_slot(regions_at_guest(&rs, i * P), i * P),
+			SLOT_OF_REGION | (i - 5));
+	ck_assert_uint_eq(b.users, 3);
+	gone = regions_remove(&rs, 13 * P, 17 * P);
+	regions_free(&rs, gone);
+	regions_merge(&rs, 0, GUEST_END);
+	ck_assert_uint_eq(rs.count, 2);
+	ck_assert_int_eq(regions_split(&rs, 19 * P), 0);
+	regions_merge(&rs, 0, GUEST_END);
+	ck_assert_uint_eq(b.users, 2);
+	ck_assert_uint_eq(closed, 0);
+	regions_free(&rs, regions_remove(&rs, 10 * P, 13 * P));
+	ck_assert_uint_eq(closed, 0);
+	regions_fini(&rs);
+	ck_assert_uint_eq(closed, 1);
+}
+END_TEST
+
 START_TEST(merge_undoes_split)
 {
 	struct region *r = add(10, 2000, 100000);
@@ -480,6 +521,7 @@ static void add_tests(Suite *suite)
 	tcase_add_test(tc, overlap_is_refused);
 	tcase_add_test(tc, last_page_of_the_guest);
 	tcase_add_test(tc, split_keeps_addresses_and_stripes);
+	tcase_add_test(tc, split_keeps_slots_of_the_backing);
 	tcase_add_test(tc, merge_undoes_split);
 	tcase_add_test(tc, merge_reaches_both_neighbours_only);
 	tcase_add_loop_test(tc, different_neighbours_do_not_merge, 0, 5);

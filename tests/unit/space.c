@@ -21,6 +21,7 @@
 #include "support/engine_count.h"
 #include "support/engine_fault.h"
 #include "support/test.h"
+#include "swap/impl.h"
 
 #define RW (VVM_READ | VVM_WRITE)
 
@@ -417,6 +418,37 @@ START_TEST(a_child_knows_that_it_is_one)
 }
 END_TEST
 
+/* What has been in flight for longest is what a stall is told by. */
+START_TEST(transfers_of_all_disks_are_counted)
+{
+	struct flight *swap = &to_swap(vm->swap)->flight;
+	static const struct {
+		uint32_t swap, files;
+		uint64_t swap_us, files_us, want_us;
+	} cases[] = {
+		{1, 0, 30, 5, 30},
+		{0, 2, 30, 50, 50},
+		{1, 2, 30, 50, 30},
+		{1, 2, 50, 30, 30},
+	};
+	struct backing_stat bs;
+	unsigned i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		atomic_store(&swap->count, cases[i].swap);
+		atomic_store(&swap->progress_us, cases[i].swap_us);
+		atomic_store(&vm->flight.count, cases[i].files);
+		atomic_store(&vm->flight.progress_us, cases[i].files_us);
+		memset(&bs, 0, sizeof(bs));
+		space_backing_stat(vm, &bs);
+		ck_assert_uint_eq(bs.inflight, cases[i].swap + cases[i].files);
+		ck_assert_uint_eq(bs.progress_us, cases[i].want_us);
+	}
+	atomic_store(&swap->count, 0);
+	atomic_store(&vm->flight.count, 0);
+}
+END_TEST
+
 START_TEST(publish_says_what_is)
 {
 	gaddr_t addr = engine_map(BLOCK_PAGES, RW);
@@ -572,6 +604,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, moves_count_and_give_slots_back);
 	tcase_add_test(tc, wait_for_a_fill_and_a_write);
 	tcase_add_test(tc, a_child_knows_that_it_is_one);
+	tcase_add_test(tc, transfers_of_all_disks_are_counted);
 	tcase_add_test(tc, publish_says_what_is);
 	tc = test_case_with(s, "space_check", setup, NULL);
 	tcase_add_test(tc, space_check_passes_what_is_good);
