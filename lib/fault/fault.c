@@ -70,7 +70,7 @@ static enum fault_result fill_zero(struct fault *f)
 	if (!space_take_frames(f->vm, f->actor, 1, 0))
 		return FAULT_NOFRAME;
 	now_ns = stamp_looked(f);
-	dirty = intended = f->write || fill_intends(f->vm, f->region);
+	dirty = intended = f->write || fill_intends(f->vm, f->region, 0);
 	rc = fill_put_zeros(f->vm, f->uffd, f->host, &dirty);
 	if (rc < 0) {
 		space_give_frames(f->vm, f->actor, 1);
@@ -80,7 +80,7 @@ static enum fault_result fill_zero(struct fault *f)
 		   dirty ? PAGE_DIRTY : PAGE_CLEAN, 0);
 	fill_admit(f->vm, f->block, f->index, false);
 	if (!f->write)
-		fill_note_intent(f->actor, f->region, intended, 1);
+		fill_note_intent(f->actor, f->region, 0, intended, 1);
 	return usable(f, now_ns);
 }
 

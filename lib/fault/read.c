@@ -27,9 +27,10 @@ void fault_claim(struct fault *f)
 	f->standby =
 		(e & PTE_PREFETCHED) && standby_has(&f->vm->standby, f->host);
 	space_move(f->vm, f->actor, b, f->index, PAGE_FILLING, pte_slot(e));
-	f->intended = fill_intends(f->vm, f->region);
+	f->intended = fill_intends(f->vm, f->region, pte_slot(e));
 	if (!f->write)
-		fill_note_intent(f->actor, f->region, f->intended, 1);
+		fill_note_intent(f->actor, f->region, pte_slot(e), f->intended,
+				 1);
 	f->io_index = (uint16_t)f->index;
 	f->io.addr = b->base;
 	f->io.order = &f->io_index;

@@ -190,7 +190,7 @@ static void claim_run(struct vvm *vm, struct vvm_stat_actor *actor,
 }
 
 static void set_up(struct readahead *ra, struct vvm *vm, struct region *r,
-		   struct block *b, const struct ahead_job *job)
+		   struct block *b, const struct ahead_job *job, uint64_t slot)
 {
 	haddr_t host = region_to_host(r, job->addr);
 
@@ -198,10 +198,12 @@ static void set_up(struct readahead *ra, struct vvm *vm, struct region *r,
 	ra->block = b;
 	ra->host = host - pages_to_bytes(page_index(job->addr));
 	ra->uffd = space_uffd(vm, r, host);
-	ra->intended = fill_intends(vm, r);
+	ra->intended = fill_intends(vm, r, slot);
 	ra->map = job->map;
 	ra->io.addr = b->base;
 	ra->io.order = ra->index;
+	ra->io.slot = slot & ~SLOT_OF_REGION;
+	ra->io.home = space_backing(vm, r, slot);
 }
 
 /* => space lock and block lock held; job->addr is in r and b. */
@@ -230,11 +232,9 @@ static enum ahead_result claim_in_block(struct vvm *vm,
 		return AHEAD_DRY;
 	if (n < run.pages)
 		run = measure(job, b, low, high, room, n);
-	set_up(ra, vm, r, b, job);
-	ra->io.slot = run.low & ~SLOT_OF_REGION;
-	ra->io.home = space_backing(vm, r, run.low);
+	set_up(ra, vm, r, b, job, run.low);
 	claim_run(vm, actor, job, &run, ra);
-	fill_note_intent(actor, r, ra->intended, run.pages);
+	fill_note_intent(actor, r, run.low, ra->intended, run.pages);
 	job_skip(job, run.steps);
 	job->most -= run.pages;
 	if (!job->most)
@@ -255,16 +255,28 @@ static void job_skip_to(struct ahead_job *job, gaddr_t to)
 	job_skip(job, MIN(job->count, MAX((far + step - 1) / step, 1u)));
 }
 
-/* The next block that there is, or page that needs none to be read. */
-static gaddr_t next_readable(struct vvm *vm, gaddr_t addr)
+/* The next block that there is, or page of [addr, end) that needs none. */
+static gaddr_t next_readable(struct vvm *vm, gaddr_t addr, gaddr_t end)
 {
 	struct block *b = pt_next(&vm->pt, addr, GUEST_END);
 	gaddr_t next = b ? b->base : GUEST_END;
 	struct region *r = regions_next_guest(&vm->regions, addr);
 
-	while (r && r->start < next && !r->backing)
+	end = MIN(end, next);
+	while (r && r->start < end && !r->backing)
 		r = regions_next_guest(&vm->regions, r->end);
-	return r ? MIN(MAX(r->start, addr), next) : next;
+	return r && r->start < end ? MAX(r->start, addr) : next;
+}
+
+/* Behind the last page of a forward job. */
+static gaddr_t job_end(const struct ahead_job *job)
+{
+	uint64_t stride = (uint64_t)job->stride;
+	uint64_t room = bytes_to_pages(GUEST_END - job->addr) / stride;
+
+	return job->count < room
+		       ? job->addr + pages_to_bytes(job->count * stride)
+		       : GUEST_END;
 }
 
 /* Where the job may go on when there is no block or no region at its page. */
@@ -276,7 +288,7 @@ static gaddr_t beyond_hole(struct vvm *vm, const struct ahead_job *job)
 	if (job->stride < 0)
 		return base ? base - PAGE_BYTES : 0;
 	if (!pt_find(&vm->pt, job->addr))
-		return next_readable(vm, job->addr);
+		return next_readable(vm, job->addr, job_end(job));
 	r = regions_next_guest(&vm->regions, job->addr);
 	return r ? MIN(MAX(r->start, job->addr), next) : next;
 }
@@ -315,8 +327,9 @@ enum ahead_result ahead_claim(struct vvm *vm, struct vvm_stat_actor *actor,
 	rwlock_read(&vm->lock);
 	r = regions_at_guest(&vm->regions, job->addr);
 	b = r ? job_block(vm, r, job) : NULL;
-	if (b && !job_ready(vm, r, job)) {
-		job->count = 0; /* in a fork child, which has not come here */
+	if (r && (b ? !job_ready(vm, r, job) : r->backing != NULL)) {
+		/* no memory; or in a fork child, which has not come here */
+		job->count = 0;
 	} else if (b) {
 		if (r->backing)
 			b = space_lock_block(vm, job->addr);

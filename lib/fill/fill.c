@@ -237,17 +237,19 @@ void fill_count_read(struct vvm_stat_actor *actor, const struct io *io,
 
 /* ---- intent ---- */
 
-bool fill_intends(const struct vvm *vm, struct region *r)
+bool fill_intends(const struct vvm *vm, struct region *r, uint64_t slot)
 {
 	if (space_is_guarded(vm))
 		return false; /* there is no event to be saved */
+	if (slot & SLOT_OF_REGION)
+		return false;
 	return (r->prot & VVM_WRITE) && intent_ask(&r->intent);
 }
 
 void fill_note_intent(struct vvm_stat_actor *actor, struct region *r,
-		      bool intended, unsigned n)
+		      uint64_t slot, bool intended, unsigned n)
 {
-	if (!n)
+	if (!n || slot & SLOT_OF_REGION)
 		return;
 	if (intended)
 		stat_add(actor, VVM_STAT_intent_pages, n);

@@ -56,12 +56,13 @@ void fill_count_read(struct vvm_stat_actor *actor, const struct io *io,
 /* ---- intent; => both: space lock held ---- */
 
 /*
- * Shall pages of r that are filled for reading be DIRTY, since they will
- * likely be written (policy/intent.c)?
+ * Shall pages of r that are filled for reading, from `slot` on, be DIRTY, since
+ * they will likely be written (policy/intent.c)? Never those of a backing of
+ * the region's own: unchanged they take no slot of the swap.
  */
-bool fill_intends(const struct vvm *vm, struct region *r);
+bool fill_intends(const struct vvm *vm, struct region *r, uint64_t slot);
 /* n pages are filled for reading, with the answer of fill_intends(). */
 void fill_note_intent(struct vvm_stat_actor *actor, struct region *r,
-		      bool intended, unsigned n);
+		      uint64_t slot, bool intended, unsigned n);
 
 #endif

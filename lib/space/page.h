@@ -19,7 +19,8 @@
  * The life of a page is the table in space/pagetable.c: states are derived from
  * M P D B ! and the slot; pt_move() is the one function that changes them.
  *
- * In a region with a backing of its own FRESH becomes SWAPPED at once.
+ * In a region with a backing of its own what has just been mapped, or discarded,
+ * is SWAPPED; a page that was changed to zeros may be FRESH.
  *
  *	NONE                                             POISONED
  *	  | map                                             ^

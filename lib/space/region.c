@@ -89,9 +89,9 @@ void regions_fini(struct regions *rs)
 
 void regions_free(struct regions *rs, struct region *r)
 {
-	kept_drop(&rs->kept, r->kept);
 	chunks_drop(r->chunks);
 	backing_drop(r->backing);
+	kept_drop(&rs->kept, r->kept); /* a child has what is open at a fork */
 	free(r);
 }
 

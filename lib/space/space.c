@@ -36,7 +36,8 @@
  *	 reading, too, but CLEAN ones not at all; and (3) is true of them only
  *	 after verify_clean(), until they are touched.
  *   (3) The content of a CLEAN page equals its slot, or is all zero without
- *	 one; of a SWAPPED page it is in its slot only.
+ *	 one; of a SWAPPED page it is in its slot only. (A file that is a
+ *	 region's backing may be written to by others: it was equal.)
  *   (4) A slot of the swap is named by at most one entry, or by one write-back
  *	 in flight; one of a region's own backing by its page only.
  *   (5) frames.used = PRESENT pages + FILLING pages + frames of operations

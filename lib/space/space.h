@@ -130,7 +130,8 @@ void space_move(struct vvm *vm, struct vvm_stat_actor *actor, struct block *b,
 		unsigned i, enum page_state to, uint64_t slot);
 
 /*
- * A page that is FRESH is as its region begins: SWAPPED, if that has a backing.
+ * A page that was just mapped or discarded is as its region begins: SWAPPED, if
+ * that has a backing. (Others that are FRESH were changed to zeros.)
  * => block lock held, i is in r.
  */
 void space_begin_page(struct block *b, unsigned i, const struct region *r);

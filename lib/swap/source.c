@@ -10,7 +10,8 @@
  *	the end is in it	its bytes, then zeros
  *	wholly past the end	bad
  *
- * A read ends at the end of the file. Whether that is what has cut it short, or
+ * A read ends at the end of the file, which is not asked for before: to a file
+ * system over a network that may be a question that takes long. Whether that is what has cut it short, or
  * an error, is found out by reading once more, by a plain system call, and then,
  * after an error, page by page: one bad sector costs one page. As in swap/io.c
  * that happens on the spot.
@@ -71,12 +72,17 @@ static void settle(struct io *io, unsigned first, unsigned n, uint64_t got)
 	}
 }
 
-/* Some file systems accept the flag and then refuse the transfers. */
+/*
+ * Some file systems accept the flag and then refuse the transfers. Several
+ * threads may find that out at once.
+ */
 static bool give_up_direct(struct source *s)
 {
-	if (!s->own || !atomic_exchange(&s->direct, false))
+	if (os_set_direct(s->fd, false) < 0)
 		return false;
-	return os_set_direct(s->fd, false) == 0;
+	os_no_readahead(s->fd);
+	atomic_store(&s->direct, false);
+	return true;
 }
 
 /* Pages [first, first + n) of io by a system call. */
@@ -85,11 +91,13 @@ static int read_some(struct source *s, struct io *io, unsigned first,
 {
 	char *buf = io->buf + pages_to_bytes(first);
 	uint64_t off = io->op.off + pages_to_bytes(first), got = 0;
+	bool direct;
 	int err;
 
-	do
+	do {
+		direct = atomic_load(&s->direct);
 		err = os_pread_some(s->fd, buf, pages_to_bytes(n), off, &got);
-	while (err == -EINVAL && give_up_direct(s));
+	} while (err == -EINVAL && direct && give_up_direct(s));
 	if (err == 0)
 		settle(io, first, n, got);
 	return err;
@@ -135,22 +143,9 @@ static void op_done(struct ring_op *op, int result)
 	end(s, io);
 }
 
-/* How many of the n pages from byte `off` on the file has. */
-static unsigned pages_there(const struct source *s, uint64_t off, unsigned n)
-{
-	struct os_file file;
-
-	if (os_fd_info(s->fd, &file) < 0)
-		return n; /* the read will tell */
-	if (file.bytes <= off)
-		return 0;
-	return (unsigned)MIN(bytes_to_pages(file.bytes - off), (uint64_t)n);
-}
-
 static void source_read(struct backing *b, struct ring *ring, struct io *io)
 {
 	struct source *s = to_source(b);
-	unsigned n, i;
 
 	ASSERT(io->pages >= 1 && io->pages <= IO_MAX_PAGES);
 	io->backing = b;
@@ -162,20 +157,13 @@ static void source_read(struct backing *b, struct ring *ring, struct io *io)
 	io->op.buf = io->buf;
 	memset(io->bad, 0, sizeof(io->bad));
 	memset(io->memory, 0, sizeof(io->memory));
-	n = pages_there(s, io->op.off, io->pages);
-	for (i = n; i < io->pages; i++)
-		bit_set(io->bad, i);
-	if (!n) {
-		io->done(io, 0);
-		return;
-	}
-	io->op.bytes = (uint32_t)pages_to_bytes(n);
+	io->op.bytes = (uint32_t)pages_to_bytes(io->pages);
 	flight_begin(s->flight);
 	if (ring) {
 		ring_start(ring, &io->op);
 		return;
 	}
-	read_now(s, io, n);
+	read_now(s, io, io->pages);
 	end(s, io);
 }
 

@@ -560,7 +560,6 @@ START_TEST(nothing_stays_in_the_page_cache)
 }
 END_TEST
 
-/* A file system that knows no O_DIRECT: a memfd. */
 START_TEST(a_file_in_memory)
 {
 	int fd = memfd_create("x", MFD_CLOEXEC);
@@ -574,6 +573,26 @@ START_TEST(a_file_in_memory)
 	close(fd);
 	for (uint64_t i = 0; i < PAGES; i++)
 		live_check(is_file_page(p + i * LIVE_PAGE, i));
+}
+END_TEST
+
+/* Who has written all that he read so far may only read from now on. */
+START_TEST(what_is_only_read_takes_no_room_in_the_swap)
+{
+	const uint64_t changed = PAGES / 2;
+	char *p = map_some(0, PAGES, LIVE_RW);
+
+	for (unsigned round = 0; round < 8; round++)
+		for (uint64_t i = 0; i < changed; i++) {
+			volatile char *at = p + i * LIVE_PAGE;
+
+			*at = (char)(*at + 1);
+		}
+	for (uint64_t i = changed; i < PAGES; i++)
+		live_check(is_file_page(p + i * LIVE_PAGE, i));
+	for (uint64_t i = changed; i < changed + 2 * BUDGET; i++)
+		live_check(is_file_page(p + i * LIVE_PAGE, i));
+	live_check(live_stats(vm).swap_used_pages <= (int64_t)changed);
 }
 END_TEST
 
@@ -790,6 +809,7 @@ static void add_tests(Suite *s)
 	tc = test_case(s, "cache");
 	tcase_add_test(tc, nothing_stays_in_the_page_cache);
 	tcase_add_test(tc, a_file_in_memory);
+	test_counted(tc, what_is_only_read_takes_no_room_in_the_swap);
 	tc = test_case(s, "fork");
 	tcase_add_test(tc, children_inherit_the_file);
 	tcase_add_test(tc, children_that_do_not_inherit_have_no_descriptor);
