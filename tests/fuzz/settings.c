@@ -364,7 +364,7 @@ static void fuzz_environment(struct fuzz_input *in)
 struct order {
 	unsigned point;
 	uint64_t nth;
-	bool forever;
+	bool forever, early;
 	int error; /* -1: a name that may be known or not */
 };
 
@@ -394,6 +394,8 @@ static bool read_order(char *item, struct order *o)
 	char *name = strsep(&item, ":"), *nth = strsep(&item, ":");
 	size_t digits;
 
+	o->early = *name == '@';
+	name += o->early;
 	for (o->point = 0; o->point < OS_POINT_COUNT; o->point++)
 		if (!strcmp(inject_words[o->point], name))
 			break;
@@ -420,7 +422,8 @@ static bool read_spec(char *spec, struct order last[OS_POINT_COUNT])
 	while ((item = strsep(&spec, ","))) {
 		if (!read_order(item, &o))
 			return false;
-		last[o.point] = o;
+		if (!o.early) /* which are given by another call */
+			last[o.point] = o;
 	}
 	return true;
 }
