@@ -136,8 +136,9 @@ static int map(struct vvm *vm, gaddr_t *addr, uint64_t bytes, unsigned prot,
 	return rc;
 }
 
-int vvm_map(struct vvm *vm, uint64_t *addr, uint64_t len, unsigned prot,
-	    const char *name)
+/* May something be mapped at *addr, or anywhere? */
+static int mappable(struct vvm *vm, const uint64_t *addr, uint64_t len,
+		    unsigned prot)
 {
 	gaddr_t end;
 	int rc;
@@ -147,8 +148,17 @@ int vvm_map(struct vvm *vm, uint64_t *addr, uint64_t len, unsigned prot,
 	rc = usable_range(vm, *addr == VVM_ANYWHERE ? 0 : *addr, len, &end);
 	if (rc < 0)
 		return rc;
-	if (prot & ~(unsigned)(VVM_READ | VVM_WRITE | VVM_EXEC))
-		return -EINVAL;
+	return prot & ~(unsigned)(VVM_READ | VVM_WRITE | VVM_EXEC) ? -EINVAL
+								   : 0;
+}
+
+int vvm_map(struct vvm *vm, uint64_t *addr, uint64_t len, unsigned prot,
+	    const char *name)
+{
+	int rc = mappable(vm, addr, len, prot);
+
+	if (rc < 0)
+		return rc;
 	return narrow(map(vm, addr, page_ceil(len), prot, name), "vvm_map");
 }
 
@@ -226,18 +236,13 @@ int vvm_map_file(struct vvm *vm, uint64_t *addr, uint64_t len, unsigned prot,
 {
 	struct map_file m = {
 		.offset = offset, .name = name, .prot = prot, .fd = fd};
-	gaddr_t end;
-	int rc;
+	int rc = mappable(vm, addr, len, prot);
 
-	if (!addr)
-		return -EINVAL;
-	rc = usable_range(vm, *addr == VVM_ANYWHERE ? 0 : *addr, len, &end);
 	if (rc < 0)
 		return rc;
 	m.addr = *addr;
 	m.bytes = page_ceil(len);
-	if (prot & ~(unsigned)(VVM_READ | VVM_WRITE | VVM_EXEC) ||
-	    flags != VVM_FILE_PRIVATE || (offset & PAGE_MASK) ||
+	if (flags != VVM_FILE_PRIVATE || (offset & PAGE_MASK) ||
 	    offset > INT64_MAX - m.bytes)
 		return -EINVAL;
 	rc = narrow_file(map_file(vm, &m));

@@ -5,6 +5,7 @@
  * snapshot/inherit.c the second. Regions may have a backing of their own, which
  * says what they are until they are changed. That is only read: of the functions
  * below it has read(), fetch() and close(), and slot n is page n of the mapping.
+ * Its reads count in the space's flight, or a stall of it is not known as one.
  *
  * All functions are thread-safe unless they say otherwise.
  */

@@ -10,11 +10,11 @@
  *	the end is in it	its bytes, then zeros
  *	wholly past the end	bad
  *
- * A read ends at the end of the file, which is not asked for before: to a file
- * system over a network that may be a question that takes long. Whether that is what has cut it short, or
- * an error, is found out by reading once more, by a plain system call, and then,
- * after an error, page by page: one bad sector costs one page. As in swap/io.c
- * that happens on the spot.
+ * A read ends at the end of the file, which is not asked for before: over a
+ * network that may be a question that takes long. Whether the end has cut a read
+ * short, or an error, is found out by reading once more, by a plain system call,
+ * and then, after an error, page by page: one bad sector costs one page. As in
+ * swap/io.c that happens on the spot.
  *
  * The page cache. What is read is kept in frames, within the budget; a second
  * copy in the cache would be memory that nobody counts. So the file is opened
