@@ -20,8 +20,8 @@
 #define ANY "--tolerance=1000"
 
 static char *const clean[][14] = {
-	{"soak", "-d3", "--warm=1", "-s8M", "-m512K", "-t4", ANY, "--json"},
-	{"soak", "-d3", "--warm=1", "-s8M", "-m2M", "-t2", ANY, "--fork"},
+	{"soak", "-d2", "--warm=1", "-s8M", "-m512K", "-t4", ANY, "--json"},
+	{"soak", "-d2", "--warm=1", "-s8M", "-m2M", "-t2", ANY, "--fork"},
 };
 
 static char *const refused[][14] = {

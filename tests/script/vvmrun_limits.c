@@ -331,7 +331,7 @@ static void test_swapgone(void)
 
 /* ---- devices ---- */
 
-enum { ROUNDS = 40, THREADS = 2 };
+enum { ROUNDS = 14, THREADS = 2 };
 static volatile int stop;
 
 /* Sees to it that pages are evicted. */
