@@ -12,6 +12,7 @@
 
 #include "support/test.h"
 #include "support/wait.h"
+#include "support/ways.h"
 #include "util/log.h"
 
 #define PATIENCE_US ((int64_t)wait_scaled(20000000))
@@ -78,14 +79,6 @@ static void tear_down(void)
 	close(file);
 }
 
-static void open_way(int way)
-{
-	if (way == 1)
-		ck_assert_int_eq(ring_open(&ring, 4, VVM_IO_SYNC), 0);
-	if (way == 2)
-		ck_assert_int_eq(ring_open(&ring, 4, VVM_IO_URING), 0);
-}
-
 static void done(struct io *it, int rc)
 {
 	ck_assert_ptr_eq(it, &io);
@@ -140,7 +133,7 @@ static void expect_bad(unsigned i, bool bad)
 
 START_TEST(pages_are_read)
 {
-	open_way(_i);
+	ring = way_open(_i);
 	read_pages(0, 1);
 	expect_pages(0, 1);
 	read_pages(5, 20);
@@ -150,7 +143,7 @@ END_TEST
 
 START_TEST(around_the_end)
 {
-	open_way(_i);
+	ring = way_open(_i);
 	read_pages(PAGES - 3, 1);
 	expect_pages(PAGES - 3, 1);
 	read_pages(PAGES - 10, 20);
@@ -166,7 +159,7 @@ START_TEST(a_file_that_shrinks_grows_and_ends_in_any_byte)
 {
 	unsigned bytes, n;
 
-	open_way(_i);
+	ring = way_open(_i);
 	for (n = 4; n < 7; n++)
 		for (bytes = 1; bytes <= PAGE_BYTES; bytes += 819) {
 			ck_assert_int_eq(
@@ -186,7 +179,7 @@ END_TEST
 /* Nobody knows how long it is: the read tells. */
 START_TEST(without_a_size)
 {
-	open_way(_i);
+	ring = way_open(_i);
 	os_inject(OS_fd_info, 1, true, EIO);
 	read_pages(PAGES - 10, 20);
 	expect_pages(PAGES - 10, 20);
@@ -195,7 +188,7 @@ END_TEST
 
 START_TEST(a_read_that_fails_once_is_made_again)
 {
-	open_way(_i);
+	ring = way_open(_i);
 	os_inject(OS_pread, 1, false, EIO);
 	read_pages(2, 9);
 	expect_pages(2, 9);
@@ -207,7 +200,7 @@ START_TEST(one_bad_page_costs_one_page)
 {
 	unsigned whole = _i ? 2 : 1, i;
 
-	open_way(_i);
+	ring = way_open(_i);
 	os_inject_some(OS_pread, 1, whole, EIO);
 	read_pages(0, 4);
 	expect_pages(0, 4);
@@ -228,7 +221,7 @@ END_TEST
 /* The file system takes the flag and refuses the transfers, soon or late. */
 START_TEST(without_o_direct)
 {
-	open_way(_i);
+	ring = way_open(_i);
 	os_inject(OS_pread, 1, false, EINVAL);
 	read_pages(0, 6);
 	expect_pages(0, 6);
@@ -294,15 +287,16 @@ END_TEST
 static void add_tests(Suite *suite)
 {
 	TCase *tc = test_case(suite, "reads");
+	int n = ways();
 
-	tcase_add_loop_test(tc, pages_are_read, 0, 3);
-	tcase_add_loop_test(tc, around_the_end, 0, 3);
+	tcase_add_loop_test(tc, pages_are_read, 0, n);
+	tcase_add_loop_test(tc, around_the_end, 0, n);
 	tcase_add_loop_test(tc, a_file_that_shrinks_grows_and_ends_in_any_byte,
-			    0, 3);
-	tcase_add_loop_test(tc, without_a_size, 0, 3);
-	tcase_add_loop_test(tc, a_read_that_fails_once_is_made_again, 0, 3);
-	tcase_add_loop_test(tc, one_bad_page_costs_one_page, 0, 3);
-	tcase_add_loop_test(tc, without_o_direct, 0, 3);
+			    0, n);
+	tcase_add_loop_test(tc, without_a_size, 0, n);
+	tcase_add_loop_test(tc, a_read_that_fails_once_is_made_again, 0, n);
+	tcase_add_loop_test(tc, one_bad_page_costs_one_page, 0, n);
+	tcase_add_loop_test(tc, without_o_direct, 0, n);
 	tc = test_case(suite, "open");
 	tcase_add_test(tc, what_cannot_be_opened);
 	tcase_add_test(tc, its_name);
