@@ -225,6 +225,14 @@ for test in mask handler stack ranges libc "spawn $tmp/line"; do
 	}
 done
 
+threads=$build/tests/script/vvmrun_threads
+for test in attributes; do
+	expect 0 "$threads" $test
+	expect 0 "$run" -m 2M "$threads" $test
+	[ $inline = no ] ||
+		expect 0 "$run" -m 2M --faults inline "$threads" $test
+done
+
 # ---- structures that are there, and what they point to is not ---------------
 
 calls=$build/tests/script/vvmrun_calls
