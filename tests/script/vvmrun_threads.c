@@ -103,6 +103,91 @@ static void test_attributes(void)
 	CHECK(pthread_attr_destroy(&now) == 0);
 }
 
+/* ---- stacks for signals ---- */
+
+#define SMALL_BYTES 8192 /* SIGSTKSZ, as programs have it built in */
+
+/* What lies below a stack must not change. */
+static char below[4 * SMALL_BYTES];
+static stack_t inside;
+static volatile int handled;
+
+static void on_small(int sig)
+{
+	char *part = piece(PIECE);
+	FILE *file = fopen("/proc/self/stat", "r");
+
+	(void)sig;
+	push_out();
+	CHECK(sigaltstack(NULL, &inside) == 0);
+	CHECK(sigaltstack(&inside, NULL) == -1 && errno == EPERM);
+	CHECK(file && setvbuf(file, part, _IOFBF, PIECE) == 0);
+	CHECK(fgetc(file) != EOF && fclose(file) == 0);
+	CHECK(part[1] != 'a');
+	handled++;
+}
+
+static void small(void)
+{
+	const size_t rest = sizeof(below) - SMALL_BYTES;
+	struct sigaction action = {.sa_handler = on_small,
+				   .sa_flags = SA_ONSTACK};
+	stack_t set = {.ss_sp = below + rest, .ss_size = SMALL_BYTES}, now;
+	size_t i;
+
+	memset(below, 'b', rest);
+	CHECK(sigaltstack(&set, NULL) == 0);
+	CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
+	for (i = 0; i < 5; i++)
+		raise(SIGUSR1);
+	CHECK(handled == 5 && inside.ss_sp == set.ss_sp &&
+	      inside.ss_size == SMALL_BYTES && inside.ss_flags == SS_ONSTACK);
+	for (i = 0; i < rest; i++)
+		CHECK(below[i] == 'b');
+	CHECK(sigaltstack(NULL, &now) == 0 && now.ss_sp == set.ss_sp);
+	now.ss_flags = 1234;
+	CHECK(sigaltstack(&now, NULL) == -1 && errno == EINVAL);
+	now.ss_flags = 0;
+	now.ss_size = 2047;
+	CHECK(sigaltstack(&now, NULL) == -1 && errno == ENOMEM);
+	now.ss_size = 2048;
+	CHECK(sigaltstack(&now, NULL) == 0);
+}
+
+/* A large one is used as it is: where a handler's variables are, is seen. */
+static volatile uintptr_t handler_at;
+
+static void on_large(int sig)
+{
+	handler_at = (uintptr_t)&sig;
+}
+
+static void large(void)
+{
+	struct sigaction action = {.sa_handler = on_large,
+				   .sa_flags = SA_ONSTACK};
+	stack_t set = {.ss_size = 64 << 10}, now;
+
+	set.ss_sp = mmap(NULL, set.ss_size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	CHECK(set.ss_sp != MAP_FAILED && sigaltstack(&set, &now) == 0);
+	CHECK(now.ss_size == 2048);
+	CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
+	raise(SIGUSR1);
+	CHECK(handler_at - (uintptr_t)set.ss_sp < set.ss_size);
+	now.ss_flags = SS_DISABLE;
+	CHECK(sigaltstack(&now, NULL) == 0);
+	raise(SIGUSR1);
+	CHECK(handler_at - (uintptr_t)set.ss_sp >= set.ss_size);
+	CHECK(sigaltstack(NULL, &now) == 0 && now.ss_flags == SS_DISABLE);
+}
+
+static void test_altstack(void)
+{
+	small();
+	large();
+}
+
 int main(int argc, char **argv)
 {
 	alarm(600);
@@ -110,6 +195,8 @@ int main(int argc, char **argv)
 	begin();
 	if (!strcmp(argv[1], "attributes"))
 		test_attributes();
+	else if (!strcmp(argv[1], "altstack"))
+		test_altstack();
 	else
 		CHECK(!"a test");
 	return 0;

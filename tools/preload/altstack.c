@@ -11,9 +11,12 @@
  * Others do without, since a thread that waits in a system call, in the
  * library's handler, is then where its maker expects it: on its own stack.
  *
- * The program's own such stack is the kernel's to use if it is not paged. If it
- * is, or where the program has none, ours is, and the program sees what it has
- * set. Handlers for signals that are sent are on a stack for signals only if
+ * The program's own such stack is the kernel's to use if it is not paged, and
+ * not small: a handler of the program's may touch what is not there, and that
+ * signal comes on top of it, with all that the library does then. 8 KiB, which
+ * SIGSTKSZ has long been, are too few for both: what lies below would be
+ * overwritten. Else, or where the program has none, ours is, and the program sees
+ * what it has set. Handlers for signals that are sent are on a stack for signals only if
  * the program has said so: while a thread runs on a paged stack, others may be
  * the end of the process (vvmrun(1)).
  */
@@ -28,7 +31,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
@@ -39,6 +41,15 @@ swapper __wrap_swapcontext;
 
 /* What a handler of the program's may want, beside ours. Untouched: nothing. */
 #define STACK_BYTES ((size_t)256 << 10)
+/*
+ * From so many on the program's has room for ours: a call of the library's takes
+ * 10 KiB, a frame of a signal up to 12.
+ */
+#define LARGE_BYTES ((size_t)64 << 10)
+/* MINSIGSTKSZ as the kernel has it; there may be no room for a signal, then. */
+#define LEAST_BYTES 2048
+/* SS_AUTODISARM, which is in <linux/signal.h> only */
+#define SS_AUTODISARM_BIT (1u << 31)
 
 static __thread void *ours __attribute__((tls_model("initial-exec")));
 /* What the program has set, while ours is the kernel's. */
@@ -114,12 +125,28 @@ void altstack_begin(void)
 /* ------------------------------------------------------------------ */
 /* For the program							*/
 
+static bool is_ours(const stack_t *now)
+{
+	return ours && now->ss_sp == ours;
+}
+
+/* On a stack for signals, as far as the program knows of one. */
+static bool is_on(const stack_t *now)
+{
+	return now->ss_flags & SS_ONSTACK &&
+	       !(is_ours(now) && is_none(&theirs));
+}
+
 /* As the kernel would refuse it. */
 static int refusal(const stack_t *new, const stack_t *now)
 {
-	if (now->ss_flags & SS_ONSTACK)
+	unsigned mode = (unsigned)new->ss_flags & ~SS_AUTODISARM_BIT;
+
+	if (is_on(now))
 		return EPERM;
-	if (!is_none(new) && new->ss_size < getauxval(AT_MINSIGSTKSZ))
+	if (mode != SS_DISABLE && mode != SS_ONSTACK && mode != 0)
+		return EINVAL;
+	if (!is_none(new) && new->ss_size < LEAST_BYTES)
 		return ENOMEM;
 	return 0;
 }
@@ -129,7 +156,7 @@ static int set_beside(const stack_t *new, const stack_t *now)
 {
 	int error = refusal(new, now);
 
-	if (!error && !use_ours())
+	if (!error && !(now->ss_flags & SS_ONSTACK) && !use_ours())
 		error = ENOMEM;
 	if (error)
 		return part_fail(error);
@@ -137,14 +164,13 @@ static int set_beside(const stack_t *new, const stack_t *now)
 	return 0;
 }
 
-static bool is_ours(const stack_t *now)
-{
-	return ours && now->ss_sp == ours;
-}
-
 static int set_stack(const stack_t *new, const stack_t *now)
 {
-	if (is_none(new) ? is_ours(now) : is_paged(new->ss_sp, new->ss_size))
+	if (is_none(new)
+		    ? ours != NULL
+		    : new->ss_size < LARGE_BYTES ||
+			      (is_ours(now) && now->ss_flags & SS_ONSTACK) ||
+			      is_paged(new->ss_sp, new->ss_size))
 		return set_beside(new, now);
 	return LIBC(sigaltstack)(new, NULL);
 }
@@ -163,7 +189,8 @@ int sigaltstack(const stack_t *set, stack_t *old)
 	before = now;
 	if (is_ours(&now)) {
 		before = theirs;
-		before.ss_flags |= now.ss_flags & SS_ONSTACK;
+		if (is_on(&now))
+			before.ss_flags |= SS_ONSTACK;
 	}
 	if (set)
 		rc = set_stack(&new, &now);
