@@ -236,7 +236,7 @@ done
 # ---- structures that are there, and what they point to is not ---------------
 
 calls=$build/tests/script/vvmrun_calls
-for test in "vectors $tmp/file" "messages $tmp/socket" waiting nothing structures; do
+for test in "vectors $tmp/file" "large $tmp/file" "messages $tmp/socket" waiting nothing structures; do
 	# shellcheck disable=SC2086
 	{
 		expect 0 "$calls" $test
