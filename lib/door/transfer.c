@@ -343,12 +343,23 @@ static bool takes_range(haddr_t at, size_t bytes)
 	return bytes <= INT64_MAX && os_call(__NR_mincore, a) == -EFAULT;
 }
 
-/* It checks its vector, and moves nothing to none. */
+/* No flag of preadv2(2), which looks at its vector first. */
+#define NO_FLAG 0x80000000u
+
+/* process_vm_readv(2) checks its vector, and moves nothing to none. */
 static bool takes_vector(const struct vector *v)
 {
-	const uint64_t a[6] = {(uint64_t)os_pid(), (uintptr_t)v->iov, v->count};
+	uint64_t a[6] = {(uint64_t)os_pid(), (uintptr_t)v->iov, v->count};
 	long result = os_call(__NR_process_vm_readv, a);
 
+	if (result == -EPERM || result == -ENOSYS) { /* as containers have it */
+		a[0] = (uint64_t)v->file;
+		a[3] = UINT64_MAX;
+		a[5] = NO_FLAG;
+		result = os_call(__NR_preadv2, a);
+		if (result == -EBADF) /* it is for writing */
+			result = os_call(__NR_pwritev2, a);
+	}
 	return result != -EFAULT && result != -EINVAL;
 }
 
@@ -438,7 +449,7 @@ static void aim_vector(struct door *d, const struct vector *v,
 /* What is wrong with the vector the kernel says, or with the descriptor. */
 long door_vector(struct door *d)
 {
-	struct vector v = {.aim = aim_vector};
+	struct vector v = {.file = (int)d->arg[0], .aim = aim_vector};
 	int rc = vector_take(&d->bounce, d->arg[1], d->arg[2], &v);
 
 	if (rc == -ENOMEM)
@@ -470,7 +481,7 @@ long door_vmsplice(struct door *d)
 {
 	static const struct call in = {.way = WAY_vector, .writes = true},
 				 out = {.way = WAY_vector};
-	struct vector v = {.aim = aim_vector};
+	struct vector v = {.file = (int)d->arg[0], .aim = aim_vector};
 	int rc = vector_take(&d->bounce, d->arg[1], d->arg[2], &v);
 	bool paged = false;
 	unsigned i;
@@ -572,7 +583,8 @@ static long move_within(struct door *d, const struct vector *from,
 
 long door_process_vm(struct door *d)
 {
-	struct vector local = {.aim = aim_vector}, remote = {0};
+	struct vector local = {.file = -1, .aim = aim_vector},
+		      remote = {.file = -1};
 	int rc = vector_take(&d->bounce, d->arg[1], d->arg[2], &local);
 	uint64_t total;
 
