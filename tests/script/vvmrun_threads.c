@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "script/absent.h"
@@ -188,6 +189,69 @@ static void test_altstack(void)
 	large();
 }
 
+/* ---- contexts ---- */
+
+static ucontext_t here, there;
+
+static int blocked(int sig)
+{
+	sigset_t now;
+
+	CHECK(sigprocmask(SIG_SETMASK, NULL, &now) == 0);
+	return sigismember(&now, sig);
+}
+
+/* All signals are blocked, and memory is used. */
+static void masked(void)
+{
+	FILE *file;
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		CHECK(blocked(SIGUSR1) && blocked(SIGSEGV) && blocked(SIGBUS) &&
+		      blocked(SIGSYS));
+		use_memory();
+		file = fopen("/proc/self/stat", "r");
+		CHECK(file && setvbuf(file, piece(PIECE), _IOFBF, PIECE) == 0);
+		push_out();
+		CHECK(fgetc(file) != EOF && fclose(file) == 0);
+		CHECK(swapcontext(&there, &here) == 0);
+	}
+}
+
+static void test_contexts(void)
+{
+	static volatile int times;
+	size_t bytes = 64 << 10;
+	sigset_t some;
+	int i;
+
+	sigemptyset(&some);
+	sigaddset(&some, SIGBUS);
+	CHECK(getcontext(&there) == 0);
+	there.uc_stack.ss_sp = malloc(bytes);
+	there.uc_stack.ss_size = bytes;
+	there.uc_link = NULL;
+	sigfillset(&there.uc_sigmask);
+	makecontext(&there, masked, 0);
+	CHECK(sigprocmask(SIG_BLOCK, &some, NULL) == 0);
+	for (i = 0; i < 3; i++) {
+		CHECK(swapcontext(&here, &there) == 0);
+		CHECK(!blocked(SIGUSR1) && !blocked(SIGSEGV) &&
+		      blocked(SIGBUS) && !blocked(SIGSYS));
+		use_memory();
+	}
+	CHECK(getcontext(&here) == 0);
+	if (times++ == 0) {
+		sigfillset(&some);
+		CHECK(sigprocmask(SIG_SETMASK, &some, NULL) == 0);
+		setcontext(&here);
+	}
+	CHECK(times == 2 && !blocked(SIGSEGV) && blocked(SIGBUS) &&
+	      !blocked(SIGSYS));
+	use_memory();
+}
+
 int main(int argc, char **argv)
 {
 	alarm(600);
@@ -197,6 +261,8 @@ int main(int argc, char **argv)
 		test_attributes();
 	else if (!strcmp(argv[1], "altstack"))
 		test_altstack();
+	else if (!strcmp(argv[1], "contexts"))
+		test_contexts();
 	else
 		CHECK(!"a test");
 	return 0;

@@ -19,6 +19,9 @@
  * what it has set. Handlers for signals that are sent are on a stack for signals only if
  * the program has said so: while a thread runs on a paged stack, others may be
  * the end of the process (vvmrun(1)).
+ *
+ * A context has a mask of signals. What the program has put there of the claimed
+ * ones is taken out before libc gives it to the kernel (sigmask.c).
  */
 #include "preload/altstack.h"
 
@@ -36,6 +39,7 @@
 #include <ucontext.h>
 
 typedef int swapper(ucontext_t *, const ucontext_t *);
+typedef int getter(ucontext_t *);
 
 swapper __wrap_swapcontext;
 
@@ -201,9 +205,18 @@ int sigaltstack(const stack_t *set, stack_t *old)
 
 static void before_context(const ucontext_t *to)
 {
-	if (signals_any() && !ours &&
-	    is_paged(to->uc_stack.ss_sp, to->uc_stack.ss_size))
+	if (!signals_any())
+		return;
+	if (!ours && is_paged(to->uc_stack.ss_sp, to->uc_stack.ss_size))
 		want_stack();
+	signals_resume((sigset_t *)(uintptr_t)&to->uc_sigmask);
+}
+
+static void before_swap(ucontext_t *from, const ucontext_t *to)
+{
+	if (signals_any())
+		signals_note(&from->uc_sigmask);
+	before_context(to);
 }
 
 /* It may be come back to more than once: not here, but at the caller's. */
@@ -211,8 +224,17 @@ JUMPS int swapcontext(ucontext_t *from, const ucontext_t *to)
 {
 	swapper *real = LIBC(swapcontext);
 
-	before_context(to);
+	before_swap(from, to);
 	TAIL_CALL return real(from, to);
+}
+
+JUMPS int getcontext(ucontext_t *context)
+{
+	getter *real = LIBC(getcontext);
+
+	if (signals_any())
+		signals_note(&context->uc_sigmask);
+	TAIL_CALL return real(context);
 }
 
 int setcontext(const ucontext_t *to)

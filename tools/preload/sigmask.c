@@ -5,6 +5,10 @@
  * asks.
  *
  * A set is copied before it is used: it may be paged.
+ *
+ * Where libc itself stores the mask and uses it later (contexts, altstack.c), what
+ * is believed is noted in the set, behind the 64 signals that the kernel has:
+ * it neither writes nor reads that word.
  */
 #include "preload/libc.h"
 #include "preload/gate.h"
@@ -13,6 +17,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
@@ -109,6 +114,29 @@ int sigprocmask(int how, const sigset_t *set, sigset_t *old)
 		return 0;
 	errno = error;
 	return -1;
+}
+
+/* ---- masks that libc stores ---- */
+
+/* Of a word that nobody else writes; the lowest bits are those that are held. */
+#define NOTE	  UINT64_C(0x76766d2068656c00)
+#define NOTE_BITS UINT64_C(0xff)
+
+void signals_note(sigset_t *set)
+{
+	set->__val[1] = NOTE | held;
+}
+
+/* The program may have added some: written to only then. */
+void signals_resume(sigset_t *set)
+{
+	unsigned bits = signals_in(set);
+
+	if (bits)
+		signals_remove(set);
+	if ((set->__val[1] & ~NOTE_BITS) == NOTE)
+		bits |= set->__val[1] & NOTE_BITS;
+	hold(bits);
 }
 
 /* ---- as they were before POSIX ---- */
