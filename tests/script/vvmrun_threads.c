@@ -9,12 +9,14 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -219,6 +221,107 @@ static void masked(void)
 	}
 }
 
+/* ---- what is blocked, and handlers ---- */
+
+static sigjmp_buf back;
+static volatile char *wall;
+static volatile int hits;
+
+static void jumps(void)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	if (sigsetjmp(back, 1) == 0) {
+		CHECK(sigprocmask(SIG_SETMASK, &all, NULL) == 0);
+		siglongjmp(back, 1);
+	}
+	CHECK(!blocked(SIGSEGV) && !blocked(SIGSYS) && !blocked(SIGUSR1));
+	CHECK(sigprocmask(SIG_SETMASK, &all, NULL) == 0);
+	if (sigsetjmp(back, 1) == 0) {
+		CHECK(sigprocmask(SIG_UNBLOCK, &all, NULL) == 0);
+		CHECK(!blocked(SIGSEGV) && !blocked(SIGUSR1));
+		longjmp(back, 1);
+	}
+	CHECK(blocked(SIGSEGV) && blocked(SIGSYS) && blocked(SIGUSR1));
+	if (setjmp(back) == 0) {
+		CHECK(sigprocmask(SIG_UNBLOCK, &all, NULL) == 0);
+		longjmp(back, 1);
+	}
+	CHECK(!blocked(SIGSEGV) && !blocked(SIGSYS) && !blocked(SIGUSR1));
+}
+
+static void leave(int sig)
+{
+	CHECK(blocked(sig) && !blocked(sig == SIGBUS ? SIGSEGV : SIGBUS));
+	use_memory();
+	hits++;
+	siglongjmp(back, 1);
+}
+
+static void hit(void)
+{
+	if (sigsetjmp(back, 1) == 0)
+		*wall = 1;
+	CHECK(!blocked(SIGSEGV));
+}
+
+/* A handler that does itself what it is there for. */
+static void fail_again(int sig)
+{
+	if (++hits > 1)
+		_exit(7);
+	*wall = (char)sig;
+}
+
+static void repair(int sig)
+{
+	CHECK(!blocked(sig));
+	if (++hits == 1)
+		*wall = 1;
+	CHECK(mprotect((char *)(uintptr_t)wall, PIECE, PROT_WRITE) == 0);
+}
+
+static int end_of(void (*handler)(int), unsigned flags, bool is_blocked)
+{
+	struct sigaction action = {.sa_handler = handler,
+				   .sa_flags = (int)flags};
+	pid_t child = fork();
+	sigset_t set;
+	int status;
+
+	if (child == 0) {
+		hits = 0;
+		sigemptyset(&set);
+		sigaddset(&set, SIGSEGV);
+		CHECK(sigaction(SIGSEGV, &action, NULL) == 0);
+		if (is_blocked)
+			CHECK(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
+		*wall = 1;
+		_exit(hits);
+	}
+	CHECK(child > 0 && waitpid(child, &status, 0) == child);
+	return status;
+}
+
+static void test_blocked(void)
+{
+	int i;
+
+	wall = mmap(NULL, PIECE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(wall != MAP_FAILED);
+	jumps();
+	CHECK(signal(SIGSEGV, leave) == SIG_DFL);
+	for (i = 1; i <= 3; i++) {
+		hit();
+		CHECK(hits == i);
+	}
+	CHECK(end_of(fail_again, 0, false) == SIGSEGV);
+	CHECK(end_of(leave, 0, true) == SIGSEGV);
+	CHECK(end_of(repair, SA_NODEFER, false) == 2 << 8);
+	use_memory();
+}
+
 static void test_contexts(void)
 {
 	static volatile int times;
@@ -263,6 +366,8 @@ int main(int argc, char **argv)
 		test_altstack();
 	else if (!strcmp(argv[1], "contexts"))
 		test_contexts();
+	else if (!strcmp(argv[1], "blocked"))
+		test_blocked();
 	else
 		CHECK(!"a test");
 	return 0;

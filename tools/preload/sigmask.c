@@ -6,17 +6,19 @@
  *
  * A set is copied before it is used: it may be paged.
  *
- * Where libc itself stores the mask and uses it later (contexts, altstack.c), what
- * is believed is noted in the set, behind the 64 signals that the kernel has:
+ * Where libc itself stores the mask and uses it later (contexts, altstack.c;
+ * sigsetjmp(3)), what is believed is noted in the set, behind the 64 signals that the kernel has:
  * it neither writes nor reads that word.
  */
 #include "preload/libc.h"
 #include "preload/gate.h"
 #include "preload/signal.h"
 #include "preload/state.h"
+#include "preload/tail.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <setjmp.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -25,6 +27,19 @@
 #include <unistd.h>
 
 static __thread unsigned held __attribute__((tls_model("initial-exec")));
+
+/*
+ * sigsetjmp() and setjmp() are macros; what is to be longjmp() depends on how we
+ * are built, so these have names of their own here.
+ */
+typedef int setter(sigjmp_buf, int);
+typedef void jumper(struct __jmp_buf_tag *, int);
+_Noreturn jumper jump __asm__("siglongjmp");
+_Noreturn jumper jump_too __asm__("longjmp")
+	__attribute__((alias("siglongjmp")));
+_Noreturn jumper jump_as_well __asm__("_longjmp")
+	__attribute__((alias("siglongjmp")));
+_Noreturn jumper checked_jump __asm__("__longjmp_chk");
 
 int __wrap_pthread_sigmask(int how, const sigset_t *set, sigset_t *old);
 
@@ -137,6 +152,42 @@ void signals_resume(sigset_t *set)
 	if ((set->__val[1] & ~NOTE_BITS) == NOTE)
 		bits |= set->__val[1] & NOTE_BITS;
 	hold(bits);
+}
+
+/* It returns twice: not here, but at the caller's. */
+JUMPS int __sigsetjmp(sigjmp_buf to, int with_mask)
+{
+	setter *real = LIBC(__sigsetjmp);
+
+	if (signals_any() && with_mask)
+		signals_note(&to->__saved_mask);
+	TAIL_CALL return real(to, with_mask);
+}
+
+static void before_jump(struct __jmp_buf_tag *to)
+{
+	if (signals_any() && to->__mask_was_saved)
+		signals_resume(&to->__saved_mask);
+}
+
+#define JUMP(name)                                    \
+	static jumper *real;                          \
+                                                      \
+	if (!real)                                    \
+		real = (jumper *)libc_function(name); \
+	before_jump(to);                              \
+	real(to, result);                             \
+	__builtin_unreachable()
+
+void jump(struct __jmp_buf_tag *to, int result)
+{
+	JUMP("siglongjmp");
+}
+
+/* Of programs that are built with _FORTIFY_SOURCE. */
+void checked_jump(struct __jmp_buf_tag *to, int result)
+{
+	JUMP("__longjmp_chk");
 }
 
 /* ---- as they were before POSIX ---- */
