@@ -15,7 +15,9 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -468,7 +470,12 @@ static void test_nothing(void)
 		CHECK((call) == -1 && errno == EFAULT); \
 	} while (0)
 
-/* The addresses that no system call takes are not looked at before it. */
+static void *arena_page(void)
+{
+	return (void *)(((uintptr_t)arena + PIECE - 1) & -PIECE);
+}
+
+/* Nobody looks at what is to be refused before the kernel does. */
 static void bad_structures(void *bad, const int fds[2], int epoll)
 {
 	struct timespec soon = {.tv_nsec = 1};
@@ -488,8 +495,34 @@ static void bad_structures(void *bad, const int fds[2], int epoll)
 	EFAULTS(sigsuspend(bad));
 	EFAULTS(getrlimit(RLIMIT_NOFILE, bad));
 	EFAULTS(setrlimit(RLIMIT_NOFILE, bad));
+	EFAULTS(setrlimit(RLIMIT_CPU, bad));
+	EFAULTS(prlimit(0, RLIMIT_AS, NULL, bad));
+	EFAULTS(pselect(0, NULL, NULL, NULL, &soon, bad));
+	EFAULTS(sigprocmask(SIG_BLOCK, NULL, bad));
+	EFAULTS(mincore(arena_page(), PIECE, bad));
+	EFAULTS(setsockopt(fds[0], SOL_SOCKET, SO_ATTACH_FILTER, bad,
+			   sizeof(struct sock_fprog)));
+	EFAULTS(prctl(PR_SET_SECCOMP, 2, bad));
 	EFAULTS(execve("/bin/true", bad, environ));
+	EFAULTS(execve("/bin/true", environ, bad));
 	EFAULTS(execve(bad, environ, environ));
+}
+
+/* What is behind such structures. */
+static void bad_contents(void *bad, const int fds[2])
+{
+	struct iovec vec = {bad, 8};
+	struct msghdr message = {.msg_iov = bad, .msg_iovlen = 1};
+	struct ifconf list = {.ifc_len = 4096, .ifc_buf = bad};
+	char *const argv[] = {bad, NULL};
+
+	EFAULTS(writev(fds[0], &vec, 1));
+	EFAULTS(sendmsg(fds[0], &message, 0));
+	message = (struct msghdr){.msg_iov = &vec, .msg_iovlen = 1};
+	EFAULTS(sendmsg(fds[0], &message, 0));
+	EFAULTS(execve("/bin/true", argv, environ));
+	EFAULTS(execve("/bin/true", environ, argv));
+	EFAULTS(ioctl(fds[0], SIOCGIFCONF, &list));
 }
 
 /* A filter that the structure on the stack points to. */
@@ -506,14 +539,37 @@ static void filter_of(int fd)
 			 sizeof(program)) == 0);
 }
 
+/* Two pages of which the first may be accessed. */
+static char *two_pages(void)
+{
+	char *p = mmap(NULL, 2 * PIECE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(p != MAP_FAILED);
+	return p;
+}
+
 static void test_structures(void)
 {
-	static const uintptr_t bad[] = {8, UINTPTR_MAX, UINT64_C(1) << 63};
+	void *bad[] = {(void *)8,
+		       (void *)UINTPTR_MAX,
+		       (void *)(UINT64_C(1) << 63),
+		       two_pages() + PIECE,
+		       two_pages() + PIECE,
+		       piece(PIECE)};
 	int fds[2], epoll = epoll_create1(0), i;
 
+	CHECK(munmap(bad[3], PIECE) == 0);
+	CHECK(mprotect(bad[4], PIECE, PROT_NONE) == 0);
+	CHECK(mprotect(bad[5], PIECE, PROT_NONE) == 0);
+	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
 	CHECK(epoll >= 0 && socketpair(AF_UNIX, SOCK_DGRAM, 0, fds) == 0);
-	for (i = 0; i < 3; i++)
-		bad_structures((void *)bad[i], fds, epoll);
+	for (i = 0; i < 6; i++)
+		bad_structures(bad[i], fds, epoll);
+	for (i = 3; i < 6; i++)
+		bad_contents(bad[i], fds);
+	/* it begins where something is, and goes on where nothing is */
+	EFAULTS(readv(fds[0], (struct iovec *)((char *)bad[4] - 8), 1));
 	filter_of(fds[0]);
 }
 

@@ -184,10 +184,13 @@ int sigaltstack(const stack_t *set, stack_t *old)
 	stack_t new, now, before;
 	int rc = 0;
 
-	if (!signals_any() || cannot_be_memory(set) || cannot_be_memory(old))
+	if (!signals_any() || (set && !readable(set, sizeof(*set))))
 		return LIBC(sigaltstack)(set, old);
 	if (set)
 		new = *set; /* may be paged */
+	/* the kernel says what it thinks of the place */
+	if (old && LIBC(sigaltstack)(NULL, old))
+		return -1;
 	if (LIBC(sigaltstack)(NULL, &now))
 		return -1;
 	before = now;

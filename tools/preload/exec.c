@@ -225,8 +225,7 @@ static int run(executor *exec, const char *path, char *const *argv,
 	enum loader_verdict verdict = LOADER_FITS;
 	char **joined, gate[GATE_BYTES];
 
-	if (!may_be_memory(path) || cannot_be_memory(argv) ||
-	    cannot_be_memory(env))
+	if (!start_readable(&(struct start){path, argv, env}))
 		return exec(path, argv, env);
 	if (follows() || preload.follow)
 		verdict = check_program(path, exec == exec_file);

@@ -29,6 +29,7 @@
 #include "preload/limits.h"
 
 #include "preload/gate.h"
+#include "preload/part.h"
 #include "preload/restrict.h"
 #include "preload/state.h"
 
@@ -328,12 +329,16 @@ static bool is_self(pid_t pid)
 int prlimit(pid_t pid, enum __rlimit_resource what, const struct rlimit *new,
 	    struct rlimit *old)
 {
-	struct rlimit was;
+	struct rlimit was, wish;
 
-	if (!preload.vm || !is_self(pid) || cannot_be_memory(new) ||
-	    cannot_be_memory(old))
+	if (!preload.vm || !is_self(pid) ||
+	    (new && !readable(new, sizeof(*new))))
 		return (int)plain_call(SYS_prlimit64, pid, what, new, old);
-	if (get((int)what, &was) || (new &&set((int)what, new)))
+	/* the kernel says what it thinks of the place */
+	wish = new ? *new : (struct rlimit){0};
+	if (old && plain_call(SYS_prlimit64, pid, what, (void *)NULL, old))
+		return -1;
+	if (get((int)what, &was) || (new &&set((int)what, &wish)))
 		return -1;
 	if (old)
 		*old = was;

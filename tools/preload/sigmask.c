@@ -12,6 +12,7 @@
  */
 #include "preload/libc.h"
 #include "preload/gate.h"
+#include "preload/part.h"
 #include "preload/signal.h"
 #include "preload/state.h"
 #include "preload/tail.h"
@@ -92,10 +93,13 @@ static void hold(unsigned bits)
 		held = bits;
 }
 
+/* What the kernel reads and writes of a set. */
+#define KERNEL_BYTES ((size_t)_NSIG / 8)
+
 static int set_mask(int how, const sigset_t *set, sigset_t *old)
 {
 	unsigned was = held, bits = 0;
-	sigset_t now, before = {0};
+	sigset_t now;
 	int error;
 
 	if (set) {
@@ -103,15 +107,13 @@ static int set_mask(int how, const sigset_t *set, sigset_t *old)
 		bits = signals_in(&now);
 		signals_remove(&now);
 	}
-	error = LIBC(pthread_sigmask)(how, set ? &now : NULL, &before);
+	error = LIBC(pthread_sigmask)(how, set ? &now : NULL, old);
 	if (error)
 		return error;
 	if (set)
 		hold(change(was, how, bits));
-	if (old) {
-		signals_add(&before, was);
-		*old = before;
-	}
+	if (old)
+		signals_add(old, was);
 	return 0;
 }
 
@@ -237,9 +239,10 @@ int sigrelse(int sig)
 /* The set to be used in place of *set. */
 static const sigset_t *without(const sigset_t *set, sigset_t *room)
 {
-	if (!may_be_memory(set) || !signals_any())
+	if (!signals_any() || !readable(set, KERNEL_BYTES))
 		return set;
-	*room = *set;
+	sigemptyset(room);
+	memcpy(room, set, KERNEL_BYTES);
 	signals_remove(room);
 	return room;
 }
