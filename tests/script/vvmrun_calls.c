@@ -18,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/select.h>
+#include <sys/sem.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -539,6 +540,20 @@ static void filter_of(int fd)
 			 sizeof(program)) == 0);
 }
 
+/* A set that may be written to and not read: how long it is nobody says. */
+static void write_only(void)
+{
+	int set = semget(IPC_PRIVATE, 3, 0200);
+	unsigned short *value = piece(3 * sizeof(*value));
+
+	CHECK(set >= 0);
+	value = (unsigned short *)((char *)value + PIECE) - 3;
+	value[0] = value[1] = value[2] = 7;
+	push_out();
+	CHECK(semctl(set, 0, SETALL, value) == 0);
+	CHECK(semctl(set, 0, IPC_RMID) == 0);
+}
+
 /* Two pages of which the first may be accessed. */
 static char *two_pages(void)
 {
@@ -571,6 +586,7 @@ static void test_structures(void)
 	/* it begins where something is, and goes on where nothing is */
 	EFAULTS(readv(fds[0], (struct iovec *)((char *)bad[4] - 8), 1));
 	filter_of(fds[0]);
+	write_only();
 }
 
 int main(int argc, char **argv)
