@@ -8,6 +8,7 @@
 #include <spawn.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -61,6 +62,27 @@ static void by_descriptor(char *const *args)
 	close(fd);
 }
 
+/* One that has not touched its memory yet keeps to a limit all the same. */
+static void limited(void)
+{
+	const struct rlimit limit = {300 * MIB, 300 * MIB};
+	char *p = malloc(4 * MIB);
+	pid_t pid;
+
+	CHECK(p);
+	fill(p, 4 * MIB, 14);
+	pid = fork();
+	if (pid == 0) {
+		CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+		errno = 0;
+		CHECK(!malloc(320 * MIB) && errno == ENOMEM);
+		CHECK(malloc(8 * MIB));
+		_exit(0);
+	}
+	CHECK(status_of(pid) == 0);
+	free(p);
+}
+
 void test_children(const char *self)
 {
 	char *const args[] = {(char *)self, "clean", NULL};
@@ -90,6 +112,7 @@ void test_children(const char *self)
 	CHECK(f && fgets(line, sizeof(line), f) && !strcmp(line, "piped\n"));
 	CHECK(pclose(f) == 0);
 	by_descriptor(args);
+	limited();
 }
 
 /* A program that is to return 3. */

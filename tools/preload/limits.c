@@ -135,12 +135,16 @@ void limits_after_open(void)
 bool limits_exceeded(size_t bytes)
 {
 	struct vvm_heap_stats heap;
+	struct vvm_region any;
 	uint64_t now[2], heap_bytes;
 	unsigned i;
 	bool over = false;
 
 	if (!is_set(AS) && !is_set(DATA))
 		return false;
+	/* a fork child has none of what we reserve until it is roused */
+	if (preload.child)
+		vvm_query(preload.vm, 0, &any);
 	if (!count_bytes(now) || vvm_heap_stats(preload.heap, &heap))
 		return false;
 	heap_bytes = heap.span_bytes + heap.large_bytes + bytes;
