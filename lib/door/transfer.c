@@ -7,18 +7,28 @@
  * they are paged. What a window may be depends on the file:
  *
  *	FILE	regular ones and devices of blocks: BOUNCE_BYTES at a time, until
- *		all is moved
+ *		all is moved; at the end of a file (O_APPEND) STREAM_BYTES, since
+ *		others may append between two windows
  *	STREAM	pipes, stream sockets, terminals: a write as FILE, since a
  *		blocking one moves all; a read is one window, may be short, and
  *		must not wait for more once it has something
  *	WHOLE	datagrams, packets, records: one window, however large
  *
  * A large window that the kernel fills costs memory only where it does.
+ *
+ * Threads and processes may have a file's position in common. The kernel holds
+ * it for as long as it reads or writes there. So before the first of several
+ * windows the position is moved over all of them, which lseek(2) does at once;
+ * they are made at offsets, and what has not been moved is given back.
+ *
+ * Of a write that would exceed RLIMIT_FSIZE the kernel makes what fits, and only
+ * one that begins behind it raises SIGXFSZ. So no window begins there.
  */
 #include "door/transfer.h"
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -57,13 +67,8 @@ static long open_flags(const struct door *d)
 	return os_call(__NR_fcntl, a);
 }
 
-static enum file_kind kind_of(struct door *d)
+static enum file_kind kind_of(struct door *d, const struct stat *st)
 {
-	struct stat *st = bounce_take(&d->bounce, sizeof(*st), 0);
-	uint64_t a[6] = {d->arg[0], (uintptr_t)st};
-
-	if (!st || os_call(__NR_fstat, a) < 0)
-		return WHOLE_KIND;
 	switch (st->st_mode & S_IFMT) {
 	case S_IFREG:
 	case S_IFBLK:
@@ -78,6 +83,126 @@ static enum file_kind kind_of(struct door *d)
 	default:
 		return WHOLE_KIND;
 	}
+}
+
+/* ---- where in the file ---- */
+
+/* What a transfer in several windows needs to know. */
+struct place {
+	enum file_kind kind;
+	bool regular;
+	bool appends;	   /* a write, to the end of the file */
+	bool at_position;  /* no offset is given */
+	uint64_t bytes;	   /* of the file */
+	uint64_t reserved; /* the position has been moved by so many */
+};
+
+#define APPEND_FLAG 0x10 /* RWF_APPEND */
+
+static bool has_offset(const struct door *d)
+{
+	return d->call->offset && d->arg[d->call->offset] != UINT64_MAX;
+}
+
+static bool appends(const struct door *d)
+{
+	if (!d->call->writes)
+		return false;
+	return (d->nr == __NR_pwritev2 && d->arg[5] & APPEND_FLAG) ||
+	       open_flags(d) & O_APPEND;
+}
+
+static void look(struct door *d, struct place *p)
+{
+	struct stat *st = bounce_take(&d->bounce, sizeof(*st), 0);
+	const uint64_t a[6] = {d->arg[0], (uintptr_t)st};
+
+	*p = (struct place){.kind = WHOLE_KIND};
+	if (!st || os_call(__NR_fstat, a) < 0)
+		return;
+	p->kind = kind_of(d, st);
+	p->regular = S_ISREG(st->st_mode);
+	p->bytes = (uint64_t)st->st_size;
+	p->appends = p->regular && appends(d);
+	p->at_position = !has_offset(d) && !p->appends;
+}
+
+/* The file's position, moved by that. */
+static int64_t move_position(const struct door *d, int64_t bytes)
+{
+	const uint64_t a[6] = {d->arg[0], (uint64_t)bytes, SEEK_CUR};
+
+	return os_call(__NR_lseek, a);
+}
+
+/* The call at an offset. */
+static void aim_at(struct door *d, uint64_t offset)
+{
+	switch (d->nr) {
+	case __NR_read:
+		d->nr = __NR_pread64;
+		break;
+	case __NR_write:
+		d->nr = __NR_pwrite64;
+		break;
+	case __NR_readv:
+		d->nr = __NR_preadv;
+		break;
+	case __NR_writev:
+		d->nr = __NR_pwritev;
+		break;
+	}
+	d->call = call_find(d->nr);
+	d->arg[d->call->offset] = offset;
+	if (d->call->way == WAY_vector)
+		d->use[4] = 0; /* the offset's upper half */
+}
+
+/* Of a read no more than the file has: its position is not to go beyond. */
+static uint64_t reserve(struct door *d, struct place *p, uint64_t total)
+{
+	int64_t at = move_position(d, 0);
+
+	if (!p->regular || !p->at_position || at < 0)
+		return total;
+	if (!d->call->writes) {
+		uint64_t left = p->bytes - MIN(p->bytes, (uint64_t)at);
+
+		if (left <= BOUNCE_BYTES)
+			return total; /* the first window is the last one */
+		total = MIN(total, left);
+	}
+	at = move_position(d, (int64_t)total);
+	if (at < 0)
+		return total;
+	p->reserved = total;
+	aim_at(d, (uint64_t)at - total);
+	return total;
+}
+
+static void give_back(struct door *d, const struct place *p, uint64_t done)
+{
+	if (done < p->reserved)
+		move_position(d, (int64_t)(done - p->reserved));
+}
+
+/* As much of a write as RLIMIT_FSIZE permits, if it does anything. */
+static uint64_t permitted(struct door *d, const struct place *p, uint64_t total)
+{
+	struct rlimit *limit = bounce_take(&d->bounce, sizeof(*limit), 0);
+	const uint64_t a[6] = {0, RLIMIT_FSIZE, 0, (uintptr_t)limit};
+	uint64_t at;
+
+	if (!p->regular || !d->call->writes || !limit ||
+	    os_call(__NR_prlimit64, a) < 0)
+		return total;
+	if (p->appends)
+		at = p->bytes;
+	else if (p->at_position)
+		at = (uint64_t)move_position(d, 0);
+	else
+		at = d->arg[d->call->offset];
+	return at < limit->rlim_cur ? MIN(total, limit->rlim_cur - at) : total;
 }
 
 /* ---- windows ---- */
@@ -157,7 +282,7 @@ static long one_window(struct door *d, const struct vector *v, uint64_t skip,
 
 	if (result == 0) {
 		v->aim(d, v, w.iov, w.count);
-		if (d->call->offset && d->arg[d->call->offset] != UINT64_MAX)
+		if (has_offset(d))
 			d->use[d->call->offset] =
 				d->arg[d->call->offset] + skip;
 		result = door_make(d);
@@ -173,19 +298,23 @@ static long one_window(struct door *d, const struct vector *v, uint64_t skip,
 long transfer(struct door *d, const struct vector *v)
 {
 	uint64_t total = MIN(v->total, MOST_BYTES);
+	struct place p = {.kind = WHOLE_KIND};
 	size_t piece = BOUNCE_BYTES, asked;
 	bool all = v->all;
 	uint64_t done = 0;
 	long result;
 
 	if (total > piece) {
-		enum file_kind kind = v->whole ? WHOLE_KIND : kind_of(d);
-
-		all |= kind == FILE_KIND || d->call->writes;
-		if (kind == WHOLE_KIND)
+		if (!v->whole)
+			look(d, &p);
+		all |= p.kind == FILE_KIND || d->call->writes;
+		if (p.kind == WHOLE_KIND)
 			piece = total;
-		else if (!all)
+		else if (!all || p.appends)
 			piece = STREAM_BYTES;
+		total = permitted(d, &p, total);
+		if (total > piece)
+			total = reserve(d, &p, total);
 	}
 	do {
 		result = one_window(d, v, done, MIN(piece, total - done),
@@ -194,6 +323,7 @@ long transfer(struct door *d, const struct vector *v)
 			done += (uint64_t)result;
 	} while (result > 0 && (all ? (size_t)result == asked : false) &&
 		 done < total);
+	give_back(d, &p, done);
 	return done ? (long)done : result;
 }
 
@@ -213,12 +343,23 @@ static bool takes_range(haddr_t at, size_t bytes)
 	return bytes <= INT64_MAX && os_call(__NR_mincore, a) == -EFAULT;
 }
 
-/* It checks its vector, and moves nothing to none. */
+/* No flag of preadv2(2), which looks at its vector first. */
+#define NO_FLAG 0x80000000u
+
+/* process_vm_readv(2) checks its vector, and moves nothing to none. */
 static bool takes_vector(const struct vector *v)
 {
-	const uint64_t a[6] = {(uint64_t)os_pid(), (uintptr_t)v->iov, v->count};
+	uint64_t a[6] = {(uint64_t)os_pid(), (uintptr_t)v->iov, v->count};
 	long result = os_call(__NR_process_vm_readv, a);
 
+	if (result == -EPERM || result == -ENOSYS) { /* as containers have it */
+		a[0] = (uint64_t)v->file;
+		a[3] = UINT64_MAX;
+		a[5] = NO_FLAG;
+		result = os_call(__NR_preadv2, a);
+		if (result == -EBADF) /* it is for writing */
+			result = os_call(__NR_pwritev2, a);
+	}
 	return result != -EFAULT && result != -EINVAL;
 }
 
@@ -308,7 +449,7 @@ static void aim_vector(struct door *d, const struct vector *v,
 /* What is wrong with the vector the kernel says, or with the descriptor. */
 long door_vector(struct door *d)
 {
-	struct vector v = {.aim = aim_vector};
+	struct vector v = {.file = (int)d->arg[0], .aim = aim_vector};
 	int rc = vector_take(&d->bounce, d->arg[1], d->arg[2], &v);
 
 	if (rc == -ENOMEM)
@@ -340,7 +481,7 @@ long door_vmsplice(struct door *d)
 {
 	static const struct call in = {.way = WAY_vector, .writes = true},
 				 out = {.way = WAY_vector};
-	struct vector v = {.aim = aim_vector};
+	struct vector v = {.file = (int)d->arg[0], .aim = aim_vector};
 	int rc = vector_take(&d->bounce, d->arg[1], d->arg[2], &v);
 	bool paged = false;
 	unsigned i;
@@ -442,7 +583,8 @@ static long move_within(struct door *d, const struct vector *from,
 
 long door_process_vm(struct door *d)
 {
-	struct vector local = {.aim = aim_vector}, remote = {0};
+	struct vector local = {.file = -1, .aim = aim_vector},
+		      remote = {.file = -1};
 	int rc = vector_take(&d->bounce, d->arg[1], d->arg[2], &local);
 	uint64_t total;
 

@@ -225,10 +225,18 @@ for test in mask handler stack ranges libc "spawn $tmp/line"; do
 	}
 done
 
+threads=$build/tests/script/vvmrun_threads
+for test in attributes altstack contexts blocked; do
+	expect 0 "$threads" $test
+	expect 0 "$run" -m 2M "$threads" $test
+	[ $inline = no ] ||
+		expect 0 "$run" -m 2M --faults inline "$threads" $test
+done
+
 # ---- structures that are there, and what they point to is not ---------------
 
 calls=$build/tests/script/vvmrun_calls
-for test in "vectors $tmp/file" "messages $tmp/socket" waiting nothing structures; do
+for test in "vectors $tmp/file" "large $tmp/file" "messages $tmp/socket" waiting nothing structures; do
 	# shellcheck disable=SC2086
 	{
 		expect 0 "$calls" $test

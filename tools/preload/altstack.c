@@ -11,11 +11,17 @@
  * Others do without, since a thread that waits in a system call, in the
  * library's handler, is then where its maker expects it: on its own stack.
  *
- * The program's own such stack is the kernel's to use if it is not paged. If it
- * is, or where the program has none, ours is, and the program sees what it has
- * set. Handlers for signals that are sent are on a stack for signals only if
+ * The program's own such stack is the kernel's to use if it is not paged, and
+ * not small: a handler of the program's may touch what is not there, and that
+ * signal comes on top of it, with all that the library does then. 8 KiB, which
+ * SIGSTKSZ has long been, are too few for both: what lies below would be
+ * overwritten. Else, or where the program has none, ours is, and the program sees
+ * what it has set. Handlers for signals that are sent are on a stack for signals only if
  * the program has said so: while a thread runs on a paged stack, others may be
  * the end of the process (vvmrun(1)).
+ *
+ * A context has a mask of signals. What the program has put there of the claimed
+ * ones is taken out before libc gives it to the kernel (sigmask.c).
  */
 #include "preload/altstack.h"
 
@@ -28,17 +34,26 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
-#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 
 typedef int swapper(ucontext_t *, const ucontext_t *);
+typedef int getter(ucontext_t *);
 
 swapper __wrap_swapcontext;
 
 /* What a handler of the program's may want, beside ours. Untouched: nothing. */
 #define STACK_BYTES ((size_t)256 << 10)
+/*
+ * From so many on the program's has room for ours: a call of the library's takes
+ * 10 KiB, a frame of a signal up to 12.
+ */
+#define LARGE_BYTES ((size_t)64 << 10)
+/* MINSIGSTKSZ as the kernel has it; there may be no room for a signal, then. */
+#define LEAST_BYTES 2048
+/* SS_AUTODISARM, which is in <linux/signal.h> only */
+#define SS_AUTODISARM_BIT (1u << 31)
 
 static __thread void *ours __attribute__((tls_model("initial-exec")));
 /* What the program has set, while ours is the kernel's. */
@@ -114,12 +129,28 @@ void altstack_begin(void)
 /* ------------------------------------------------------------------ */
 /* For the program							*/
 
+static bool is_ours(const stack_t *now)
+{
+	return ours && now->ss_sp == ours;
+}
+
+/* On a stack for signals, as far as the program knows of one. */
+static bool is_on(const stack_t *now)
+{
+	return now->ss_flags & SS_ONSTACK &&
+	       !(is_ours(now) && is_none(&theirs));
+}
+
 /* As the kernel would refuse it. */
 static int refusal(const stack_t *new, const stack_t *now)
 {
-	if (now->ss_flags & SS_ONSTACK)
+	unsigned mode = (unsigned)new->ss_flags & ~SS_AUTODISARM_BIT;
+
+	if (is_on(now))
 		return EPERM;
-	if (!is_none(new) && new->ss_size < getauxval(AT_MINSIGSTKSZ))
+	if (mode != SS_DISABLE && mode != SS_ONSTACK && mode != 0)
+		return EINVAL;
+	if (!is_none(new) && new->ss_size < LEAST_BYTES)
 		return ENOMEM;
 	return 0;
 }
@@ -129,7 +160,7 @@ static int set_beside(const stack_t *new, const stack_t *now)
 {
 	int error = refusal(new, now);
 
-	if (!error && !use_ours())
+	if (!error && !(now->ss_flags & SS_ONSTACK) && !use_ours())
 		error = ENOMEM;
 	if (error)
 		return part_fail(error);
@@ -137,14 +168,13 @@ static int set_beside(const stack_t *new, const stack_t *now)
 	return 0;
 }
 
-static bool is_ours(const stack_t *now)
-{
-	return ours && now->ss_sp == ours;
-}
-
 static int set_stack(const stack_t *new, const stack_t *now)
 {
-	if (is_none(new) ? is_ours(now) : is_paged(new->ss_sp, new->ss_size))
+	if (is_none(new)
+		    ? ours != NULL
+		    : new->ss_size < LARGE_BYTES ||
+			      (is_ours(now) && now->ss_flags & SS_ONSTACK) ||
+			      is_paged(new->ss_sp, new->ss_size))
 		return set_beside(new, now);
 	return LIBC(sigaltstack)(new, NULL);
 }
@@ -154,16 +184,20 @@ int sigaltstack(const stack_t *set, stack_t *old)
 	stack_t new, now, before;
 	int rc = 0;
 
-	if (!signals_any() || cannot_be_memory(set) || cannot_be_memory(old))
+	if (!signals_any() || (set && !readable(set, sizeof(*set))))
 		return LIBC(sigaltstack)(set, old);
 	if (set)
 		new = *set; /* may be paged */
+	/* the kernel says what it thinks of the place */
+	if (old && LIBC(sigaltstack)(NULL, old))
+		return -1;
 	if (LIBC(sigaltstack)(NULL, &now))
 		return -1;
 	before = now;
 	if (is_ours(&now)) {
 		before = theirs;
-		before.ss_flags |= now.ss_flags & SS_ONSTACK;
+		if (is_on(&now))
+			before.ss_flags |= SS_ONSTACK;
 	}
 	if (set)
 		rc = set_stack(&new, &now);
@@ -174,9 +208,18 @@ int sigaltstack(const stack_t *set, stack_t *old)
 
 static void before_context(const ucontext_t *to)
 {
-	if (signals_any() && !ours &&
-	    is_paged(to->uc_stack.ss_sp, to->uc_stack.ss_size))
+	if (!signals_any())
+		return;
+	if (!ours && is_paged(to->uc_stack.ss_sp, to->uc_stack.ss_size))
 		want_stack();
+	signals_resume((sigset_t *)(uintptr_t)&to->uc_sigmask);
+}
+
+static void before_swap(ucontext_t *from, const ucontext_t *to)
+{
+	if (signals_any())
+		signals_note(&from->uc_sigmask);
+	before_context(to);
 }
 
 /* It may be come back to more than once: not here, but at the caller's. */
@@ -184,8 +227,17 @@ JUMPS int swapcontext(ucontext_t *from, const ucontext_t *to)
 {
 	swapper *real = LIBC(swapcontext);
 
-	before_context(to);
+	before_swap(from, to);
 	TAIL_CALL return real(from, to);
+}
+
+JUMPS int getcontext(ucontext_t *context)
+{
+	getter *real = LIBC(getcontext);
+
+	if (signals_any())
+		signals_note(&context->uc_sigmask);
+	TAIL_CALL return real(context);
 }
 
 int setcontext(const ucontext_t *to)

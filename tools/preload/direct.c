@@ -82,7 +82,8 @@ static bool concerns_any(int fd, const struct iovec *vec, int count)
 {
 	int i;
 
-	if (!may_be_memory(vec) || count > IOV_MAX)
+	if (!preload.paging || count <= 0 || count > IOV_MAX ||
+	    !readable(vec, (size_t)count * sizeof(*vec)))
 		return false;
 	for (i = 0; i < count; i++)
 		if (concerns(fd, (uintptr_t)vec[i].iov_base, vec[i].iov_len))
@@ -277,8 +278,10 @@ void direct_submit(long count, struct iocb **list)
 	const struct iocb *cb;
 	long i;
 
-	for (i = 0; i < count && list && list[i]; i++) {
+	for (i = 0; i < count && readable(&list[i], sizeof(*list)); i++) {
 		cb = list[i];
+		if (!readable(cb, sizeof(*cb)))
+			break;
 		if (cb->aio_lio_opcode == IOCB_CMD_PREAD)
 			direct_read_first((int)cb->aio_fildes,
 					  (void *)(uintptr_t)cb->aio_buf,

@@ -3,9 +3,11 @@
  * part.c - cuts the calls on ranges into the parts that are paged, which libvvm
  * gets, and the others, which the kernel gets. The theory is in mmap.c.
  */
+#include "preload/gate.h"
 #include "preload/part.h"
 
 #include <errno.h>
+#include <sys/syscall.h>
 
 int part_fail(int error)
 {
@@ -54,6 +56,36 @@ bool is_paged(const void *addr, size_t len)
 	if (vvm_heap_owns(preload.heap, addr))
 		return true;
 	return preload.mmap_min && part_paged(addr, len);
+}
+
+/* Asks for a change of the mask that there is not; the set is read before. */
+static bool word_readable(uint64_t at)
+{
+	int saved = errno;
+	bool yes = gate_call(SYS_rt_sigprocmask, -1, at & -8, NULL, 8) == 0 ||
+		   errno != EFAULT;
+
+	errno = saved;
+	return yes;
+}
+
+bool readable(const void *p, size_t bytes)
+{
+	uint64_t at = (uint64_t)p, end = at + bytes;
+	struct vvm_region part;
+	bool yes = may_be_memory(p) && end >= at;
+
+	while (yes && at < end) {
+		if (is_paged((void *)at, 1) &&
+		    part_next(at & -PAGE, UP(at + 1), &part)) {
+			yes = part.prot & VVM_READ;
+			at = part.end;
+		} else {
+			yes = word_readable(at);
+			at = (at & -PAGE) + PAGE;
+		}
+	}
+	return yes;
 }
 
 static int call_paged(const struct call *call, const struct vvm_region *part)

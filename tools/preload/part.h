@@ -33,6 +33,11 @@ bool part_next(uint64_t start, uint64_t end, struct vvm_region *part);
 bool part_paged(const void *addr, size_t len);
 /* The same of memory of the program's, which does not begin outside of it. */
 bool is_paged(const void *addr, size_t len);
+/*
+ * Can they be read? Where the kernel says EFAULT nobody is to look first. For
+ * structures; of what is long only the first byte on each page counts.
+ */
+bool readable(const void *p, size_t bytes);
 /* => part_paged(). Ends with the first error. As a system call. */
 int part_each(const struct call *call, void *addr, size_t len);
 

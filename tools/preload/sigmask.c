@@ -5,14 +5,22 @@
  * asks.
  *
  * A set is copied before it is used: it may be paged.
+ *
+ * Where libc itself stores the mask and uses it later (contexts, altstack.c;
+ * sigsetjmp(3)), what is believed is noted in the set, behind the 64 signals that the kernel has:
+ * it neither writes nor reads that word.
  */
 #include "preload/libc.h"
 #include "preload/gate.h"
+#include "preload/part.h"
 #include "preload/signal.h"
 #include "preload/state.h"
+#include "preload/tail.h"
 
 #include <errno.h>
 #include <poll.h>
+#include <setjmp.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
@@ -20,6 +28,19 @@
 #include <unistd.h>
 
 static __thread unsigned held __attribute__((tls_model("initial-exec")));
+
+/*
+ * sigsetjmp() and setjmp() are macros; what is to be longjmp() depends on how we
+ * are built, so these have names of their own here.
+ */
+typedef int setter(sigjmp_buf, int);
+typedef void jumper(struct __jmp_buf_tag *, int);
+_Noreturn jumper jump __asm__("siglongjmp");
+_Noreturn jumper jump_too __asm__("longjmp")
+	__attribute__((alias("siglongjmp")));
+_Noreturn jumper jump_as_well __asm__("_longjmp")
+	__attribute__((alias("siglongjmp")));
+_Noreturn jumper checked_jump __asm__("__longjmp_chk");
 
 int __wrap_pthread_sigmask(int how, const sigset_t *set, sigset_t *old);
 
@@ -72,10 +93,13 @@ static void hold(unsigned bits)
 		held = bits;
 }
 
+/* What the kernel reads and writes of a set. */
+#define KERNEL_BYTES ((size_t)_NSIG / 8)
+
 static int set_mask(int how, const sigset_t *set, sigset_t *old)
 {
 	unsigned was = held, bits = 0;
-	sigset_t now, before = {0};
+	sigset_t now;
 	int error;
 
 	if (set) {
@@ -83,15 +107,13 @@ static int set_mask(int how, const sigset_t *set, sigset_t *old)
 		bits = signals_in(&now);
 		signals_remove(&now);
 	}
-	error = LIBC(pthread_sigmask)(how, set ? &now : NULL, &before);
+	error = LIBC(pthread_sigmask)(how, set ? &now : NULL, old);
 	if (error)
 		return error;
 	if (set)
 		hold(change(was, how, bits));
-	if (old) {
-		signals_add(&before, was);
-		*old = before;
-	}
+	if (old)
+		signals_add(old, was);
 	return 0;
 }
 
@@ -109,6 +131,65 @@ int sigprocmask(int how, const sigset_t *set, sigset_t *old)
 		return 0;
 	errno = error;
 	return -1;
+}
+
+/* ---- masks that libc stores ---- */
+
+/* Of a word that nobody else writes; the lowest bits are those that are held. */
+#define NOTE	  UINT64_C(0x76766d2068656c00)
+#define NOTE_BITS UINT64_C(0xff)
+
+void signals_note(sigset_t *set)
+{
+	set->__val[1] = NOTE | held;
+}
+
+/* The program may have added some: written to only then. */
+void signals_resume(sigset_t *set)
+{
+	unsigned bits = signals_in(set);
+
+	if (bits)
+		signals_remove(set);
+	if ((set->__val[1] & ~NOTE_BITS) == NOTE)
+		bits |= set->__val[1] & NOTE_BITS;
+	hold(bits);
+}
+
+/* It returns twice: not here, but at the caller's. */
+JUMPS int __sigsetjmp(sigjmp_buf to, int with_mask)
+{
+	setter *real = LIBC(__sigsetjmp);
+
+	if (signals_any() && with_mask)
+		signals_note(&to->__saved_mask);
+	TAIL_CALL return real(to, with_mask);
+}
+
+static void before_jump(struct __jmp_buf_tag *to)
+{
+	if (signals_any() && to->__mask_was_saved)
+		signals_resume(&to->__saved_mask);
+}
+
+#define JUMP(name)                                    \
+	static jumper *real;                          \
+                                                      \
+	if (!real)                                    \
+		real = (jumper *)libc_function(name); \
+	before_jump(to);                              \
+	real(to, result);                             \
+	__builtin_unreachable()
+
+void jump(struct __jmp_buf_tag *to, int result)
+{
+	JUMP("siglongjmp");
+}
+
+/* Of programs that are built with _FORTIFY_SOURCE. */
+void checked_jump(struct __jmp_buf_tag *to, int result)
+{
+	JUMP("__longjmp_chk");
 }
 
 /* ---- as they were before POSIX ---- */
@@ -158,9 +239,10 @@ int sigrelse(int sig)
 /* The set to be used in place of *set. */
 static const sigset_t *without(const sigset_t *set, sigset_t *room)
 {
-	if (!may_be_memory(set) || !signals_any())
+	if (!signals_any() || !readable(set, KERNEL_BYTES))
 		return set;
-	*room = *set;
+	sigemptyset(room);
+	memcpy(room, set, KERNEL_BYTES);
 	signals_remove(room);
 	return room;
 }

@@ -13,10 +13,12 @@
  *	- in sets of signals that the program gives to the kernel claimed ones
  *	  are left out, and put back where it asks for them (sigmask.c).
  *
+ * An instruction's signal that the program believes to have blocked, or that is
+ * raised in its own handler, is its end, as with the kernel.
+ *
  * As far as can be seen: a claimed signal that is sent (kill(2)) while the
- * program believes it blocked arrives all the same, and nobody can wait for it.
- * In a handler that is left by siglongjmp() nothing is to be restored, since
- * what the kernel blocks for a handler is none of the claimed.
+ * program believes it blocked arrives all the same, and nobody can wait for it;
+ * and in handlers of others the claimed signals of their sa_mask are not blocked.
  *
  * A child of vfork() has signals of its own and our variables in common with
  * its parent: what it sets for the claimed is not kept. It becomes another
@@ -162,31 +164,51 @@ static void by_default(int sig, const siginfo_t *si)
 		gate_call(SYS_tgkill, getpid(), gate_call(SYS_gettid), sig);
 }
 
+/* What is blocked of the claimed signals while a handler of i runs. */
+static unsigned held_by(int i, const struct sigaction *action)
+{
+	unsigned bits = signals_in(&action->sa_mask);
+
+	return action->sa_flags & SA_NODEFER ? bits : bits | 1u << i;
+}
+
+/* It may leave by a jump, which brings back what was held (sigmask.c). */
+static void call_handler(int sig, siginfo_t *si, void *context,
+			 struct sigaction *action)
+{
+	unsigned before = signals_held();
+	uint64_t mask;
+
+	signals_hold(before | held_by(index_of(sig), action));
+	signals_remove(&action->sa_mask);
+	mask = word_of(&action->sa_mask);
+	/* until it returns, which brings back that of the interrupted code */
+	gate_call(SYS_rt_sigprocmask, SIG_BLOCK, &mask, NULL, sizeof(mask));
+	if (action->sa_flags & SA_SIGINFO)
+		action->sa_sigaction(sig, si, context);
+	else
+		action->sa_handler(sig);
+	signals_hold(before);
+}
+
 /* The library's part is done: this one is not its own. */
 static void hand_on(int sig, siginfo_t *si, void *context)
 {
 	int i = index_of(sig);
 	struct sigaction action = {.sa_handler = SIG_DFL};
-	uint64_t mask;
 
 	if (i >= 0)
 		get_action(i, &action);
 	if (action.sa_handler == SIG_IGN && si->si_code <= 0)
 		return;
-	if (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN) {
+	if (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN ||
+	    (si->si_code > 0 && signals_held() & 1u << i)) {
 		by_default(sig, si);
 		return;
 	}
 	if (action.sa_flags & SA_RESETHAND)
 		atomic_store(&actions[i].handler, 0);
-	signals_remove(&action.sa_mask);
-	mask = word_of(&action.sa_mask);
-	/* until it returns, which brings back that of the interrupted code */
-	gate_call(SYS_rt_sigprocmask, SIG_BLOCK, &mask, NULL, sizeof(mask));
-	if (action.sa_flags & SA_SIGINFO)
-		action.sa_sigaction(sig, si, context);
-	else
-		action.sa_handler(sig);
+	call_handler(sig, si, context, &action);
 }
 
 static bool is_ours(int sig)

@@ -27,5 +27,9 @@ unsigned signals_held(void);
 void signals_hold(unsigned bits);
 /* The kernel's mask may have some, by other ways than ours. */
 void signals_admit(void);
+/* libc is about to store the mask there: what is held goes along. */
+void signals_note(sigset_t *set);
+/* It is about to use such a mask, or one that the program has made. */
+void signals_resume(sigset_t *set);
 
 #endif

@@ -47,7 +47,8 @@ bool vector_is_paged(const struct iovec *vec, long count)
 {
 	long i;
 
-	if (!preload.traps || !may_be_memory(vec) || count > IOV_MAX)
+	if (!preload.traps || count <= 0 || count > IOV_MAX ||
+	    !readable(vec, (size_t)count * sizeof(*vec)))
 		return false;
 	for (i = 0; i < count; i++)
 		if (vec[i].iov_len && is_paged(vec[i].iov_base, vec[i].iov_len))
@@ -132,7 +133,7 @@ ssize_t process_vm_writev(pid_t pid, const struct iovec *here,
 
 static bool message_is_paged(const struct msghdr *m)
 {
-	return preload.traps && may_be_memory(m) &&
+	return preload.traps && readable(m, sizeof(*m)) &&
 	       ((m->msg_name && is_paged(m->msg_name, m->msg_namelen)) ||
 		(m->msg_control &&
 		 is_paged(m->msg_control, m->msg_controllen)) ||
@@ -145,7 +146,7 @@ static bool messages_are_paged(const struct mmsghdr *m, unsigned count)
 {
 	unsigned i;
 
-	if (!preload.traps || !may_be_memory(m))
+	if (!preload.traps)
 		return false;
 	for (i = 0; i < count && i < IOV_MAX; i++)
 		if (message_is_paged(&m[i].msg_hdr))
@@ -199,7 +200,7 @@ int setsockopt(int fd, int level, int option, const void *value,
 	const struct sock_fprog *program = value;
 
 	if (preload.traps && is_filter(level, option) &&
-	    bytes >= sizeof(*program) && may_be_memory(program) &&
+	    bytes >= sizeof(*program) && readable(program, sizeof(*program)) &&
 	    is_paged(program->filter, 1))
 		return (int)BY_LIBRARY(SYS_setsockopt, fd, level, option, value,
 				       bytes);
@@ -234,7 +235,7 @@ static int list_interfaces(int fd, struct ifconf *list)
 static bool registers_paged(unsigned long request,
 			    const struct uffdio_register *r)
 {
-	return request == UFFDIO_REGISTER && may_be_memory(r) &&
+	return request == UFFDIO_REGISTER && readable(r, sizeof(*r)) &&
 	       part_paged((void *)r->range.start, r->range.len);
 }
 
@@ -250,8 +251,9 @@ int ioctl(int fd, unsigned long request, ...)
 	if (registers_paged(request, arg))
 		return part_fail(EBUSY);
 	list = arg;
-	if (request == SIOCGIFCONF && preload.traps && may_be_memory(list) &&
-	    list->ifc_buf && is_paged(list->ifc_buf, 1))
+	if (request == SIOCGIFCONF && preload.traps &&
+	    readable(list, sizeof(*list)) && list->ifc_buf &&
+	    is_paged(list->ifc_buf, 1) && readable(list->ifc_buf, 1))
 		return list_interfaces(fd, list);
 	return LIBC(ioctl)(fd, request, arg);
 }
