@@ -65,6 +65,7 @@ static int plain_protect(uint64_t start, uint64_t len, int prot)
 
 static int paged_protect(uint64_t start, uint64_t len, int prot)
 {
+	part_uneven();
 	return vvm_protect(preload.vm, start, len, paged_prot(prot));
 }
 
