@@ -245,6 +245,9 @@ for test in "vectors $tmp/file" "large $tmp/file" "messages $tmp/socket" waiting
 			expect 0 "$run" -m 2M --faults inline "$calls" $test
 	}
 done
+for mode in $([ $inline = no ] || echo inline) guard; do
+	expect 0 "$run" -m 2M --faults $mode --syscalls off "$calls" results
+done
 LD_PRELOAD=libm.so.6 expect 0 "$run" sh -c 'test "$LD_PRELOAD" = libm.so.6'
 
 # ---- flags ------------------------------------------------------------------

@@ -189,7 +189,8 @@ int sigaltstack(const stack_t *set, stack_t *old)
 	if (set)
 		new = *set; /* may be paged */
 	/* the kernel says what it thinks of the place */
-	if (old && LIBC(sigaltstack)(NULL, old))
+	if (old && !paged_writable(old, sizeof(*old)) &&
+	    LIBC(sigaltstack)(NULL, old))
 		return -1;
 	if (LIBC(sigaltstack)(NULL, &now))
 		return -1;

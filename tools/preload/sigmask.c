@@ -98,18 +98,23 @@ static void hold(unsigned bits)
 
 static int set_mask(int how, const sigset_t *set, sigset_t *old)
 {
+	bool beside = old && paged_writable(old, KERNEL_BYTES);
 	unsigned was = held, bits = 0;
-	sigset_t now;
+	sigset_t now, before;
 	int error;
 
 	if (set) {
-		now = *set;
+		sigemptyset(&now);
+		memcpy(&now, set, KERNEL_BYTES);
 		bits = signals_in(&now);
 		signals_remove(&now);
 	}
-	error = LIBC(pthread_sigmask)(how, set ? &now : NULL, old);
+	error = LIBC(pthread_sigmask)(how, set ? &now : NULL,
+				      beside ? &before : old);
 	if (error)
 		return error;
+	if (beside)
+		memcpy(old, &before, KERNEL_BYTES);
 	if (set)
 		hold(change(was, how, bits));
 	if (old)
