@@ -85,11 +85,13 @@ static void *new_stack(void)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-/* Makes ours the kernel's. False: it could not be. */
-static bool use_ours(void)
+/* Makes ours the kernel's, in that mode. False: it could not be. */
+static bool use_ours(int flags)
 {
 	void *stack = ours ? ours : new_stack();
-	const stack_t new = {.ss_sp = stack, .ss_size = STACK_BYTES};
+	const stack_t new = {.ss_sp = stack,
+			     .ss_flags = flags & (int)SS_AUTODISARM_BIT,
+			     .ss_size = STACK_BYTES};
 
 	if (!stack)
 		return false;
@@ -117,7 +119,7 @@ static void want_stack(void)
 	if (ours || gate_call(SYS_sigaltstack, NULL, &now) || !is_none(&now))
 		return;
 	theirs = (stack_t){.ss_flags = SS_DISABLE};
-	use_ours();
+	use_ours(0);
 }
 
 void altstack_begin(void)
@@ -132,6 +134,15 @@ void altstack_begin(void)
 static bool is_ours(const stack_t *now)
 {
 	return ours && now->ss_sp == ours;
+}
+
+/*
+ * A handler is on ours, or has left it for another context and may come back;
+ * the kernel has none until then (SS_AUTODISARM).
+ */
+static bool is_disarmed(const stack_t *now)
+{
+	return ours && is_none(now);
 }
 
 /* On a stack for signals, as far as the program knows of one. */
@@ -160,16 +171,24 @@ static int set_beside(const stack_t *new, const stack_t *now)
 {
 	int error = refusal(new, now);
 
-	if (!error && !(now->ss_flags & SS_ONSTACK) && !use_ours())
+	if (!error && !(now->ss_flags & SS_ONSTACK) && !use_ours(new->ss_flags))
 		error = ENOMEM;
 	if (error)
 		return part_fail(error);
-	theirs = *new;
+	/* as the kernel keeps it */
+	theirs = (stack_t){.ss_flags = new->ss_flags & ~SS_ONSTACK};
+	if (!is_none(new)) {
+		theirs.ss_sp = new->ss_sp;
+		theirs.ss_size = new->ss_size;
+	}
 	return 0;
 }
 
+/* Ours is not to be begun anew while a handler's frames are on it. */
 static int set_stack(const stack_t *new, const stack_t *now)
 {
+	if (is_disarmed(now))
+		return LIBC(sigaltstack)(new, NULL);
 	if (is_none(new)
 		    ? ours != NULL
 		    : new->ss_size < LARGE_BYTES ||
