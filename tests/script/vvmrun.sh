@@ -226,7 +226,7 @@ for test in mask handler stack ranges libc "spawn $tmp/line"; do
 done
 
 threads=$build/tests/script/vvmrun_threads
-for test in attributes altstack contexts blocked; do
+for test in attributes altstack contexts links blocked; do
 	expect 0 "$threads" $test
 	expect 0 "$run" -m 2M "$threads" $test
 	[ $inline = no ] ||
