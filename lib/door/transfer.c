@@ -46,6 +46,8 @@
 #define VECTOR_MOST 1024
 /* A read of a stream is not longer. */
 #define STREAM_BYTES ((size_t)16 << 20)
+/* Such a window, however it is aligned. */
+#define WARM_BYTES   (STREAM_BYTES + PAGE_BYTES)
 #define MOST_BYTES   ((uint64_t)0x7ffff000)
 #define MEMORY_MAJOR 1 /* /dev/zero and its like give as much as is asked for */
 
@@ -167,7 +169,7 @@ struct window {
 
 /* Takes the next bytes of the vector, from `skip` on, up to `most`. */
 static int window_open(struct window *w, const struct vector *v, uint64_t skip,
-		       size_t most, bool writes)
+		       size_t most, bool writes, char *warm)
 {
 	enum arg_kind kind = writes ? ARG_IN : ARG_OUT;
 	unsigned i;
@@ -180,6 +182,8 @@ static int window_open(struct window *w, const struct vector *v, uint64_t skip,
 	w->part = bounce_take(&w->bounce, v->count * sizeof(*w->part), 0);
 	if (!w->iov || !w->part)
 		return -ENOMEM;
+	if (warm)
+		bounce_lend(&w->bounce, warm, WARM_BYTES);
 	for (i = 0; i < v->count && w->bytes < most && rc == 0; i++) {
 		struct part *p = &w->part[w->count];
 		uint64_t use;
@@ -221,7 +225,7 @@ static long one_window(struct door *d, const struct vector *v, uint64_t skip,
 		       size_t most, size_t *asked)
 {
 	struct window w;
-	long result = window_open(&w, v, skip, most, d->call->writes);
+	long result = window_open(&w, v, skip, most, d->call->writes, d->warm);
 
 	if (result == 0) {
 		v->aim(d, v, w.iov, w.count);
@@ -268,6 +272,8 @@ long transfer(struct door *d, const struct vector *v)
 
 	if (total > p.piece)
 		set_pace(d, v, total, &p);
+	if (p.piece == STREAM_BYTES && p.all && total > p.piece)
+		d->warm = bounce_take(&d->bounce, WARM_BYTES, 0);
 	do {
 		result = one_window(d, v, done, MIN(p.piece, total - done),
 				    &asked);
