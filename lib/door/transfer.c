@@ -6,23 +6,28 @@
  * simplest. It is made in *windows*: the next bytes of the vector, copied where
  * they are paged. What a window may be depends on the file:
  *
- *	FILE	regular ones and devices of blocks: BOUNCE_BYTES at a time, until
- *		all is moved; at the end of a file (O_APPEND) STREAM_BYTES, since
- *		others may append between two windows
- *	STREAM	pipes, stream sockets, terminals: a write as FILE, since a
- *		blocking one moves all; a read is one window, may be short, and
- *		must not wait for more once it has something
+ *	FILE	regular ones and devices of blocks: until all is moved, STREAM_BYTES
+ *		at a time where the kernel has the file held meanwhile (below), and
+ *		BOUNCE_BYTES elsewhere
+ *	STREAM	pipes, stream sockets, terminals: a write in BOUNCE_BYTES, since a
+ *		blocking one moves all; a read is one window of up to STREAM_BYTES,
+ *		may be short, and must not wait for more once it has something
  *	WHOLE	datagrams, packets, records: one window, however large
  *
  * A large window that the kernel fills costs memory only where it does.
  *
- * Threads and processes may have a file's position in common. The kernel holds
- * it for as long as it reads or writes there. So before the first of several
- * windows the position is moved over all of them, which lseek(2) does at once;
- * they are made at offsets, and what has not been moved is given back.
+ * Threads and processes may have the position of a regular file in common, or
+ * append to one. The kernel makes such a call as a whole; so do we, up to
+ * STREAM_BYTES. Longer ones may have others' between their windows (vvmrun(1)).
+ *
+ * Rejected: to move the position over all windows at once, and to make them at
+ * offsets. A call that is left, or ends early, would have to give back what
+ * others may have passed meanwhile.
  *
  * Of a write that would exceed RLIMIT_FSIZE the kernel makes what fits, and only
- * one that begins behind it raises SIGXFSZ. So no window begins there.
+ * one that begins behind it raises SIGXFSZ. So no later window begins there.
+ *
+ * What is asked about a file the program has not asked: os_call_own().
  */
 #include "door/transfer.h"
 
@@ -41,6 +46,8 @@
 #define VECTOR_MOST 1024
 /* A read of a stream is not longer. */
 #define STREAM_BYTES ((size_t)16 << 20)
+/* Such a window, however it is aligned. */
+#define WARM_BYTES   (STREAM_BYTES + PAGE_BYTES)
 #define MOST_BYTES   ((uint64_t)0x7ffff000)
 #define MEMORY_MAJOR 1 /* /dev/zero and its like give as much as is asked for */
 
@@ -57,14 +64,14 @@ static bool is_stream_socket(struct door *d)
 		return false;
 	a[4] = (uintptr_t)(type + 1);
 	type[1] = sizeof(*type);
-	return os_call(__NR_getsockopt, a) == 0 && type[0] == SOCK_STREAM;
+	return os_call_own(__NR_getsockopt, a) == 0 && type[0] == SOCK_STREAM;
 }
 
 static long open_flags(const struct door *d)
 {
 	const uint64_t a[6] = {d->arg[0], F_GETFL};
 
-	return os_call(__NR_fcntl, a);
+	return os_call_own(__NR_fcntl, a);
 }
 
 static enum file_kind kind_of(struct door *d, const struct stat *st)
@@ -85,124 +92,62 @@ static enum file_kind kind_of(struct door *d, const struct stat *st)
 	}
 }
 
+static struct stat *look(struct door *d)
+{
+	struct stat *st = bounce_take(&d->bounce, sizeof(*st), 0);
+	const uint64_t a[6] = {d->arg[0], (uintptr_t)st};
+
+	return st && os_call_own(__NR_fstat, a) == 0 ? st : NULL;
+}
+
 /* ---- where in the file ---- */
 
-/* What a transfer in several windows needs to know. */
-struct place {
-	enum file_kind kind;
-	bool regular;
-	bool appends;	   /* a write, to the end of the file */
-	bool at_position;  /* no offset is given */
-	uint64_t bytes;	   /* of the file */
-	uint64_t reserved; /* the position has been moved by so many */
-};
-
-#define APPEND_FLAG 0x10 /* RWF_APPEND */
+/* of pwritev2(2); <sys/uio.h> of some has no names for them */
+#define APPEND_FLAG    0x10
+#define NO_APPEND_FLAG 0x20
 
 static bool has_offset(const struct door *d)
 {
 	return d->call->offset && d->arg[d->call->offset] != UINT64_MAX;
 }
 
+/* => regular */
 static bool appends(const struct door *d)
 {
+	unsigned flags = d->nr == __NR_pwritev2 ? (unsigned)d->arg[5] : 0;
+
 	if (!d->call->writes)
 		return false;
-	return (d->nr == __NR_pwritev2 && d->arg[5] & APPEND_FLAG) ||
-	       open_flags(d) & O_APPEND;
+	return flags & APPEND_FLAG ||
+	       (!(flags & NO_APPEND_FLAG) && open_flags(d) & O_APPEND);
 }
 
-static void look(struct door *d, struct place *p)
+/* Where the next window of a write is. => regular, and `done` are moved */
+static uint64_t place_of_next(struct door *d, uint64_t done)
 {
-	struct stat *st = bounce_take(&d->bounce, sizeof(*st), 0);
-	const uint64_t a[6] = {d->arg[0], (uintptr_t)st};
+	const uint64_t a[6] = {d->arg[0], 0, SEEK_CUR};
+	const struct stat *st;
+	int64_t at;
 
-	*p = (struct place){.kind = WHOLE_KIND};
-	if (!st || os_call(__NR_fstat, a) < 0)
-		return;
-	p->kind = kind_of(d, st);
-	p->regular = S_ISREG(st->st_mode);
-	p->bytes = (uint64_t)st->st_size;
-	p->appends = p->regular && appends(d);
-	p->at_position = !has_offset(d) && !p->appends;
-}
-
-/* The file's position, moved by that. */
-static int64_t move_position(const struct door *d, int64_t bytes)
-{
-	const uint64_t a[6] = {d->arg[0], (uint64_t)bytes, SEEK_CUR};
-
-	return os_call(__NR_lseek, a);
-}
-
-/* The call at an offset. */
-static void aim_at(struct door *d, uint64_t offset)
-{
-	switch (d->nr) {
-	case __NR_read:
-		d->nr = __NR_pread64;
-		break;
-	case __NR_write:
-		d->nr = __NR_pwrite64;
-		break;
-	case __NR_readv:
-		d->nr = __NR_preadv;
-		break;
-	case __NR_writev:
-		d->nr = __NR_pwritev;
-		break;
+	if (appends(d)) {
+		st = look(d);
+		return st ? (uint64_t)st->st_size : 0;
 	}
-	d->call = call_find(d->nr);
-	d->arg[d->call->offset] = offset;
-	if (d->call->way == WAY_vector)
-		d->use[4] = 0; /* the offset's upper half */
+	if (has_offset(d))
+		return d->arg[d->call->offset] + done;
+	at = os_call_own(__NR_lseek, a);
+	return at < 0 ? 0 : (uint64_t)at;
 }
 
-/* Of a read no more than the file has: its position is not to go beyond. */
-static uint64_t reserve(struct door *d, struct place *p, uint64_t total)
-{
-	int64_t at = move_position(d, 0);
-
-	if (!p->regular || !p->at_position || at < 0)
-		return total;
-	if (!d->call->writes) {
-		uint64_t left = p->bytes - MIN(p->bytes, (uint64_t)at);
-
-		if (left <= BOUNCE_BYTES)
-			return total; /* the first window is the last one */
-		total = MIN(total, left);
-	}
-	at = move_position(d, (int64_t)total);
-	if (at < 0)
-		return total;
-	p->reserved = total;
-	aim_at(d, (uint64_t)at - total);
-	return total;
-}
-
-static void give_back(struct door *d, const struct place *p, uint64_t done)
-{
-	if (done < p->reserved)
-		move_position(d, (int64_t)(done - p->reserved));
-}
-
-/* As much of a write as RLIMIT_FSIZE permits, if it does anything. */
-static uint64_t permitted(struct door *d, const struct place *p, uint64_t total)
+/* Would the next window of a write raise SIGXFSZ? => regular */
+static bool meets_limit(struct door *d, uint64_t done)
 {
 	struct rlimit *limit = bounce_take(&d->bounce, sizeof(*limit), 0);
 	const uint64_t a[6] = {0, RLIMIT_FSIZE, 0, (uintptr_t)limit};
-	uint64_t at;
 
-	if (!p->regular || !d->call->writes || !limit ||
-	    os_call(__NR_prlimit64, a) < 0)
-		return total;
-	if (p->appends)
-		at = p->bytes;
-	else if (p->at_position)
-		at = (uint64_t)move_position(d, 0);
-	else
-		at = d->arg[d->call->offset];
-	return at < limit->rlim_cur ? MIN(total, limit->rlim_cur - at) : total;
+	return limit && os_call_own(__NR_prlimit64, a) == 0 &&
+	       limit->rlim_cur != RLIM_INFINITY &&
+	       place_of_next(d, done) >= limit->rlim_cur;
 }
 
 /* ---- windows ---- */
@@ -224,7 +169,7 @@ struct window {
 
 /* Takes the next bytes of the vector, from `skip` on, up to `most`. */
 static int window_open(struct window *w, const struct vector *v, uint64_t skip,
-		       size_t most, bool writes)
+		       size_t most, bool writes, char *warm)
 {
 	enum arg_kind kind = writes ? ARG_IN : ARG_OUT;
 	unsigned i;
@@ -237,6 +182,8 @@ static int window_open(struct window *w, const struct vector *v, uint64_t skip,
 	w->part = bounce_take(&w->bounce, v->count * sizeof(*w->part), 0);
 	if (!w->iov || !w->part)
 		return -ENOMEM;
+	if (warm)
+		bounce_lend(&w->bounce, warm, WARM_BYTES);
 	for (i = 0; i < v->count && w->bytes < most && rc == 0; i++) {
 		struct part *p = &w->part[w->count];
 		uint64_t use;
@@ -278,7 +225,7 @@ static long one_window(struct door *d, const struct vector *v, uint64_t skip,
 		       size_t most, size_t *asked)
 {
 	struct window w;
-	long result = window_open(&w, v, skip, most, d->call->writes);
+	long result = window_open(&w, v, skip, most, d->call->writes, d->warm);
 
 	if (result == 0) {
 		v->aim(d, v, w.iov, w.count);
@@ -295,35 +242,46 @@ static long one_window(struct door *d, const struct vector *v, uint64_t skip,
 	return result;
 }
 
+/* What is moved at a time of a transfer that may take several windows. */
+struct pace {
+	size_t piece;
+	bool all;     /* until all is moved */
+	bool regular; /* a file that has an end, and a limit */
+};
+
+static void set_pace(struct door *d, const struct vector *v, uint64_t total,
+		     struct pace *p)
+{
+	const struct stat *st = v->whole ? NULL : look(d);
+	enum file_kind kind = st ? kind_of(d, st) : WHOLE_KIND;
+
+	p->regular = st && S_ISREG(st->st_mode);
+	p->all |= kind == FILE_KIND || d->call->writes;
+	if (kind == WHOLE_KIND)
+		p->piece = total;
+	else if (!p->all || (p->regular && (!has_offset(d) || appends(d))))
+		p->piece = STREAM_BYTES;
+}
+
 long transfer(struct door *d, const struct vector *v)
 {
-	uint64_t total = MIN(v->total, MOST_BYTES);
-	struct place p = {.kind = WHOLE_KIND};
-	size_t piece = BOUNCE_BYTES, asked;
-	bool all = v->all;
-	uint64_t done = 0;
+	uint64_t total = MIN(v->total, MOST_BYTES), done = 0;
+	struct pace p = {.piece = BOUNCE_BYTES, .all = v->all};
+	size_t asked;
 	long result;
 
-	if (total > piece) {
-		if (!v->whole)
-			look(d, &p);
-		all |= p.kind == FILE_KIND || d->call->writes;
-		if (p.kind == WHOLE_KIND)
-			piece = total;
-		else if (!all || p.appends)
-			piece = STREAM_BYTES;
-		total = permitted(d, &p, total);
-		if (total > piece)
-			total = reserve(d, &p, total);
-	}
+	if (total > p.piece)
+		set_pace(d, v, total, &p);
+	if (p.piece == STREAM_BYTES && p.all && total > p.piece)
+		d->warm = bounce_take(&d->bounce, WARM_BYTES, 0);
 	do {
-		result = one_window(d, v, done, MIN(piece, total - done),
+		result = one_window(d, v, done, MIN(p.piece, total - done),
 				    &asked);
 		if (result > 0)
 			done += (uint64_t)result;
-	} while (result > 0 && (all ? (size_t)result == asked : false) &&
-		 done < total);
-	give_back(d, &p, done);
+	} while (result > 0 && p.all && (size_t)result == asked &&
+		 done < total &&
+		 !(p.regular && d->call->writes && meets_limit(d, done)));
 	return done ? (long)done : result;
 }
 

@@ -506,6 +506,11 @@ void os_signal_default(int sig, bool send);
 long os_call(long nr, const uint64_t a[6]);
 /* One that the filter would refuse whatever its arguments. */
 long os_call_unfiltered(long nr, const uint64_t a[6]);
+/*
+ * One that the program has not asked for. Its own filters are not to see that: in
+ * vvmrun it goes through the gate. => no pointer into the range
+ */
+long os_call_own(long nr, const uint64_t a[6]);
 /* One as the program makes it, for the filter to see. */
 long os_call_filtered(long nr, const uint64_t a[6]);
 /*

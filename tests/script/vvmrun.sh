@@ -226,7 +226,7 @@ for test in mask handler stack ranges libc "spawn $tmp/line"; do
 done
 
 threads=$build/tests/script/vvmrun_threads
-for test in attributes altstack contexts blocked; do
+for test in attributes altstack contexts links blocked; do
 	expect 0 "$threads" $test
 	expect 0 "$run" -m 2M "$threads" $test
 	[ $inline = no ] ||
@@ -244,6 +244,9 @@ for test in "vectors $tmp/file" "large $tmp/file" "messages $tmp/socket" waiting
 		[ $inline = no ] ||
 			expect 0 "$run" -m 2M --faults inline "$calls" $test
 	}
+done
+for mode in $([ $inline = no ] || echo inline) guard; do
+	expect 0 "$run" -m 2M --faults $mode --syscalls off "$calls" results
 done
 LD_PRELOAD=libm.so.6 expect 0 "$run" sh -c 'test "$LD_PRELOAD" = libm.so.6'
 

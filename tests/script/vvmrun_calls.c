@@ -7,11 +7,13 @@
  */
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -234,6 +236,55 @@ static void up_to_limit(void)
 	CHECK(write(fd, record, RECORD) == -1 && errno == EBADF);
 }
 
+/* A read that ends early has moved the position by what it has read. */
+static void short_ones(void)
+{
+	char *record = malloc(RECORD);
+	char *end = (char *)((uintptr_t)(record + RECORD / 2) & -PIECE);
+
+	CHECK(mprotect(end, PIECE, PROT_NONE) == 0);
+	CHECK(lseek(records, 0, SEEK_SET) == 0);
+	CHECK(read(records, record, RECORD) == end - record);
+	CHECK(lseek(records, 0, SEEK_CUR) == end - record);
+	CHECK(mprotect(end, PIECE, PROT_READ | PROT_WRITE) == 0);
+	free(record);
+}
+
+/* A filter that ends a program which asks about its files. */
+static void confined(void)
+{
+#define DEADLY(number)                                       \
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), 0, 1), \
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)
+	struct sock_filter text[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		DEADLY(SYS_lseek),
+		DEADLY(SYS_prlimit64),
+		DEADLY(SYS_fcntl),
+		DEADLY(SYS_fstat),
+		DEADLY(SYS_getsockopt),
+		DEADLY(SYS_pread64),
+		DEADLY(SYS_pwrite64),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog filter = {.len = sizeof(text) / sizeof(text[0]),
+					  .filter = text};
+	struct rlimit limit = {7 * RECORD, RLIM_INFINITY};
+	const size_t bytes = 8 * RECORD; /* more than one window */
+	char *record = malloc(bytes);
+	int ends[2];
+
+	CHECK(record && socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+	CHECK(fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);
+	CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+	CHECK(lseek(records, 0, SEEK_SET) == 0);
+	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0);
+	CHECK(write(records, record, bytes) == 7 * RECORD);
+	CHECK(write(ends[0], record, bytes) > 0);
+}
+
 static void test_large(const char *file)
 {
 	records = open(file, O_RDWR | O_CREAT | O_TRUNC, 0600);
@@ -247,6 +298,8 @@ static void test_large(const char *file)
 	CHECK(fcntl(records, F_SETFL, 0) == 0);
 	at_the_end();
 	in_child(up_to_limit, 1);
+	short_ones();
+	in_child(confined, 1);
 	CHECK(unlink(file) == 0);
 }
 
@@ -589,6 +642,28 @@ static void test_structures(void)
 	write_only();
 }
 
+/* ---- results where nothing is, of calls that libc's functions make ---- */
+
+static void test_results(void)
+{
+	sigset_t *set = piece(sizeof(*set)), some;
+	stack_t *stack = piece(sizeof(*stack));
+	struct rlimit *limit = piece(sizeof(*limit)), now;
+	unsigned char *flags = piece(2 * MIB / PIECE);
+	char *first = (char *)(((uintptr_t)filler + PIECE - 1) & -PIECE);
+
+	sigemptyset(&some);
+	sigaddset(&some, SIGUSR1);
+	push_out();
+	CHECK(sigprocmask(SIG_BLOCK, &some, set) == 0);
+	CHECK(sigismember(set, SIGUSR1) == 0);
+	CHECK(sigaltstack(NULL, stack) == 0 && stack->ss_flags == SS_DISABLE);
+	CHECK(prlimit(0, RLIMIT_NOFILE, NULL, limit) == 0);
+	CHECK(getrlimit(RLIMIT_NOFILE, &now) == 0);
+	CHECK(now.rlim_cur == limit->rlim_cur);
+	CHECK(mincore(first, MIB, flags) == 0 && flags[0] != 'a');
+}
+
 int main(int argc, char **argv)
 {
 	CHECK(argc > 1);
@@ -603,6 +678,8 @@ int main(int argc, char **argv)
 		test_waiting();
 	else if (!strcmp(argv[1], "nothing"))
 		test_nothing();
+	else if (!strcmp(argv[1], "results"))
+		test_results();
 	else if (!strcmp(argv[1], "structures"))
 		test_structures();
 	else

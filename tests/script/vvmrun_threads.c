@@ -183,12 +183,62 @@ static void large(void)
 	raise(SIGUSR1);
 	CHECK(handler_at - (uintptr_t)set.ss_sp >= set.ss_size);
 	CHECK(sigaltstack(NULL, &now) == 0 && now.ss_flags == SS_DISABLE);
+	CHECK(!now.ss_sp && now.ss_size == 0);
+}
+
+/* A handler that is left for another context, which has its own, on top. */
+static ucontext_t suspended, other;
+static volatile int depth;
+
+static void on_disarmed(int sig)
+{
+	volatile char mark[2048];
+	size_t i;
+
+	memset((void *)(uintptr_t)mark, 'a' + depth, sizeof(mark));
+	if (sig != SIGUSR2 || depth++)
+		return;
+	CHECK(swapcontext(&suspended, &other) == 0);
+	for (i = 0; i < sizeof(mark); i++)
+		CHECK(mark[i] == 'a');
+}
+
+static void raises(void)
+{
+	stack_t now;
+
+	CHECK(sigaltstack(NULL, &now) == 0 && now.ss_flags & SS_DISABLE);
+	raise(SIGUSR2);
+	setcontext(&suspended);
+}
+
+static void disarmed(void)
+{
+	static char stack[4 * SMALL_BYTES], another[256 << 10];
+	struct sigaction action = {.sa_handler = on_disarmed,
+				   .sa_flags = SA_ONSTACK | SA_NODEFER};
+	stack_t set = {.ss_sp = stack,
+		       .ss_size = sizeof(stack),
+		       .ss_flags = (int)(1u << 31)}; /* SS_AUTODISARM */
+	stack_t now;
+
+	CHECK(sigaltstack(&set, NULL) == 0);
+	CHECK(sigaction(SIGUSR2, &action, NULL) == 0);
+	CHECK(getcontext(&other) == 0);
+	other.uc_stack.ss_sp = another;
+	other.uc_stack.ss_size = sizeof(another);
+	other.uc_link = NULL;
+	makecontext(&other, raises, 0);
+	raise(SIGUSR2);
+	CHECK(depth == 2);
+	CHECK(sigaltstack(NULL, &now) == 0 && now.ss_sp == stack);
 }
 
 static void test_altstack(void)
 {
 	small();
 	large();
+	disarmed();
 }
 
 /* ---- contexts ---- */
@@ -322,6 +372,125 @@ static void test_blocked(void)
 	use_memory();
 }
 
+/* ---- contexts that the program makes, leaves and uses again ---- */
+
+static char coroutine_stack[256 << 10];
+static volatile int expected, arguments;
+
+static void prepare(void (*run)(void), ucontext_t *next)
+{
+	there.uc_stack.ss_sp = coroutine_stack;
+	there.uc_stack.ss_size = sizeof(coroutine_stack);
+	there.uc_link = next;
+	makecontext(&there, run, 0);
+}
+
+static void looks(void)
+{
+	CHECK(blocked(SIGSEGV) == expected && blocked(SIGUSR1) == expected);
+}
+
+static void looks_and_leaves(void)
+{
+	looks();
+	setcontext(&here);
+}
+
+static void adds(int a, int b, int c, int d, int e, int f, int g, int h)
+{
+	arguments = a + 10 * (b + c + d + e + f) + 100 * g + 1000 * h;
+}
+
+/* It ends, and libc goes on. */
+static void linked(void)
+{
+	CHECK(getcontext(&there) == 0);
+	sigfillset(&there.uc_sigmask);
+	prepare(looks, &here);
+	expected = 1;
+	CHECK(swapcontext(&here, &there) == 0);
+	CHECK(!blocked(SIGSEGV) && !blocked(SIGUSR1));
+	CHECK(getcontext(&there) == 0);
+	prepare(looks, &here);
+	makecontext(&there, (void (*)(void))adds, 8, 1, 0, 0, 0, 0, 1, 2, 3);
+	CHECK(swapcontext(&here, &there) == 0 && arguments == 3211);
+}
+
+/* What the program takes out of the set is not blocked there. */
+static void taken_out(int one)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGSEGV);
+	if (!one)
+		sigaddset(&set, SIGUSR1);
+	CHECK(sigprocmask(SIG_SETMASK, &set, NULL) == 0);
+	CHECK(getcontext(&there) == 0);
+	if (one)
+		sigdelset(&there.uc_sigmask, SIGSEGV);
+	else
+		there.uc_sigmask.__val[0] = 0; /* as sigemptyset() */
+	prepare(looks_and_leaves, NULL);
+	expected = 0;
+	CHECK(swapcontext(&here, &there) == 0);
+	CHECK(blocked(SIGSEGV));
+	sigemptyset(&set);
+	CHECK(sigprocmask(SIG_SETMASK, &set, NULL) == 0);
+}
+
+static void used_twice(void)
+{
+	int i;
+
+	CHECK(getcontext(&there) == 0);
+	sigfillset(&there.uc_sigmask);
+	prepare(looks_and_leaves, NULL);
+	expected = 1;
+	for (i = 0; i < 2; i++)
+		CHECK(swapcontext(&here, &there) == 0);
+	CHECK(!blocked(SIGSEGV));
+}
+
+static void by_context(int sig, siginfo_t *si, void *context)
+{
+	CHECK(si->si_signo == sig && blocked(SIGSEGV));
+	if (sig == SIGSEGV)
+		CHECK(mprotect((char *)(uintptr_t)wall, PIECE, PROT_WRITE) ==
+		      0);
+	setcontext(context);
+}
+
+static void left(void)
+{
+	struct sigaction action = {.sa_sigaction = by_context,
+				   .sa_flags = SA_SIGINFO};
+	sigset_t set;
+
+	wall = mmap(NULL, PIECE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	CHECK(wall != MAP_FAILED);
+	CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
+	CHECK(sigaction(SIGSEGV, &action, NULL) == 0);
+	*wall = 1;
+	CHECK(!blocked(SIGSEGV));
+	sigemptyset(&set);
+	sigaddset(&set, SIGSEGV);
+	CHECK(sigprocmask(SIG_BLOCK, &set, NULL) == 0);
+	raise(SIGUSR1);
+	CHECK(blocked(SIGSEGV));
+	CHECK(sigprocmask(SIG_UNBLOCK, &set, NULL) == 0);
+}
+
+static void test_links(void)
+{
+	linked();
+	taken_out(0);
+	taken_out(1);
+	used_twice();
+	left();
+	use_memory();
+}
+
 static void test_contexts(void)
 {
 	static volatile int times;
@@ -366,6 +535,8 @@ int main(int argc, char **argv)
 		test_altstack();
 	else if (!strcmp(argv[1], "contexts"))
 		test_contexts();
+	else if (!strcmp(argv[1], "links"))
+		test_links();
 	else if (!strcmp(argv[1], "blocked"))
 		test_blocked();
 	else

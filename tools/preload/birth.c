@@ -58,6 +58,7 @@ static void *be_born(void *p)
 	struct birth birth = *(struct birth *)p;
 
 	preload_born = true;
+	part_born();
 	libc_free(p);
 	signals_hold(birth.held);
 	signals_admit(); /* of the attributes' mask */

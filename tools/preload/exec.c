@@ -270,8 +270,10 @@ static int exec_descriptor(const char *path, char *const *argv,
 			   char *const *env)
 {
 	long fd = strtol(path + strlen(descriptors), NULL, 10);
+	long rc = plain_call(SYS_execveat, fd, "", argv, env, AT_EMPTY_PATH);
 
-	return (int)plain_call(SYS_execveat, fd, "", argv, env, AT_EMPTY_PATH);
+	/* a filter may have it absent; libc does the same then */
+	return rc && errno == ENOSYS ? exec_path(path, argv, env) : (int)rc;
 }
 
 int fexecve(int fd, char *const *argv, char *const *env)

@@ -340,7 +340,8 @@ int prlimit(pid_t pid, enum __rlimit_resource what, const struct rlimit *new,
 		return (int)plain_call(SYS_prlimit64, pid, what, new, old);
 	/* the kernel says what it thinks of the place */
 	wish = new ? *new : (struct rlimit){0};
-	if (old && plain_call(SYS_prlimit64, pid, what, (void *)NULL, old))
+	if (old && !paged_writable(old, sizeof(*old)) &&
+	    plain_call(SYS_prlimit64, pid, what, (void *)NULL, old))
 		return -1;
 	if (get((int)what, &was) || (new &&set((int)what, &wish)))
 		return -1;

@@ -65,6 +65,7 @@ static int plain_protect(uint64_t start, uint64_t len, int prot)
 
 static int paged_protect(uint64_t start, uint64_t len, int prot)
 {
+	part_uneven();
 	return vvm_protect(preload.vm, start, len, paged_prot(prot));
 }
 
@@ -423,8 +424,28 @@ static bool writable(const unsigned char *vec, uint64_t bytes)
 	bool yes = end > at || part_fail(EFAULT) == 0;
 
 	for (; yes && at < end; at = (at & -PAGE) + PAGE)
-		yes = plain_call(SYS_mincore, code, PAGE, at) == 0;
+		yes = paged_writable((void *)at, 1) ||
+		      plain_call(SYS_mincore, code, PAGE, at) == 0;
 	return yes;
+}
+
+/* The flags go where the kernel might find no memory: by way of ours. */
+static int plain_core(uint64_t start, uint64_t len, unsigned char *vec)
+{
+	unsigned char flags[512];
+	uint64_t n;
+	int rc = 0;
+
+	if (!is_paged(vec, len / PAGE))
+		return (int)plain_call(SYS_mincore, start, len, vec);
+	for (; rc == 0 && len; start += n * PAGE, len -= n * PAGE) {
+		n = len / PAGE < sizeof(flags) ? len / PAGE : sizeof(flags);
+		rc = (int)plain_call(SYS_mincore, start, n * PAGE, flags);
+		if (rc == 0)
+			memcpy(vec, flags, n);
+		vec += n;
+	}
+	return rc;
 }
 
 /* One part after the other; the flags of each go behind those before it. */
@@ -441,7 +462,7 @@ int mincore(void *addr, size_t len, unsigned char *vec)
 	for (; rc == 0 && at < end; at = next) {
 		next = part_next(at, end, &part) ? part.start : end;
 		if (next > at) {
-			rc = (int)plain_call(SYS_mincore, at, next - at, vec);
+			rc = plain_core(at, next - at, vec);
 		} else {
 			next = part.end;
 			rc = paged_core(at, next - at, vec);

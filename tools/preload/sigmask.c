@@ -7,8 +7,14 @@
  * A set is copied before it is used: it may be paged.
  *
  * Where libc itself stores the mask and uses it later (contexts, altstack.c;
- * sigsetjmp(3)), what is believed is noted in the set, behind the 64 signals that the kernel has:
- * it neither writes nor reads that word.
+ * sigsetjmp(3)), what is believed is noted in the set, behind the 64 signals that
+ * the kernel has: it neither writes nor reads that.
+ *
+ * A context's set the program may change, of which the functions for sets write
+ * only what the kernel has. So that is noted, too, and a note is believed as long
+ * as it is the same. A set that is made by the kernel, for a handler, has no
+ * note, and no room for one: what is held stays as it is, but where the handler
+ * is of a claimed signal.
  */
 #include "preload/libc.h"
 #include "preload/gate.h"
@@ -34,6 +40,7 @@ static __thread unsigned held __attribute__((tls_model("initial-exec")));
  * are built, so these have names of their own here.
  */
 typedef int setter(sigjmp_buf, int);
+int set_jump(sigjmp_buf) __asm__("setjmp");
 typedef void jumper(struct __jmp_buf_tag *, int);
 _Noreturn jumper jump __asm__("siglongjmp");
 _Noreturn jumper jump_too __asm__("longjmp")
@@ -98,18 +105,23 @@ static void hold(unsigned bits)
 
 static int set_mask(int how, const sigset_t *set, sigset_t *old)
 {
+	bool beside = old && paged_writable(old, KERNEL_BYTES);
 	unsigned was = held, bits = 0;
-	sigset_t now;
+	sigset_t now, before;
 	int error;
 
 	if (set) {
-		now = *set;
+		sigemptyset(&now);
+		memcpy(&now, set, KERNEL_BYTES);
 		bits = signals_in(&now);
 		signals_remove(&now);
 	}
-	error = LIBC(pthread_sigmask)(how, set ? &now : NULL, old);
+	error = LIBC(pthread_sigmask)(how, set ? &now : NULL,
+				      beside ? &before : old);
 	if (error)
 		return error;
+	if (beside)
+		memcpy(old, &before, KERNEL_BYTES);
 	if (set)
 		hold(change(was, how, bits));
 	if (old)
@@ -138,22 +150,100 @@ int sigprocmask(int how, const sigset_t *set, sigset_t *old)
 /* Of a word that nobody else writes; the lowest bits are those that are held. */
 #define NOTE	  UINT64_C(0x76766d2068656c00)
 #define NOTE_BITS UINT64_C(0xff)
+/* Where; the second one is not used by jumps, which have something there. */
+enum { NOTE_AT = 1, WORD_AT = _SIGSET_NWORDS - 1 };
+
+static __thread struct signals_handled handled
+	__attribute__((tls_model("initial-exec")));
+
+struct signals_handled signals_handle(struct signals_handled now)
+{
+	struct signals_handled before = handled;
+
+	handled = now;
+	return before;
+}
+
+static bool has_note(const sigset_t *set)
+{
+	return (set->__val[NOTE_AT] & ~NOTE_BITS) == NOTE;
+}
+
+static unsigned noted(const sigset_t *set)
+{
+	return (unsigned)(set->__val[NOTE_AT] & NOTE_BITS);
+}
+
+/* What libc will store. */
+static uint64_t kernel_mask(void)
+{
+	int saved = errno;
+	uint64_t mask = 0;
+
+	/* EFAULT: this stack is paged, and has just gone */
+	while (gate_call(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &mask,
+			 KERNEL_BYTES) &&
+	       errno == EFAULT)
+		mask = 0;
+	errno = saved;
+	return mask;
+}
 
 void signals_note(sigset_t *set)
 {
-	set->__val[1] = NOTE | held;
+	set->__val[NOTE_AT] = NOTE | held;
+	if (held)
+		set->__val[WORD_AT] = kernel_mask();
 }
 
-/* The program may have added some: written to only then. */
+/* What is to be held with it, but for what it says itself. */
+static unsigned held_with(const sigset_t *set)
+{
+	if (has_note(set))
+		return set->__val[WORD_AT] == set->__val[0] ? noted(set) : 0;
+	return set == handled.mask ? handled.held : held;
+}
+
+/* It may be used again, and nobody else may have to be able to write to it. */
 void signals_resume(sigset_t *set)
 {
-	unsigned bits = signals_in(set);
+	unsigned bits = held_with(set), more = signals_in(set);
+	bool notes = has_note(set);
 
-	if (bits)
+	bits |= more;
+	if (more)
 		signals_remove(set);
-	if ((set->__val[1] & ~NOTE_BITS) == NOTE)
-		bits |= set->__val[1] & NOTE_BITS;
+	if (more && notes) {
+		set->__val[NOTE_AT] = NOTE | bits;
+		set->__val[WORD_AT] = set->__val[0];
+	}
+	handled = (struct signals_handled){0};
 	hold(bits);
+}
+
+/* libc's leave the note alone. */
+static void drop_noted(sigset_t *set, uint64_t bits)
+{
+	if (signals_any() && has_note(set))
+		set->__val[NOTE_AT] &= ~bits;
+}
+
+int sigdelset(sigset_t *set, int sig)
+{
+	int rc = LIBC(sigdelset)(set, sig);
+
+	if (rc == 0)
+		drop_noted(set, signals_bit(sig));
+	return rc;
+}
+
+int sigemptyset(sigset_t *set)
+{
+	int rc = LIBC(sigemptyset)(set);
+
+	if (rc == 0)
+		drop_noted(set, NOTE_BITS);
+	return rc;
 }
 
 /* It returns twice: not here, but at the caller's. */
@@ -162,14 +252,27 @@ JUMPS int __sigsetjmp(sigjmp_buf to, int with_mask)
 	setter *real = LIBC(__sigsetjmp);
 
 	if (signals_any() && with_mask)
-		signals_note(&to->__saved_mask);
+		to->__saved_mask.__val[NOTE_AT] = NOTE | held;
 	TAIL_CALL return real(to, with_mask);
 }
 
-static void before_jump(struct __jmp_buf_tag *to)
+/* The function, which few programs call: the header's macro is _setjmp(). */
+JUMPS int set_jump(sigjmp_buf to)
 {
-	if (signals_any() && to->__mask_was_saved)
-		signals_resume(&to->__saved_mask);
+	setter *real = LIBC(__sigsetjmp);
+
+	if (signals_any())
+		to->__saved_mask.__val[NOTE_AT] = NOTE | held;
+	TAIL_CALL return real(to, 1);
+}
+
+static void before_jump(const struct __jmp_buf_tag *to)
+{
+	if (!signals_any() || !to->__mask_was_saved)
+		return;
+	handled = (struct signals_handled){0};
+	if (has_note(&to->__saved_mask))
+		hold(noted(&to->__saved_mask));
 }
 
 #define JUMP(name)                                    \

@@ -35,6 +35,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 static const int numbers[] = {SIGBUS, SIGSEGV, SIGSYS};
@@ -72,6 +73,24 @@ bool signals_any(void)
 bool signals_at_faults(void)
 {
 	return claimed & AT_FAULTS;
+}
+
+/* Which of the claimed; -1: none. */
+static int index_of(int sig)
+{
+	int i;
+
+	for (i = 0; i < CLAIMABLE; i++)
+		if (numbers[i] == sig && claimed & 1u << i)
+			return i;
+	return -1;
+}
+
+unsigned signals_bit(int sig)
+{
+	int i = index_of(sig);
+
+	return i < 0 ? 0 : 1u << i;
 }
 
 unsigned signals_in(const sigset_t *set)
@@ -113,17 +132,6 @@ static uint64_t word_of(const sigset_t *set)
 
 /* ------------------------------------------------------------------ */
 /* Actions								*/
-
-/* Which of the claimed; -1: none. */
-static int index_of(int sig)
-{
-	int i;
-
-	for (i = 0; i < CLAIMABLE; i++)
-		if (numbers[i] == sig && claimed & 1u << i)
-			return i;
-	return -1;
-}
 
 static void put_action(int i, const struct sigaction *new)
 {
@@ -172,11 +180,14 @@ static unsigned held_by(int i, const struct sigaction *action)
 	return action->sa_flags & SA_NODEFER ? bits : bits | 1u << i;
 }
 
-/* It may leave by a jump, which brings back what was held (sigmask.c). */
+/* It may leave by a jump or a context, which know what was held (sigmask.c). */
 static void call_handler(int sig, siginfo_t *si, void *context,
 			 struct sigaction *action)
 {
 	unsigned before = signals_held();
+	const ucontext_t *uc = context;
+	struct signals_handled outer = signals_handle(
+		(struct signals_handled){&uc->uc_sigmask, before});
 	uint64_t mask;
 
 	signals_hold(before | held_by(index_of(sig), action));
@@ -188,6 +199,7 @@ static void call_handler(int sig, siginfo_t *si, void *context,
 		action->sa_sigaction(sig, si, context);
 	else
 		action->sa_handler(sig);
+	signals_handle(outer);
 	signals_hold(before);
 }
 

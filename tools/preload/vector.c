@@ -45,10 +45,18 @@ long by_library(long number, long a, long b, long c, long d, long e, long f)
 /* Nothing is looked at where the kernel will find an error first. */
 bool vector_is_paged(const struct iovec *vec, long count)
 {
+	struct looked known = {0};
+
+	return vector_is_paged_as(&known, vec, count);
+}
+
+bool vector_is_paged_as(struct looked *known, const struct iovec *vec,
+			long count)
+{
 	long i;
 
 	if (!preload.traps || count <= 0 || count > IOV_MAX ||
-	    !readable(vec, (size_t)count * sizeof(*vec)))
+	    !readable_as(known, vec, (size_t)count * sizeof(*vec)))
 		return false;
 	for (i = 0; i < count; i++)
 		if (vec[i].iov_len && is_paged(vec[i].iov_base, vec[i].iov_len))
@@ -131,39 +139,45 @@ ssize_t process_vm_writev(pid_t pid, const struct iovec *here,
 /* ------------------------------------------------------------------ */
 /* Messages								*/
 
-static bool message_is_paged(const struct msghdr *m)
+static bool message_is_paged(struct looked known[2], const struct msghdr *m)
 {
-	return preload.traps && readable(m, sizeof(*m)) &&
+	return preload.traps && readable_as(&known[0], m, sizeof(*m)) &&
 	       ((m->msg_name && is_paged(m->msg_name, m->msg_namelen)) ||
 		(m->msg_control &&
 		 is_paged(m->msg_control, m->msg_controllen)) ||
 		(m->msg_iov && is_paged(m->msg_iov, 1)) ||
 		(m->msg_iovlen <= IOV_MAX &&
-		 vector_is_paged(m->msg_iov, (long)m->msg_iovlen)));
+		 vector_is_paged_as(&known[1], m->msg_iov,
+				    (long)m->msg_iovlen)));
 }
 
 static bool messages_are_paged(const struct mmsghdr *m, unsigned count)
 {
+	struct looked known[2] = {{0}}; /* the headers, and the vectors */
 	unsigned i;
 
 	if (!preload.traps)
 		return false;
 	for (i = 0; i < count && i < IOV_MAX; i++)
-		if (message_is_paged(&m[i].msg_hdr))
+		if (message_is_paged(known, &m[i].msg_hdr))
 			return true;
 	return false;
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
-	if (message_is_paged(message))
+	struct looked known[2] = {{0}};
+
+	if (message_is_paged(known, message))
 		return BY_LIBRARY(SYS_sendmsg, fd, message, flags);
 	return LIBC(sendmsg)(fd, message, flags);
 }
 
 ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
-	if (message_is_paged(message))
+	struct looked known[2] = {{0}};
+
+	if (message_is_paged(known, message))
 		return BY_LIBRARY(SYS_recvmsg, fd, message, flags);
 	return LIBC(recvmsg)(fd, message, flags);
 }
