@@ -22,7 +22,7 @@
  * punch must then shoot down the alias: 20 us against 1.5 for the copy);
  * protecting without unmapping first (16 us a page).
  */
-#include "evict/writeback.h"
+#include "evict/impl.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -37,15 +37,6 @@
 
 /* Buffers lie in huge pages if they are at most this part of the budget. */
 #define HUGE_SHARE 8
-
-struct writeback {
-	struct io io;
-	struct list link; /* idle */
-	struct writer *writer;
-	struct extent extent;
-	const struct pass *pass;      /* until the write begins */
-	uint16_t index[IO_MAX_PAGES]; /* in the block, by page of io */
-};
 
 /* Does page `at` of the write-back go on with the run of the one before? */
 typedef bool (*joins_fn)(const struct writeback *wb, unsigned at);
@@ -101,12 +92,21 @@ static int run_copy(struct writeback *wb, unsigned at, unsigned n)
 			     extent_host(&wb->extent, wb->index[at]));
 }
 
-/*
- * Lets go of pages [from, to) of the write-back, which are DIRTY or FROZEN:
- * unprotected and DIRTY as before. One that the kernel may have left protected
- * is FROZEN: a write to it is not taken for a false alarm. => block lock held.
- */
-static void back_out(struct writeback *wb, unsigned from, unsigned to)
+unsigned writeback_run(const struct writeback *wb, unsigned n)
+{
+	unsigned i;
+
+	for (i = 1; i < n && adjoins(wb, i); i++)
+		;
+	return MIN(i, n);
+}
+
+int writeback_copy(struct writeback *wb, unsigned n, unsigned *copied)
+{
+	return for_runs(wb, n, adjoins, run_copy, copied);
+}
+
+void writeback_back_out(struct writeback *wb, unsigned from, unsigned to)
 {
 	struct writer *w = wb->writer;
 	struct block *b = wb->extent.block;
@@ -152,8 +152,7 @@ static unsigned sift_zeroes(struct writeback *wb, unsigned n, uint64_t *zero)
 	return kept;
 }
 
-/* Marks the remaining n pages WRITING: they are ready to be written. */
-static void begin_write(struct writeback *wb, unsigned n)
+void writeback_begin(struct writeback *wb, unsigned n, uint64_t slot)
 {
 	struct writer *w = wb->writer;
 	struct block *b = wb->extent.block;
@@ -166,6 +165,8 @@ static void begin_write(struct writeback *wb, unsigned n)
 	wb->io.pages = n;
 	wb->io.addr = b->base;
 	wb->io.order = wb->index;
+	wb->io.home = w->vm->swap;
+	wb->io.slot = slot;
 	list_remove(&wb->link);
 	list_insert(&w->begun, &wb->link);
 }
@@ -185,7 +186,6 @@ static void count_write(const struct writer *w, const struct io *io,
 
 void writer_submit(struct writer *w)
 {
-	struct backing *swap = w->vm->swap;
 	struct list *node;
 
 	while ((node = list_pop(&w->begun))) {
@@ -196,7 +196,7 @@ void writer_submit(struct writer *w)
 		       wb->io.addr + pages_to_bytes(wb->index[0]), n,
 		       wb->io.slot);
 		wb->io.keep = w->keep;
-		swap->ops->write(swap, w->ring, &wb->io);
+		io_write(&wb->io, w->ring);
 		count_write(w, &wb->io, n);
 	}
 }
@@ -225,7 +225,7 @@ static unsigned leave_gripped(struct writeback *wb, unsigned n)
 
 		if (grip_holds(&view, extent_host(p, wb->index[i]), used,
 			       wb->pass->before_us))
-			back_out(wb, i, i + 1);
+			writeback_back_out(wb, i, i + 1);
 		else
 			wb->index[kept++] = wb->index[i];
 	}
@@ -239,10 +239,10 @@ static unsigned protect_and_copy(struct writeback *wb, unsigned n)
 
 	for_runs(wb, n, bridged, run_protect, &good);
 	/* the run that failed may be protected in part */
-	back_out(wb, good, n);
+	writeback_back_out(wb, good, n);
 	good = leave_gripped(wb, good);
-	for_runs(wb, good, adjoins, run_copy, &copied);
-	back_out(wb, copied, good);
+	writeback_copy(wb, good, &copied);
+	writeback_back_out(wb, copied, good);
 	return copied;
 }
 
@@ -295,9 +295,8 @@ static unsigned write_back(struct writeback *wb, unsigned n, unsigned *served)
 	kept = sift_zeroes(wb, n, zero);
 	if (kept < got)
 		swap->ops->give(swap, slot + kept, got - kept);
-	wb->io.slot = slot;
 	if (kept)
-		begin_write(wb, kept);
+		writeback_begin(wb, kept, slot);
 	return extent_evict(w->vm, w->actor, &wb->extent, zero, false);
 }
 
@@ -327,7 +326,7 @@ static void complete(struct writeback *wb, int result, uint64_t *clean)
 		}
 		stat_add(w->actor, VVM_STAT_writeback_failed_pages, 1);
 		space_move(w->vm, w->actor, b, index, PAGE_DIRTY, 0);
-		back_out(wb, i, i + 1);
+		writeback_back_out(wb, i, i + 1);
 	}
 }
 
@@ -371,7 +370,7 @@ static void note_kept(struct writeback *wb, const uint64_t *clean)
 				wb->io.buf + pages_to_bytes(i)))
 			continue;
 		space_move(w->vm, w->actor, b, index, PAGE_DIRTY, 0);
-		back_out(wb, i, i + 1);
+		writeback_back_out(wb, i, i + 1);
 	}
 }
 

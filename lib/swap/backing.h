@@ -44,7 +44,7 @@ struct io {
 	 * because its neighbours are.
 	 */
 	const uint16_t *order;
-	struct backing *home; /* whose slots: set and used by who reads pages */
+	struct backing *home; /* whose slots: set and used by who moves pages */
 	uint64_t slot;	      /* first slot */
 	uint32_t pages;	      /* 1..IO_MAX_PAGES */
 	char *buf;	      /* pages * PAGE_BYTES, page aligned */
@@ -184,6 +184,11 @@ static inline bool backing_stalled(struct backing *b, uint64_t now_us)
 static inline void io_read(struct io *io, struct ring *ring)
 {
 	io->home->ops->read(io->home, ring, io);
+}
+
+static inline void io_write(struct io *io, struct ring *ring)
+{
+	io->home->ops->write(io->home, ring, io);
 }
 
 static inline bool io_fetch(struct io *io)
