@@ -201,7 +201,8 @@ int vvm_protect(struct vvm *vm, uint64_t addr, uint64_t len, unsigned prot)
 		return rc;
 	if (prot & ~(unsigned)(VVM_READ | VVM_WRITE | VVM_EXEC))
 		return -EINVAL;
-	return api_narrow(mapping_protect(vm, addr, end, prot), "vvm_protect");
+	rc = mapping_protect(vm, addr, end, prot);
+	return rc == -EACCES ? rc : api_narrow(rc, "vvm_protect");
 }
 
 static int covered(struct vvm *vm, gaddr_t start, gaddr_t end)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * evict/impl.h - the steps of a write-back: evict/writeback.c.
+ * evict/impl.h - what the two ways to begin a write-back share: of victims
+ * (evict/writeback.c) and of what is to be in a file now (evict/flush.c).
  */
 #ifndef VVM_EVICT_IMPL_H
 #define VVM_EVICT_IMPL_H
@@ -12,8 +13,13 @@ struct writeback {
 	struct list link; /* idle */
 	struct writer *writer;
 	struct extent extent;
-	const struct pass *pass;      /* until the write begins */
+	const struct pass *pass;      /* until the write begins; or NULL */
 	uint16_t index[IO_MAX_PAGES]; /* in the block, by page of io */
+	/*
+	 * Bit i: page i could not be kept from changing while it was copied:
+	 * what had been written to it before is written, and it stays DIRTY.
+	 */
+	uint64_t loose[BITS_WORDS(IO_MAX_PAGES)];
 };
 
 /* => all: block lock held */
@@ -28,7 +34,10 @@ int writeback_copy(struct writeback *wb, unsigned n, unsigned *copied);
  * is FROZEN: a write to it is not taken for a false alarm.
  */
 void writeback_back_out(struct writeback *wb, unsigned from, unsigned to);
-/* Marks n pages WRITING: they are ready to be written, to `slot` on. */
+/*
+ * Marks n pages WRITING, but for loose ones: they are ready to be written to
+ * `slot` on.
+ */
 void writeback_begin(struct writeback *wb, unsigned n, uint64_t slot);
 
 #endif

@@ -215,10 +215,12 @@ int mapping_dontneed(struct vvm *vm, gaddr_t start, gaddr_t end)
 	struct run run;
 	int rc;
 
+	sync_ahead(vm, start, end);
 	lock_take(&vm->mapping);
 	rc = range_ready(vm, start, end, true);
 	while (rc == 0 && mapping_next_run(vm, start, end, &run)) {
-		rc = discard_run(vm, &run);
+		rc = region_home(run.region) ? sync_discard(vm, &run)
+					     : discard_run(vm, &run);
 		start = mapping_run_end(&run);
 	}
 	lock_drop(&vm->mapping);

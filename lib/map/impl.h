@@ -71,4 +71,24 @@ static inline gaddr_t mapping_run_end(const struct run *run)
 struct run mapping_still_part(struct vvm *vm, const struct run *run,
 			      unsigned first);
 
+/* ---- map/sync.c ---- */
+
+/*
+ * Writes what has been changed of shared files in the range, with the mapping
+ * lock held for a moment at a time, so that little is left for who holds it for
+ * long. => nothing locked.
+ */
+void sync_ahead(struct vvm *vm, gaddr_t start, gaddr_t end);
+
+/*
+ * Has what was changed in the pages of run, in a region that shares a file,
+ * written there, and drops their frames; those that are changed meanwhile stay,
+ * and so do those that cannot be written. -ENOMEM. => mapping lock held, none of
+ * them is pinned.
+ */
+int sync_discard(struct vvm *vm, const struct run *run);
+/* Pages [first, last] of b are being unmapped: as flush_gone(). */
+void sync_unmapped(struct vvm *vm, const struct region *r, struct block *b,
+		   unsigned first, unsigned last);
+
 #endif
