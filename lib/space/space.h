@@ -47,6 +47,7 @@ struct reclaimer;
 struct snapshots;
 struct fork;
 struct streams;
+struct flusher;
 
 /*
  * Locks: (i) set by vvm_open(), (m) mapping lock, (s) space lock, (b) block
@@ -75,6 +76,7 @@ struct vvm {
 	struct backing *swap;	    /* (i) */
 	struct flight flight;	    /* (a) of the regions' own backings */
 	struct backing *orphans;    /* (m) some, to be closed: map/unmap.c */
+	struct flusher *flusher;    /* (m) NULL: none is a shared file's yet */
 	struct stats stats;	    /* (i) */
 	struct vvm_stat_actor *api; /* (i) counters of API threads */
 
