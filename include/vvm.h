@@ -425,8 +425,11 @@ enum vvm_file {
  * leaves memory, by vvm_sync(), vvm_unmap(), vvm_close() and VVM_ADV_DONTNEED, and
  * never to the swap. Process exit without one of these loses what is in memory. fd
  * must be open for writing, too, if prot has VVM_WRITE; if it is not,
- * vvm_protect() never permits writing. The file is never made longer: what is past
- * its end when a page is written is dropped, as by mmap(2). A write that fails is
+ * vvm_protect() never permits writing. The file is not made longer: what is past
+ * its end when a page is written is dropped, as by mmap(2). But who cuts it short
+ * while pages are written may find it longer again: vvm_sync(), and no changes
+ * meanwhile, before that. A page that was pinned, or touched for writing, counts
+ * as changed. A write that fails is
  * tried again, and counted (writeback_failed_pages); the page stays in memory.
  * Unlike mmap's, the memory is this region's alone: another mapping of the file,
  * in this space or any process, or a read(2), sees what has been written to the
@@ -469,12 +472,14 @@ enum vvm_sync {
  * INVALIDATE, alone or with one of the others, and after it: pages that have not
  * been changed, or only before the call, give their frames back, so that the next
  * access reads what the file is then; those that could not be read may be read
- * again. flags: one of ASYNC and SYNC, or INVALIDATE, or both.
+ * again. Those that a system call of another thread writes to just then may stay
+ * (process_vm_writev(2)). flags: one of ASYNC and SYNC, or INVALIDATE, or both.
  *
  * Other regions are left alone. After an error all has been done that could be;
  * what could not be written is still dirty, nothing of it is lost, and the next
  * call tries again. But after an error of the disk itself (fdatasync(2)) it is
  * not known what of all that was written since the last success is on it.
+ * What an unmapping by another thread loses meanwhile it does not tell.
  * Thread-safe; any number of threads may sync the same range. The first of
  * -EINVAL  unaligned, or past 2^48; flags
  * -EBUSY   INVALIDATE, and a page is pinned: nothing has been done

@@ -148,6 +148,8 @@ static int disk_sync(struct vvm *vm, const struct sync_files *files)
 	return sync_disk(files);
 }
 
+static atomic_flag sync_logged = ATOMIC_FLAG_INIT;
+
 static int narrow_sync(int rc)
 {
 	switch (rc) {
@@ -160,7 +162,8 @@ static int narrow_sync(int rc)
 	case -EOWNERDEAD:
 		return rc;
 	default:
-		log_warn("vvm_sync: error %d of a file", -rc);
+		log_warn_once(&sync_logged, "vvm_sync: error %d of a file",
+			      -rc);
 		return -EIO;
 	}
 }
@@ -199,7 +202,7 @@ int vvm_sync(struct vvm *vm, uint64_t addr, uint64_t len, unsigned flags)
 	rc = begin_sync(vm, addr, end, flags & VVM_SYNC_INVALIDATE, &files);
 	if (rc < 0)
 		return rc;
-	if (files.count)
+	if (files.count || files.read_only)
 		rc = sync_range(vm, addr, end, flags, &files);
 	if (rc == 0 && files.holes)
 		rc = -VVM_EUNMAPPED;

@@ -177,7 +177,7 @@ struct run mapping_still_part(struct vvm *vm, const struct run *run,
 	return part;
 }
 
-static int discard_run(struct vvm *vm, const struct run *run)
+int mapping_discard_run(struct vvm *vm, const struct run *run)
 {
 	struct block *b = run->block;
 	unsigned at = run->first;
@@ -220,7 +220,7 @@ int mapping_dontneed(struct vvm *vm, gaddr_t start, gaddr_t end)
 	rc = range_ready(vm, start, end, true);
 	while (rc == 0 && mapping_next_run(vm, start, end, &run)) {
 		rc = region_home(run.region) ? sync_discard(vm, &run)
-					     : discard_run(vm, &run);
+					     : mapping_discard_run(vm, &run);
 		start = mapping_run_end(&run);
 	}
 	lock_drop(&vm->mapping);

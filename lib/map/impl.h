@@ -71,6 +71,14 @@ static inline gaddr_t mapping_run_end(const struct run *run)
 struct run mapping_still_part(struct vvm *vm, const struct run *run,
 			      unsigned first);
 
+/* ---- map/discard.c ---- */
+
+/*
+ * The pages of run are as at the first look again. -EBUSY: one is pinned; -ENOMEM.
+ * => mapping lock held
+ */
+int mapping_discard_run(struct vvm *vm, const struct run *run);
+
 /* ---- map/sync.c ---- */
 
 /*

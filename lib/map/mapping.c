@@ -310,7 +310,7 @@ static int leave_shared(struct vvm *vm)
 
 	while ((r = regions_next_guest(&vm->regions, addr))) {
 		addr = r->end;
-		if (!region_home(r))
+		if (!region_is_shared(r))
 			continue;
 		rc = os_reserve(r->end - r->start, PAGE_BYTES, 0, r->host, &at);
 		if (rc < 0)

@@ -332,6 +332,7 @@ static int note_files(struct vvm *vm, gaddr_t start, gaddr_t end,
 		struct backing *file = region_home(r);
 		struct sync_file *more;
 
+		files->read_only |= !file && region_is_shared(r);
 		if (!file || (n && files->file[n - 1].file == file))
 			continue;
 		more = realloc(files->file, (n + 1) * sizeof(*more));
@@ -378,7 +379,7 @@ void sync_end(struct vvm *vm, struct sync_files *files)
 	memset(files, 0, sizeof(*files));
 }
 
-/* Calls fn for the next run of a shared file. */
+/* Calls fn for the next run. */
 static int with_next_run(struct vvm *vm, gaddr_t *at, gaddr_t end,
 			 int (*fn)(struct vvm *vm, const struct run *run))
 {
@@ -390,21 +391,38 @@ static int with_next_run(struct vvm *vm, gaddr_t *at, gaddr_t end,
 		*at = run.block ? MIN(end, run.block->base + BLOCK_BYTES) : end;
 	} else {
 		*at = mapping_run_end(&run);
-		if (region_home(run.region))
-			rc = fn(vm, &run);
+		rc = fn(vm, &run);
 	}
 	lock_drop(&vm->mapping);
 	return rc;
 }
 
+static int write_if_shared(struct vvm *vm, const struct run *run)
+{
+	return region_home(run->region) ? write_run(vm, run) : 0;
+}
+
 int sync_write(struct vvm *vm, gaddr_t *at, gaddr_t end)
 {
-	return with_next_run(vm, at, end, write_run);
+	return with_next_run(vm, at, end, write_if_shared);
+}
+
+/* Of what can never be written to nothing is to be kept. */
+static int forget_if_shared(struct vvm *vm, const struct run *run)
+{
+	int rc;
+
+	if (region_home(run->region))
+		return forget_run(vm, run);
+	if (!region_is_shared(run->region))
+		return 0;
+	rc = mapping_discard_run(vm, run);
+	return rc == -EBUSY ? 0 : rc; /* pinned since, so it stays */
 }
 
 int sync_forget(struct vvm *vm, gaddr_t *at, gaddr_t end)
 {
-	return with_next_run(vm, at, end, forget_run);
+	return with_next_run(vm, at, end, forget_if_shared);
 }
 
 int sync_disk(const struct sync_files *files)

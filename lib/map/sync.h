@@ -15,7 +15,8 @@ struct sync_files {
 		uint32_t seen; /* its sync_errors at the beginning */
 	} * file;
 	size_t count;
-	bool holes; /* not all of the range is mapped */
+	bool holes;	/* not all of the range is mapped */
+	bool read_only; /* there are some that cannot be written to */
 };
 
 /*

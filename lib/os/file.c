@@ -283,18 +283,26 @@ int os_hold(int fd, struct os_held *held)
 		return error;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	*held = (struct os_held){
-		.fd = fd, .device = st.st_dev, .inode = st.st_ino};
+	*held = (struct os_held){.fd = fd,
+				 .second = -1,
+				 .device = st.st_dev,
+				 .inode = st.st_ino};
 	return 0;
+}
+
+static void close_if(int fd, const struct os_held *held)
+{
+	struct stat st;
+
+	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_dev == held->device &&
+	    st.st_ino == held->inode)
+		close(fd);
 }
 
 void os_close_held(const struct os_held *held)
 {
-	struct stat st;
-
-	if (fstat(held->fd, &st) == 0 && st.st_dev == held->device &&
-	    st.st_ino == held->inode)
-		close(held->fd);
+	close_if(held->fd, held);
+	close_if(held->second, held);
 }
 
 int os_may_map(int fd, bool write)
@@ -312,12 +320,17 @@ int os_may_map(int fd, bool write)
 	return S_ISREG(st.st_mode) ? 0 : -ENODEV;
 }
 
-/* pwrite(2) pays no heed to its offset then, on Linux. */
-static bool appends(int fd)
+static bool has_flags(int fd, int any)
 {
 	int flags = fcntl(fd, F_GETFL);
 
-	return flags < 0 || (flags & O_APPEND);
+	return flags < 0 || (flags & any);
+}
+
+/* pwrite(2) pays no heed to its offset then, on Linux. */
+static bool appends(int fd)
+{
+	return has_flags(fd, O_APPEND);
 }
 
 int os_reopen(int fd, bool write, int *out, bool *own)
@@ -336,7 +349,7 @@ int os_reopen(int fd, bool write, int *out, bool *own)
 	while (got < 0 && errno == EINTR);
 	*own = got >= 0;
 	if (got < 0 && errno != EMFILE && errno != ENFILE && errno != ENOMEM) {
-		if (write && appends(fd))
+		if (write && has_flags(fd, O_APPEND | O_DIRECT))
 			return -EACCES;
 		got = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	}

@@ -315,22 +315,22 @@ struct os_file {
 	unsigned owner, mode, links;
 };
 /*
- * A descriptor, and what it is of, so that a fork child can tell whether it has
- * it or has got something else of this number.
+ * Descriptors of a file, and which it is, so that a fork child can tell whether it
+ * has them or has got something else of their numbers.
  */
 struct os_held {
-	int fd;
+	int fd, second; /* -1: only one */
 	uint64_t device, inode;
 };
 int os_hold(int fd, struct os_held *held);
-/* Closes it, if it is still that. */
+/* Closes them, if they are still that. */
 void os_close_held(const struct os_held *held);
 /*
  * A regular file that somebody has opened: once more, for reading (write: and
  * writing) and close-on-exec, with flags of its own. Where it cannot be opened
  * anew *own is false, and it is a duplicate. -EBADF, -EACCES: it is not for
- * that, or a duplicate would write to its end only (O_APPEND); -ENODEV: no
- * regular file; -EMFILE, -ENFILE, -ENOMEM.
+ * that, or a duplicate would write to its end only (O_APPEND) or whole blocks only
+ * (O_DIRECT); -ENODEV: no regular file; -EMFILE, -ENFILE, -ENOMEM.
  */
 int os_reopen(int fd, bool write, int *out, bool *own);
 /* May fd be read from, and written to? -EBADF, -EACCES, -ENODEV as above. */

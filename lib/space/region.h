@@ -117,6 +117,12 @@ static inline struct backing *region_home(const struct region *r)
 	return backing_is_home(r->backing) ? r->backing : NULL;
 }
 
+/* Does it share a file, be it one that it can never write to? */
+static inline bool region_is_shared(const struct region *r)
+{
+	return region_home(r) || (r->backing && r->backing->read_only);
+}
+
 /* log2 of the stripe for a mapping of so many bytes over n handlers. */
 unsigned region_stripe_shift(uint64_t bytes, unsigned handlers);
 /* Which port a host address belongs to. Stable under splits. */

@@ -28,15 +28,17 @@
  * where they were read from. A write never makes the file longer: it ends where
  * the file does when it begins, so what is behind the end in the last page goes
  * nowhere, and a page wholly past the end is dropped, which counts as written, as
- * with mmap(2). (A file that others cut short in the very moment of the write is
+ * with mmap(2). (A file that others cut short between that look and the write is
  * as long again as what was written: the kernel has no write that does not do
- * that, but through a mapping.) The size is asked for when the pages have been
- * copied: what the program wrote before that to what is then in the file is
- * written.
+ * that, but through a mapping, and fstat(2) does not wait for a truncation, as
+ * the write then does. So under load it is not rare. io_uring begins at once;
+ * where transfers are queued, they are not for writes.) The size is asked for when
+ * the pages have been copied: what the program wrote before that to what is then
+ * in the file is written.
  *
  * Direct writes are of whole blocks. The last page of a file that ends within it
- * goes through the page cache, by a descriptor that is opened for it. A write
- * that fails is made again page by page, on the spot.
+ * goes through the page cache, by a second descriptor. A write that fails is made
+ * again page by page, on the spot, whoever waits for this thread.
  *
  * The kernel tells of an error of the page cache, or of a disk's, once for a
  * description, to the next sync(2) of it. Ours is one for all threads: so they
@@ -59,6 +61,7 @@
 struct source {
 	struct backing backing;
 	int fd;		       /* (i) */
+	int cached;	       /* (i) another, without O_DIRECT; -1: none */
 	bool own;	       /* (i) its flags are not the caller's, too */
 	_Atomic bool direct;   /* (a) */
 	uint64_t offset;       /* (i) byte of page 0 */
@@ -151,22 +154,12 @@ static void read_now(struct source *s, struct io *io, unsigned n)
 static int write_cached(struct source *s, const char *buf, uint64_t bytes,
 			uint64_t off)
 {
-	bool own = false;
-	int fd, err, state;
+	int err;
 
-	if (!atomic_load(&s->direct))
+	if (s->cached < 0)
 		return os_pwrite_own(s->fd, buf, bytes, off, !s->own);
-	state = os_cancel_off(); /* open(2) and close(2) */
-	err = os_reopen(s->fd, true, &fd, &own);
-	if (err == 0 && own)
-		err = os_pwrite_own(fd, buf, bytes, off, false);
-	else if (give_up_direct(s)) /* no descriptor, or no /proc any more */
-		err = os_pwrite_own(s->fd, buf, bytes, off, false);
-	if (own) {
-		os_uncache(fd, off, bytes);
-		os_close(fd);
-	}
-	os_cancel_restore(state);
+	err = os_pwrite_own(s->cached, buf, bytes, off, false);
+	os_uncache(s->cached, off, bytes);
 	return err;
 }
 
@@ -295,7 +288,8 @@ static void source_write(struct backing *b, struct ring *ring, struct io *io)
 
 	begin(s, ring, io, RING_WRITE);
 	io->op.done = op_written;
-	if (ring && s->own && bytes_there(s, io, 0, io->pages, &bytes) == 0 &&
+	if (ring && ring_engine(ring) == VVM_IO_URING && s->own &&
+	    bytes_there(s, io, 0, io->pages, &bytes) == 0 &&
 	    bytes == io->op.bytes) {
 		ring_start(ring, &io->op);
 		return;
@@ -340,6 +334,8 @@ static void source_close(struct backing *b)
 	int state = os_cancel_off(); /* close(2) is a cancellation point */
 
 	os_close(s->fd);
+	if (s->cached >= 0)
+		os_close(s->cached);
 	os_cancel_restore(state);
 	free(s);
 }
@@ -375,6 +371,25 @@ static void probe_direct(struct source *s)
 	os_unmap((haddr_t)(uintptr_t)page, PAGE_BYTES);
 }
 
+/*
+ * For the page in which the file ends. It is there for as long as the other one:
+ * to close any descriptor of a file is to give up the process's locks of it
+ * (fcntl(2)), which may be at no other time than a mapping's end.
+ */
+static void open_cached(struct source *s)
+{
+	bool own = false;
+
+	if (os_reopen(s->fd, true, &s->cached, &own) == 0 && own) {
+		s->backing.held.second = s->cached;
+		return;
+	}
+	if (s->cached >= 0)
+		os_close(s->cached);
+	s->cached = -1;
+	give_up_direct(s); /* else writes of that page fail */
+}
+
 static int open_with(struct backing **out, int fd, uint64_t offset,
 		     struct flight *flight, const struct backing_ops *ops)
 {
@@ -383,7 +398,7 @@ static int open_with(struct backing **out, int fd, uint64_t offset,
 
 	if (!s)
 		return -ENOMEM;
-	s->fd = -1;
+	s->fd = s->cached = -1;
 	err = os_reopen(fd, ops == &shared_ops, &s->fd, &s->own);
 	if (err == 0)
 		err = os_hold(s->fd, &s->backing.held);
@@ -398,6 +413,8 @@ static int open_with(struct backing **out, int fd, uint64_t offset,
 	waitq_init(&s->synced);
 	if (s->own)
 		probe_direct(s);
+	if (atomic_load(&s->direct) && ops == &shared_ops)
+		open_cached(s);
 	if (s->own && !atomic_load(&s->direct))
 		os_no_readahead(s->fd);
 	*out = &s->backing;

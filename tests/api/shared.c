@@ -583,8 +583,8 @@ START_TEST(permissions_of_the_descriptor)
 	int only = open(live_path("file"), O_WRONLY | O_CLOEXEC),
 	    read_only = open(live_path("file"), O_RDONLY | O_CLOEXEC),
 	    fds = live_count_fds();
+	char *p, page[LIVE_PAGE];
 	struct vvm_region r;
-	char *p;
 
 	live_expect(map_fd(only, 0, 1, VVM_READ, &p), -EACCES);
 	live_expect(map_fd(read_only, 0, 1, LIVE_RW, &p), -EACCES);
@@ -601,7 +601,13 @@ START_TEST(permissions_of_the_descriptor)
 	live_equal(live_try_store(p, 1), SIGSEGV);
 	live_ok(vvm_protect(vm, live_addr(p), LIVE_PAGE, VVM_NONE));
 	live_ok(vvm_protect(vm, live_addr(p), LIVE_PAGE, VVM_READ));
+	live_fill(page, 3, 9);
+	live_equal(live_verify(p + 3 * LIVE_PAGE, 3, 1), -1);
+	live_equal(pwrite(file, page, LIVE_PAGE, 3 * LIVE_PAGE), LIVE_PAGE);
+	live_ok(sync_pages(p, 8, VVM_SYNC_SYNC));
+	live_equal(live_verify(p + 3 * LIVE_PAGE, 3, 1), -1);
 	live_ok(sync_pages(p, 8, VVM_SYNC_SYNC | VVM_SYNC_INVALIDATE));
+	live_equal(live_verify(p + 3 * LIVE_PAGE, 3, 9), -1);
 	live_ok(vvm_unmap(vm, live_addr(p), 8 * LIVE_PAGE));
 	live_equal(live_count_fds(), fds);
 	live_ok(map_fd(file, 0, 1, VVM_READ, &p));
@@ -906,8 +912,6 @@ START_TEST(a_file_in_memory)
 }
 END_TEST
 
-/* ---- fork ---- */
-
 static char *shared, *own;
 
 static void open_with_fork(enum vvm_fork fork)
@@ -924,6 +928,39 @@ static void open_with_fork(enum vvm_fork fork)
 	for (uint64_t i = 0; i < 20; i++)
 		live_fill(shared + i * LIVE_PAGE, i, 2);
 }
+
+/* ---- locks of fcntl(2) ---- */
+
+static int look_at_lock(void *arg)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	child_check(fcntl(*(int *)arg, F_GETLK, &lock) == 0);
+	return lock.l_type == F_UNLCK;
+}
+
+/* To close any descriptor of a file is to give them up. */
+START_TEST(locks_are_kept_while_a_file_is_mapped)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+	char *p = map_some(0, PAGES + 1, LIVE_RW);
+	int fds = live_count_fds();
+
+	live_ok(fcntl(file, F_SETLK, &lock));
+	for (unsigned i = 0; i < 3; i++) {
+		p[PAGES * LIVE_PAGE + i] = 'x';
+		if (i == 2)
+			push_out(p, PAGES + 1);
+		else
+			live_ok(sync_pages(p, PAGES + 1,
+					   i ? VVM_SYNC_SYNC : VVM_SYNC_ASYNC));
+		live_child_ok(look_at_lock, &file);
+	}
+	live_equal(live_count_fds(), fds);
+}
+END_TEST
+
+/* ---- fork ---- */
 
 static int touch_in_child(void *arg)
 {
@@ -960,10 +997,19 @@ static void expect_death_by_touch(uint64_t page)
 START_TEST(children_have_no_part_in_it)
 {
 	enum vvm_fork fork = _i ? VVM_FORK_INHERIT : VVM_FORK_DIE;
+	int only = open(live_path("file"), O_RDONLY | O_CLOEXEC);
+	char *there;
 
 	open_with_fork(fork);
+	there = shared;
 	expect_death_by_touch(0);
 	expect_death_by_touch(100);
+	live_ok(map_fd(only, 0, 1, VVM_READ, &shared));
+	live_equal(live_verify(shared, 0, 1), -1);
+	expect_death_by_touch(0);
+	live_ok(vvm_unmap(vm, live_addr(shared), LIVE_PAGE));
+	shared = there;
+	close(only);
 	if (fork == VVM_FORK_INHERIT)
 		live_child_ok(use_in_child, NULL);
 	for (uint64_t i = 0; i < PAGES; i++) /* nothing of theirs */
@@ -1363,6 +1409,7 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, nothing_stays_in_the_page_cache);
 	tcase_add_test(tc, a_file_in_memory);
 	tc = test_case(s, "fork");
+	tcase_add_test(tc, locks_are_kept_while_a_file_is_mapped);
 	tcase_add_loop_test(tc, children_have_no_part_in_it, 0, 2);
 	tc = test_case(s, "stress");
 	tcase_add_test(tc, many_threads_on_few_frames);

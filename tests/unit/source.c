@@ -443,7 +443,10 @@ START_TEST(writes_without_o_direct)
 }
 END_TEST
 
-/* The last page takes a descriptor of its own; without one it is written, too. */
+/*
+ * The last page takes a descriptor of its own, from the beginning. Without one it
+ * is written, too.
+ */
 START_TEST(the_last_page_without_a_descriptor)
 {
 	const unsigned last = PAGES - OFFSET / PAGE_BYTES;
@@ -454,6 +457,17 @@ START_TEST(the_last_page_without_a_descriptor)
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &few), 0);
 	few.rlim_cur = 0;
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	write_pages(last - 1, 2);
+	ck_assert_int_eq(result, 0);
+	expect_in_file(last, true);
+	few.rlim_cur = few.rlim_max;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	ck_assert_int_eq(ftruncate(file, (off_t)(PAGES * PAGE_BYTES)), 0);
+	ck_assert_int_eq(ftruncate(file, (off_t)(PAGES * PAGE_BYTES + TAIL)),
+			 0);
+	os_inject(OS_open, 2, false, EACCES); /* as after setuid(2) */
+	open_shared();
+	os_inject_clear();
 	write_pages(last - 1, 2);
 	ck_assert_int_eq(result, 0);
 	expect_in_file(last - 1, true);
