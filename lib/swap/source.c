@@ -31,8 +31,7 @@
  * with mmap(2). (A file that others cut short between that look and the write is
  * as long again as what was written: the kernel has no write that does not do
  * that, but through a mapping, and fstat(2) does not wait for a truncation, as
- * the write then does. So under load it is not rare. io_uring begins at once;
- * where transfers are queued, they are not for writes.) The size is asked for when
+ * the write then does. So under load it is not rare.) The size is asked for when
  * the pages have been copied: what the program wrote before that to what is then
  * in the file is written.
  *
@@ -288,8 +287,7 @@ static void source_write(struct backing *b, struct ring *ring, struct io *io)
 
 	begin(s, ring, io, RING_WRITE);
 	io->op.done = op_written;
-	if (ring && ring_engine(ring) == VVM_IO_URING && s->own &&
-	    bytes_there(s, io, 0, io->pages, &bytes) == 0 &&
+	if (ring && s->own && bytes_there(s, io, 0, io->pages, &bytes) == 0 &&
 	    bytes == io->op.bytes) {
 		ring_start(ring, &io->op);
 		return;
