@@ -47,12 +47,11 @@ static void thaw(struct writeback *wb, unsigned n)
 
 	for (i = 0; i < n; i++) {
 		pte_t e = b->pte[wb->index[i]];
+		bool pinned = e & PTE_PINNED;
 
-		if (e & PTE_PINNED)
-			bit_set(wb->loose, i);
-		else if (pte_state(e) != PAGE_FROZEN)
+		if (!pinned && pte_state(e) != PAGE_FROZEN)
 			continue;
-		else if (snapshot_copy(w->vm, host_of(wb, i)) < 0)
+		if (pinned || snapshot_copy(w->vm, host_of(wb, i)) < 0)
 			bit_set(wb->loose, i);
 		else
 			space_move(w->vm, w->actor, b, wb->index[i], PAGE_DIRTY,

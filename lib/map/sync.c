@@ -206,7 +206,8 @@ static int write_extent(struct vvm *vm, const struct extent *p)
 			rc = start_writes(vm, p, &first);
 		lock_drop(&b->lock);
 		writer_submit(&vm->flusher->writer);
-		error = vm->flusher->writer.error ?: error;
+		if (vm->flusher->writer.error)
+			error = vm->flusher->writer.error;
 	}
 	return error ?: rc;
 }

@@ -303,7 +303,7 @@ END_TEST
 
 #define COROUTINES  8
 #define STACK_PAGES 16
-#define ROUNDS	    60
+#define ROUNDS	    30
 
 static ucontext_t back, coroutine[COROUTINES];
 static char *stacks;

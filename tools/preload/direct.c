@@ -287,7 +287,8 @@ void direct_submit(long count, struct iocb **list)
 	const struct iocb *cb;
 	long i;
 
-	for (i = 0; i < count && readable_as(&in_list, &list[i], sizeof(*list));
+	for (i = 0;
+	     i < count && readable_as(&in_list, &list[i], sizeof(void *));
 	     i++) {
 		cb = list[i];
 		if (!readable_as(&known, cb, sizeof(*cb)))

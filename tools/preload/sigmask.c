@@ -40,7 +40,8 @@ static __thread unsigned held __attribute__((tls_model("initial-exec")));
  * are built, so these have names of their own here.
  */
 typedef int setter(sigjmp_buf, int);
-int set_jump(sigjmp_buf) __asm__("setjmp");
+typedef int mask_setter(sigjmp_buf);
+mask_setter set_jump __asm__("setjmp");
 typedef void jumper(struct __jmp_buf_tag *, int);
 _Noreturn jumper jump __asm__("siglongjmp");
 _Noreturn jumper jump_too __asm__("longjmp")
@@ -107,7 +108,7 @@ static int set_mask(int how, const sigset_t *set, sigset_t *old)
 {
 	bool beside = old && paged_writable(old, KERNEL_BYTES);
 	unsigned was = held, bits = 0;
-	sigset_t now, before;
+	sigset_t now, before = {0};
 	int error;
 
 	if (set) {
@@ -259,11 +260,13 @@ JUMPS int __sigsetjmp(sigjmp_buf to, int with_mask)
 /* The function, which few programs call: the header's macro is _setjmp(). */
 JUMPS int set_jump(sigjmp_buf to)
 {
-	setter *real = LIBC(__sigsetjmp);
+	static mask_setter *real;
 
+	if (!real)
+		real = (mask_setter *)libc_function("setjmp");
 	if (signals_any())
 		to->__saved_mask.__val[NOTE_AT] = NOTE | held;
-	TAIL_CALL return real(to, 1);
+	TAIL_CALL return real(to);
 }
 
 static void before_jump(const struct __jmp_buf_tag *to)

@@ -181,7 +181,7 @@ static unsigned held_by(int i, const struct sigaction *action)
 }
 
 /* It may leave by a jump or a context, which know what was held (sigmask.c). */
-static void call_handler(int sig, siginfo_t *si, void *context,
+static void call_handler(int i, int sig, siginfo_t *si, void *context,
 			 struct sigaction *action)
 {
 	unsigned before = signals_held();
@@ -190,7 +190,7 @@ static void call_handler(int sig, siginfo_t *si, void *context,
 		(struct signals_handled){&uc->uc_sigmask, before});
 	uint64_t mask;
 
-	signals_hold(before | held_by(index_of(sig), action));
+	signals_hold(before | held_by(i, action));
 	signals_remove(&action->sa_mask);
 	mask = word_of(&action->sa_mask);
 	/* until it returns, which brings back that of the interrupted code */
@@ -207,10 +207,13 @@ static void call_handler(int sig, siginfo_t *si, void *context,
 static void hand_on(int sig, siginfo_t *si, void *context)
 {
 	int i = index_of(sig);
-	struct sigaction action = {.sa_handler = SIG_DFL};
+	struct sigaction action;
 
-	if (i >= 0)
-		get_action(i, &action);
+	if (i < 0) {
+		by_default(sig, si);
+		return;
+	}
+	get_action(i, &action);
 	if (action.sa_handler == SIG_IGN && si->si_code <= 0)
 		return;
 	if (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN ||
@@ -220,7 +223,7 @@ static void hand_on(int sig, siginfo_t *si, void *context)
 	}
 	if (action.sa_flags & SA_RESETHAND)
 		atomic_store(&actions[i].handler, 0);
-	call_handler(sig, si, context, &action);
+	call_handler(i, sig, si, context, &action);
 }
 
 static bool is_ours(int sig)

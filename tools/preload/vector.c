@@ -55,7 +55,7 @@ bool vector_is_paged_as(struct looked *known, const struct iovec *vec,
 {
 	long i;
 
-	if (!preload.traps || count <= 0 || count > IOV_MAX ||
+	if (!preload.traps || !vec || count <= 0 || count > IOV_MAX ||
 	    !readable_as(known, vec, (size_t)count * sizeof(*vec)))
 		return false;
 	for (i = 0; i < count; i++)
