@@ -251,6 +251,11 @@ void *bounce_take(struct bounce *b, size_t bytes, haddr_t like)
 	return at;
 }
 
+void *bounce_take_apart(struct bounce *b, size_t bytes)
+{
+	return take_apart(b, bytes, 0);
+}
+
 void bounce_lend(struct bounce *b, void *memory, size_t bytes)
 {
 	b->at = memory;

@@ -23,6 +23,7 @@ struct door {
 		size_t bytes;
 	} bounced[6];
 	char *warm; /* for all windows of a transfer; or NULL */
+	size_t warm_bytes;
 	struct bounce bounce;
 };
 

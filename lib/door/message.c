@@ -93,17 +93,6 @@ static int return_parts(struct door *d, struct message *m)
 	return rc;
 }
 
-static bool any_paged(const struct vector *v)
-{
-	unsigned i;
-
-	for (i = 0; i < v->count; i++)
-		if (door_is_paged((uintptr_t)v->iov[i].iov_base,
-				  v->iov[i].iov_len))
-			return true;
-	return false;
-}
-
 /* The message of the program's header `at`. Its flags are in d->use[2]. */
 static long one_message(struct door *d, haddr_t at)
 {
@@ -117,6 +106,7 @@ static long one_message(struct door *d, haddr_t at)
 	m.vector.arg = &m;
 	m.vector.whole = flags & MSG_PEEK;
 	m.vector.all = flags & MSG_WAITALL;
+	m.vector.kept = flags & MSG_ZEROCOPY;
 	d->use[1] = at;
 	m.use = bounce_take(&d->bounce, sizeof(*m.use), 0);
 	if (!m.use)
@@ -131,8 +121,6 @@ static long one_message(struct door *d, haddr_t at)
 				 m.given.msg_iovlen, &m.vector);
 	if (rc == -ENOMEM)
 		return rc;
-	if (d->call->writes && (flags & MSG_ZEROCOPY) && any_paged(&m.vector))
-		return -ENOBUFS;
 	if (rc == 0 && m.vector.total) {
 		result = transfer(d, &m.vector);
 	} else {

@@ -169,9 +169,9 @@ struct window {
 
 /* Takes the next bytes of the vector, from `skip` on, up to `most`. */
 static int window_open(struct window *w, const struct vector *v, uint64_t skip,
-		       size_t most, bool writes, char *warm)
+		       size_t most, const struct door *d)
 {
-	enum arg_kind kind = writes ? ARG_IN : ARG_OUT;
+	enum arg_kind kind = d->call->writes ? ARG_IN : ARG_OUT;
 	unsigned i;
 	int rc = 0;
 
@@ -182,8 +182,8 @@ static int window_open(struct window *w, const struct vector *v, uint64_t skip,
 	w->part = bounce_take(&w->bounce, v->count * sizeof(*w->part), 0);
 	if (!w->iov || !w->part)
 		return -ENOMEM;
-	if (warm)
-		bounce_lend(&w->bounce, warm, WARM_BYTES);
+	if (d->warm)
+		bounce_lend(&w->bounce, d->warm, d->warm_bytes);
 	for (i = 0; i < v->count && w->bytes < most && rc == 0; i++) {
 		struct part *p = &w->part[w->count];
 		uint64_t use;
@@ -225,7 +225,7 @@ static long one_window(struct door *d, const struct vector *v, uint64_t skip,
 		       size_t most, size_t *asked)
 {
 	struct window w;
-	long result = window_open(&w, v, skip, most, d->call->writes, d->warm);
+	long result = window_open(&w, v, skip, most, d);
 
 	if (result == 0) {
 		v->aim(d, v, w.iov, w.count);
@@ -263,6 +263,24 @@ static void set_pace(struct door *d, const struct vector *v, uint64_t total,
 		p->piece = STREAM_BYTES;
 }
 
+/*
+ * Of MSG_ZEROCOPY, which the program counts by calls: one window, in memory that
+ * nobody has used nor will use. The socket keeps its pages as long as it wants.
+ */
+static long transfer_kept(struct door *d, const struct vector *v, size_t bytes)
+{
+	size_t asked;
+	long result;
+
+	d->warm_bytes = bytes + ((size_t)v->count + 1) * PAGE_BYTES;
+	d->warm = bounce_take_apart(&d->bounce, d->warm_bytes);
+	if (!d->warm)
+		return -ENOBUFS;
+	result = one_window(d, v, 0, bytes, &asked);
+	d->warm = NULL;
+	return result;
+}
+
 long transfer(struct door *d, const struct vector *v)
 {
 	uint64_t total = MIN(v->total, MOST_BYTES), done = 0;
@@ -270,10 +288,14 @@ long transfer(struct door *d, const struct vector *v)
 	size_t asked;
 	long result;
 
+	if (v->kept && d->call->writes)
+		return transfer_kept(d, v, total);
 	if (total > p.piece)
 		set_pace(d, v, total, &p);
-	if (p.piece == STREAM_BYTES && p.all && total > p.piece)
+	if (p.piece == STREAM_BYTES && p.all && total > p.piece) {
 		d->warm = bounce_take(&d->bounce, WARM_BYTES, 0);
+		d->warm_bytes = WARM_BYTES;
+	}
 	do {
 		result = one_window(d, v, done, MIN(p.piece, total - done),
 				    &asked);
@@ -346,7 +368,8 @@ long door_single(struct door *d)
 			   .total = d->arg[2],
 			   .aim = aim_single,
 			   .whole = has_flag(d, MSG_PEEK | MSG_TRUNC),
-			   .all = has_flag(d, MSG_WAITALL)};
+			   .all = has_flag(d, MSG_WAITALL),
+			   .kept = has_flag(d, MSG_ZEROCOPY)};
 	bool socket = d->nr == __NR_sendto || d->nr == __NR_recvfrom;
 	long result;
 	unsigned i;
@@ -355,9 +378,6 @@ long door_single(struct door *d)
 	/* a socket's is cut to what it moves at a time */
 	if (!socket && !takes_range(d->arg[1], d->arg[2]))
 		return door_make(d);
-	if (d->call->writes && has_flag(d, MSG_ZEROCOPY) &&
-	    door_is_paged(d->arg[1], d->arg[2]))
-		return -ENOBUFS;
 	for (i = 3; i < 6 && rc == 0; i++)
 		rc = door_bounce_argument(d, i);
 	if (rc < 0)

@@ -16,7 +16,8 @@ struct vector {
 	uint64_t total; /* bytes, no more than the kernel moves */
 	int file;	/* that it is for; -1: none */
 	bool whole;	/* in one call, whatever the file is */
-	bool all; /* goes on until it is full, also when reading streams */
+	bool kept; /* the kernel looks at what is sent after the call, too */
+	bool all;  /* goes on until it is full, also when reading streams */
 	void *arg;
 	/* Makes the call one on these. */
 	void (*aim)(struct door *d, const struct vector *v, struct iovec *iov,
