@@ -177,6 +177,101 @@ uint64_t memcg_limit(const struct memcg *m)
 	}
 }
 
+/* ------------------------------------------------------------------ */
+/* What is left								*/
+
+/* Behind a name at the begin of a line; UINT64_MAX: it is not there. */
+static uint64_t number_of(const char *text, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (; text; text = strchr(text, '\n')) {
+		text += *text == '\n';
+		if (!strncmp(text, name, n) && strchr(": ", text[n])) {
+			text += n;
+			text += strspn(text, ": ");
+			return isdigit((unsigned char)*text)
+				       ? strtoull(text, NULL, 10)
+				       : UINT64_MAX;
+		}
+	}
+	return UINT64_MAX;
+}
+
+uint64_t memcg_field(const char *path, const char *name)
+{
+	char text[TEXT_BYTES];
+
+	return number_of(read_text(path, text), name);
+}
+
+uint64_t memcg_stall_us(const char *path)
+{
+	char text[TEXT_BYTES], *line = read_text(path, text), *at;
+
+	line[strcspn(line, "\n")] = '\0';
+	at = strncmp(line, "some ", 5) ? NULL : strstr(line, " total=");
+	return at ? strtoull(at + 7, NULL, 10) : UINT64_MAX;
+}
+
+/*
+ * Page cache of a group that the kernel takes back without a wait, about: all
+ * that is inactive, and half of the rest. The frames are no part of it: memfds
+ * are on the lists of anonymous memory.
+ */
+static uint64_t cache_of(int version, const char *group)
+{
+	char text[TEXT_BYTES];
+	const char *all = version == 1 ? "total_" : "";
+	uint64_t active, inactive;
+	char name[32];
+
+	read_file(group, "memory.stat", text);
+	format_text(name, sizeof(name), "%sinactive_file", all);
+	inactive = number_of(text, name);
+	format_text(name, sizeof(name), "%sactive_file", all);
+	active = number_of(text, name);
+	if (inactive > INT64_MAX || active > INT64_MAX)
+		return 0;
+	return inactive + active / 2;
+}
+
+/* One level; what it has left if that is less than *room says. */
+static void look_at_level(int version, const char *group,
+			  struct memcg_room *room)
+{
+	uint64_t limit = limit_of(version, group), used, left;
+
+	if (limit > INT64_MAX / 2) /* version 1's "none" is there, too */
+		return;
+	used = limit_in(group, version == 1 ? "memory.usage_in_bytes"
+					    : "memory.current");
+	if (used == UINT64_MAX)
+		return;
+	used -= MIN(cache_of(version, group), used);
+	left = limit - MIN(used, limit);
+	if (left < room->free_bytes) {
+		room->free_bytes = left;
+		room->limit_bytes = limit;
+	}
+}
+
+void memcg_room(const struct memcg *m, struct memcg_room *room)
+{
+	char path[MEMCG_PATH + 32];
+
+	room->limit_bytes = room->free_bytes = UINT64_MAX;
+	format_text(path, sizeof(path), "%s/memory.pressure", m->path);
+	room->stall_us = memcg_stall_us(path);
+	strcpy(path, m->path);
+	for (;;) {
+		look_at_level(m->version, path, room);
+		if (strlen(path) <= strlen(m->top))
+			return;
+		*strrchr(path, '/') = '\0';
+	}
+}
+
 uint64_t memcg_ram_bytes(void)
 {
 	uint64_t ram = (uint64_t)sysconf(_SC_PHYS_PAGES) *

@@ -29,6 +29,23 @@ bool memcg_lists(const char *group, const char *file);
 /* The least limit of the group and of those above it; UINT64_MAX: none. */
 uint64_t memcg_limit(const struct memcg *m);
 
+/* What a group has left; all UINT64_MAX: not known. */
+struct memcg_room {
+	uint64_t limit_bytes; /* of the level that has least left, ... */
+	uint64_t free_bytes;  /* ... what it has, page cache counted as free */
+	uint64_t stall_us;    /* that its processes have waited for memory */
+};
+/*
+ * The least of the group and those above it, by memory.max, memory.high and what
+ * is in use; the stalls are the group's (PSI, version 2 only).
+ */
+void memcg_room(const struct memcg *m, struct memcg_room *room);
+
+/* The "some" total of a PSI file; UINT64_MAX: it cannot be read. */
+uint64_t memcg_stall_us(const char *path);
+/* A line "name number" of a file (or "name: number kB"): the number. */
+uint64_t memcg_field(const char *path, const char *name);
+
 /*
  * The RAM that this process may use: the machine's, or less if its memory
  * cgroup says so.

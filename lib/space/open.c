@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "space/budget.h"
 #include "space/faults.h"
 #include "space/space.h"
 #include "swap/swap.h"
@@ -158,6 +159,8 @@ void space_reset(struct vvm *vm)
 	grips_init(&vm->grips);
 	lives_init(&vm->lives, vm);
 	frames_init(&vm->frames, budget, vm->conf.low_pct, vm->conf.high_pct);
+	lock_init(&vm->budget.lock, LOCK_MISC);
+	vm->budget.resizing = 0; /* that goes on in the parent */
 	atomic_init(&vm->reclaim_asleep, false);
 	atomic_init(&vm->failing, 0);
 	atomic_init(&vm->flight.count, 0);
@@ -176,7 +179,7 @@ static struct vvm *space_alloc(const struct conf *conf)
 	vm->handler_count = handler_threads(conf);
 	for (i = 0; i < SETTING_HANDLERS_MAX; i++)
 		vm->port[i].uffd = vm->port[i].event = -1;
-	atomic_init(&vm->frames.budget, conf->resident_bytes >> PAGE_SHIFT);
+	budget_init(vm, conf);
 	space_reset(vm);
 	regions_init(&vm->regions);
 	/* twice a page, to cut an aligned one out of */

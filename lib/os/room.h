@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * os/room.h - how much memory is left, of the machine and of the memory cgroup.
+ */
+#ifndef VVM_ROOM_H
+#define VVM_ROOM_H
+
+#include "os/memcg.h"
+
+struct room_source {
+	const char *meminfo, *pressure; /* of the machine */
+	struct memcg group;
+	bool grouped; /* there is one */
+};
+
+/* Each UINT64_MAX: not known. */
+struct room {
+	uint64_t ram_bytes, free_bytes; /* of the machine */
+	uint64_t stall_us; /* that its processes have waited for memory */
+	struct memcg_room group;
+};
+
+/* Finds the group that the process is in. */
+void room_open(struct room_source *s);
+/* The same with other places for the kernel's files, for tests. */
+void room_open_at(struct room_source *s, const char *meminfo,
+		  const char *pressure, const char *root, const char *self);
+/*
+ * Reads some files of /proc and of each level of the group: 30 to 100 us. What
+ * cannot be read is not known.
+ */
+void room_look(const struct room_source *s, struct room *room);
+
+#endif
