@@ -32,7 +32,9 @@
  * A program *waits* when its faults' waits are more than 1/200 of the time of
  * late, or more than 1/50 of that since the last look. It gets more if its budget
  * is full, too; or where waits and the CPU time that reclaim takes are so much, or
- * much comes in.
+ * much comes in, or faults wait for a frame now: their time is counted when they
+ * end. A program is *stuck* when they wait and none gets one, as nothing can be
+ * evicted. Then it gets more after half a second, whatever the pauses say.
  *
  * What a program does not use is trimmed: slowly, so that the work is small, and
  * down to half of what it had; below three lines fast, and to the lower bound. If
@@ -77,10 +79,11 @@
 #define LATE_US	       8000000ull
 #define MOST_WAIT_US   (1ull << 40) /* of many threads, a day of each */
 #define QUIET_SHARE    1000	    /* below that a program makes do */
-#define FILLED_SHARE   64  /* of the budget since the last look: much */
-#define TRIM_SHARE     64  /* of what is in use a second */
-#define TRIM_PAGES     256 /* a second: at 10 us each 1/400 of a CPU */
-#define TRIM_SCARCE    64  /* 1/64 of what is in use at once */
+#define STUCK_US       500000 /* faults wait so long, and no pause holds */
+#define FILLED_SHARE   64     /* of the budget since the last look: much */
+#define TRIM_SHARE     64     /* of what is in use a second */
+#define TRIM_PAGES     256    /* a second: at 10 us each 1/400 of a CPU */
+#define TRIM_SCARCE    64     /* 1/64 of what is in use at once */
 #define REGRET_US      30000000
 #define TRIM_PAUSE_US  4000000
 #define TRIM_PAUSE_MAX 600000000
@@ -253,10 +256,12 @@ static struct deed deed_of(struct sizing *z, const struct sizing_sample *s)
 	remember(z, p.took_us, p.wait_us);
 	p.waits = z->late_wait_us * WAIT_SHARE >= MAX(z->late_us, 1u) ||
 		  p.wait_us * BURST_SHARE >= p.took_us;
-	p.wants = full && p.filled > 0 &&
-		  (much || p.waits ||
+	p.wants = full && (p.filled > 0 || s->waiting) &&
+		  (much || p.waits || s->waiting ||
 		   (p.wait_us + p.work_us) * BURST_SHARE >= p.took_us);
-	p.quiet = !much && p.wait_us * QUIET_SHARE < p.took_us;
+	p.quiet = !much && !s->waiting && p.wait_us * QUIET_SHARE < p.took_us;
+	if (!s->waiting || p.filled)
+		z->moved_us = s->now_us;
 	return p;
 }
 
@@ -351,6 +356,11 @@ static bool undoes(const struct sizing *z, uint64_t now_us)
 	return z->regret_us && !passed(now_us, z->regret_us, REGRET_US);
 }
 
+static bool is_stuck(const struct sizing *z, const struct sizing_sample *s)
+{
+	return s->waiting && passed(s->now_us, z->moved_us, STUCK_US);
+}
+
 /* How much it may take now. */
 static uint64_t may_grow(struct sizing *z, const struct sizing_sample *s,
 			 const struct view *v)
@@ -361,7 +371,7 @@ static uint64_t may_grow(struct sizing *z, const struct sizing_sample *s,
 		step = MAX(step, s->budget / GROW_BUDGET);
 		return MIN(step, v->room / GROW_SHARE);
 	}
-	if (s->now_us < z->grow_after_us)
+	if (s->now_us < z->grow_after_us && !is_stuck(z, s))
 		return 0;
 	if (v->scarce == UINT64_MAX) /* nothing is known */
 		return MIN(step, v->room / GROW_SHARE);
@@ -380,6 +390,7 @@ static uint64_t grow(struct sizing *z, const struct sizing_sample *s,
 	goal = MIN(s->budget + pages, z->most);
 	if (!pages || goal <= s->budget)
 		return s->budget;
+	z->moved_us = s->now_us;
 	z->top = s->used;
 	*reason = undoes(z, s->now_us) ? VVM_STAT_BY_resize_undo
 				       : VVM_STAT_BY_resize_demand;
@@ -463,7 +474,7 @@ uint64_t sizing_look(struct sizing *z, const struct sizing_sample *s,
 	*reason = VVM_STAT_RESIZE_NONE;
 	if (!z->begun) { /* counters have not begun with this object */
 		z->last = *s;
-		z->plenty_us = s->now_us;
+		z->plenty_us = z->moved_us = s->now_us;
 		z->begun = true;
 	}
 	goal = decide(z, s, reason);

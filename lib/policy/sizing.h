@@ -35,6 +35,8 @@ struct sizing {
 	struct sizing_sample last;
 
 	uint64_t late_us, late_wait_us; /* of late: time, and of that waits */
+	uint64_t
+		moved_us; /* when last no fault waited, one got on, or it grew */
 
 	uint64_t look_us;    /* to the next look */
 	uint64_t chunk;	     /* most pages to lower by at once */

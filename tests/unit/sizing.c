@@ -21,12 +21,15 @@
 
 /*
  * A program uses `want` pages all the time. What it has not got of them it waits
- * for: in that share of its time, and a fifth of that is work of reclaim.
+ * for: in that share of its time, and a fifth of that is work of reclaim. Where
+ * nothing can be evicted its faults wait for a frame and nothing else happens, nor
+ * is it counted.
  */
 struct program {
 	struct sizing z;
 	uint64_t budget, used, want, pinned, next_us;
 	uint64_t filled, wait_us, work_us;
+	bool waiting; /* for a frame */
 	unsigned changes, by[VVM_STAT_RESIZE_COUNT];
 	uint64_t low, high; /* of `used`, since watch() */
 };
@@ -81,7 +84,9 @@ static void run_program(struct program *p)
 
 	if (p->used > goal)
 		p->used -= at_most(p->used - goal, m.disk * STEP_US / SECOND);
-	if (p->want <= p->used)
+	p->waiting = p->want > p->used && p->used >= goal &&
+		     (p->used > p->budget || !m.disk);
+	if (p->want <= p->used || p->waiting)
 		return;
 	n = p->used < goal ? at_most(p->want - p->used, goal - p->used) : 0;
 	n = at_most(n, 250 * MIB * STEP_US / SECOND);
@@ -105,7 +110,7 @@ static void look(struct program *p)
 		.used = p->used,
 		.pinned = p->pinned,
 		.keep_free = p->budget / 25,
-		.waiting = p->used > p->budget && p->want > p->used,
+		.waiting = p->waiting,
 		.filled = p->filled,
 		.wait_us = p->wait_us,
 		.work_us = p->work_us,
@@ -231,6 +236,26 @@ START_TEST(programs_share_alike)
 	ck_assert_uint_le(most, 2 * least);
 	ck_assert_uint_ge(sum, m.total / 4 * 3 - sizing_reserve_of(m.total));
 	ck_assert_uint_gt(m.least_free, 0);
+}
+END_TEST
+
+/* Swap is full: it can only grow, also where memory is scarce. */
+START_TEST(who_is_stuck_gets_what_is_left)
+{
+	struct program *p;
+	uint64_t moved_us;
+
+	machine(4 * GIB); /* of which 512 MiB are scarce */
+	p = program(3 * GIB, 3650 * MIB);
+	m.disk = 0;
+	watch();
+	for (moved_us = m.now_us; p->used < p->want; step()) {
+		if (!p->waiting)
+			moved_us = m.now_us;
+		ck_assert_uint_le(m.now_us, moved_us + SECOND);
+		ck_assert_uint_le(m.now_us, 600 * SECOND);
+	}
+	ck_assert_uint_eq(p->by[VVM_STAT_BY_resize_idle], 0);
 }
 END_TEST
 
@@ -488,6 +513,64 @@ START_TEST(who_waits_with_room_gets_nothing)
 }
 END_TEST
 
+/*
+ * Faults that wait for a frame and get none: nothing comes in, and how long they
+ * have waited is counted when they end.
+ */
+START_TEST(who_is_stuck_gets_more_soon)
+{
+	uint64_t begun_us = s.now_us;
+
+	s.used = s.budget;
+	s.waiting = 1;
+	s.domain[SIZING_MACHINE].free = _i ? 1200 * MIB : 768 * MIB;
+	z.grow_after_us = UINT64_MAX;
+	do {
+		s.now_us += SECOND / 10;
+		look_again();
+		ck_assert_int_ne(reason, VVM_STAT_BY_resize_idle);
+		ck_assert_uint_le(s.now_us, begun_us + SECOND);
+	} while (reason == VVM_STAT_RESIZE_NONE);
+	ck_assert_int_eq(reason, VVM_STAT_BY_resize_demand);
+}
+END_TEST
+
+/* The pause is for those that get on. */
+START_TEST(who_gets_on_waits_for_its_turn)
+{
+	unsigned i;
+
+	s.used = s.budget;
+	s.waiting = 1;
+	s.domain[SIZING_MACHINE].free = 768 * MIB;
+	z.grow_after_us = UINT64_MAX;
+	for (i = 0; i < 50; i++) {
+		s.now_us += SECOND / 10;
+		s.filled++;
+		ck_assert_uint_eq(look_again(), s.budget);
+	}
+}
+END_TEST
+
+/* It has waited, and the budget is not full: it is no time to trim. */
+START_TEST(while_faults_wait_nothing_is_trimmed)
+{
+	unsigned i;
+
+	s.used = s.budget / 2;
+	s.waiting = 1;
+	for (i = 0; i < 20; i++) {
+		s.now_us += SECOND;
+		look_again();
+		ck_assert_int_eq(reason, VVM_STAT_RESIZE_NONE);
+	}
+	s.waiting = 0;
+	s.now_us += SECOND;
+	look_again();
+	ck_assert_int_eq(reason, VVM_STAT_BY_resize_idle);
+}
+END_TEST
+
 START_TEST(the_cost_of_reclaim_counts)
 {
 	s.filled += 10;
@@ -690,6 +773,7 @@ static void add_tests(Suite *suite)
 	tcase_add_test(tc, with_a_load_that_does_not_fit_it_comes_to_rest);
 	tcase_add_loop_test(tc, programs_share_alike, 0,
 			    (int)(sizeof(shares) / sizeof(*shares)));
+	tcase_add_test(tc, who_is_stuck_gets_what_is_left);
 	tcase_add_test(tc, who_does_not_use_it_gives_it_to_who_does);
 	tcase_add_test(tc, a_neighbour_is_given_way_to);
 	tcase_add_test(tc, what_is_idle_goes_slowly_and_half_stays);
@@ -704,6 +788,9 @@ static void add_tests(Suite *suite)
 	tcase_add_test(tc, counters_that_step_back_mean_nothing);
 	tcase_add_test(tc, who_waits_gets_more);
 	tcase_add_test(tc, who_waits_with_room_gets_nothing);
+	tcase_add_loop_test(tc, who_is_stuck_gets_more_soon, 0, 2);
+	tcase_add_test(tc, who_gets_on_waits_for_its_turn);
+	tcase_add_test(tc, while_faults_wait_nothing_is_trimmed);
 	tcase_add_test(tc, the_cost_of_reclaim_counts);
 	tcase_add_test(tc, a_little_is_no_reason);
 	tcase_add_test(tc, bounds_hold);
