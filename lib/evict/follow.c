@@ -30,10 +30,11 @@ static void look_at_machine(const struct room_source *s, struct room *room)
 }
 
 void follow_init(struct follower *f, struct vvm *vm,
-		 struct vvm_stat_actor *actor)
+		 struct vvm_stat_actor *actor, const struct writer *writer)
 {
 	f->vm = vm;
 	f->actor = actor;
+	f->writer = writer;
 	f->looked_us = f->own_us = 0;
 	f->look = look_at_machine;
 	sizing_init(&f->sizing, vm->budget.least, vm->budget.most);
@@ -102,6 +103,8 @@ static void take_sample(struct follower *f, struct sizing_sample *s)
 		.pinned = atomic_load(&fr->pinned),
 		.keep_free = atomic_load(&fr->high),
 		.waiting = counted(vm, VVM_STAT_waiting_faults),
+		.frame_wait_us = vm->conf.frame_wait_ms * 1000,
+		.swap_full = f->writer->swap_full,
 		.filled = counted(vm, VVM_STAT_swapin_pages) +
 			  counted(vm, VVM_STAT_unpacked_pages) +
 			  counted(vm, VVM_STAT_faults_zero) +

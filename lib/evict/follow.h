@@ -6,6 +6,7 @@
 #ifndef VVM_FOLLOW_H
 #define VVM_FOLLOW_H
 
+#include "evict/writeback.h"
 #include "os/room.h"
 #include "policy/sizing.h"
 #include "space/space.h"
@@ -13,6 +14,7 @@
 struct follower {
 	struct vvm *vm;
 	struct vvm_stat_actor *actor;
+	const struct writer *writer; /* of the same thread */
 	struct sizing sizing;
 	struct room_source source;
 	uint64_t looked_us; /* 0: never */
@@ -23,7 +25,7 @@ struct follower {
 
 /* => the budget is automatic, or nothing of this is used. */
 void follow_init(struct follower *f, struct vvm *vm,
-		 struct vvm_stat_actor *actor);
+		 struct vvm_stat_actor *actor, const struct writer *writer);
 /*
  * How long until the next look; -1: never. busy: the thread is awake anyway, and
  * frames are short.

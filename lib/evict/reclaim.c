@@ -405,7 +405,7 @@ int reclaim_start(struct vvm *vm)
 	if (rc == 0 && vm->conf.compress != VVM_COMPRESS_OFF)
 		rc = evict_keep(&r->evictor);
 	division_init(&r->division);
-	follow_init(&r->follower, vm, actor);
+	follow_init(&r->follower, vm, actor, &r->evictor.writer);
 	if (rc == 0)
 		rc = os_thread_start(&r->thread, "vvm-reclaim", run, r);
 	r->started = rc == 0;

@@ -27,7 +27,11 @@
  * To lower the budget is to evict, and until that is done faults get no frame. So
  * it goes down by *chunks*: the next one when the last is gone, twice as large
  * if that was fast, half if it was slow; and if faults wait for very long the
- * rest is called off.
+ * rest is called off: the budget is what is in use, but no more than it was. So it
+ * is at once when swap is full: to go on would use a CPU, and call the program
+ * back, for nothing. Then there are pauses, too, up to a minute: only what is not
+ * in use goes, and after each one try finds out whether that has changed. Where
+ * faults fail very soon the budget is never below what is in use.
  *
  * A program *waits* when its faults' waits are more than 1/200 of the time of
  * late, or more than 1/50 of that since the last look. It gets more if its budget
@@ -95,9 +99,13 @@
 #define CHUNK_LEAST    64
 #define CHUNK_MOST     (1ull << 20)
 #define PINNED_SLACK   64
-#define PROMISE_SLACK  16      /* 1/16 of the budget more is no matter */
-#define SLOW_US	       500000  /* a chunk took so long: the next is smaller */
-#define GIVE_UP_US     2000000 /* faults have waited for it: SIGBUS is at 10 s */
+#define PROMISE_SLACK  16	/* 1/16 of the budget more is no matter */
+#define SLOW_US	       500000	/* a chunk took so long: the next is smaller */
+#define GIVE_UP_US     2000000	/* faults have waited for it, */
+#define GIVE_UP_SHARE  4	/* or 1/4 of the time after which they fail */
+#define HASTY_US       1000000	/* they fail before there is time for a chunk */
+#define FUTILE_US      1000000	/* pause after a try that freed nothing, ... */
+#define FUTILE_MAX_US  60000000 /* ... which doubles */
 
 /* What a look makes of the domains. */
 struct view {
@@ -259,6 +267,8 @@ static struct deed deed_of(struct sizing *z, const struct sizing_sample *s)
 	p.wants = full && (p.filled > 0 || s->waiting) &&
 		  (much || p.waits || s->waiting ||
 		   (p.wait_us + p.work_us) * BURST_SHARE >= p.took_us);
+	/* Reclaim would look for ever for frames that cannot get free. */
+	p.wants |= s->swap_full && s->used + s->keep_free > s->budget;
 	p.quiet = !much && !s->waiting && p.wait_us * QUIET_SHARE < p.took_us;
 	if (!s->waiting || p.filled)
 		z->moved_us = s->now_us;
@@ -273,37 +283,100 @@ static uint64_t base_of(const struct sizing_sample *s)
 	return MIN(s->budget, s->used + s->keep_free);
 }
 
-/* By `pages`, as far as a chunk, the bound and pinned pages allow. */
-static uint64_t lower(struct sizing *z, const struct sizing_sample *s,
-		      uint64_t pages)
+/* The least that it may be lowered to now. */
+static uint64_t least_of(const struct sizing *z, const struct sizing_sample *s)
 {
-	uint64_t base = base_of(s), least = z->least;
+	bool hasty = s->frame_wait_us < HASTY_US;
+	uint64_t least = z->least;
 
 	if (s->pinned)
 		least = MAX(least, s->pinned + s->pinned / 16 + PINNED_SLACK);
+	if (s->swap_full && (hasty || s->now_us < z->lower_after_us))
+		return MAX(least, base_of(s));
+	return hasty ? MAX(least, s->used) : least;
+}
+
+/* By `pages`, as far as a chunk and least_of() allow. */
+static uint64_t lower(struct sizing *z, const struct sizing_sample *s,
+		      uint64_t pages)
+{
+	uint64_t base = base_of(s), goal;
+
 	z->by_chunk = pages >= z->chunk;
 	pages = MIN(pages, z->chunk);
-	return MIN(MAX(base - MIN(pages, base), least), s->budget);
+	if (s->swap_full) /* a try: no page goes while enough is free */
+		base = MIN(base, s->used);
+	goal = MIN(MAX(base - MIN(pages, base), least_of(z, s)), s->budget);
+	if (goal < s->budget)
+		z->before = MIN(s->budget, base_of(s) + s->keep_free + 1);
+	return goal;
+}
+
+/*
+ * Frames are to go, or are short since some went: with swap full reclaim would
+ * look for more and more of them.
+ */
+static bool is_over(const struct sizing *z, const struct sizing_sample *s)
+{
+	if (s->used > s->budget)
+		return true;
+	return s->swap_full && s->budget < z->before &&
+	       (z->lowered_us || s->waiting) &&
+	       s->used + s->keep_free > s->budget;
+}
+
+static bool must_give_up(const struct sizing *z, const struct sizing_sample *s)
+{
+	uint64_t us =
+		MIN(s->frame_wait_us / GIVE_UP_SHARE, (uint64_t)GIVE_UP_US);
+
+	return s->swap_full ||
+	       (s->waiting && passed(s->now_us, z->lowered_us, us));
+}
+
+static void postpone(struct sizing *z, uint64_t now_us)
+{
+	z->futile_us = MIN(MAX(2 * z->futile_us, (uint64_t)FUTILE_US),
+			   (uint64_t)FUTILE_MAX_US);
+	z->lower_after_us = now_us + z->futile_us;
+}
+
+/* A budget of which, with what is in use, as large a part is free as is to be. */
+static uint64_t enough_for(const struct sizing_sample *s)
+{
+	uint64_t rest = MAX(since(s->budget, s->keep_free), 1u);
+
+	return s->used +
+	       ((s->used >> 10) + 1) * ((s->keep_free << 10) / rest + 1);
 }
 
 /* The last chunk is not gone yet. The budget: how it was, or back to what is. */
 static uint64_t wait_for_chunk(struct sizing *z, const struct sizing_sample *s,
 			       enum vvm_stat_resize *reason)
 {
+	bool ours = z->lowered_us || s->used <= s->budget;
+	uint64_t goal = MIN(enough_for(s), ours ? z->before : z->most);
+
 	z->look_us = LOOK_FAST_US;
 	z->pending_us = s->now_us;
-	if (!s->waiting || !passed(s->now_us, z->lowered_us, GIVE_UP_US))
+	if (!must_give_up(z, s))
 		return s->budget;
+	if (s->swap_full && z->lowered_us)
+		postpone(z, s->now_us);
 	z->chunk = MAX(z->chunk / 4, CHUNK_LEAST);
 	z->lowered_us = 0;
+	if (goal <= s->budget)
+		return s->budget;
 	*reason = VVM_STAT_BY_resize_undo;
-	return MIN(s->used + s->keep_free + 1, z->most);
+	return goal;
 }
 
-static void chunk_is_gone(struct sizing *z)
+static void chunk_is_gone(struct sizing *z, const struct sizing_sample *s)
 {
 	uint64_t took_us = since(z->pending_us, z->lowered_us);
 
+	if (!s->swap_full)
+		z->futile_us = 0;
 	if (!z->lowered_us)
 		return;
 	if (took_us > SLOW_US)
@@ -391,6 +464,7 @@ static uint64_t grow(struct sizing *z, const struct sizing_sample *s,
 	if (!pages || goal <= s->budget)
 		return s->budget;
 	z->moved_us = s->now_us;
+	z->before = 0;
 	z->top = s->used;
 	*reason = undoes(z, s->now_us) ? VVM_STAT_BY_resize_undo
 				       : VVM_STAT_BY_resize_demand;
@@ -417,7 +491,7 @@ static uint64_t trim(struct sizing *z, const struct sizing_sample *s,
 {
 	uint64_t base = base_of(s), floor = z->least, pages, goal;
 
-	if (s->now_us < z->trim_after_us)
+	if (s->now_us < z->trim_after_us || s->swap_full)
 		return s->budget;
 	pages = MIN(base / TRIM_SHARE, (uint64_t)TRIM_PAGES);
 	pages = pages * MIN(took_us, LOOK_IDLE_US) / LOOK_IDLE_US;
@@ -450,9 +524,9 @@ static uint64_t decide(struct sizing *z, const struct sizing_sample *s,
 		regret(z, s->now_us);
 	if (v.plenty)
 		z->plenty_us = s->now_us;
-	if (s->used > s->budget)
+	if (is_over(z, s))
 		return wait_for_chunk(z, s, reason);
-	chunk_is_gone(z);
+	chunk_is_gone(z, s);
 	if (v.give)
 		return give(z, s, &v, reason);
 	z->by_chunk = false;

@@ -18,7 +18,9 @@ enum sizing_domain { SIZING_MACHINE, SIZING_GROUP, SIZING_DOMAINS };
 struct sizing_sample {
 	uint64_t now_us;
 	uint64_t budget, used, pinned, keep_free; /* now; frames.high */
-	uint64_t waiting; /* faults that wait for a frame now */
+	uint64_t waiting;	/* faults that wait for a frame now, ... */
+	uint64_t frame_wait_us; /* ... and fail after that */
+	uint64_t swap_full;	/* 1: nothing more could be written, last */
 	/* Counters, which may step back. */
 	uint64_t filled;  /* pages that took frames */
 	uint64_t wait_us; /* that faults have waited for swap and for frames */
@@ -43,6 +45,9 @@ struct sizing {
 	bool by_chunk;	     /* the last time it was lowered by so many */
 	uint64_t lowered_us; /* then; 0: they are gone */
 	uint64_t pending_us; /* and last seen then that they are not */
+	uint64_t before; /* what it may be raised to if they cannot go; or 0 */
+	uint64_t futile_us;	 /* the last pause after one that could not, */
+	uint64_t lower_after_us; /* and its end */
 
 	uint64_t plenty_us; /* when memory was last plenty; or the first look */
 	uint64_t grow_after_us; /* not before that, where it is scarce */

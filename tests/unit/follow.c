@@ -42,7 +42,7 @@ static void setup(void)
 	c.resident_max_bytes = pages_to_bytes(MOST);
 	engine_start(&c, 4, ENGINE_ROOM);
 	addr = engine_map(BLOCK_PAGES, VVM_READ | VVM_WRITE);
-	follow_init(&f, vm, actor);
+	follow_init(&f, vm, actor, &evictor.writer);
 	f.look = look_at_room;
 	memset(&room, 0xff, sizeof(room)); /* nothing is known */
 	room.ram_bytes = 8 * GIB;
@@ -140,6 +140,24 @@ START_TEST(waits_raise_it)
 	stat_add(actor, VVM_STAT_swapin_pages, -2);
 	stat_add(actor, VVM_STAT_swapin_us, -200000);
 	stat_add(actor, VVM_STAT_faults_swapin, -50);
+	engine_close();
+}
+END_TEST
+
+/* Nothing can be written: then it is not lowered for nothing. */
+START_TEST(swap_that_is_full_is_looked_at)
+{
+	engine_dirty(addr, USED);
+	look_after(1000000);
+	ck_assert_uint_eq(f.sizing.last.frame_wait_us,
+			  vm->conf.frame_wait_ms * 1000);
+	evictor.writer.swap_full = true;
+	ck_assert_uint_ge(look_after(1000000), USED);
+	room.free_bytes = 0;
+	ck_assert_uint_lt(look_after(1000000), USED); /* it is tried */
+	ck_assert_uint_ge(look_after(50000), USED);
+	ck_assert_uint_eq(count(VVM_STAT_resize_undo), 1);
+	evictor.writer.swap_full = false;
 	engine_close();
 }
 END_TEST
@@ -300,7 +318,7 @@ START_TEST(a_fixed_budget_is_left_alone)
 {
 	ck_assert(!space_is_automatic(vm));
 	ck_assert(!budget_follow(vm, actor, 300, VVM_STAT_BY_resize_idle));
-	follow_init(&f, vm, actor);
+	follow_init(&f, vm, actor, &evictor.writer);
 	ck_assert_int_eq(follow_due_us(&f, os_now_us(), true), -1);
 	ck_assert_uint_eq(budget(), MOST);
 	engine_close();
@@ -315,6 +333,7 @@ static void add_tests(Suite *suite)
 	test_counted(tc, when_memory_is_short_it_shrinks_and_frames_go);
 	test_counted(tc, the_groups_limit_is_another_reason);
 	test_counted(tc, waits_raise_it);
+	test_counted(tc, swap_that_is_full_is_looked_at);
 	tcase_add_test(tc, a_raise_wakes_who_waits);
 	test_counted(tc, bounds_hold);
 	tcase_add_test(tc, what_is_pinned_is_not_taken_away);

@@ -111,6 +111,8 @@ static void look(struct program *p)
 		.pinned = p->pinned,
 		.keep_free = p->budget / 25,
 		.waiting = p->waiting,
+		.frame_wait_us = 10 * SECOND,
+		.swap_full = !m.disk,
 		.filled = p->filled,
 		.wait_us = p->wait_us,
 		.work_us = p->work_us,
@@ -432,6 +434,7 @@ static void start(void)
 		.budget = GIB,
 		.used = GIB - 40 * MIB,
 		.keep_free = 40 * MIB,
+		.frame_wait_us = 10 * SECOND,
 		.filled = 1000000,
 		.wait_us = 1000000,
 		.work_us = 1000000,
@@ -714,7 +717,7 @@ END_TEST
 
 START_TEST(what_cannot_be_evicted_is_called_off)
 {
-	uint64_t chunk = z.chunk;
+	uint64_t chunk = z.chunk, goal;
 
 	s.used = GIB;
 	s.keep_free = 0;
@@ -724,9 +727,132 @@ START_TEST(what_cannot_be_evicted_is_called_off)
 	ck_assert_uint_eq(look_again(), s.budget); /* nobody waits for it */
 	s.waiting = 1;
 	s.now_us += SECOND;
-	ck_assert_uint_gt(look_again(), s.used);
+	goal = look_again();
+	ck_assert_uint_eq(goal, GIB); /* as it was, and no more */
 	ck_assert_int_eq(reason, VVM_STAT_BY_resize_undo);
 	ck_assert_uint_lt(z.chunk, chunk);
+}
+END_TEST
+
+/* It is called off long before faults fail. */
+START_TEST(the_sooner_faults_fail_the_sooner_it_is_called_off)
+{
+	s.used = GIB;
+	s.keep_free = 0;
+	s.frame_wait_us = 2 * SECOND;
+	s.domain[SIZING_MACHINE].free = 0;
+	s.budget = look_again();
+	ck_assert_uint_lt(s.budget, GIB);
+	s.waiting = 1;
+	s.now_us += SECOND / 2 - 1;
+	ck_assert_uint_eq(look_again(), s.budget);
+	s.now_us++;
+	ck_assert_uint_eq(look_again(), GIB);
+	ck_assert_int_eq(reason, VVM_STAT_BY_resize_undo);
+}
+END_TEST
+
+START_TEST(where_faults_fail_at_once_only_free_frames_go)
+{
+	s.frame_wait_us = SECOND / 2;
+	s.domain[SIZING_MACHINE].free = 0;
+	z.chunk = GIB;
+	ck_assert_uint_eq(look_again(), s.used);
+	ck_assert_int_eq(reason, VVM_STAT_BY_resize_machine);
+	/* what is free is less than is to be, and cannot get more */
+	s.budget = s.used;
+	s.swap_full = s.waiting = 1;
+	s.now_us += SECOND / 20;
+	ck_assert_uint_eq(look_again(), GIB);
+	ck_assert_int_eq(reason, VVM_STAT_BY_resize_undo);
+}
+END_TEST
+
+START_TEST(with_swap_full_it_is_called_off_at_once)
+{
+	s.used = GIB;
+	s.keep_free = 0;
+	s.domain[SIZING_MACHINE].free = 0;
+	s.budget = look_again();
+	ck_assert_uint_lt(s.budget, GIB);
+	s.now_us += SECOND / 20;
+	ck_assert_uint_eq(look_again(), s.budget);
+	s.swap_full = 1; /* nobody waits */
+	s.now_us += SECOND / 20;
+	ck_assert_uint_eq(look_again(), GIB);
+	ck_assert_int_eq(reason, VVM_STAT_BY_resize_undo);
+}
+END_TEST
+
+START_TEST(with_swap_full_nothing_is_trimmed)
+{
+	s.swap_full = 1;
+	ck_assert_uint_eq(look_again(), s.budget);
+	ck_assert_int_eq(reason, VVM_STAT_RESIZE_NONE);
+	s.swap_full = 0;
+	s.now_us += SECOND;
+	look_again();
+	ck_assert_int_eq(reason, VVM_STAT_BY_resize_idle);
+}
+END_TEST
+
+/* ... and reclaim is to come to rest, which looks for frames until then. */
+START_TEST(with_swap_full_enough_is_free)
+{
+	s.swap_full = 1;
+	s.used = s.budget - s.keep_free / 4;
+	s.budget = look_again();
+	ck_assert_int_eq(reason, VVM_STAT_BY_resize_demand);
+	ck_assert_uint_ge(s.budget, s.used + s.keep_free);
+	s.now_us += SECOND;
+	ck_assert_uint_eq(look_again(), s.budget);
+	ck_assert_int_eq(reason, VVM_STAT_RESIZE_NONE);
+}
+END_TEST
+
+/* An idle program is left alone but for a try a minute, which may succeed. */
+START_TEST(with_swap_full_tries_get_seldom)
+{
+	uint64_t end_us = s.now_us + 600 * SECOND;
+	unsigned tries = 0;
+
+	s.keep_free = s.budget / 25;
+	s.used = s.budget - s.keep_free - 10;
+	s.domain[SIZING_MACHINE].free = 0;
+	s.swap_full = 1;
+	while (s.now_us < end_us) {
+		uint64_t goal = look_again();
+
+		tries += goal < s.used;
+		ck_assert_uint_le(goal, GIB);
+		s.budget = goal;
+		s.keep_free = goal / 25;
+		if (goal >= s.used) /* or reclaim does not rest */
+			ck_assert_uint_le(s.used + s.keep_free, goal);
+		s.now_us += z.look_us;
+	}
+	ck_assert_uint_ge(tries, 10);
+	ck_assert_uint_le(tries, 20);
+	s.swap_full = 0;
+	s.now_us += SECOND;
+	ck_assert_uint_lt(look_again(), s.budget);
+}
+END_TEST
+
+/* Pages that need no slot go all the same. */
+START_TEST(with_swap_full_clean_pages_go)
+{
+	unsigned i;
+
+	s.domain[SIZING_MACHINE].free = 0;
+	s.swap_full = 1;
+	for (i = 0; i < 100; i++) {
+		s.budget = look_again();
+		s.keep_free = s.budget / 25;
+		s.used = at_most(s.used, s.budget - s.keep_free);
+		s.now_us += z.look_us;
+	}
+	ck_assert_uint_le(s.budget, GIB / 2);
 }
 END_TEST
 
@@ -800,6 +926,13 @@ static void add_tests(Suite *suite)
 	tcase_add_test(tc, where_nothing_is_known_it_grows_to_its_bound);
 	tcase_add_test(tc, chunks_follow_the_disk);
 	tcase_add_test(tc, what_cannot_be_evicted_is_called_off);
+	tcase_add_test(tc, the_sooner_faults_fail_the_sooner_it_is_called_off);
+	tcase_add_test(tc, where_faults_fail_at_once_only_free_frames_go);
+	tcase_add_test(tc, with_swap_full_it_is_called_off_at_once);
+	tcase_add_test(tc, with_swap_full_nothing_is_trimmed);
+	tcase_add_test(tc, with_swap_full_enough_is_free);
+	tcase_add_test(tc, with_swap_full_tries_get_seldom);
+	tcase_add_test(tc, with_swap_full_clean_pages_go);
 	tcase_add_test(tc, reserves);
 	tcase_add_test(tc, any_sample_is_within_the_bounds);
 }
