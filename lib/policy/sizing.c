@@ -16,6 +16,11 @@
  *	above 2 lines		who waits for pages takes a part of what is above
  *	above 4 lines		*plenty*: and at once, whatever was before
  *
+ * Of a domain that was known and is not any more (a descriptor is missing, the
+ * program has another root) nobody knows whether it is short: nothing is taken
+ * until it is known again. But if the group's stalls can be read still, then it
+ * is a limit that has been lifted.
+ *
  * To take the same and to give in proportion makes shares equal in time (AIMD:
  * Chiu and Jain, "Analysis of the increase and decrease algorithms for
  * congestion avoidance in computer networks", 1989). An eighth of what is above
@@ -117,6 +122,7 @@ struct view {
 	uint64_t scarce; /* the step in the scarce zone, ... */
 	uint64_t share;	 /* ... and our part of the domain, of 1024 */
 	bool far, plenty, tight;
+	bool held; /* not all that was known is known */
 };
 
 uint64_t sizing_reserve_of(uint64_t total)
@@ -177,6 +183,21 @@ static void look_at_stalls(struct view *v, bool stalled)
 	v->why = VVM_STAT_BY_resize_stall;
 }
 
+/* Such a one, of which more was known before? */
+static bool is_lost(const struct sizing *z, const struct sizing_sample *s,
+		    unsigned d)
+{
+	return z->known[d] &&
+	       (d != SIZING_GROUP || s->domain[d].stall_us == SIZING_UNKNOWN);
+}
+
+static void hold(struct view *v)
+{
+	v->plenty = v->far = false;
+	v->room = v->scarce = 0;
+	v->held = true;
+}
+
 /* free: with what is on its way out of our own frames. */
 static void look_at_domain(struct view *v, unsigned d, uint64_t total,
 			   uint64_t free, uint64_t used, bool stalled)
@@ -206,8 +227,8 @@ static void look_at_domain(struct view *v, unsigned d, uint64_t total,
 	v->why = free >= reserve ? VVM_STAT_BY_resize_stall : short_of(d);
 }
 
-static struct view view_of(const struct sizing *z,
-			   const struct sizing_sample *s, uint64_t took_us)
+static struct view view_of(struct sizing *z, const struct sizing_sample *s,
+			   uint64_t took_us)
 {
 	uint64_t pending = since(s->used, s->budget);
 	struct view v = {.room = z->most,
@@ -223,11 +244,15 @@ static struct view view_of(const struct sizing *z,
 		uint64_t free = s->domain[d].free;
 
 		if (s->domain[d].total == SIZING_UNKNOWN ||
-		    free == SIZING_UNKNOWN)
+		    free == SIZING_UNKNOWN) {
+			if (is_lost(z, s, d))
+				hold(&v);
 			look_at_stalls(&v, stalled);
-		else
-			look_at_domain(&v, d, s->domain[d].total,
-				       free + pending, s->used, stalled);
+			continue;
+		}
+		z->known[d] = true;
+		look_at_domain(&v, d, s->domain[d].total, free + pending,
+			       s->used, stalled);
 	}
 	return v;
 }
@@ -530,7 +555,7 @@ static uint64_t decide(struct sizing *z, const struct sizing_sample *s,
 	if (v.give)
 		return give(z, s, &v, reason);
 	z->by_chunk = false;
-	goal = promised(z, s, &v);
+	goal = v.held ? s->budget : promised(z, s, &v);
 	if (goal < s->budget) {
 		*reason = v.scarcer;
 		return goal;

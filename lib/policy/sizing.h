@@ -34,6 +34,7 @@ struct sizing_sample {
 struct sizing {
 	uint64_t least, most; /* bounds */
 	bool begun;
+	bool known[SIZING_DOMAINS]; /* what was free of it, once */
 	struct sizing_sample last;
 
 	uint64_t late_us, late_wait_us; /* of late: time, and of that waits */

@@ -671,10 +671,62 @@ START_TEST(where_only_stalls_are_known_they_count)
 }
 END_TEST
 
-START_TEST(where_nothing_is_known_it_grows_to_its_bound)
+/* What cannot be read is not plenty, be it the machine's or the group's. */
+START_TEST(what_is_known_no_more_is_waited_for)
+{
+	unsigned i;
+
+	s.domain[_i].total = 8 * GIB;
+	s.domain[_i].free = 6 * GIB;
+	look_again();
+	s.domain[_i].total = s.domain[_i].free = s.domain[_i].stall_us = NONE;
+	s.budget = 2 * GIB; /* it keeps what it was promised */
+	z.trim_after_us = UINT64_MAX;
+	for (i = 0; i < 100; i++) {
+		s.now_us += SECOND;
+		s.used = i < 50 ? GIB : s.budget - 40 * MIB;
+		s.filled += i < 50 ? 0 : GIB;
+		s.wait_us += i < 50 ? 0 : SECOND;
+		ck_assert_uint_eq(look_again(), s.budget);
+		ck_assert_uint_lt(z.look_us, SECOND);
+	}
+	s.filled += GIB;
+	s.domain[_i].total = 8 * GIB;
+	s.domain[_i].free = 6 * GIB;
+	s.now_us += SECOND;
+	ck_assert_uint_gt(look_again(), s.budget);
+}
+END_TEST
+
+START_TEST(what_is_idle_is_trimmed_all_the_same)
 {
 	s.domain[SIZING_MACHINE].total = s.domain[SIZING_MACHINE].free =
 		s.domain[SIZING_MACHINE].stall_us = NONE;
+	ck_assert_uint_lt(look_again(), s.budget);
+	ck_assert_int_eq(reason, VVM_STAT_BY_resize_idle);
+}
+END_TEST
+
+START_TEST(a_limit_that_is_lifted_holds_nothing_back)
+{
+	s.domain[SIZING_GROUP].total = 2 * GIB;
+	s.domain[SIZING_GROUP].free = GIB;
+	s.domain[SIZING_GROUP].stall_us = 0;
+	look_again();
+	s.domain[SIZING_GROUP].total = s.domain[SIZING_GROUP].free = NONE;
+	s.now_us += SECOND;
+	s.filled += GIB;
+	ck_assert_uint_gt(look_again(), s.budget);
+}
+END_TEST
+
+START_TEST(where_nothing_is_known_it_grows_to_its_bound)
+{
+	sizing_init(&z, 16 * MIB, 7 * GIB);
+	s.domain[SIZING_MACHINE].total = s.domain[SIZING_MACHINE].free =
+		s.domain[SIZING_MACHINE].stall_us = NONE;
+	look_again();
+	s.now_us += SECOND;
 	s.filled += GIB;
 	ck_assert_uint_gt(look_again(), s.budget);
 	s.now_us += SECOND; /* PSI appears: it is not all in one look */
@@ -923,6 +975,10 @@ static void add_tests(Suite *suite)
 	tcase_add_test(tc, what_is_not_in_use_is_no_more_than_there_may_be);
 	tcase_add_test(tc, stalls_with_plenty_free_mean_nothing);
 	tcase_add_test(tc, where_only_stalls_are_known_they_count);
+	tcase_add_loop_test(tc, what_is_known_no_more_is_waited_for, 0,
+			    SIZING_DOMAINS);
+	tcase_add_test(tc, what_is_idle_is_trimmed_all_the_same);
+	tcase_add_test(tc, a_limit_that_is_lifted_holds_nothing_back);
 	tcase_add_test(tc, where_nothing_is_known_it_grows_to_its_bound);
 	tcase_add_test(tc, chunks_follow_the_disk);
 	tcase_add_test(tc, what_cannot_be_evicted_is_called_off);
