@@ -33,10 +33,10 @@ static void bounds_init(struct budget *b, const struct conf *conf)
 	uint64_t ram = os_ram_bytes(), least = conf->resident_min_bytes,
 		 most = conf->resident_max_bytes;
 
-	if (!least)
-		least = MIN(LEAST_BYTES, ram / 4);
 	if (!most)
 		most = ram - sizing_reserve(ram);
+	if (!least)
+		least = MIN(MIN(LEAST_BYTES, ram / 4), most);
 	b->least = MAX(least >> PAGE_SHIFT, 1u);
 	b->most = MAX(most >> PAGE_SHIFT, b->least);
 }

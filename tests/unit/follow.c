@@ -325,6 +325,28 @@ START_TEST(a_fixed_budget_is_left_alone)
 }
 END_TEST
 
+/* The upper bound says more than the default of the lower one. */
+static void small_setup(void)
+{
+	struct conf c;
+
+	engine_conf(&c, MOST);
+	c.resident_bytes = SETTING_AUTO;
+	c.resident_min_bytes = 0;
+	c.resident_max_bytes = pages_to_bytes(MOST);
+	engine_start(&c, 4, ENGINE_ROOM);
+}
+
+START_TEST(an_upper_bound_alone_holds)
+{
+	ck_assert_uint_eq(budget(), MOST);
+	ck_assert_uint_eq(vm->budget.least, MOST);
+	ck_assert(!budget_follow(vm, actor, GIB, VVM_STAT_BY_resize_demand));
+	ck_assert_uint_eq(budget(), MOST);
+	engine_close();
+}
+END_TEST
+
 static void add_tests(Suite *suite)
 {
 	TCase *tc = test_case(suite, "follow");
@@ -344,6 +366,8 @@ static void add_tests(Suite *suite)
 	tcase_add_test(tc, when_to_look);
 	tcase_add_test(tc, its_own_time_does_not_count);
 	tcase_add_test(tc, a_child_goes_on);
+	tc = test_case_with(suite, "small", small_setup, NULL);
+	tcase_add_test(tc, an_upper_bound_alone_holds);
 	tc = test_case_with(suite, "fixed", fixed_setup, NULL);
 	tcase_add_test(tc, a_fixed_budget_is_left_alone);
 }
