@@ -73,6 +73,8 @@
 #define LOOK_TIGHT_US  125000 /* below three lines */
 #define LOOK_US	       250000
 #define LOOK_IDLE_US   1000000
+#define IN_VAIN	       8   /* looks with nothing to give: less often, ... */
+#define LONG_IN_VAIN   32  /* ... and once a second */
 #define STALLED_SHARE  10  /* 1/10 of the time: PSI counts */
 #define PLENTY	       4   /* lines */
 #define FAR	       8   /* a second is soon enough for the next look */
@@ -431,9 +433,16 @@ static uint64_t give(struct sizing *z, const struct sizing_sample *s,
 	uint64_t goal = lower(z, s, (base_of(s) * v->give >> 16) + 1);
 
 	z->grow_after_us = s->now_us + grow_pause(z, v, s->now_us);
-	z->look_us = LOOK_FAST_US;
-	if (goal < s->budget)
+	if (goal < s->budget) {
+		z->in_vain = 0;
+		z->look_us = LOOK_FAST_US;
 		*reason = v->why;
+		return goal;
+	}
+	z->look_us = z->in_vain < IN_VAIN	 ? LOOK_TIGHT_US
+		     : z->in_vain < LONG_IN_VAIN ? LOOK_US
+						 : LOOK_IDLE_US;
+	z->in_vain = MIN(z->in_vain + 1, (unsigned)LONG_IN_VAIN);
 	return goal;
 }
 
@@ -555,6 +564,7 @@ static uint64_t decide(struct sizing *z, const struct sizing_sample *s,
 	if (v.give)
 		return give(z, s, &v, reason);
 	z->by_chunk = false;
+	z->in_vain = 0;
 	goal = v.held ? s->budget : promised(z, s, &v);
 	if (goal < s->budget) {
 		*reason = v.scarcer;

@@ -50,6 +50,8 @@ struct sizing {
 	uint64_t futile_us;	 /* the last pause after one that could not, */
 	uint64_t lower_after_us; /* and its end */
 
+	unsigned in_vain; /* looks in a row that found all given that may be */
+
 	uint64_t plenty_us; /* when memory was last plenty; or the first look */
 	uint64_t grow_after_us; /* not before that, where it is scarce */
 

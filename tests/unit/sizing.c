@@ -626,6 +626,29 @@ START_TEST(bounds_hold)
 }
 END_TEST
 
+/* At its bound nothing can be given, nor need it be looked for all the time. */
+START_TEST(who_has_given_all_looks_seldom)
+{
+	uint64_t begun_us = s.now_us;
+	unsigned looks;
+
+	z.least = _i ? 16 * MIB : GIB;
+	s.pinned = _i ? GIB - 41 * MIB : 0;
+	s.domain[SIZING_MACHINE].free = 0;
+	for (looks = 0; s.now_us < begun_us + 60 * SECOND; looks++) {
+		ck_assert_uint_eq(look_again(), s.budget);
+		ck_assert_uint_ge(z.look_us, SECOND / 8);
+		s.now_us += z.look_us;
+	}
+	ck_assert_uint_le(looks, 100);
+	/* when there is something again it is as before */
+	s.pinned = 0;
+	z.least = 16 * MIB;
+	ck_assert_uint_lt(look_again(), s.budget);
+	ck_assert_uint_le(z.look_us, SECOND / 20);
+}
+END_TEST
+
 /* Room that others may take as well is not promised. */
 START_TEST(what_is_not_in_use_is_no_more_than_there_may_be)
 {
@@ -972,6 +995,7 @@ static void add_tests(Suite *suite)
 	tcase_add_test(tc, the_cost_of_reclaim_counts);
 	tcase_add_test(tc, a_little_is_no_reason);
 	tcase_add_test(tc, bounds_hold);
+	tcase_add_loop_test(tc, who_has_given_all_looks_seldom, 0, 2);
 	tcase_add_test(tc, what_is_not_in_use_is_no_more_than_there_may_be);
 	tcase_add_test(tc, stalls_with_plenty_free_mean_nothing);
 	tcase_add_test(tc, where_only_stalls_are_known_they_count);
