@@ -361,6 +361,16 @@ static bool must_give_up(const struct sizing *z, const struct sizing_sample *s)
 	       (s->waiting && passed(s->now_us, z->lowered_us, us));
 }
 
+/* It was refused (pins, vvm_resize()), or is raised already: as if not asked. */
+static void check_refusal(struct sizing *z, const struct sizing_sample *s)
+{
+	if (!z->lowered_us || s->budget <= z->asked)
+		return;
+	if (z->trimmed_us == z->lowered_us)
+		z->trimmed_us = 0;
+	z->lowered_us = z->before = 0;
+}
+
 static void postpone(struct sizing *z, uint64_t now_us)
 {
 	z->futile_us = MIN(MAX(2 * z->futile_us, (uint64_t)FUTILE_US),
@@ -586,9 +596,12 @@ uint64_t sizing_look(struct sizing *z, const struct sizing_sample *s,
 		z->plenty_us = z->moved_us = s->now_us;
 		z->begun = true;
 	}
+	check_refusal(z, s);
 	goal = decide(z, s, reason);
-	if (goal < s->budget && *reason != VVM_STAT_RESIZE_NONE)
+	if (goal < s->budget && *reason != VVM_STAT_RESIZE_NONE) {
 		z->lowered_us = s->now_us;
+		z->asked = goal;
+	}
 	z->last = *s;
 	return goal;
 }

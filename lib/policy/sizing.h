@@ -45,6 +45,7 @@ struct sizing {
 	uint64_t chunk;	     /* most pages to lower by at once */
 	bool by_chunk;	     /* the last time it was lowered by so many */
 	uint64_t lowered_us; /* then; 0: they are gone */
+	uint64_t asked;	     /* for that budget */
 	uint64_t pending_us; /* and last seen then that they are not */
 	uint64_t before; /* what it may be raised to if they cannot go; or 0 */
 	uint64_t futile_us;	 /* the last pause after one that could not, */

@@ -790,6 +790,32 @@ START_TEST(chunks_follow_the_disk)
 }
 END_TEST
 
+/* Pins or vvm_resize() were before it: that is no fast disk, nor a trim. */
+START_TEST(what_was_refused_was_not_done)
+{
+	uint64_t chunk = z.chunk, pause_us = z.trim_pause_us;
+
+	s.used = GIB;
+	s.keep_free = 0;
+	s.domain[SIZING_MACHINE].free = 0;
+	ck_assert_uint_lt(look_again(), s.budget);
+	s.now_us += 50000;
+	ck_assert_uint_eq(look_again(), s.budget - chunk);
+	s.now_us += 50000;
+	ck_assert_uint_eq(look_again(), s.budget - chunk);
+	ck_assert_uint_eq(z.chunk, chunk);
+
+	start();
+	look_again();
+	ck_assert_int_eq(reason, VVM_STAT_BY_resize_idle);
+	s.now_us += SECOND;
+	s.filled += GIB;
+	look_again(); /* at the same budget: nothing is regretted */
+	ck_assert_int_eq(reason, VVM_STAT_BY_resize_demand);
+	ck_assert_uint_eq(z.trim_pause_us, pause_us);
+}
+END_TEST
+
 START_TEST(what_cannot_be_evicted_is_called_off)
 {
 	uint64_t chunk = z.chunk, goal;
@@ -1005,6 +1031,7 @@ static void add_tests(Suite *suite)
 	tcase_add_test(tc, a_limit_that_is_lifted_holds_nothing_back);
 	tcase_add_test(tc, where_nothing_is_known_it_grows_to_its_bound);
 	tcase_add_test(tc, chunks_follow_the_disk);
+	tcase_add_test(tc, what_was_refused_was_not_done);
 	tcase_add_test(tc, what_cannot_be_evicted_is_called_off);
 	tcase_add_test(tc, the_sooner_faults_fail_the_sooner_it_is_called_off);
 	tcase_add_test(tc, where_faults_fail_at_once_only_free_frames_go);
