@@ -142,8 +142,11 @@ static void publish(struct reclaimer *r, bool now)
 /* How long it may sleep for all that, at most wait_us; < 0: as long as it likes. */
 static int64_t until_look(const struct reclaimer *r, int64_t wait_us)
 {
-	int64_t due_us = follow_due_us(&r->follower, os_now_us(), false);
+	int64_t due_us;
 
+	if (!space_is_automatic(r->vm))
+		return wait_us;
+	due_us = follow_due_us(&r->follower, os_now_us(), false);
 	return due_us < 0 || (wait_us >= 0 && wait_us < due_us) ? wait_us
 								: due_us;
 }

@@ -51,6 +51,7 @@ void budget_init(struct vvm *vm, const struct conf *conf)
 	b->least = b->most = 0;
 	atomic_init(&b->automatic, conf->resident_bytes == SETTING_AUTO);
 	if (space_is_automatic(vm)) {
+		atomic_store(&stat_sizing, true);
 		bounds_init(b, conf);
 		pages = MIN(START_BYTES, os_ram_bytes() / 2) >> PAGE_SHIFT;
 		pages = MIN(MAX(pages, b->least), b->most);

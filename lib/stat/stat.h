@@ -80,6 +80,9 @@ struct vvm_stat_actor *stat_actor(struct stats *st, enum vvm_stat_role role);
 /* Sum of a counter over the actors. */
 int64_t stat_sum(const struct stats *st, enum vvm_stat_counter c);
 
+/* There is a space with an automatic budget, or there was one. */
+extern _Atomic bool stat_sizing;
+
 /* An automatic budget goes by these (evict/follow.c). */
 static inline bool stat_sizes(enum vvm_stat_counter c)
 {
@@ -100,7 +103,9 @@ static inline bool stat_counts(enum vvm_stat_counter c)
 #undef X
 	};
 
-	return STAT_ON || always[c] || c == VVM_STAT_faults || stat_sizes(c);
+	return STAT_ON || always[c] || c == VVM_STAT_faults ||
+	       (stat_sizes(c) &&
+		atomic_load_explicit(&stat_sizing, memory_order_relaxed));
 }
 
 /* Adds n; any thread (relaxed atomic, uncontended when the actor has one). */

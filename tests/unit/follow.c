@@ -347,6 +347,16 @@ START_TEST(an_upper_bound_alone_holds)
 }
 END_TEST
 
+/* With --disable-stats what only sizing needs is counted for nobody else. */
+START_TEST(what_it_goes_by_is_counted_for_it_alone)
+{
+	stat_add(actor, VVM_STAT_stall_us, 5);
+	ck_assert_uint_eq(count(VVM_STAT_stall_us), _i || STAT_ON ? 5 : 0);
+	stat_add(actor, VVM_STAT_stall_us, _i || STAT_ON ? -5 : 0);
+	engine_close();
+}
+END_TEST
+
 static void add_tests(Suite *suite)
 {
 	TCase *tc = test_case(suite, "follow");
@@ -366,10 +376,12 @@ static void add_tests(Suite *suite)
 	tcase_add_test(tc, when_to_look);
 	tcase_add_test(tc, its_own_time_does_not_count);
 	tcase_add_test(tc, a_child_goes_on);
+	tcase_add_loop_test(tc, what_it_goes_by_is_counted_for_it_alone, 1, 2);
 	tc = test_case_with(suite, "small", small_setup, NULL);
 	tcase_add_test(tc, an_upper_bound_alone_holds);
 	tc = test_case_with(suite, "fixed", fixed_setup, NULL);
 	tcase_add_test(tc, a_fixed_budget_is_left_alone);
+	tcase_add_loop_test(tc, what_it_goes_by_is_counted_for_it_alone, 0, 1);
 }
 
 const struct test_program test_program = {
