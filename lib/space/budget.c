@@ -8,10 +8,12 @@
  * waits for its budget to hold the reclaimer leaves the budget alone; if the
  * call fails it goes on.
  *
- * Pins. vvm_pin() compares the number of pinned pages with the budget, and
- * whoever lowers the budget compares it with the pinned pages. Neither holds a
- * lock that the other one takes, so each makes its own change first and looks
- * at the other's then: at least one of two at once sees both, and goes back.
+ * Pins. vvm_pin() compares the number of pinned pages with an automatic budget,
+ * and the reclaimer, when it lowers that, compares it with the pinned pages.
+ * Neither holds a lock that the other one takes, so each makes its own change
+ * first and looks at the other's then: at least one of two at once sees both, and
+ * goes back. vvm_resize() looks before only: pins of other threads at the same
+ * time may come to more than it leaves.
  * An automatic budget is raised for a pin: it may be low only because the
  * program was idle, and the program cannot be told to wait for better times.
  */
@@ -93,11 +95,13 @@ static void count(struct vvm *vm, struct vvm_stat_actor *actor,
 	stat_set(&vm->stats, budget_pages, atomic_load(&vm->frames.budget));
 }
 
-/* => lock held. */
-static bool follow(struct vvm *vm, uint64_t pages)
+/* => lock held. What is raised for pins is not lowered: it may be more by now. */
+static bool follow(struct vvm *vm, uint64_t pages, enum vvm_stat_resize reason)
 {
 	struct budget *b = &vm->budget;
 
+	if (reason == VVM_STAT_BY_resize_pinned)
+		pages = MAX(pages, atomic_load(&vm->frames.budget));
 	pages = MIN(MAX(pages, b->least), b->most);
 	return space_is_automatic(vm) && !b->resizing &&
 	       pages != atomic_load(&vm->frames.budget) &&
@@ -110,7 +114,7 @@ bool budget_follow(struct vvm *vm, struct vvm_stat_actor *actor, uint64_t pages,
 	bool done;
 
 	lock_take(&vm->budget.lock);
-	done = follow(vm, pages);
+	done = follow(vm, pages, reason);
 	if (done)
 		count(vm, actor, reason);
 	lock_drop(&vm->budget.lock);

@@ -217,6 +217,16 @@ START_TEST(pins_raise_it)
 }
 END_TEST
 
+/* Another thread has raised it for more in the meantime. */
+START_TEST(pins_do_not_lower_it)
+{
+	ck_assert(!budget_follow(vm, actor, 300, VVM_STAT_BY_resize_pinned));
+	ck_assert_uint_eq(budget(), MOST);
+	ck_assert_uint_eq(count(VVM_STAT_resize_pinned), 0);
+	engine_close();
+}
+END_TEST
+
 START_TEST(pins_do_not_raise_it_above_its_bound)
 {
 	gaddr_t more = engine_map(200, VVM_READ | VVM_WRITE);
@@ -370,6 +380,7 @@ static void add_tests(Suite *suite)
 	test_counted(tc, bounds_hold);
 	tcase_add_test(tc, what_is_pinned_is_not_taken_away);
 	test_counted(tc, pins_raise_it);
+	tcase_add_test(tc, pins_do_not_lower_it);
 	tcase_add_test(tc, pins_do_not_raise_it_above_its_bound);
 	test_counted(tc, a_resize_ends_it);
 	test_counted(tc, a_resize_that_fails_does_not);
