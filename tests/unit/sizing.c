@@ -505,6 +505,18 @@ START_TEST(who_waits_gets_more)
 }
 END_TEST
 
+/* ... and leaves as much for others. */
+START_TEST(who_waits_gets_a_part_of_the_room)
+{
+	s.filled += GIB;
+	s.domain[SIZING_MACHINE].free = 1504 * MIB; /* 480 above two lines */
+	ck_assert_uint_gt(look_again(), s.budget);
+	s.now_us += SECOND;
+	s.filled += GIB;
+	ck_assert_uint_le(look_again(), s.budget + 480 * MIB / 8);
+}
+END_TEST
+
 /* Is it room that is missing? */
 START_TEST(who_waits_with_room_gets_nothing)
 {
@@ -1014,6 +1026,7 @@ static void add_tests(Suite *suite)
 	tcase_add_test(tc, the_less_is_free_the_more_is_given);
 	tcase_add_test(tc, counters_that_step_back_mean_nothing);
 	tcase_add_test(tc, who_waits_gets_more);
+	tcase_add_test(tc, who_waits_gets_a_part_of_the_room);
 	tcase_add_test(tc, who_waits_with_room_gets_nothing);
 	tcase_add_loop_test(tc, who_is_stuck_gets_more_soon, 0, 2);
 	tcase_add_test(tc, who_gets_on_waits_for_its_turn);
