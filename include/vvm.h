@@ -356,7 +356,8 @@ int vvm_options_init(struct vvm_options *options);
 int vvm_open(struct vvm **out, const struct vvm_options *options);
 
 /*
- * Unmaps every region, stops the threads, frees the swap. Threads that still
+ * Unmaps every region, as vvm_unmap(), stops the threads, frees the swap. After
+ * the death of a thread (see above) nothing is written. Threads that still
  * touch the memory get SIGSEGV, those blocked in a fault included: nothing
  * hangs and nobody reads zeros. Pins are gone. NULL is allowed.
  * -ECHILD only.
@@ -389,7 +390,8 @@ enum vvm_advice {
 	VVM_ADV_WILLNEED,   /* start reading the range now, do not wait; at
 			     * most half of the budget, as frames are free */
 	VVM_ADV_DONTNEED,   /* content is void: reads as zeros afterwards,
-			     * or as the file that is mapped there */
+			     * or as the file that is mapped there, to which
+			     * it goes before if that is shared */
 	VVM_ADV_COLD	    /* evict these before others */
 };
 
@@ -416,36 +418,95 @@ int vvm_map_at(struct vvm *vm, void *host, uint64_t len, unsigned prot,
 	       const char *name);
 
 enum vvm_file {
-	VVM_FILE_PRIVATE = 1 /* changes are the space's own, as MAP_PRIVATE */
+	VVM_FILE_PRIVATE = 1, /* changes are the space's own, as MAP_PRIVATE */
+	VVM_FILE_SHARED = 2   /* changes go to the file, as MAP_SHARED */
 };
 
 /*
  * Maps len bytes of the regular file that is open, for reading, as fd, from byte
  * `offset` on, a multiple of VVM_PAGE_SIZE: as vvm_map(), but pages begin as what
  * the file has there. One that was never changed is read from it whenever it is
- * needed, and goes without being written; one that was is in the swap from then
- * on, and the file is never written to. flags is VVM_FILE_PRIVATE. fd may be
- * closed at once: the library has a descriptor of its own until the last part is
- * unmapped. name NULL: the file's.
+ * needed, and goes without being written. fd may be closed at once: the library
+ * has a descriptor of its own until the last part is unmapped. name NULL: the
+ * file's. flags:
+ *
+ * PRIVATE: a page that was changed is in the swap from then on, and the file is
+ * never written to.
+ *
+ * SHARED: a page that was changed is written to its place in the file, when it
+ * leaves memory, by vvm_sync(), vvm_unmap(), vvm_close() and VVM_ADV_DONTNEED, and
+ * never to the swap. Process exit without one of these loses what is in memory. fd
+ * must be open for writing, too, if prot has VVM_WRITE; if it is not,
+ * vvm_protect() never permits writing. The file is not made longer: what is past
+ * its end when a page is written is dropped, as by mmap(2). But who cuts it short
+ * while pages are written may find it longer again: vvm_sync(), and no changes
+ * meanwhile, before that. A page that was pinned, or touched for writing, counts
+ * as changed. A write that fails is
+ * tried again, and counted (writeback_failed_pages); the page stays in memory.
+ * Unlike mmap's, the memory is this region's alone: another mapping of the file,
+ * in this space or any process, or a read(2), sees what has been written to the
+ * file, and this one sees what others have written when a page is read again, see
+ * VVM_SYNC_INVALIDATE. Pages are written whole: what others write to a page that
+ * is changed here is lost. With VVM_FORK_INHERIT children do not get the region:
+ * who touches it there gets SIGSEGV.
  *
  * The rest of the page in which the file ends is zeros. Touching a page wholly
  * past the end is SIGBUS, or -VVM_EPOISON. What the file is counts when a page is
- * read, not before: it may be changed by others, grow and shrink. A page that
- * could not be read, or was past the end, stays so until VVM_ADV_DONTNEED, which
- * gives any page the content of the file again.
+ * read or written, not before: it may be changed by others, grow and shrink. A
+ * page that could not be read, or was past the end, stays so until
+ * VVM_ADV_DONTNEED, which gives any page the content of the file again.
  *
  * Errors of vvm_map(), and
  * -EINVAL  offset unaligned, or past 2^63 - 1 with len; other flags
- * -EBADF   fd is not open; -EACCES: not for reading; -ENODEV: no regular file
+ * -EBADF   fd is not open; -EACCES: not for reading, or not for writing: SHARED
+ *	    with VVM_WRITE; -ENODEV: no regular file
  * -EMFILE, -ENFILE  no descriptor is left
  */
 int vvm_map_file(struct vvm *vm, uint64_t *addr, uint64_t len, unsigned prot,
 		 const char *name, int fd, uint64_t offset, unsigned flags);
 
+enum vvm_sync {
+	VVM_SYNC_ASYNC = 1,	 /* what was changed is given to the kernel */
+	VVM_SYNC_INVALIDATE = 2, /* what was not is read from the file again */
+	VVM_SYNC_SYNC = 4	 /* as ASYNC, and it is on the disk */
+};
+
+/*
+ * Writes what has been changed in regions of shared files (VVM_FILE_SHARED) to
+ * the files, as msync(2). All that was written to the range before the call is
+ * in the file on return, and with SYNC on the disk: fdatasync(2). What is written
+ * during the call, by any number of threads, is in the file then, or still dirty.
+ * A pinned page (vvm_pin()) is written as it is then, and stays dirty. In guard
+ * mode all resident pages of the range are compared, and the next access to each
+ * is a fault.
+ * ASYNC waits for the transfers, too, but not for the disk: what is in the file
+ * then outlives the process, but not a failure of power.
+ * INVALIDATE, alone or with one of the others, and after it: pages that have not
+ * been changed, or only before the call, give their frames back, so that the next
+ * access reads what the file is then; those that could not be read may be read
+ * again. Those that a system call of another thread writes to just then may stay
+ * (process_vm_writev(2)). flags: one of ASYNC and SYNC, or INVALIDATE, or both.
+ *
+ * Other regions are left alone. After an error all has been done that could be;
+ * what could not be written is still dirty, nothing of it is lost, and the next
+ * call tries again. But after an error of the disk itself (fdatasync(2)) it is
+ * not known what of all that was written since the last success is on it.
+ * What an unmapping by another thread loses meanwhile it does not tell.
+ * Thread-safe; any number of threads may sync the same range. The first of
+ * -EINVAL  unaligned, or past 2^48; flags
+ * -EBUSY   INVALIDATE, and a page is pinned: nothing has been done
+ * -EIO, -ENOSPC, -EDQUOT, -EFBIG (RLIMIT_FSIZE): of the file
+ * -ENOMEM  the kernel is short of memory, or there is none for a list of files
+ * -VVM_EUNMAPPED  the range is not wholly mapped; what is has been synced
+ */
+int vvm_sync(struct vvm *vm, uint64_t addr, uint64_t len, unsigned flags);
+
 /*
  * Unmaps all regions, or parts of regions, in the range; holes are allowed.
  * Their content is gone, frames and slots are free on return. Threads blocked
  * on a page of the range get SIGSEGV. Waits for I/O in flight on the range.
+ * What was changed in shared files is written to them first; if that fails it is
+ * lost, logged and counted (writeback_failed_pages): vvm_sync() before tells.
  * What the kernel refuses to free then is freed by a later call, and not used
  * before.
  * -EINVAL unaligned, or past 2^48; -EBUSY a page of it is pinned;
@@ -456,7 +517,8 @@ int vvm_unmap(struct vvm *vm, uint64_t addr, uint64_t len);
 
 /*
  * Sets the permissions of pages. -EINVAL as vvm_map(); -VVM_EUNMAPPED: the
- * range is not wholly mapped; -ENOMEM: too many kernel mappings. If the kernel
+ * range is not wholly mapped; -EACCES: VVM_WRITE, and a part is a shared file that
+ * is not open for writing; -ENOMEM: too many kernel mappings. If the kernel
  * refuses to undo it, too, some of several regions have changed then:
  * vvm_query() tells.
  */
@@ -465,7 +527,8 @@ int vvm_protect(struct vvm *vm, uint64_t addr, uint64_t len, unsigned prot);
 /*
  * NORMAL, RANDOM and SEQUENTIAL stay with the range; the others act once.
  * DONTNEED waits for reads in flight on the range; slots of pages that are
- * just being written come back when the write ends.
+ * just being written come back when the write ends. Pages of shared files are
+ * written to them first; those that cannot be, or are changed meanwhile, stay.
  * -EINVAL unaligned, past 2^48 or unknown advice; -VVM_EUNMAPPED: not wholly
  * mapped; -EBUSY: DONTNEED and a page is pinned; -ENOMEM: no memory to split,
  * or the kernel would not free (part of the range may read as zeros then).
@@ -512,7 +575,7 @@ int vvm_query(struct vvm *vm, uint64_t addr, struct vvm_region *region);
 
 enum vvm_page_flags {
 	VVM_PAGE_RESIDENT = 1, /* has a frame */
-	VVM_PAGE_DIRTY = 2,    /* the frame is the only copy */
+	VVM_PAGE_DIRTY = 2,    /* the frame is the only copy of it as it is */
 	VVM_PAGE_SWAPPED = 4,  /* a copy is in swap: not of what a file has */
 	VVM_PAGE_BUSY = 8,     /* I/O in flight */
 	VVM_PAGE_PINNED = 16,

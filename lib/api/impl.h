@@ -69,4 +69,20 @@ static inline int usable(struct vvm *vm)
 	return 0;
 }
 
+/* ---- arguments: api/vvm.c ---- */
+
+/* As usable(), and of a page range, whose end is stored. */
+int api_range(struct vvm *vm, uint64_t addr, uint64_t len, gaddr_t *end);
+/* May something be mapped at *addr, or anywhere? */
+int api_mappable(struct vvm *vm, const uint64_t *addr, uint64_t len,
+		 unsigned prot);
+/* Errors of the kernel that no caller could act on are a lack of memory. */
+int api_narrow(int rc, const char *what);
+
+/* A name may be paged: it is not read under locks. */
+struct own_name {
+	char text[sizeof(((struct region *)NULL)->name)];
+};
+const char *api_name(struct own_name *own, const char *name);
+
 #endif

@@ -15,6 +15,7 @@
 #include "fault/inline.h"
 #include "util/log.h"
 #include "map/mapping.h"
+#include "map/sync.h"
 #include "space/life.h"
 #include "space/spaces.h"
 #include "evict/reclaim.h"
@@ -308,6 +309,7 @@ int vvm_close(struct vvm *vm)
 	if (space_broken(vm))
 		stop_actors(vm); /* what they have in flight is undone then */
 	mapping_unmap_all(vm);
+	sync_fini(vm);
 	spaces_remove(vm);
 	trap_unregister(vm);
 	stop_actors(vm);

@@ -3,7 +3,7 @@
  * api/vvm.c - the public functions. They check arguments, refuse fork children,
  * call the module that does the work, and narrow its errors to the set that
  * vvm.h documents for each. Opening and closing is in api/open.c, vvm_probe()
- * in api/probe.c.
+ * in api/probe.c, what is about mapped files in api/file.c.
  */
 #include "vvm.h"
 
@@ -18,7 +18,6 @@
 #include "map/mapping.h"
 #include "evict/reclaim.h"
 #include "fault/trap.h"
-#include "swap/source.h"
 #include "api/impl.h"
 
 #define STRING(x)  #x
@@ -58,9 +57,7 @@ const char *vvm_strerror(int error)
 
 /* ---- arguments ---- */
 
-/* The same, and a page range, whose end is stored. */
-static int usable_range(struct vvm *vm, uint64_t addr, uint64_t len,
-			gaddr_t *end)
+int api_range(struct vvm *vm, uint64_t addr, uint64_t len, gaddr_t *end)
 {
 	int rc = usable(vm);
 
@@ -73,8 +70,7 @@ static int usable_range(struct vvm *vm, uint64_t addr, uint64_t len,
 	return 0;
 }
 
-/* Errors of the kernel that no caller could act on are a lack of memory. */
-static int narrow(int rc, const char *what)
+int api_narrow(int rc, const char *what)
 {
 	switch (rc) {
 	case -EINVAL:
@@ -108,12 +104,7 @@ int vvm_resize(struct vvm *vm, uint64_t resident_bytes)
 
 /* ---- regions ---- */
 
-/* name may be paged: it is not read under locks. */
-struct own_name {
-	char text[sizeof(((struct region *)NULL)->name)];
-};
-
-static const char *take_name(struct own_name *own, const char *name)
+const char *api_name(struct own_name *own, const char *name)
 {
 	memset(own, 0, sizeof(*own));
 	if (!name)
@@ -129,23 +120,22 @@ static int map(struct vvm *vm, gaddr_t *addr, uint64_t bytes, unsigned prot,
 	IN_CALL(vm);
 	struct own_name own;
 	gaddr_t at = *addr;
-	int rc = mapping_map(vm, &at, bytes, prot, take_name(&own, name));
+	int rc = mapping_map(vm, &at, bytes, prot, api_name(&own, name));
 
 	if (rc == 0)
 		*addr = at;
 	return rc;
 }
 
-/* May something be mapped at *addr, or anywhere? */
-static int mappable(struct vvm *vm, const uint64_t *addr, uint64_t len,
-		    unsigned prot)
+int api_mappable(struct vvm *vm, const uint64_t *addr, uint64_t len,
+		 unsigned prot)
 {
 	gaddr_t end;
 	int rc;
 
 	if (!addr)
 		return -EINVAL;
-	rc = usable_range(vm, *addr == VVM_ANYWHERE ? 0 : *addr, len, &end);
+	rc = api_range(vm, *addr == VVM_ANYWHERE ? 0 : *addr, len, &end);
 	if (rc < 0)
 		return rc;
 	return prot & ~(unsigned)(VVM_READ | VVM_WRITE | VVM_EXEC) ? -EINVAL
@@ -155,11 +145,11 @@ static int mappable(struct vvm *vm, const uint64_t *addr, uint64_t len,
 int vvm_map(struct vvm *vm, uint64_t *addr, uint64_t len, unsigned prot,
 	    const char *name)
 {
-	int rc = mappable(vm, addr, len, prot);
+	int rc = api_mappable(vm, addr, len, prot);
 
 	if (rc < 0)
 		return rc;
-	return narrow(map(vm, addr, page_ceil(len), prot, name), "vvm_map");
+	return api_narrow(map(vm, addr, page_ceil(len), prot, name), "vvm_map");
 }
 
 static int map_at(struct vvm *vm, haddr_t at, uint64_t bytes, unsigned prot,
@@ -169,7 +159,7 @@ static int map_at(struct vvm *vm, haddr_t at, uint64_t bytes, unsigned prot,
 	IN_CALL(vm);
 	struct own_name own;
 
-	return mapping_map_at(vm, at, bytes, prot, take_name(&own, name));
+	return mapping_map_at(vm, at, bytes, prot, api_name(&own, name));
 }
 
 int vvm_map_at(struct vvm *vm, void *host, uint64_t len, unsigned prot,
@@ -177,7 +167,7 @@ int vvm_map_at(struct vvm *vm, void *host, uint64_t len, unsigned prot,
 {
 	haddr_t at = (haddr_t)(uintptr_t)host;
 	gaddr_t end;
-	int rc = usable_range(vm, at, len, &end);
+	int rc = api_range(vm, at, len, &end);
 
 	if (rc < 0)
 		return rc;
@@ -185,70 +175,8 @@ int vvm_map_at(struct vvm *vm, void *host, uint64_t len, unsigned prot,
 		return -EINVAL;
 	if (!at)
 		return -ENOMEM;
-	return narrow(map_at(vm, at, page_ceil(len), prot, name), "vvm_map_at");
-}
-
-/* What vvm_map_file() is to do, with arguments that have been checked. */
-struct map_file {
-	gaddr_t addr; /* in and out */
-	uint64_t bytes, offset;
-	const char *name;
-	unsigned prot;
-	int fd;
-};
-
-static int map_file(struct vvm *vm, struct map_file *m)
-{
-	ON_FIRM_STACK(int, map_file, vm, m);
-	IN_CALL(vm);
-	struct own_name own;
-	struct backing *file;
-	int rc, state;
-
-	take_name(&own, m->name);
-	state = os_cancel_off(); /* it opens a file */
-	rc = source_open(&file, m->fd, m->offset, &vm->flight);
-	os_cancel_restore(state);
-	if (rc < 0)
-		return rc;
-	if (!m->name)
-		source_name(file, own.text, sizeof(own.text));
-	return mapping_map_backed(vm, &m->addr, m->bytes, m->prot, own.text,
-				  file);
-}
-
-static int narrow_file(int rc)
-{
-	switch (rc) {
-	case -EBADF:
-	case -EACCES:
-	case -ENODEV:
-	case -EMFILE:
-	case -ENFILE:
-		return rc;
-	default:
-		return narrow(rc, "vvm_map_file");
-	}
-}
-
-int vvm_map_file(struct vvm *vm, uint64_t *addr, uint64_t len, unsigned prot,
-		 const char *name, int fd, uint64_t offset, unsigned flags)
-{
-	struct map_file m = {
-		.offset = offset, .name = name, .prot = prot, .fd = fd};
-	int rc = mappable(vm, addr, len, prot);
-
-	if (rc < 0)
-		return rc;
-	m.addr = *addr;
-	m.bytes = page_ceil(len);
-	if (flags != VVM_FILE_PRIVATE || (offset & PAGE_MASK) ||
-	    offset > INT64_MAX - m.bytes)
-		return -EINVAL;
-	rc = narrow_file(map_file(vm, &m));
-	if (rc == 0)
-		*addr = m.addr;
-	return rc;
+	return api_narrow(map_at(vm, at, page_ceil(len), prot, name),
+			  "vvm_map_at");
 }
 
 int vvm_unmap(struct vvm *vm, uint64_t addr, uint64_t len)
@@ -256,9 +184,10 @@ int vvm_unmap(struct vvm *vm, uint64_t addr, uint64_t len)
 	ON_FIRM_STACK(int, vvm_unmap, vm, addr, len);
 	IN_CALL(vm);
 	gaddr_t end;
-	int rc = usable_range(vm, addr, len, &end);
+	int rc = api_range(vm, addr, len, &end);
 
-	return rc < 0 ? rc : narrow(mapping_unmap(vm, addr, end), "vvm_unmap");
+	return rc < 0 ? rc
+		      : api_narrow(mapping_unmap(vm, addr, end), "vvm_unmap");
 }
 
 int vvm_protect(struct vvm *vm, uint64_t addr, uint64_t len, unsigned prot)
@@ -266,13 +195,14 @@ int vvm_protect(struct vvm *vm, uint64_t addr, uint64_t len, unsigned prot)
 	ON_FIRM_STACK(int, vvm_protect, vm, addr, len, prot);
 	IN_CALL(vm);
 	gaddr_t end;
-	int rc = usable_range(vm, addr, len, &end);
+	int rc = api_range(vm, addr, len, &end);
 
 	if (rc < 0)
 		return rc;
 	if (prot & ~(unsigned)(VVM_READ | VVM_WRITE | VVM_EXEC))
 		return -EINVAL;
-	return narrow(mapping_protect(vm, addr, end, prot), "vvm_protect");
+	rc = mapping_protect(vm, addr, end, prot);
+	return rc == -EACCES ? rc : api_narrow(rc, "vvm_protect");
 }
 
 static int covered(struct vvm *vm, gaddr_t start, gaddr_t end)
@@ -298,7 +228,7 @@ int vvm_advise(struct vvm *vm, uint64_t addr, uint64_t len,
 	ON_FIRM_STACK(int, vvm_advise, vm, addr, len, advice);
 	IN_CALL(vm);
 	gaddr_t end;
-	int rc = usable_range(vm, addr, len, &end);
+	int rc = api_range(vm, addr, len, &end);
 
 	if (rc < 0)
 		return rc;
@@ -320,7 +250,7 @@ int vvm_advise(struct vvm *vm, uint64_t addr, uint64_t len,
 	default:
 		rc = -EINVAL;
 	}
-	return narrow(rc, "vvm_advise");
+	return api_narrow(rc, "vvm_advise");
 }
 
 /* Signals do not wait for long: the whole may be gigabytes of I/O. */
@@ -335,7 +265,7 @@ static int touch_some(struct vvm *vm, gaddr_t start, gaddr_t end, bool write)
 int vvm_touch(struct vvm *vm, uint64_t addr, uint64_t len, enum vvm_touch how)
 {
 	gaddr_t end, to;
-	int rc = usable_range(vm, addr, len, &end);
+	int rc = api_range(vm, addr, len, &end);
 
 	if (rc < 0)
 		return rc;
@@ -353,7 +283,7 @@ int vvm_pin(struct vvm *vm, uint64_t addr, uint64_t len)
 	ON_FIRM_STACK(int, vvm_pin, vm, addr, len);
 	IN_CALL(vm);
 	gaddr_t end;
-	int rc = usable_range(vm, addr, len, &end);
+	int rc = api_range(vm, addr, len, &end);
 
 	return rc < 0 ? rc : access_pin(vm, addr, end);
 }
@@ -363,7 +293,7 @@ int vvm_unpin(struct vvm *vm, uint64_t addr, uint64_t len)
 	ON_FIRM_STACK(int, vvm_unpin, vm, addr, len);
 	IN_CALL(vm);
 	gaddr_t end;
-	int rc = usable_range(vm, addr, len, &end);
+	int rc = api_range(vm, addr, len, &end);
 
 	return rc < 0 ? rc : access_unpin(vm, addr, end);
 }
@@ -425,7 +355,7 @@ int vvm_residency(struct vvm *vm, uint64_t addr, uint64_t len,
 		  unsigned char *flags)
 {
 	gaddr_t end, to;
-	int rc = usable_range(vm, addr, len, &end);
+	int rc = api_range(vm, addr, len, &end);
 
 	if (rc < 0)
 		return rc;

@@ -251,6 +251,12 @@ void *bounce_take(struct bounce *b, size_t bytes, haddr_t like)
 	return at;
 }
 
+void bounce_lend(struct bounce *b, void *memory, size_t bytes)
+{
+	b->at = memory;
+	b->end = b->at + bytes;
+}
+
 void *bounce_take_at_edge(struct bounce *b, size_t bytes)
 {
 	uint64_t all_bytes = page_ceil(bytes);

@@ -33,6 +33,8 @@ void bounce_end(struct bounce *b);
 void *bounce_take(struct bounce *b, size_t bytes, haddr_t like);
 /* The same; the page behind it cannot be accessed. */
 void *bounce_take_at_edge(struct bounce *b, size_t bytes);
+/* What is taken next is there, as far as it fits: memory of a call around. */
+void bounce_lend(struct bounce *b, void *memory, size_t bytes);
 
 /* Chunks that exist, and those that are not in use; for tests. */
 unsigned bounce_chunks(unsigned *spare);

@@ -373,6 +373,7 @@ long door_syscall(long nr, const uint64_t arg[6], void *context, uint64_t *mask)
 	d.call = call_find(nr);
 	d.context = context;
 	d.mask = *mask;
+	d.warm = NULL;
 	memcpy(d.arg, arg, sizeof(d.arg));
 	memcpy(d.use, arg, sizeof(d.use));
 	memset(d.bounced, 0, sizeof(d.bounced));

@@ -22,6 +22,7 @@ struct door {
 		char *was;  /* what is in it before the call; or NULL */
 		size_t bytes;
 	} bounced[6];
+	char *warm; /* for all windows of a transfer; or NULL */
 	struct bounce bounce;
 };
 

@@ -107,7 +107,9 @@ static bool any_paged(const struct vector *v)
 /* The message of the program's header `at`. Its flags are in d->use[2]. */
 static long one_message(struct door *d, haddr_t at)
 {
-	struct message m = {.at = at, .vector.aim = aim_message};
+	struct message m = {
+		.at = at,
+		.vector = {.file = (int)d->arg[0], .aim = aim_message}};
 	unsigned flags = (unsigned)d->use[2];
 	long result;
 	int rc;

@@ -358,14 +358,20 @@ long door_ptrace(struct door *d)
 	return result;
 }
 
-/* How many semaphores are in the set; 0: the call will fail. */
-static size_t semaphores(struct door *d)
+/* More than a set has, of a machine that was not told to. */
+#define SET_MOST ((size_t)1 << 16)
+
+/*
+ * How many semaphores are in the set; unknown: it may not be read, only written
+ * to (SETALL), or the call will fail.
+ */
+static size_t semaphores(struct door *d, size_t unknown)
 {
 	struct semid_ds *set = bounce_take(&d->bounce, sizeof(*set), 0);
 	const uint64_t a[6] = {d->arg[0], 0, IPC_STAT, (uintptr_t)set};
 
 	if (!set || os_call(__NR_semctl, a) < 0)
-		return 0;
+		return unknown;
 	return set->sem_nsems;
 }
 
@@ -376,10 +382,11 @@ long door_semctl(struct door *d)
 	switch (command) {
 	case GETALL:
 		return door_make_with(d, 3, ARG_OUT,
-				      semaphores(d) * sizeof(uint16_t));
+				      semaphores(d, 0) * sizeof(uint16_t));
 	case SETALL:
 		return door_make_with(d, 3, ARG_IN,
-				      semaphores(d) * sizeof(uint16_t));
+				      semaphores(d, SET_MOST) *
+					      sizeof(uint16_t));
 	case IPC_STAT:
 	case IPC_SET:
 	case SEM_STAT:

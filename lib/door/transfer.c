@@ -6,19 +6,34 @@
  * simplest. It is made in *windows*: the next bytes of the vector, copied where
  * they are paged. What a window may be depends on the file:
  *
- *	FILE	regular ones and devices of blocks: BOUNCE_BYTES at a time, until
- *		all is moved
- *	STREAM	pipes, stream sockets, terminals: a write as FILE, since a
- *		blocking one moves all; a read is one window, may be short, and
- *		must not wait for more once it has something
+ *	FILE	regular ones and devices of blocks: until all is moved, STREAM_BYTES
+ *		at a time where the kernel has the file held meanwhile (below), and
+ *		BOUNCE_BYTES elsewhere
+ *	STREAM	pipes, stream sockets, terminals: a write in BOUNCE_BYTES, since a
+ *		blocking one moves all; a read is one window of up to STREAM_BYTES,
+ *		may be short, and must not wait for more once it has something
  *	WHOLE	datagrams, packets, records: one window, however large
  *
  * A large window that the kernel fills costs memory only where it does.
+ *
+ * Threads and processes may have the position of a regular file in common, or
+ * append to one. The kernel makes such a call as a whole; so do we, up to
+ * STREAM_BYTES. Longer ones may have others' between their windows (vvmrun(1)).
+ *
+ * Rejected: to move the position over all windows at once, and to make them at
+ * offsets. A call that is left, or ends early, would have to give back what
+ * others may have passed meanwhile.
+ *
+ * Of a write that would exceed RLIMIT_FSIZE the kernel makes what fits, and only
+ * one that begins behind it raises SIGXFSZ. So no later window begins there.
+ *
+ * What is asked about a file the program has not asked: os_call_own().
  */
 #include "door/transfer.h"
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -31,6 +46,8 @@
 #define VECTOR_MOST 1024
 /* A read of a stream is not longer. */
 #define STREAM_BYTES ((size_t)16 << 20)
+/* Such a window, however it is aligned. */
+#define WARM_BYTES   (STREAM_BYTES + PAGE_BYTES)
 #define MOST_BYTES   ((uint64_t)0x7ffff000)
 #define MEMORY_MAJOR 1 /* /dev/zero and its like give as much as is asked for */
 
@@ -47,23 +64,18 @@ static bool is_stream_socket(struct door *d)
 		return false;
 	a[4] = (uintptr_t)(type + 1);
 	type[1] = sizeof(*type);
-	return os_call(__NR_getsockopt, a) == 0 && type[0] == SOCK_STREAM;
+	return os_call_own(__NR_getsockopt, a) == 0 && type[0] == SOCK_STREAM;
 }
 
 static long open_flags(const struct door *d)
 {
 	const uint64_t a[6] = {d->arg[0], F_GETFL};
 
-	return os_call(__NR_fcntl, a);
+	return os_call_own(__NR_fcntl, a);
 }
 
-static enum file_kind kind_of(struct door *d)
+static enum file_kind kind_of(struct door *d, const struct stat *st)
 {
-	struct stat *st = bounce_take(&d->bounce, sizeof(*st), 0);
-	uint64_t a[6] = {d->arg[0], (uintptr_t)st};
-
-	if (!st || os_call(__NR_fstat, a) < 0)
-		return WHOLE_KIND;
 	switch (st->st_mode & S_IFMT) {
 	case S_IFREG:
 	case S_IFBLK:
@@ -78,6 +90,64 @@ static enum file_kind kind_of(struct door *d)
 	default:
 		return WHOLE_KIND;
 	}
+}
+
+static struct stat *look(struct door *d)
+{
+	struct stat *st = bounce_take(&d->bounce, sizeof(*st), 0);
+	const uint64_t a[6] = {d->arg[0], (uintptr_t)st};
+
+	return st && os_call_own(__NR_fstat, a) == 0 ? st : NULL;
+}
+
+/* ---- where in the file ---- */
+
+/* of pwritev2(2); <sys/uio.h> of some has no names for them */
+#define APPEND_FLAG    0x10
+#define NO_APPEND_FLAG 0x20
+
+static bool has_offset(const struct door *d)
+{
+	return d->call->offset && d->arg[d->call->offset] != UINT64_MAX;
+}
+
+/* => regular */
+static bool appends(const struct door *d)
+{
+	unsigned flags = d->nr == __NR_pwritev2 ? (unsigned)d->arg[5] : 0;
+
+	if (!d->call->writes)
+		return false;
+	return flags & APPEND_FLAG ||
+	       (!(flags & NO_APPEND_FLAG) && open_flags(d) & O_APPEND);
+}
+
+/* Where the next window of a write is. => regular, and `done` are moved */
+static uint64_t place_of_next(struct door *d, uint64_t done)
+{
+	const uint64_t a[6] = {d->arg[0], 0, SEEK_CUR};
+	const struct stat *st;
+	int64_t at;
+
+	if (appends(d)) {
+		st = look(d);
+		return st ? (uint64_t)st->st_size : 0;
+	}
+	if (has_offset(d))
+		return d->arg[d->call->offset] + done;
+	at = os_call_own(__NR_lseek, a);
+	return at < 0 ? 0 : (uint64_t)at;
+}
+
+/* Would the next window of a write raise SIGXFSZ? => regular */
+static bool meets_limit(struct door *d, uint64_t done)
+{
+	struct rlimit *limit = bounce_take(&d->bounce, sizeof(*limit), 0);
+	const uint64_t a[6] = {0, RLIMIT_FSIZE, 0, (uintptr_t)limit};
+
+	return limit && os_call_own(__NR_prlimit64, a) == 0 &&
+	       limit->rlim_cur != RLIM_INFINITY &&
+	       place_of_next(d, done) >= limit->rlim_cur;
 }
 
 /* ---- windows ---- */
@@ -99,7 +169,7 @@ struct window {
 
 /* Takes the next bytes of the vector, from `skip` on, up to `most`. */
 static int window_open(struct window *w, const struct vector *v, uint64_t skip,
-		       size_t most, bool writes)
+		       size_t most, bool writes, char *warm)
 {
 	enum arg_kind kind = writes ? ARG_IN : ARG_OUT;
 	unsigned i;
@@ -112,6 +182,8 @@ static int window_open(struct window *w, const struct vector *v, uint64_t skip,
 	w->part = bounce_take(&w->bounce, v->count * sizeof(*w->part), 0);
 	if (!w->iov || !w->part)
 		return -ENOMEM;
+	if (warm)
+		bounce_lend(&w->bounce, warm, WARM_BYTES);
 	for (i = 0; i < v->count && w->bytes < most && rc == 0; i++) {
 		struct part *p = &w->part[w->count];
 		uint64_t use;
@@ -153,11 +225,11 @@ static long one_window(struct door *d, const struct vector *v, uint64_t skip,
 		       size_t most, size_t *asked)
 {
 	struct window w;
-	long result = window_open(&w, v, skip, most, d->call->writes);
+	long result = window_open(&w, v, skip, most, d->call->writes, d->warm);
 
 	if (result == 0) {
 		v->aim(d, v, w.iov, w.count);
-		if (d->call->offset && d->arg[d->call->offset] != UINT64_MAX)
+		if (has_offset(d))
 			d->use[d->call->offset] =
 				d->arg[d->call->offset] + skip;
 		result = door_make(d);
@@ -170,30 +242,46 @@ static long one_window(struct door *d, const struct vector *v, uint64_t skip,
 	return result;
 }
 
+/* What is moved at a time of a transfer that may take several windows. */
+struct pace {
+	size_t piece;
+	bool all;     /* until all is moved */
+	bool regular; /* a file that has an end, and a limit */
+};
+
+static void set_pace(struct door *d, const struct vector *v, uint64_t total,
+		     struct pace *p)
+{
+	const struct stat *st = v->whole ? NULL : look(d);
+	enum file_kind kind = st ? kind_of(d, st) : WHOLE_KIND;
+
+	p->regular = st && S_ISREG(st->st_mode);
+	p->all |= kind == FILE_KIND || d->call->writes;
+	if (kind == WHOLE_KIND)
+		p->piece = total;
+	else if (!p->all || (p->regular && (!has_offset(d) || appends(d))))
+		p->piece = STREAM_BYTES;
+}
+
 long transfer(struct door *d, const struct vector *v)
 {
-	uint64_t total = MIN(v->total, MOST_BYTES);
-	size_t piece = BOUNCE_BYTES, asked;
-	bool all = v->all;
-	uint64_t done = 0;
+	uint64_t total = MIN(v->total, MOST_BYTES), done = 0;
+	struct pace p = {.piece = BOUNCE_BYTES, .all = v->all};
+	size_t asked;
 	long result;
 
-	if (total > piece) {
-		enum file_kind kind = v->whole ? WHOLE_KIND : kind_of(d);
-
-		all |= kind == FILE_KIND || d->call->writes;
-		if (kind == WHOLE_KIND)
-			piece = total;
-		else if (!all)
-			piece = STREAM_BYTES;
-	}
+	if (total > p.piece)
+		set_pace(d, v, total, &p);
+	if (p.piece == STREAM_BYTES && p.all && total > p.piece)
+		d->warm = bounce_take(&d->bounce, WARM_BYTES, 0);
 	do {
-		result = one_window(d, v, done, MIN(piece, total - done),
+		result = one_window(d, v, done, MIN(p.piece, total - done),
 				    &asked);
 		if (result > 0)
 			done += (uint64_t)result;
-	} while (result > 0 && (all ? (size_t)result == asked : false) &&
-		 done < total);
+	} while (result > 0 && p.all && (size_t)result == asked &&
+		 done < total &&
+		 !(p.regular && d->call->writes && meets_limit(d, done)));
 	return done ? (long)done : result;
 }
 
@@ -213,12 +301,23 @@ static bool takes_range(haddr_t at, size_t bytes)
 	return bytes <= INT64_MAX && os_call(__NR_mincore, a) == -EFAULT;
 }
 
-/* It checks its vector, and moves nothing to none. */
+/* No flag of preadv2(2), which looks at its vector first. */
+#define NO_FLAG 0x80000000u
+
+/* process_vm_readv(2) checks its vector, and moves nothing to none. */
 static bool takes_vector(const struct vector *v)
 {
-	const uint64_t a[6] = {(uint64_t)os_pid(), (uintptr_t)v->iov, v->count};
+	uint64_t a[6] = {(uint64_t)os_pid(), (uintptr_t)v->iov, v->count};
 	long result = os_call(__NR_process_vm_readv, a);
 
+	if (result == -EPERM || result == -ENOSYS) { /* as containers have it */
+		a[0] = (uint64_t)v->file;
+		a[3] = UINT64_MAX;
+		a[5] = NO_FLAG;
+		result = os_call(__NR_preadv2, a);
+		if (result == -EBADF) /* it is for writing */
+			result = os_call(__NR_pwritev2, a);
+	}
 	return result != -EFAULT && result != -EINVAL;
 }
 
@@ -308,7 +407,7 @@ static void aim_vector(struct door *d, const struct vector *v,
 /* What is wrong with the vector the kernel says, or with the descriptor. */
 long door_vector(struct door *d)
 {
-	struct vector v = {.aim = aim_vector};
+	struct vector v = {.file = (int)d->arg[0], .aim = aim_vector};
 	int rc = vector_take(&d->bounce, d->arg[1], d->arg[2], &v);
 
 	if (rc == -ENOMEM)
@@ -340,7 +439,7 @@ long door_vmsplice(struct door *d)
 {
 	static const struct call in = {.way = WAY_vector, .writes = true},
 				 out = {.way = WAY_vector};
-	struct vector v = {.aim = aim_vector};
+	struct vector v = {.file = (int)d->arg[0], .aim = aim_vector};
 	int rc = vector_take(&d->bounce, d->arg[1], d->arg[2], &v);
 	bool paged = false;
 	unsigned i;
@@ -442,7 +541,8 @@ static long move_within(struct door *d, const struct vector *from,
 
 long door_process_vm(struct door *d)
 {
-	struct vector local = {.aim = aim_vector}, remote = {0};
+	struct vector local = {.file = -1, .aim = aim_vector},
+		      remote = {.file = -1};
 	int rc = vector_take(&d->bounce, d->arg[1], d->arg[2], &local);
 	uint64_t total;
 

@@ -14,6 +14,7 @@ struct vector {
 	struct iovec *iov; /* ours, of the program's buffers */
 	unsigned count;
 	uint64_t total; /* bytes, no more than the kernel moves */
+	int file;	/* that it is for; -1: none */
 	bool whole;	/* in one call, whatever the file is */
 	bool all; /* goes on until it is full, also when reading streams */
 	void *arg;

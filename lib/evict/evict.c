@@ -146,8 +146,8 @@ static void choose(struct evictor *ev, const struct extent *p,
 		/* Swap full: dirty victims must not stand for clean ones. */
 		if (!visit(ev, b, i, used, step) ||
 		    is_gripped(ev, p, pass, i, view) ||
-		    v->clean_count + (ev->writer.swap_full ? 0
-							   : v->dirty_count) >=
+		    v->clean_count +
+				    (ev->writer.refused ? 0 : v->dirty_count) >=
 			    target)
 			continue;
 		if (b->pte[i] & PTE_DIRTY) {
@@ -300,13 +300,13 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 	progress = *freed || ev->writer.pages > writing;
 	/* With swap full, rising pressure gets at the clean pages. */
 	clock_found(&ev->vm->clock,
-		    progress || (victims && !ev->writer.swap_full));
+		    progress || (victims && !ev->writer.refused));
 	if (progress)
 		return EVICT_FREED;
 	if (ev->gripped)
 		return EVICT_SKIPPED;
 	/* The kernel had no memory, or no write-back is idle: time will tell. */
-	return victims && (writer_busy(&ev->writer) || !ev->writer.swap_full)
+	return victims && (writer_busy(&ev->writer) || !ev->writer.refused)
 		       ? EVICT_SKIPPED
 		       : EVICT_NOTHING;
 }

@@ -38,8 +38,6 @@ void follow_init(struct follower *f, struct vvm *vm,
 	f->looked_us = f->own_us = 0;
 	f->look = look_at_machine;
 	sizing_init(&f->sizing, vm->budget.least, vm->budget.most);
-	if (space_is_automatic(vm))
-		room_open(&f->source);
 }
 
 int64_t follow_due_us(const struct follower *f, uint64_t now_us, bool busy)
@@ -96,7 +94,7 @@ static void take_sample(struct follower *f, struct sizing_sample *s)
 	const struct frames *fr = &vm->frames;
 	struct room room;
 
-	f->look(&f->source, &room);
+	f->look(&vm->room, &room);
 	*s = (struct sizing_sample){
 		.budget = atomic_load(&fr->budget),
 		.used = atomic_load(&fr->used),

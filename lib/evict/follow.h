@@ -7,7 +7,6 @@
 #define VVM_FOLLOW_H
 
 #include "evict/writeback.h"
-#include "os/room.h"
 #include "policy/sizing.h"
 #include "space/space.h"
 
@@ -16,7 +15,6 @@ struct follower {
 	struct vvm_stat_actor *actor;
 	const struct writer *writer; /* of the same thread */
 	struct sizing sizing;
-	struct room_source source;
 	uint64_t looked_us; /* 0: never */
 	uint64_t own_us;    /* CPU time of the looks */
 	/* Of the machine, as it was then; tests put theirs here. */

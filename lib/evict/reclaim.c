@@ -15,7 +15,8 @@
  *	EMPTY	 nothing is resident: wait
  *	swap full: tell the application (vvm_on_low_space()); go on until no
  *		 clean page is left to evict, then back off in the same way,
- *		 since nothing but the application can change that
+ *		 since nothing but the application can change that. The same
+ *		 where a mapped file cannot be written to, but for telling
  *
  * Compressed pages (swap/tier.c) are frames, too. How many there may be is decided
  * every DIVIDE_US (policy/division.c), from what this thread has seen; and where
@@ -269,13 +270,15 @@ static int64_t back_off(struct reclaimer *r)
 }
 
 /*
- * Only clean pages can go, and compressed ones, which have slots. Until the hand
- * has gone round at every pressure there may be some of the former; from then on
- * it is up to the application.
+ * Swap is full, or a mapped file rests. Only clean pages can go, and compressed
+ * ones, which have slots. Until the hand has gone round at every pressure there
+ * may be some of the former; from then on it is up to the application, or the
+ * file's disk.
  */
-static int64_t swap_is_full(struct reclaimer *r)
+static int64_t writes_refused(struct reclaimer *r)
 {
-	call_low_space(r);
+	if (r->evictor.writer.swap_full)
+		call_low_space(r);
 	if (clock_pressure(&r->vm->clock) <= POLICY_AGE_MAX)
 		return 0;
 	return yield(r) ? BUSY_US : back_off(r);
@@ -286,8 +289,8 @@ static int64_t after_step(struct reclaimer *r, enum evict_result result)
 {
 	if (result == EVICT_FREED)
 		r->backoff_us = 0;
-	else if (r->evictor.writer.swap_full && result == EVICT_NOTHING)
-		return swap_is_full(r);
+	else if (r->evictor.writer.refused && result == EVICT_NOTHING)
+		return writes_refused(r);
 	else if (result == EVICT_NOTHING && clock_in_vain(&r->vm->clock))
 		return yield(r) ? BUSY_US : back_off(r);
 	else if (result == EVICT_EMPTY)

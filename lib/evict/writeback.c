@@ -15,6 +15,13 @@
  * Slots are taken before anything is protected, so that a full swap costs
  * nothing and changes nothing.
  *
+ * Pages of a region that shares a file have their slots in it (the *home* of the
+ * extent): none are taken or given, zeros are written like other bytes, and a
+ * write is a run of neighbours. That they go to the same place each time is in
+ * order since a block has one generation of write-backs at a time. After a write
+ * that failed the file rests for a while: without that a full disk, which says so
+ * at once, would keep the reclaimer busy for nothing.
+ *
  * The write itself starts when nothing is locked any more: the backing may keep
  * pages in memory instead, which it compresses then, and is done at once.
  *
@@ -22,7 +29,7 @@
  * punch must then shoot down the alias: 20 us against 1.5 for the copy);
  * protecting without unmapping first (16 us a page).
  */
-#include "evict/writeback.h"
+#include "evict/impl.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -37,15 +44,6 @@
 
 /* Buffers lie in huge pages if they are at most this part of the budget. */
 #define HUGE_SHARE 8
-
-struct writeback {
-	struct io io;
-	struct list link; /* idle */
-	struct writer *writer;
-	struct extent extent;
-	const struct pass *pass;      /* until the write begins */
-	uint16_t index[IO_MAX_PAGES]; /* in the block, by page of io */
-};
 
 /* Does page `at` of the write-back go on with the run of the one before? */
 typedef bool (*joins_fn)(const struct writeback *wb, unsigned at);
@@ -101,12 +99,21 @@ static int run_copy(struct writeback *wb, unsigned at, unsigned n)
 			     extent_host(&wb->extent, wb->index[at]));
 }
 
-/*
- * Lets go of pages [from, to) of the write-back, which are DIRTY or FROZEN:
- * unprotected and DIRTY as before. One that the kernel may have left protected
- * is FROZEN: a write to it is not taken for a false alarm. => block lock held.
- */
-static void back_out(struct writeback *wb, unsigned from, unsigned to)
+unsigned writeback_run(const struct writeback *wb, unsigned n)
+{
+	unsigned i;
+
+	for (i = 1; i < n && adjoins(wb, i); i++)
+		;
+	return MIN(i, n);
+}
+
+int writeback_copy(struct writeback *wb, unsigned n, unsigned *copied)
+{
+	return for_runs(wb, n, adjoins, run_copy, copied);
+}
+
+void writeback_back_out(struct writeback *wb, unsigned from, unsigned to)
 {
 	struct writer *w = wb->writer;
 	struct block *b = wb->extent.block;
@@ -152,20 +159,23 @@ static unsigned sift_zeroes(struct writeback *wb, unsigned n, uint64_t *zero)
 	return kept;
 }
 
-/* Marks the remaining n pages WRITING: they are ready to be written. */
-static void begin_write(struct writeback *wb, unsigned n)
+void writeback_begin(struct writeback *wb, unsigned n, uint64_t slot)
 {
 	struct writer *w = wb->writer;
 	struct block *b = wb->extent.block;
 	unsigned i;
 
 	for (i = 0; i < n; i++)
-		space_move(w->vm, w->actor, b, wb->index[i], PAGE_WRITING, 0);
+		if (!bit_get(wb->loose, i))
+			space_move(w->vm, w->actor, b, wb->index[i],
+				   PAGE_WRITING, 0);
 	b->writing += n;
 	w->pages += n;
 	wb->io.pages = n;
 	wb->io.addr = b->base;
 	wb->io.order = wb->index;
+	wb->io.home = wb->extent.home;
+	wb->io.slot = slot;
 	list_remove(&wb->link);
 	list_insert(&w->begun, &wb->link);
 }
@@ -185,7 +195,6 @@ static void count_write(const struct writer *w, const struct io *io,
 
 void writer_submit(struct writer *w)
 {
-	struct backing *swap = w->vm->swap;
 	struct list *node;
 
 	while ((node = list_pop(&w->begun))) {
@@ -196,7 +205,7 @@ void writer_submit(struct writer *w)
 		       wb->io.addr + pages_to_bytes(wb->index[0]), n,
 		       wb->io.slot);
 		wb->io.keep = w->keep;
-		swap->ops->write(swap, w->ring, &wb->io);
+		io_write(&wb->io, w->ring);
 		count_write(w, &wb->io, n);
 	}
 }
@@ -225,7 +234,7 @@ static unsigned leave_gripped(struct writeback *wb, unsigned n)
 
 		if (grip_holds(&view, extent_host(p, wb->index[i]), used,
 			       wb->pass->before_us))
-			back_out(wb, i, i + 1);
+			writeback_back_out(wb, i, i + 1);
 		else
 			wb->index[kept++] = wb->index[i];
 	}
@@ -239,10 +248,10 @@ static unsigned protect_and_copy(struct writeback *wb, unsigned n)
 
 	for_runs(wb, n, bridged, run_protect, &good);
 	/* the run that failed may be protected in part */
-	back_out(wb, good, n);
+	writeback_back_out(wb, good, n);
 	good = leave_gripped(wb, good);
-	for_runs(wb, good, adjoins, run_copy, &copied);
-	back_out(wb, copied, good);
+	writeback_copy(wb, good, &copied);
+	writeback_back_out(wb, copied, good);
 	return copied;
 }
 
@@ -274,7 +283,8 @@ static unsigned thaw(struct writeback *wb, unsigned n)
  * row; *served says how many, 0 when swap is full. Returns the frames freed at
  * once (zero pages). => block lock held.
  */
-static unsigned write_back(struct writeback *wb, unsigned n, unsigned *served)
+static unsigned write_to_swap(struct writeback *wb, unsigned n,
+			      unsigned *served)
 {
 	struct writer *w = wb->writer;
 	struct backing *swap = w->vm->swap;
@@ -286,19 +296,61 @@ static unsigned write_back(struct writeback *wb, unsigned n, unsigned *served)
 	if (swap->ops->take(swap, n, &slot, &got) < 0) {
 		stat_add(w->actor, VVM_STAT_swap_full, 1);
 		PROBE2(error, wb->extent.block->base, -ENOSPC);
-		w->swap_full = true;
+		w->swap_full = w->refused = true;
 		return 0;
 	}
-	w->swap_full = false;
+	w->swap_full = w->refused = false;
 	*served = (unsigned)got;
 	n = protect_and_copy(wb, thaw(wb, (unsigned)got));
 	kept = sift_zeroes(wb, n, zero);
 	if (kept < got)
 		swap->ops->give(swap, slot + kept, got - kept);
-	wb->io.slot = slot;
 	if (kept)
-		begin_write(wb, kept);
+		writeback_begin(wb, kept, slot);
 	return extent_evict(w->vm, w->actor, &wb->extent, zero, false);
+}
+
+/*
+ * The same of pages whose home is the region's own backing: those of the first
+ * run, to the slots that they have; none while that rests. Zeros are no better
+ * than other bytes there.
+ */
+static unsigned write_to_own(struct writeback *wb, unsigned n, unsigned *served)
+{
+	const struct extent *p = &wb->extent;
+	struct writer *w = wb->writer;
+	unsigned kept;
+
+	*served = 0;
+	w->refused = backing_rests(p->home, os_now_us());
+	if (w->refused)
+		return 0;
+	*served = writeback_run(wb, n);
+	n = protect_and_copy(wb, thaw(wb, *served));
+	kept = writeback_run(wb, n); /* some may have been left out */
+	writeback_back_out(wb, kept, n);
+	if (kept)
+		writeback_begin(wb, kept, extent_slot(p, wb->index[0]));
+	return 0;
+}
+
+/* Is page i of a write in its slot now? */
+static bool is_there(const struct writeback *wb, unsigned i, int result)
+{
+	if (wb->extent.own)
+		return !io_page_bad(&wb->io, i);
+	return result == 0 || io_page_memory(&wb->io, i);
+}
+
+/* It has been written to since it was copied, or may have been. */
+static void count_touched(const struct writeback *wb, unsigned i, bool there)
+{
+	struct vvm_stat_actor *actor = wb->writer->actor;
+
+	if (!bit_get(wb->loose, i))
+		stat_add(actor, VVM_STAT_writeback_cancelled_pages, 1);
+	else if (!there)
+		stat_add(actor, VVM_STAT_writeback_failed_pages, 1);
 }
 
 /* What the completed write means for each page. => block lock held. */
@@ -307,27 +359,29 @@ static void complete(struct writeback *wb, int result, uint64_t *clean)
 	struct writer *w = wb->writer;
 	struct backing *swap = w->vm->swap;
 	struct block *b = wb->extent.block;
+	uint64_t flag = wb->extent.own ? SLOT_OF_REGION : 0;
 	unsigned i;
 
 	for (i = 0; i < wb->io.pages; i++) {
 		unsigned index = wb->index[i];
 		bool untouched = pte_state(b->pte[index]) == PAGE_WRITING;
+		bool there = is_there(wb, i, result);
 
-		if (untouched && (result == 0 || io_page_memory(&wb->io, i))) {
+		if (untouched && there) {
 			space_move(w->vm, w->actor, b, index, PAGE_CLEAN,
-				   wb->io.slot + i);
+				   flag | (wb->io.slot + i));
 			bit_set(clean, index);
 			continue;
 		}
-		swap->ops->give(swap, wb->io.slot + i, 1);
+		if (!wb->extent.own)
+			swap->ops->give(swap, wb->io.slot + i, 1);
 		if (!untouched) {
-			stat_add(w->actor, VVM_STAT_writeback_cancelled_pages,
-				 1);
+			count_touched(wb, i, there);
 			continue;
 		}
 		stat_add(w->actor, VVM_STAT_writeback_failed_pages, 1);
 		space_move(w->vm, w->actor, b, index, PAGE_DIRTY, 0);
-		back_out(wb, i, i + 1);
+		writeback_back_out(wb, i, i + 1);
 	}
 }
 
@@ -371,36 +425,48 @@ static void note_kept(struct writeback *wb, const uint64_t *clean)
 				wb->io.buf + pages_to_bytes(i)))
 			continue;
 		space_move(w->vm, w->actor, b, index, PAGE_DIRTY, 0);
-		back_out(wb, i, i + 1);
+		writeback_back_out(wb, i, i + 1);
 	}
+}
+
+static void note_failure(struct writeback *wb, int error)
+{
+	static atomic_flag swap = ATOMIC_FLAG_INIT, own = ATOMIC_FLAG_INIT;
+	bool to_file = wb->extent.own;
+
+	wb->writer->error = error;
+	if (to_file)
+		backing_rest(wb->extent.home, os_now_us());
+	log_warn_once(to_file ? &own : &swap,
+		      "writing to %s failed (error %d%s): pages stay in "
+		      "memory and are tried again",
+		      to_file ? "a mapped file" : "swap", -error,
+		      error == -EFBIG ? ", the limit on the size of files, "
+					"RLIMIT_FSIZE or ulimit -f"
+				      : "");
 }
 
 static void written(struct io *io, int result)
 {
-	static atomic_flag once = ATOMIC_FLAG_INIT;
 	struct writeback *wb = container_of(io, struct writeback, io);
 	struct writer *w = wb->writer;
 	struct block *b = wb->extent.block;
 	uint64_t clean[EXTENT_WORDS] = {0}, done[EXTENT_WORDS];
-	unsigned freed;
+	unsigned freed = 0;
 
 	PROBE3(writeback_end, b->base + pages_to_bytes(wb->index[0]), io->pages,
 	       result);
 	if (result < 0)
-		log_warn_once(&once,
-			      "writing to swap failed (error %d%s): pages "
-			      "stay in memory and are tried again",
-			      -result,
-			      result == -EFBIG
-				      ? ", the limit on the size of files, "
-					"RLIMIT_FSIZE or ulimit -f"
-				      : "");
+		note_failure(wb, result);
 	lock_take(&b->lock);
 	if (!space_broken(w->vm)) {
 		complete(wb, result, clean);
 		memcpy(done, clean, sizeof(done));
-		keep_referenced(wb, clean);
-		freed = extent_evict(w->vm, w->actor, &wb->extent, clean, true);
+		if (!w->stays) {
+			keep_referenced(wb, clean);
+			freed = extent_evict(w->vm, w->actor, &wb->extent,
+					     clean, true);
+		}
 		note_kept(wb, done);
 		b->writing -= (uint16_t)io->pages;
 		/* under the lock: who unmaps next finds the frames counted */
@@ -427,7 +493,9 @@ unsigned writer_start(struct writer *w, const struct extent *p,
 		wb->extent = *p;
 		wb->pass = pass;
 		memcpy(wb->index, index + at, some * sizeof(*wb->index));
-		freed += write_back(wb, some, &served);
+		memset(wb->loose, 0, sizeof(wb->loose));
+		freed += p->own ? write_to_own(wb, some, &served)
+				: write_to_swap(wb, some, &served);
 		if (!served)
 			break;
 		at += served;

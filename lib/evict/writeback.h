@@ -28,8 +28,11 @@ struct writer {
 	unsigned room;		      /* pages of each one's buffer */
 	struct buffer buffer;	      /* (i) of all write-backs */
 	uint64_t pages;		      /* in flight, of this writer */
-	bool swap_full;		      /* the last write-back found no slot */
+	bool swap_full;		      /* the last one to swap found no slot */
+	bool refused;		      /* the last one of all did not begin */
 	bool keep;		      /* (i) struct io has it */
+	bool stays; /* (i) what has been written is not evicted */
+	int error;  /* of the last write that failed */
 };
 
 /* count write-backs in flight, of up to `room` pages each. -ENOMEM. */

@@ -84,16 +84,7 @@ unsigned mapping_clear(struct vvm *vm, struct block *b, unsigned first,
 
 /* ---- discard, cold ---- */
 
-/* Host address of page `first` of b when [first, last] is one host run. */
-struct run {
-	struct block *block;
-	const struct region *region;
-	unsigned first, last;
-	haddr_t host;
-};
-
-/* The first run of [at, end) that has entries. => mapping lock held. */
-static bool next_run(struct vvm *vm, gaddr_t at, gaddr_t end, struct run *run)
+bool mapping_next_run(struct vvm *vm, gaddr_t at, gaddr_t end, struct run *run)
 {
 	struct region *r;
 	bool found = false;
@@ -115,12 +106,6 @@ static bool next_run(struct vvm *vm, gaddr_t at, gaddr_t end, struct run *run)
 	}
 	rwlock_end_read(&vm->lock);
 	return found;
-}
-
-/* Where to go on after a run. */
-static gaddr_t run_end(const struct run *run)
-{
-	return run->block->base + pages_to_bytes(run->last + 1);
 }
 
 /* Pages that were DIRTY have a marker now, or may have. */
@@ -178,13 +163,8 @@ static int discard_still(struct vvm *vm, const struct run *run)
 	return 0;
 }
 
-/*
- * The part of a run from its page `first` on that is still now. If that one is
- * FILLING it is waited for, and for no other: of many pages that are in use one
- * may always be on its way. => block lock held.
- */
-static struct run still_part(struct vvm *vm, const struct run *run,
-			     unsigned first)
+struct run mapping_still_part(struct vvm *vm, const struct run *run,
+			      unsigned first)
 {
 	struct run part = *run;
 
@@ -197,7 +177,7 @@ static struct run still_part(struct vvm *vm, const struct run *run,
 	return part;
 }
 
-static int discard_run(struct vvm *vm, const struct run *run)
+int mapping_discard_run(struct vvm *vm, const struct run *run)
 {
 	struct block *b = run->block;
 	unsigned at = run->first;
@@ -205,7 +185,7 @@ static int discard_run(struct vvm *vm, const struct run *run)
 
 	lock_take(&b->lock);
 	while (rc == 0 && at <= run->last) {
-		struct run part = still_part(vm, run, at);
+		struct run part = mapping_still_part(vm, run, at);
 
 		if (any_pinned(b, part.first, part.last))
 			rc = -EBUSY;
@@ -235,11 +215,13 @@ int mapping_dontneed(struct vvm *vm, gaddr_t start, gaddr_t end)
 	struct run run;
 	int rc;
 
+	sync_ahead(vm, start, end);
 	lock_take(&vm->mapping);
 	rc = range_ready(vm, start, end, true);
-	while (rc == 0 && next_run(vm, start, end, &run)) {
-		rc = discard_run(vm, &run);
-		start = run_end(&run);
+	while (rc == 0 && mapping_next_run(vm, start, end, &run)) {
+		rc = region_home(run.region) ? sync_discard(vm, &run)
+					     : mapping_discard_run(vm, &run);
+		start = mapping_run_end(&run);
 	}
 	lock_drop(&vm->mapping);
 	return rc;
@@ -253,7 +235,7 @@ int mapping_cold(struct vvm *vm, gaddr_t start, gaddr_t end)
 
 	lock_take(&vm->mapping);
 	rc = range_ready(vm, start, end, false);
-	while (rc == 0 && next_run(vm, start, end, &run)) {
+	while (rc == 0 && mapping_next_run(vm, start, end, &run)) {
 		lock_take(&run.block->lock);
 		for (i = run.first; i <= run.last; i++) {
 			run.block->pte[i] = pte_with_age(run.block->pte[i], 0);
@@ -265,7 +247,7 @@ int mapping_cold(struct vvm *vm, gaddr_t start, gaddr_t end)
 			  OS_ADV_DONTNEED);
 		run.block->passed_us = os_now_us();
 		lock_drop(&run.block->lock);
-		start = run_end(&run);
+		start = mapping_run_end(&run);
 	}
 	lock_drop(&vm->mapping);
 	return rc;

@@ -47,4 +47,56 @@ bool mapping_any_pinned(struct vvm *vm, gaddr_t start, gaddr_t end);
 unsigned mapping_clear(struct vvm *vm, struct block *b, unsigned first,
 		       unsigned last, enum page_state to);
 
+/* Pages [first, last] of a block that are one host run, the first at host. */
+struct run {
+	struct block *block;
+	const struct region *region;
+	unsigned first, last;
+	haddr_t host;
+};
+
+/* The first run of [at, end) that has entries. => mapping lock held. */
+bool mapping_next_run(struct vvm *vm, gaddr_t at, gaddr_t end, struct run *run);
+/* Where to go on after a run. */
+static inline gaddr_t mapping_run_end(const struct run *run)
+{
+	return run->block->base + pages_to_bytes(run->last + 1);
+}
+
+/*
+ * The part of a run from its page `first` on that is still now. If that one is
+ * FILLING it is waited for, and for no other: of many pages that are in use one
+ * may always be on its way. => block lock held.
+ */
+struct run mapping_still_part(struct vvm *vm, const struct run *run,
+			      unsigned first);
+
+/* ---- map/discard.c ---- */
+
+/*
+ * The pages of run are as at the first look again. -EBUSY: one is pinned; -ENOMEM.
+ * => mapping lock held
+ */
+int mapping_discard_run(struct vvm *vm, const struct run *run);
+
+/* ---- map/sync.c ---- */
+
+/*
+ * Writes what has been changed of shared files in the range, with the mapping
+ * lock held for a moment at a time, so that little is left for who holds it for
+ * long. => nothing locked.
+ */
+void sync_ahead(struct vvm *vm, gaddr_t start, gaddr_t end);
+
+/*
+ * Has what was changed in the pages of run, in a region that shares a file,
+ * written there, and drops their frames; those that are changed meanwhile stay,
+ * and so do those that cannot be written. -ENOMEM. => mapping lock held, none of
+ * them is pinned.
+ */
+int sync_discard(struct vvm *vm, const struct run *run);
+/* Pages [first, last] of b are being unmapped: as flush_gone(). */
+void sync_unmapped(struct vvm *vm, const struct region *r, struct block *b,
+		   unsigned first, unsigned last);
+
 #endif

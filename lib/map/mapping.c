@@ -16,6 +16,7 @@
 
 #include "fault/trap.h"
 #include "map/place.h"
+#include "map/sync.h"
 #include "util/log.h"
 #include "space/view.h"
 
@@ -232,7 +233,9 @@ int mapping_map_backed(struct vvm *vm, gaddr_t *addr, uint64_t bytes,
 
 	lock_take(&vm->mapping);
 	backing_use(backing);
-	rc = reserve(vm, &at, bytes, &host);
+	rc = backing_is_home(backing) ? sync_init(vm) : 0;
+	if (rc == 0)
+		rc = reserve(vm, &at, bytes, &host);
 	if (rc == 0)
 		rc = map_reserved(vm, at, host, bytes, prot, name, backing);
 	backing_drop(backing);
@@ -276,13 +279,59 @@ static void withhold(const struct region *r)
 	abort();
 }
 
-int mapping_inherit(struct vvm *vm)
+/* The child has not got r: nothing of it is known any more. */
+static void forget_entries(struct vvm *vm, const struct region *r)
 {
+	unsigned i, first, last;
+	struct block *b;
+
+	pt_for_each_block (&vm->pt, b, r->start, r->end) {
+		mapping_clip(b, r->start, r->end, &first, &last);
+		lock_init(&b->lock, LOCK_BLOCK);
+		b->stat = NULL; /* the parent's */
+		lock_take(&b->lock);
+		for (i = first; i <= last; i++)
+			if (b->pte[i] & PTE_MAPPED)
+				pt_move(b, i, PAGE_NONE, 0);
+		lock_drop(&b->lock);
+	}
+}
+
+/*
+ * Shared files stay with the parent: two spaces with a page of one would write
+ * over each other. Their addresses are not used for anything else.
+ */
+static int leave_shared(struct vvm *vm)
+{
+	gaddr_t addr = 0;
 	struct region *r;
 	haddr_t at;
-	int rc = 0;
+	int rc;
+
+	while ((r = regions_next_guest(&vm->regions, addr))) {
+		addr = r->end;
+		if (!region_is_shared(r))
+			continue;
+		rc = os_reserve(r->end - r->start, PAGE_BYTES, 0, r->host, &at);
+		if (rc < 0)
+			return rc;
+		forget_entries(vm, r);
+		r = regions_remove(&vm->regions, r->start, r->end);
+		regions_free(&vm->regions, r);
+	}
+	return 0;
+}
+
+int mapping_inherit(struct vvm *vm)
+{
+	struct region *r = NULL;
+	haddr_t at;
+	int rc;
 
 	mapping_forget_unburied(vm);
+	rc = leave_shared(vm);
+	if (rc < 0)
+		return rc;
 	for (r = regions_next_guest(&vm->regions, 0); r;
 	     r = regions_next_guest(&vm->regions, r->end))
 		if (r->chunks)
@@ -410,14 +459,30 @@ static int protect_range(struct vvm *vm, gaddr_t start, gaddr_t end,
 	return 0;
 }
 
+/* Is a part of the range of a file that must not be written to? */
+static bool any_read_only(struct vvm *vm, gaddr_t start, gaddr_t end)
+{
+	struct region *r = regions_next_guest(&vm->regions, start);
+
+	for (; r && r->start < end;
+	     r = regions_next_guest(&vm->regions, r->end))
+		if (r->backing && r->backing->read_only)
+			return true;
+	return false;
+}
+
 int mapping_protect(struct vvm *vm, gaddr_t start, gaddr_t end, unsigned prot)
 {
-	int rc = -VVM_EUNMAPPED;
+	int rc;
 
 	prot = normal_prot(prot);
 	lock_take(&vm->mapping);
 	rwlock_write(&vm->lock);
-	if (regions_cover(&vm->regions, start, end)) {
+	if (!regions_cover(&vm->regions, start, end)) {
+		rc = -VVM_EUNMAPPED;
+	} else if ((prot & VVM_WRITE) && any_read_only(vm, start, end)) {
+		rc = -EACCES;
+	} else {
 		rc = mapping_isolate(vm, start, end);
 		if (rc == 0)
 			rc = protect_range(vm, start, end, prot);

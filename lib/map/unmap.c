@@ -10,7 +10,8 @@
  *	2. cover the host range with a PROT_NONE reservation, or make the view
  *	   PROT_NONE if the kernel will not: whoever touches it gets SIGSEGV;
  *	   fills in flight fail with ENOENT and are given up, or end;
- *	3. wait for fills and write-backs in flight;
+ *	3. wait for fills and write-backs in flight; write what has been changed
+ *	   of a shared file;
  *	4. clear the entries: slots go back to the backing;
  *	5. punch the frames, then give them back to the budget;
  *	6. wake whoever still waits on the range, to find no mapping;
@@ -57,6 +58,11 @@ static uint64_t clear_region(struct vvm *vm, const struct region *r)
 		mapping_clip(b, r->start, r->end, &first, &last);
 		lock_take(&b->lock);
 		space_wait_busy(vm, b, first, last, true);
+		if (region_home(r)) { /* nobody has a hand on its pages now */
+			lock_drop(&b->lock);
+			sync_unmapped(vm, r, b, first, last);
+			lock_take(&b->lock);
+		}
 		snapshot_give_up(
 			vm, b, first, last,
 			region_to_host(r, b->base + pages_to_bytes(first)));
@@ -262,6 +268,7 @@ int mapping_unmap(struct vvm *vm, gaddr_t start, gaddr_t end)
 	struct region *gone = NULL;
 	int rc;
 
+	sync_ahead(vm, start, end);
 	lock_take(&vm->mapping);
 	inter_unburied(vm);
 	rwlock_write(&vm->lock);

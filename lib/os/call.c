@@ -222,6 +222,18 @@ int os_filter_install(const struct sock_filter *text, unsigned count)
 
 #endif
 
+/* By the function: that is what the gate stands for (tools/preload). */
+long os_call_own(long nr, const uint64_t a[6])
+{
+	int saved = errno;
+	long r = syscall(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+
+	if (r == -1)
+		r = -errno;
+	errno = saved;
+	return r;
+}
+
 /* ---- may memory be accessed? ---- */
 
 /* It has to read the set before it sees that `how` is nonsense. */

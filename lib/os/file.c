@@ -283,22 +283,29 @@ int os_hold(int fd, struct os_held *held)
 		return error;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	*held = (struct os_held){
-		.fd = fd, .device = st.st_dev, .inode = st.st_ino};
+	*held = (struct os_held){.fd = fd,
+				 .second = -1,
+				 .device = st.st_dev,
+				 .inode = st.st_ino};
 	return 0;
+}
+
+static void close_if(int fd, const struct os_held *held)
+{
+	struct stat st;
+
+	if (fd >= 0 && fstat(fd, &st) == 0 && st.st_dev == held->device &&
+	    st.st_ino == held->inode)
+		close(fd);
 }
 
 void os_close_held(const struct os_held *held)
 {
-	struct stat st;
-
-	if (fstat(held->fd, &st) == 0 && st.st_dev == held->device &&
-	    st.st_ino == held->inode)
-		close(held->fd);
+	close_if(held->fd, held);
+	close_if(held->second, held);
 }
 
-/* 0: it is a regular file, open for reading. */
-static int readable(int fd)
+int os_may_map(int fd, bool write)
 {
 	int flags = fcntl(fd, F_GETFL);
 	struct stat st;
@@ -307,29 +314,70 @@ static int readable(int fd)
 		return -errno;
 	if (flags & O_PATH)
 		return -EBADF;
-	if ((flags & O_ACCMODE) == O_WRONLY)
+	if ((flags & O_ACCMODE) != O_RDWR &&
+	    (write || (flags & O_ACCMODE) == O_WRONLY))
 		return -EACCES;
 	return S_ISREG(st.st_mode) ? 0 : -ENODEV;
 }
 
-int os_reopen(int fd, int *out, bool *own)
+static bool has_flags(int fd, int any)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags < 0 || (flags & any);
+}
+
+/* pwrite(2) pays no heed to its offset then, on Linux. */
+static bool appends(int fd)
+{
+	return has_flags(fd, O_APPEND);
+}
+
+int os_reopen(int fd, bool write, int *out, bool *own)
 {
 	int got, error = os_inject_check(OS_open);
 	char path[40];
 
 	if (!error)
-		error = readable(fd);
+		error = os_may_map(fd, write);
 	if (error)
 		return error;
 	format_text(path, sizeof(path), "/proc/self/fd/%d", fd);
-	got = TEMP_FAILURE_RETRY(open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY));
+	do /* flags that are no constant make it another function of libc's */
+		got = write ? open(path, O_RDWR | O_CLOEXEC | O_NOCTTY)
+			    : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	while (got < 0 && errno == EINTR);
 	*own = got >= 0;
-	if (got < 0 && errno != EMFILE && errno != ENFILE && errno != ENOMEM)
+	if (got < 0 && errno != EMFILE && errno != ENFILE && errno != ENOMEM) {
+		if (write && has_flags(fd, O_APPEND | O_DIRECT))
+			return -EACCES;
 		got = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	}
 	if (got < 0)
 		return -errno;
 	*out = got;
 	return 0;
+}
+
+int os_pwrite_own(int fd, const void *buf, uint64_t bytes, uint64_t off,
+		  bool shared)
+{
+	int error = os_inject_check(OS_pwrite);
+
+	if (!error && os_above_limit(off + bytes))
+		error = -EFBIG;
+	if (!error && shared && appends(fd))
+		error = -EACCES;
+	return error ? error : os_write_all(fd, buf, bytes, off);
+}
+
+int os_fdatasync(int fd)
+{
+	int error = os_inject_check(OS_fdatasync);
+
+	return error ? error
+		     : os_result(
+			       TEMP_FAILURE_RETRY(syscall(SYS_fdatasync, fd)));
 }
 
 int os_pread_some(int fd, void *buf, uint64_t bytes, uint64_t off,

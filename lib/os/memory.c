@@ -464,7 +464,7 @@ int os_frame_read(int fd, void *buf, uint64_t bytes, uint64_t off)
  * RLIMIT_FSIZE is for a memfd as well, and an offset is an address: the kernel
  * would refuse it, and send SIGXFSZ. It is the kernel's limit that counts.
  */
-static bool above_limit(uint64_t end)
+bool os_above_limit(uint64_t end)
 {
 	struct rlimit limit;
 
@@ -476,7 +476,7 @@ int os_frame_write(int fd, const void *buf, uint64_t bytes, uint64_t off)
 {
 	int error = os_inject_check(OS_frame_write);
 
-	if (!error && above_limit(off + bytes))
+	if (!error && os_above_limit(off + bytes))
 		error = -EFBIG;
 	return error ? error : os_write_all(fd, buf, bytes, off);
 }

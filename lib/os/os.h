@@ -64,6 +64,7 @@
 	X(open)          \
 	X(pread)         \
 	X(pwrite)        \
+	X(fdatasync)     \
 	X(fallocate)     \
 	X(eventfd)       \
 	X(thread)        \
@@ -314,23 +315,35 @@ struct os_file {
 	unsigned owner, mode, links;
 };
 /*
- * A descriptor, and what it is of, so that a fork child can tell whether it has
- * it or has got something else of this number.
+ * Descriptors of a file, and which it is, so that a fork child can tell whether it
+ * has them or has got something else of their numbers.
  */
 struct os_held {
-	int fd;
+	int fd, second; /* -1: only one */
 	uint64_t device, inode;
 };
 int os_hold(int fd, struct os_held *held);
-/* Closes it, if it is still that. */
+/* Closes them, if they are still that. */
 void os_close_held(const struct os_held *held);
 /*
- * A regular file that somebody has opened: once more, for reading and
- * close-on-exec, with flags of its own. Where it cannot be opened anew *own is
- * false, and it is a duplicate. -EBADF, -EACCES: it is not for reading; -ENODEV:
- * no regular file; -EMFILE, -ENFILE, -ENOMEM.
+ * A regular file that somebody has opened: once more, for reading (write: and
+ * writing) and close-on-exec, with flags of its own. Where it cannot be opened
+ * anew *own is false, and it is a duplicate. -EBADF, -EACCES: it is not for
+ * that, or a duplicate would write to its end only (O_APPEND) or whole blocks only
+ * (O_DIRECT); -ENODEV: no regular file; -EMFILE, -ENFILE, -ENOMEM.
  */
-int os_reopen(int fd, int *out, bool *own);
+int os_reopen(int fd, bool write, int *out, bool *own);
+/* May fd be read from, and written to? -EBADF, -EACCES, -ENODEV as above. */
+int os_may_map(int fd, bool write);
+/*
+ * As os_pwrite(), but for a thread of the program's: above RLIMIT_FSIZE it is
+ * -EFBIG, and no SIGXFSZ. shared: fd is the program's, too, and -EACCES if what
+ * is written would go to the end of the file now (O_APPEND).
+ */
+int os_pwrite_own(int fd, const void *buf, uint64_t bytes, uint64_t off,
+		  bool shared);
+/* What was written to the file is on the disk, with what is needed to read it. */
+int os_fdatasync(int fd);
 /* As os_pread(), but only up to the end of the file: *got bytes. */
 int os_pread_some(int fd, void *buf, uint64_t bytes, uint64_t off,
 		  uint64_t *got);
@@ -506,6 +519,11 @@ void os_signal_default(int sig, bool send);
 long os_call(long nr, const uint64_t a[6]);
 /* One that the filter would refuse whatever its arguments. */
 long os_call_unfiltered(long nr, const uint64_t a[6]);
+/*
+ * One that the program has not asked for. Its own filters are not to see that: in
+ * vvmrun it goes through the gate. => no pointer into the range
+ */
+long os_call_own(long nr, const uint64_t a[6]);
 /* One as the program makes it, for the filter to see. */
 long os_call_filtered(long nr, const uint64_t a[6]);
 /*

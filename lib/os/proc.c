@@ -130,6 +130,24 @@ struct start {
 };
 
 /*
+ * A fork child's threads get stacks that its parent's threads had. Where it did
+ * not see pthread_create() (under vvmrun) AddressSanitizer takes what it knows of
+ * those for these. A frame of nobody's, so that it has not got its own there.
+ */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+__attribute__((no_sanitize_address)) static void forget_frames(void)
+{
+	char *top = __builtin_frame_address(0);
+
+	__asan_unpoison_memory_region(top - THREAD_STACK_BYTES / 2,
+				      THREAD_STACK_BYTES / 2);
+}
+#else
+#define forget_frames() ((void)0)
+#endif
+
+/*
  * It names itself: to name another thread is to open a file, which a process
  * may not be allowed to. Where calls are trapped, libc may have it make one of
  * the program's (setgroups(3)), in the handler of a signal.
@@ -140,6 +158,7 @@ static void *begin(void *p)
 	void *(*run)(void *) = start->run;
 	void *arg = start->arg;
 
+	forget_frames();
 	thread_is_own = true;
 	if (os_door_is_open())
 		os_signal_let(SIGSYS);

@@ -6,10 +6,15 @@
  * page cache that it can take back. Of the group: os/memcg.c. And the time that
  * processes have waited for memory, PSI, which not every kernel has.
  *
- * The files are opened at each look. Descriptors that are kept would be the
- * program's to close, and would count against its limit.
+ * The files stay open. Each look would otherwise take the lowest free descriptors
+ * for a moment, and the program, whose next open() is to return the lowest, would
+ * see it. What is gone is not found again: a program that moves to another group
+ * is looked at in the one where it began.
  */
 #include "os/room.h"
+
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "base.h"
 
@@ -21,9 +26,13 @@ static uint64_t kib(uint64_t n)
 void room_open_at(struct room_source *s, const char *meminfo,
 		  const char *pressure, const char *root, const char *self)
 {
-	s->meminfo = meminfo;
-	s->pressure = pressure;
-	s->grouped = memcg_find(&s->group, root, self);
+	struct memcg group;
+
+	*s = ROOM_SOURCE_NONE;
+	s->meminfo = open(meminfo, O_RDONLY | O_CLOEXEC);
+	s->pressure = open(pressure, O_RDONLY | O_CLOEXEC);
+	if (memcg_find(&group, root, self))
+		memcg_open(&group, &s->group);
 }
 
 void room_open(struct room_source *s)
@@ -32,14 +41,23 @@ void room_open(struct room_source *s)
 		     MEMCG_SELF);
 }
 
+void room_close(struct room_source *s)
+{
+	if (s->meminfo >= 0)
+		close(s->meminfo);
+	if (s->pressure >= 0)
+		close(s->pressure);
+	memcg_close(&s->group);
+	*s = ROOM_SOURCE_NONE;
+}
+
 void room_look(const struct room_source *s, struct room *room)
 {
-	room->ram_bytes = kib(memcg_field(s->meminfo, "MemTotal"));
-	room->free_bytes = kib(memcg_field(s->meminfo, "MemAvailable"));
-	room->stall_us = memcg_stall_us(s->pressure);
-	if (s->grouped)
-		memcg_room(&s->group, &room->group);
-	else
-		room->group =
-			(struct memcg_room){UINT64_MAX, UINT64_MAX, UINT64_MAX};
+	char text[MEMCG_TEXT];
+
+	memcg_text(s->meminfo, text);
+	room->ram_bytes = kib(memcg_number(text, "MemTotal"));
+	room->free_bytes = kib(memcg_number(text, "MemAvailable"));
+	room->stall_us = memcg_stall_us(memcg_text(s->pressure, text));
+	memcg_room(&s->group, &room->group);
 }

@@ -7,11 +7,14 @@
 
 #include "os/memcg.h"
 
+/* Descriptors; -1: not open. */
 struct room_source {
-	const char *meminfo, *pressure; /* of the machine */
-	struct memcg group;
-	bool grouped; /* there is one */
+	int meminfo, pressure; /* of the machine */
+	struct memcg_files group;
 };
+
+/* In which nothing is open. */
+#define ROOM_SOURCE_NONE ((struct room_source){-1, -1, MEMCG_FILES_NONE})
 
 /* Each UINT64_MAX: not known. */
 struct room {
@@ -20,11 +23,13 @@ struct room {
 	struct memcg_room group;
 };
 
-/* Finds the group that the process is in. */
+/* Finds the group that the process is in, and opens what there is. */
 void room_open(struct room_source *s);
 /* The same with other places for the kernel's files, for tests. */
 void room_open_at(struct room_source *s, const char *meminfo,
 		  const char *pressure, const char *root, const char *self);
+/* Nothing is open then, and it may be called again. */
+void room_close(struct room_source *s);
 /*
  * Reads some files of /proc and of each level of the group: 30 to 100 us. What
  * cannot be read is not known.

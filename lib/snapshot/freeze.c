@@ -11,6 +11,8 @@
  * differ are frozen, too; the others keep the marker until they are touched. And
  * reading a frozen page is what writing to it is elsewhere.
  *
+ * Pages of shared files are left as they are: no child gets them.
+ *
  * Pinned pages are not protected (a device may write to them, and in inline
  * mode a system call, which would fail): they are copied at once.
  *
@@ -140,8 +142,11 @@ static int freeze(struct vvm *vm, struct extent *p)
 {
 	struct block *b = p->block;
 	unsigned i, from = p->first;
-	int rc = freeze_clean(vm, p);
+	int rc;
 
+	if (p->own) /* no child gets them */
+		return 0;
+	rc = freeze_clean(vm, p);
 	for (i = p->first; i <= p->end && rc == 0; i++) {
 		if (i < p->end && !must_copy(b->pte[i]))
 			continue;
@@ -158,7 +163,7 @@ static int point_to_frames(struct vvm *vm, struct extent *p)
 {
 	unsigned i;
 
-	for (i = p->first; i < p->end; i++)
+	for (i = p->first; !p->own && i < p->end; i++)
 		if (pte_state(p->block->pte[i]) == PAGE_FROZEN)
 			snapshot_point_to_frame(vm, extent_host(p, i));
 	return 0;

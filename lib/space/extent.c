@@ -2,8 +2,8 @@
 /*
  * space/extent.c - parts of a block, and the eviction of their clean pages.
  *
- * A block is cut into *extents*: parts with one host run and one descriptor
- * (a region boundary or a stripe boundary separates two). Usually one.
+ * A block is cut into *extents*: parts with one host run, one descriptor and
+ * one home (a region boundary or a stripe boundary separates two). Usually one.
  *
  * A run for punching or protecting may go over pages that have no frame: there
  * is nothing to punch, and a marker there says what the next fill says anew.
@@ -37,6 +37,9 @@ bool extent_next(struct vvm *vm, struct block *b, gaddr_t addr,
 	p->end = page_index(end - 1) + 1;
 	p->host = host;
 	p->uffd = space_uffd(vm, r, host);
+	p->own = region_home(r) != NULL;
+	p->home = p->own ? r->backing : vm->swap;
+	p->slot = region_slot(r, addr) & ~SLOT_OF_REGION;
 	return true;
 }
 

@@ -11,12 +11,15 @@
 
 #define EXTENT_WORDS BITS_WORDS(BLOCK_PAGES) /* of a set of pages of a block */
 
-/* Part of a block with one host run and one userfaultfd. */
+/* Part of a block with one host run, one userfaultfd and one home. */
 struct extent {
 	struct block *block;
 	unsigned first, end; /* indices */
 	haddr_t host;	     /* of index first */
 	int uffd;
+	struct backing *home; /* dirty pages are written to it */
+	bool own;	      /* that is the region's own, and ... */
+	uint64_t slot;	      /* ... page `first` has this slot there */
 };
 
 static inline haddr_t extent_host(const struct extent *p, unsigned index)
@@ -24,9 +27,15 @@ static inline haddr_t extent_host(const struct extent *p, unsigned index)
 	return p->host + pages_to_bytes(index - p->first);
 }
 
+/* Slot of a page in its own home, without SLOT_OF_REGION. */
+static inline uint64_t extent_slot(const struct extent *p, unsigned index)
+{
+	return p->slot + (index - p->first);
+}
+
 /*
- * The extent of b that starts at or after addr. False: none. => space lock
- * held.
+ * The extent of b that starts at or after addr. False: none. => space lock, or
+ * mapping lock, held.
  */
 bool extent_next(struct vvm *vm, struct block *b, gaddr_t addr,
 		 struct extent *p);

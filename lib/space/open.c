@@ -108,6 +108,8 @@ int space_open_fds(struct vvm *vm)
 		rc = open_events(vm);
 	if (rc == 0)
 		rc = lives_open(&vm->lives);
+	if (rc == 0 && space_is_automatic(vm))
+		room_open(&vm->room);
 	return rc;
 }
 
@@ -129,6 +131,7 @@ void space_close_fds(struct vvm *vm)
 	lives_close(&vm->lives);
 	close_fd(&vm->reclaim_event);
 	close_fd(&vm->pagemap_fd);
+	room_close(&vm->room);
 }
 
 /* ---- all of it ---- */
@@ -176,6 +179,7 @@ static struct vvm *space_alloc(const struct conf *conf)
 	vm->conf = *conf;
 	vm->forks = os_fork_count();
 	vm->memfd = vm->pagemap_fd = vm->reclaim_event = -1;
+	vm->room = ROOM_SOURCE_NONE;
 	vm->handler_count = handler_threads(conf);
 	for (i = 0; i < SETTING_HANDLERS_MAX; i++)
 		vm->port[i].uffd = vm->port[i].event = -1;

@@ -32,8 +32,9 @@ struct region {
 	uint64_t mapping_id;   /* (i) the vvm_map() call that it came from */
 	char name[32];	       /* (i) */
 	/*
-	 * (i) What its pages are until they are changed; NULL: zeros. It is the
-	 * mapping's: backing_drop() by the last of its regions closes it.
+	 * (i) What its pages are until they are changed, or, if it is their home,
+	 * until they are changed by others; NULL: zeros. It is the mapping's:
+	 * backing_drop() by the last of its regions closes it.
 	 */
 	struct backing *backing;
 	uint64_t first_page;	      /* (s) number of `start` in the mapping */
@@ -108,6 +109,18 @@ static inline uint64_t region_slot(const struct region *r, gaddr_t addr)
 {
 	return SLOT_OF_REGION |
 	       (r->first_page + bytes_to_pages(addr - r->start));
+}
+
+/* Where its own changed pages go: a file that it shares. NULL: to the swap. */
+static inline struct backing *region_home(const struct region *r)
+{
+	return backing_is_home(r->backing) ? r->backing : NULL;
+}
+
+/* Does it share a file, be it one that it can never write to? */
+static inline bool region_is_shared(const struct region *r)
+{
+	return region_home(r) || (r->backing && r->backing->read_only);
 }
 
 /* log2 of the stripe for a mapping of so many bytes over n handlers. */

@@ -14,6 +14,7 @@
 #include "space/frame.h"
 #include "space/grip.h"
 #include "os/os.h"
+#include "os/room.h"
 #include "space/pagetable.h"
 #include "util/hook.h"
 #include "util/pause.h"
@@ -47,17 +48,19 @@ struct reclaimer;
 struct snapshots;
 struct fork;
 struct streams;
+struct flusher;
 
 /*
  * Locks: (i) set by vvm_open(), (m) mapping lock, (s) space lock, (b) block
  * lock, (c) clock.lock, (a) atomic, (t) fault/trap.c's registry.
  */
 struct vvm {
-	struct conf conf;	/* (i) */
-	int memfd;		/* (i) the frames, at offset = host address */
-	int pagemap_fd;		/* (i) */
-	unsigned uffd_features; /* (i) enum os_uffd_feature */
-	unsigned forks;		/* (i) os_fork_count() when it was opened */
+	struct conf conf;	 /* (i) */
+	int memfd;		 /* (i) the frames, at offset = host address */
+	int pagemap_fd;		 /* (i) */
+	struct room_source room; /* (i) of an automatic budget */
+	unsigned uffd_features;	 /* (i) enum os_uffd_feature */
+	unsigned forks;		 /* (i) os_fork_count() when it was opened */
 
 	struct lock mapping;	 /* serialises the mapping calls */
 	struct rwlock lock;	 /* the space lock */
@@ -76,6 +79,7 @@ struct vvm {
 	struct backing *swap;	    /* (i) */
 	struct flight flight;	    /* (a) of the regions' own backings */
 	struct backing *orphans;    /* (m) some, to be closed: map/unmap.c */
+	struct flusher *flusher;    /* (m) NULL: none is a shared file's yet */
 	struct stats stats;	    /* (i) */
 	struct vvm_stat_actor *api; /* (i) counters of API threads */
 

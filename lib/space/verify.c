@@ -43,8 +43,8 @@ void verify_forget(struct vvm *vm, struct block *b)
 	pt_give_digests(&vm->pt, b);
 }
 
-static bool is_as_it_was(const struct vvm *vm, const struct block *b,
-			 unsigned i, const void *bytes)
+bool verify_same(const struct vvm *vm, const struct block *b, unsigned i,
+		 const void *bytes)
 {
 	struct digest now;
 
@@ -74,7 +74,7 @@ static void compare(struct vvm *vm, struct vvm_stat_actor *actor,
 	unsigned i;
 
 	for (i = from; i < to; i++, buf += PAGE_BYTES) {
-		if (rc == 0 && is_as_it_was(vm, p->block, i, buf))
+		if (rc == 0 && verify_same(vm, p->block, i, buf))
 			continue;
 		set_changed(vm, actor, p->block, i);
 		bit_clear(clean, i);

@@ -17,6 +17,12 @@
  */
 bool verify_note(struct vvm *vm, struct block *b, unsigned i,
 		 const void *bytes);
+/*
+ * Is a CLEAN page, whose frame has these bytes, as it was when it became so?
+ * => as changes are kept from b's entries and digests.
+ */
+bool verify_same(const struct vvm *vm, const struct block *b, unsigned i,
+		 const void *bytes);
 /* Nothing of b is resident. => block lock held. */
 void verify_forget(struct vvm *vm, struct block *b);
 /*

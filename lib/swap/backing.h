@@ -3,9 +3,10 @@
  * swap/backing.h - where pages live when they have no frame: an ops table.
  * Fault handling and reclaim know only this. swap/swap.c is the first backing,
  * snapshot/inherit.c the second. Regions may have a backing of their own, which
- * says what they are until they are changed. That is only read: of the functions
- * below it has read(), fetch() and close(), and slot n is page n of the mapping.
- * Its reads count in the space's flight, or a stall of it is not known as one.
+ * says what they are until they are changed: of the functions below it has read(),
+ * fetch() and close(), and slot n is page n of the mapping. With write() and sync()
+ * it is also the *home* of what is changed (backing_is_home()). Its transfers count
+ * in the space's flight, or a stall of it is not known as one.
  *
  * All functions are thread-safe unless they say otherwise.
  */
@@ -33,7 +34,8 @@
 struct io {
 	/*
 	 * result: 0, or -errno when the whole transfer failed. A read that
-	 * returns 0 may have bad pages (checksum): see bad[].
+	 * returns 0 may have bad pages (checksum): see bad[]. So may a write
+	 * to a region's own backing that failed: the others are there.
 	 */
 	void (*done)(struct io *io, int result);
 	gaddr_t addr; /* guest address of the first page */
@@ -44,7 +46,7 @@ struct io {
 	 * because its neighbours are.
 	 */
 	const uint16_t *order;
-	struct backing *home; /* whose slots: set and used by who reads pages */
+	struct backing *home; /* whose slots: set and used by who moves pages */
 	uint64_t slot;	      /* first slot */
 	uint32_t pages;	      /* 1..IO_MAX_PAGES */
 	char *buf;	      /* pages * PAGE_BYTES, page aligned */
@@ -149,6 +151,12 @@ struct backing_ops {
 	 * descriptors, and nothing else. => no other thread.
 	 */
 	void (*shed)(struct backing *b);
+	/*
+	 * What was written is on the disk. -errno: perhaps not. `seen` is
+	 * sync_errors as it was before that was written: an error since then is
+	 * one of this call, too, whoever was told of it. Sleeps.
+	 */
+	int (*sync)(struct backing *b, uint32_t seen);
 	/* => nothing in flight, nobody uses it any more. */
 	void (*close)(struct backing *b);
 };
@@ -160,7 +168,33 @@ struct backing {
 	unsigned users;	      /* (m) backing_use(), backing_drop() */
 	struct backing *next; /* (m) of those that lost their regions */
 	struct os_held held;  /* (i) what other processes must not keep open */
+	bool read_only;	      /* (i) its regions are never writable */
+	_Atomic uint32_t sync_errors; /* (a) sync()s that failed */
+	_Atomic uint64_t rest_us;     /* (a) backing_rests() until then */
 };
+
+/* So long is a file left alone after a write to it has failed. */
+#define BACKING_REST_US 50000
+
+/* Is what is changed in the regions of b written to it? NULL is ok. */
+static inline bool backing_is_home(const struct backing *b)
+{
+	return b && b->ops->write;
+}
+
+/*
+ * A write has failed: reclaim tries no other for a while, and looks for pages
+ * elsewhere.
+ */
+static inline void backing_rest(struct backing *b, uint64_t now_us)
+{
+	atomic_store(&b->rest_us, now_us + BACKING_REST_US);
+}
+
+static inline bool backing_rests(const struct backing *b, uint64_t now_us)
+{
+	return atomic_load(&b->rest_us) > now_us;
+}
 
 /* => both: the mapping lock is held, as in space/kept.h. NULL is ok. */
 static inline void backing_use(struct backing *b)
@@ -184,6 +218,11 @@ static inline bool backing_stalled(struct backing *b, uint64_t now_us)
 static inline void io_read(struct io *io, struct ring *ring)
 {
 	io->home->ops->read(io->home, ring, io);
+}
+
+static inline void io_write(struct io *io, struct ring *ring)
+{
+	io->home->ops->write(io->home, ring, io);
 }
 
 static inline bool io_fetch(struct io *io)

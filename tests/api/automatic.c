@@ -9,6 +9,7 @@
 
 #include "support/child.h"
 #include "support/live.h"
+#include "support/process.h"
 #include "support/random.h"
 #include "support/test.h"
 #include "support/wait.h"
@@ -175,6 +176,29 @@ START_TEST(a_child_has_one_too)
 }
 END_TEST
 
+static int fds_before;
+
+static int has_none_of_them(void *arg)
+{
+	(void)arg;
+	child_check(live_count_fds() == fds_before);
+	return 0;
+}
+
+/* What it looks at stays open, but not in a child without the memory. */
+START_TEST(no_descriptor_is_left)
+{
+	struct vvm *vm;
+
+	fds_before = live_count_fds();
+	vm = open_one(VVM_FORK_DIE);
+	live_check(live_count_fds() > fds_before);
+	live_child_ok(has_none_of_them, NULL);
+	live_ok(vvm_close(vm));
+	live_equal(live_count_fds(), fds_before);
+}
+END_TEST
+
 START_TEST(the_environment_asks_for_it)
 {
 	struct vvm_options o;
@@ -212,6 +236,7 @@ static void add_tests(Suite *s)
 	test_counted(tc, vvm_resize_ends_it);
 	test_counted(tc, pins_are_made_although_it_has_shrunk);
 	test_counted(tc, a_child_has_one_too);
+	tcase_add_test(tc, no_descriptor_is_left);
 	tcase_add_test(tc, the_environment_asks_for_it);
 }
 

@@ -14,7 +14,7 @@
 
 #define BUDGET	  1024		      /* pages */
 #define WARM	  ((uint64_t)1 << 11) /* pages */
-#define PAGES	  ((uint64_t)1 << 16)
+#define PAGES	  ((uint64_t)1 << 15)
 #define PAGE_COST 32			/* bytes, the promise */
 #define SLACK	  ((uint64_t)256 << 10) /* of the C library, for all else */
 

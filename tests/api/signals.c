@@ -8,7 +8,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -26,6 +26,7 @@
 
 static char *hot, *other;
 static _Atomic unsigned taken;
+static sem_t next; /* to be sent: the last has been taken, or it is over */
 static _Atomic bool stop;
 
 static void touch_swapped(int sig)
@@ -36,19 +37,18 @@ static void touch_swapped(int sig)
 	turn += 37;
 	*(volatile char *)(hot + turn % PAGES * LIVE_PAGE) += 1;
 	taken++;
+	sem_post(&next);
 }
 
 /* One signal at a time, each as soon as the last has been taken. */
 static void *send_signals(void *arg)
 {
 	pthread_t to = *(pthread_t *)arg;
-	unsigned sent;
 
 	while (!stop) {
-		sent = taken;
 		pthread_kill(to, SIGUSR1);
-		while (taken == sent && !stop)
-			sched_yield();
+		while (sem_wait(&next))
+			;
 	}
 	return NULL;
 }
@@ -190,10 +190,12 @@ static void under_signals(void (*call)(unsigned i))
 
 	taken = 0;
 	stop = false;
+	live_ok(sem_init(&next, 0, 0));
 	live_ok(pthread_create(&sender, NULL, send_signals, &self));
 	for (i = 0; taken < SIGNALS; i++)
 		call(i);
 	stop = true;
+	sem_post(&next);
 	live_ok(pthread_join(sender, NULL));
 }
 
@@ -301,7 +303,7 @@ END_TEST
 
 #define COROUTINES  8
 #define STACK_PAGES 16
-#define ROUNDS	    60
+#define ROUNDS	    30
 
 static ucontext_t back, coroutine[COROUTINES];
 static char *stacks;

@@ -50,6 +50,7 @@ static const struct walk_error errors[WALK_POINTS][ERRORS_MAX] = {
 		      {EREMOTEIO}, {ESTALE}},
 	[OS_pwrite] = {{EIO}, {ENOSPC}, {EDQUOT}, {EFBIG}, {EAGAIN},
 		       {EINTR, true}, {ENOMEM}, {EPERM}, {EROFS}},
+	[OS_fdatasync] = {{EIO}, {ENOSPC}, {EDQUOT}, {EROFS}},
 	[OS_fallocate] = {{ENOSPC}, {EDQUOT}, {EFBIG}, {EIO}, {EOPNOTSUPP},
 			  {ENOSYS}, {ENODEV}, {EPERM}},
 	[OS_eventfd] = {{EMFILE}, {ENFILE}, {ENOMEM}, {ENODEV}},

@@ -234,6 +234,91 @@ static void run_file(void)
 	close(fd);
 }
 
+/* Of a shared file: what was stored, by page; 0: nothing. */
+static void use_shared(char *p, uint64_t *stored, uint64_t version)
+{
+	unsigned i;
+
+	for (i = 0; i < COUNT; i++) {
+		uint64_t value = live_stamp(i, version);
+		int sig = live_try_store(p + i * LIVE_PAGE + 8, value);
+
+		live_check(!sig || sig == SIGBUS);
+		stored[i] = sig ? stored[i] : value;
+	}
+}
+
+static uint64_t in_file(int fd, unsigned i)
+{
+	uint64_t value = 0;
+
+	live_equal(pread(fd, &value, 8, (off_t)(i * LIVE_PAGE + 8)), 8);
+	return value;
+}
+
+static void check_shared(int fd, const uint64_t *stored)
+{
+	uint64_t word;
+	unsigned i;
+
+	for (i = 0; i < COUNT; i++) {
+		live_equal(in_file(fd, i), stored[i]);
+		live_equal(pread(fd, &word, 8, (off_t)(i * LIVE_PAGE)), 8);
+		live_equal(word, file_word(i));
+	}
+}
+
+/* Whatever fails, what was stored is in the file in the end. */
+static void run_shared(void)
+{
+	uint64_t at = VVM_ANYWHERE, bytes = COUNT * LIVE_PAGE,
+		 stored[COUNT] = {0};
+	int fd = make_file(), rc;
+	unsigned i;
+	char *p;
+
+	for (i = 0; i < COUNT; i++) /* of the last round */
+		live_equal(pwrite(fd, "\0\0\0\0\0\0\0", 8,
+				  (off_t)(i * LIVE_PAGE + 8)),
+			   8);
+	live_equal(fsync(fd), 0);
+	pages_open(VVM_FORK_DIE);
+	walk_arm();
+	rc = vvm_map_file(vm, &at, bytes, LIVE_RW, NULL, fd, 0,
+			  VVM_FILE_SHARED);
+	PAGES_ALLOW(rc, ENOMEM, EMFILE, ENFILE, EACCES);
+	live_check(rc == 0 || at == VVM_ANYWHERE);
+	p = rc ? NULL : vvm_ptr(vm, at);
+	if (p) {
+		use_shared(p, stored, 1);
+		rc = vvm_sync(vm, at, bytes, VVM_SYNC_SYNC);
+		PAGES_ALLOW(rc, EIO, ENOSPC, EDQUOT, EFBIG, ENOMEM);
+		for (i = 0; rc == 0 && i < COUNT; i++)
+			live_equal(in_file(fd, i), stored[i]);
+		PAGES_ALLOW(vvm_advise(vm, at, bytes, VVM_ADV_DONTNEED),
+			    ENOMEM);
+		use_shared(p, stored, 2);
+		PAGES_ALLOW(vvm_sync(vm, at, bytes,
+				     VVM_SYNC_ASYNC | VVM_SYNC_INVALIDATE),
+			    EIO, ENOSPC, EDQUOT, EFBIG, ENOMEM);
+		use_shared(p, stored, 3);
+	}
+	walk_disarm();
+	if (p) {
+		live_ok(vvm_sync(vm, at, bytes, VVM_SYNC_SYNC));
+		check_shared(fd, stored);
+		/* those that could not be read can be now */
+		live_ok(vvm_sync(vm, at, bytes, VVM_SYNC_INVALIDATE));
+		for (i = 0; i < COUNT; i++)
+			live_wait(!live_try_store(p + i * LIVE_PAGE + 8, i),
+				  20000);
+	}
+	pages_close();
+	for (i = 0; p && i < COUNT; i++)
+		live_equal(in_file(fd, i), i);
+	close(fd);
+}
+
 /* ---- touch ---- */
 
 static void touch_checked(struct pages *p)
@@ -477,6 +562,7 @@ static const struct walk_scenario scenarios[] = {
 	{.name = "open_more", .run = run_open_more},
 	{.name = "map", .run = run_map},
 	{.name = "file", .run = run_file},
+	{.name = "shared", .run = run_shared},
 	{.name = "touch", .run = run_touch},
 	{.name = "page-out", .run = run_out},
 	{.name = "page-in", .run = run_in},

@@ -96,11 +96,14 @@ static void end(void)
 
 static uint64_t room(void)
 {
+	struct memcg_files files;
 	struct memcg_room room;
 	struct memcg m;
 
 	live_check(memcg_find(&m, MEMCG_ROOT, MEMCG_SELF));
-	memcg_room(&m, &room);
+	memcg_open(&m, &files);
+	memcg_room(&files, &room);
+	memcg_close(&files);
 	return room.free_bytes;
 }
 

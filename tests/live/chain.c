@@ -30,6 +30,7 @@ static char *base;
 static _Atomic uint64_t published[PAGES];
 static _Atomic bool stop;
 static pthread_t writer[WRITERS];
+static _Atomic unsigned writing; /* writers that have begun */
 static uint64_t chains;
 
 static _Atomic uint64_t *words(uint64_t page)
@@ -50,6 +51,7 @@ static void *write_pages(void *arg)
 {
 	uint64_t id = (uintptr_t)arg, state = id + 1 + (uint64_t)getpid();
 
+	writing++;
 	while (!stop)
 		write_page(live_below(&state, PAGES / WRITERS) * WRITERS + id);
 	return NULL;
@@ -88,9 +90,16 @@ static int wrong_pages(unsigned depth)
 static void start_writers(void)
 {
 	stop = false;
+	writing = 0;
 	for (uintptr_t i = 0; i < WRITERS; i++)
 		live_ok(pthread_create(&writer[i], NULL, write_pages,
 				       (void *)i));
+	/*
+	 * AddressSanitizer's allocator is not made for forks: a thread that
+	 * begins may have its locks, and a child waits for them for ever.
+	 */
+	if (LIVE_SANITIZED)
+		live_wait(writing == WRITERS, 20000);
 }
 
 static void stop_writers(void)

@@ -20,8 +20,8 @@
 #define ANY "--tolerance=1000"
 
 static char *const clean[][14] = {
-	{"soak", "-d3", "--warm=1", "-s8M", "-m512K", "-t4", ANY, "--json"},
-	{"soak", "-d3", "--warm=1", "-s8M", "-m2M", "-t2", ANY, "--fork"},
+	{"soak", "-d1", "--warm=0.5", "-s8M", "-m512K", "-t4", ANY, "--json"},
+	{"soak", "-d1", "--warm=0.5", "-s8M", "-m2M", "-t2", ANY, "--fork"},
 };
 
 static char *const refused[][14] = {
@@ -58,19 +58,19 @@ START_TEST(wrong_usage)
 }
 END_TEST
 
-/* Fifty descriptors a second, of which 8 would be allowed in all. */
+/* A hundred descriptors a second, of which 8 would be allowed in all. */
 static void *leak(void *unused)
 {
 	(void)unused;
 	while (dup(STDERR_FILENO) >= 0)
-		usleep(20000);
+		usleep(10000);
 	return NULL;
 }
 
 START_TEST(a_leak_is_noticed)
 {
-	static char *const line[] = {"soak", "-d6",  "--warm=1", "-i0.1",
-				     "-s4M", "-m1M", "-t1",	 NULL};
+	static char *const line[] = {"soak", "-d3",  "--warm=0.5", "-i0.1",
+				     "-s4M", "-m1M", "-t1",	   NULL};
 	pthread_t thread;
 
 	live_equal(pthread_create(&thread, NULL, leak, NULL), 0);

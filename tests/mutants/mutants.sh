@@ -111,7 +111,7 @@ compile_apart()
 link_apart()
 {
 	link=$work/link.$(echo "$1" | tr / .)
-	libs=$(sed -n 's/^\(URING\|XXHASH\)_LIBS = //p' $work/build/Makefile |
+	libs=$(sed -n 's/^\(URING\|XXHASH\|LZ4\)_LIBS = //p' $work/build/Makefile |
 		tr '\n' ' ')
 	[ -s "$link" ] ||
 		command_for link "tests/$1" "tests/$1.c" | sed \

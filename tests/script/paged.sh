@@ -6,7 +6,8 @@
 
 # Where the preload object brings AddressSanitizer into programs without it;
 # they die of signals as they would otherwise.
-ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0:handle_segv=0
+ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0:use_sigaltstack=0
+ASAN_OPTIONS=$ASAN_OPTIONS:handle_segv=0:handle_sigbus=0
 export ASAN_OPTIONS
 build=$PWD
 run=$build/tools/vvmrun/vvmrun

@@ -194,7 +194,8 @@ for test in malloc threads mainexit children fork forks dlopen closeall stack \
 	expect 0 "$run" -m 2M "$guest" $test
 done
 # the same with a budget that follows the machine
-for test in malloc threads children fork forks closeall generations robust; do
+for test in malloc threads children fork forks closeall foreign lowest generations \
+	robust; do
 	expect 0 env VVM_RESIDENT_MIN=1M VVM_RESIDENT_MAX=2M \
 		"$run" -m auto -o "$tmp/summary" "$guest" $test
 	counted 'Peak of resident paged memory (kbytes)' -le 2048
@@ -233,10 +234,18 @@ for test in mask handler stack ranges libc "spawn $tmp/line"; do
 	}
 done
 
+threads=$build/tests/script/vvmrun_threads
+for test in attributes altstack contexts links blocked; do
+	expect 0 "$threads" $test
+	expect 0 "$run" -m 2M "$threads" $test
+	[ $inline = no ] ||
+		expect 0 "$run" -m 2M --faults inline "$threads" $test
+done
+
 # ---- structures that are there, and what they point to is not ---------------
 
 calls=$build/tests/script/vvmrun_calls
-for test in "vectors $tmp/file" "messages $tmp/socket" waiting nothing structures; do
+for test in "vectors $tmp/file" "large $tmp/file" "messages $tmp/socket" waiting nothing structures; do
 	# shellcheck disable=SC2086
 	{
 		expect 0 "$calls" $test
@@ -244,6 +253,9 @@ for test in "vectors $tmp/file" "messages $tmp/socket" waiting nothing structure
 		[ $inline = no ] ||
 			expect 0 "$run" -m 2M --faults inline "$calls" $test
 	}
+done
+for mode in $([ $inline = no ] || echo inline) guard; do
+	expect 0 "$run" -m 2M --faults $mode --syscalls off "$calls" results
 done
 LD_PRELOAD=libm.so.6 expect 0 "$run" sh -c 'test "$LD_PRELOAD" = libm.so.6'
 

@@ -1,21 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * script/vvmrun_calls.c - a program for tests/script/vvmrun.sh that makes system
- * calls whose structures are there, and what they point to is not. It knows
- * nothing of libvvm. Its argument chooses what it does; it exits 0 if that went
+ * calls whose structures are there, and what they point to is not, and large ones.
+ * It knows nothing of libvvm. Its argument chooses what it does; it exits 0 if that went
  * as without vvmrun, and else says the line that failed.
  */
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/select.h>
+#include <sys/sem.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -98,6 +103,203 @@ static void test_vectors(const char *file)
 		CHECK(errno == EPERM); /* as some containers have it */
 	}
 	close(fd);
+	CHECK(unlink(file) == 0);
+}
+
+/* ---- large transfers ---- */
+
+/* Longer than what is moved at a time, where calls are trapped. */
+enum { RECORD = 3 << 20, RECORDS = 6, USERS = 2 };
+
+static int records; /* a file */
+static pthread_mutex_t counting = PTHREAD_MUTEX_INITIALIZER;
+static unsigned found[RECORDS + 1]; /* (counting) */
+
+static bool of_one_kind(const char *record)
+{
+	size_t i;
+
+	for (i = 0; i < RECORD; i += 512)
+		if (record[i] != *record)
+			return false;
+	return true;
+}
+
+/* Who reads or writes there takes whole records, in any order. */
+static void *read_records(void *arg)
+{
+	char *record = malloc(RECORD);
+	ssize_t n;
+
+	while ((n = read(records, record, RECORD)) == RECORD) {
+		CHECK(of_one_kind(record) && *record > 0 && *record <= RECORDS);
+		pthread_mutex_lock(&counting);
+		found[(int)*record]++;
+		pthread_mutex_unlock(&counting);
+	}
+	CHECK(n == 0);
+	free(record);
+	return arg;
+}
+
+static void *write_records(void *arg)
+{
+	char *record = malloc(RECORD);
+	int i;
+
+	for (i = 1; i <= RECORDS; i++) {
+		memset(record, i, RECORD);
+		CHECK(write(records, record, RECORD) == RECORD);
+	}
+	free(record);
+	return arg;
+}
+
+static void together(void *(*run)(void *))
+{
+	pthread_t thread[USERS];
+	int i;
+
+	for (i = 0; i < USERS; i++)
+		CHECK(pthread_create(&thread[i], NULL, run, NULL) == 0);
+	for (i = 0; i < USERS; i++)
+		CHECK(pthread_join(thread[i], NULL) == 0);
+}
+
+static void each_found(unsigned times)
+{
+	int i;
+
+	CHECK(lseek(records, 0, SEEK_SET) == 0);
+	memset(found, 0, sizeof(found));
+	together(read_records);
+	for (i = 1; i <= RECORDS; i++)
+		CHECK(found[i] == times);
+}
+
+static void in_child(void (*run)(void), int count)
+{
+	int i, status;
+
+	for (i = 0; i < count; i++)
+		if (fork() == 0) {
+			run();
+			_exit(0);
+		}
+	for (i = 0; i < count; i++)
+		CHECK(wait(&status) > 0 && status == 0);
+}
+
+static void append(void)
+{
+	write_records(NULL);
+}
+
+/* Where the file ends, and what is left of it, are as with a short read. */
+static void at_the_end(void)
+{
+	char *record = malloc(RECORD);
+	struct iovec vec[2] = {{record, RECORD / 2},
+			       {record + RECORD / 2, RECORD / 2}};
+	off_t end = lseek(records, 0, SEEK_END);
+
+	CHECK(lseek(records, -2 * RECORD - 7, SEEK_END) > 0);
+	CHECK(readv(records, vec, 2) == RECORD);
+	CHECK(preadv2(records, vec, 2, -1, 0) == RECORD);
+	CHECK(read(records, record, RECORD) == 7);
+	CHECK(lseek(records, 0, SEEK_CUR) == end);
+	CHECK(lseek(records, -RECORD + 7, SEEK_END) > 0);
+	CHECK(read(records, record, RECORD) == RECORD - 7);
+	CHECK(lseek(records, 0, SEEK_CUR) == end);
+	CHECK(read(records, record, RECORD) == 0);
+	CHECK(writev(records, vec, 2) == RECORD);
+	CHECK(lseek(records, 0, SEEK_CUR) == end + RECORD);
+	free(record);
+}
+
+/* What fits is written, and no signal is raised. */
+static void up_to_limit(void)
+{
+	struct rlimit limit = {RECORD - (1 << 20), RLIM_INFINITY};
+	char *record = malloc(RECORD);
+	int fd = open("/proc/self/fd", O_RDONLY);
+
+	CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+	CHECK(lseek(records, 0, SEEK_SET) == 0);
+	CHECK(write(records, record, RECORD) == RECORD - (1 << 20));
+	CHECK(pwrite(records, record, RECORD - 4096, 4096) ==
+	      RECORD - (1 << 20) - 4096);
+	signal(SIGXFSZ, SIG_IGN);
+	CHECK(write(records, record, RECORD) == -1 && errno == EFBIG);
+	CHECK(lseek(records, 0, SEEK_CUR) == RECORD - (1 << 20));
+	CHECK(read(fd, record, RECORD) == -1 && errno == EISDIR);
+	CHECK(write(fd, record, RECORD) == -1 && errno == EBADF);
+}
+
+/* A read that ends early has moved the position by what it has read. */
+static void short_ones(void)
+{
+	char *record = malloc(RECORD);
+	char *end = (char *)((uintptr_t)(record + RECORD / 2) & -PIECE);
+
+	CHECK(mprotect(end, PIECE, PROT_NONE) == 0);
+	CHECK(lseek(records, 0, SEEK_SET) == 0);
+	CHECK(read(records, record, RECORD) == end - record);
+	CHECK(lseek(records, 0, SEEK_CUR) == end - record);
+	CHECK(mprotect(end, PIECE, PROT_READ | PROT_WRITE) == 0);
+	free(record);
+}
+
+/* A filter that ends a program which asks about its files. */
+static void confined(void)
+{
+#define DEADLY(number)                                       \
+	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (number), 0, 1), \
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)
+	struct sock_filter text[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+			 offsetof(struct seccomp_data, nr)),
+		DEADLY(SYS_lseek),
+		DEADLY(SYS_prlimit64),
+		DEADLY(SYS_fcntl),
+		DEADLY(SYS_fstat),
+		DEADLY(SYS_getsockopt),
+		DEADLY(SYS_pread64),
+		DEADLY(SYS_pwrite64),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog filter = {.len = sizeof(text) / sizeof(text[0]),
+					  .filter = text};
+	struct rlimit limit = {7 * RECORD, RLIM_INFINITY};
+	const size_t bytes = 8 * RECORD; /* more than one window */
+	char *record = malloc(bytes);
+	int ends[2];
+
+	CHECK(record && socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+	CHECK(fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);
+	CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+	CHECK(lseek(records, 0, SEEK_SET) == 0);
+	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+	CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0);
+	CHECK(write(records, record, bytes) == 7 * RECORD);
+	CHECK(write(ends[0], record, bytes) > 0);
+}
+
+static void test_large(const char *file)
+{
+	records = open(file, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	CHECK(records >= 0);
+	together(write_records);
+	each_found(USERS);
+	CHECK(ftruncate(records, 0) == 0);
+	CHECK(fcntl(records, F_SETFL, O_APPEND) == 0);
+	in_child(append, USERS);
+	each_found(USERS);
+	CHECK(fcntl(records, F_SETFL, 0) == 0);
+	at_the_end();
+	in_child(up_to_limit, 1);
+	short_ones();
+	in_child(confined, 1);
 	CHECK(unlink(file) == 0);
 }
 
@@ -322,7 +524,12 @@ static void test_nothing(void)
 		CHECK((call) == -1 && errno == EFAULT); \
 	} while (0)
 
-/* The addresses that no system call takes are not looked at before it. */
+static void *arena_page(void)
+{
+	return (void *)(((uintptr_t)arena + PIECE - 1) & -PIECE);
+}
+
+/* Nobody looks at what is to be refused before the kernel does. */
 static void bad_structures(void *bad, const int fds[2], int epoll)
 {
 	struct timespec soon = {.tv_nsec = 1};
@@ -342,8 +549,34 @@ static void bad_structures(void *bad, const int fds[2], int epoll)
 	EFAULTS(sigsuspend(bad));
 	EFAULTS(getrlimit(RLIMIT_NOFILE, bad));
 	EFAULTS(setrlimit(RLIMIT_NOFILE, bad));
+	EFAULTS(setrlimit(RLIMIT_CPU, bad));
+	EFAULTS(prlimit(0, RLIMIT_AS, NULL, bad));
+	EFAULTS(pselect(0, NULL, NULL, NULL, &soon, bad));
+	EFAULTS(sigprocmask(SIG_BLOCK, NULL, bad));
+	EFAULTS(mincore(arena_page(), PIECE, bad));
+	EFAULTS(setsockopt(fds[0], SOL_SOCKET, SO_ATTACH_FILTER, bad,
+			   sizeof(struct sock_fprog)));
+	EFAULTS(prctl(PR_SET_SECCOMP, 2, bad));
 	EFAULTS(execve("/bin/true", bad, environ));
+	EFAULTS(execve("/bin/true", environ, bad));
 	EFAULTS(execve(bad, environ, environ));
+}
+
+/* What is behind such structures. */
+static void bad_contents(void *bad, const int fds[2])
+{
+	struct iovec vec = {bad, 8};
+	struct msghdr message = {.msg_iov = bad, .msg_iovlen = 1};
+	struct ifconf list = {.ifc_len = 4096, .ifc_buf = bad};
+	char *const argv[] = {bad, NULL};
+
+	EFAULTS(writev(fds[0], &vec, 1));
+	EFAULTS(sendmsg(fds[0], &message, 0));
+	message = (struct msghdr){.msg_iov = &vec, .msg_iovlen = 1};
+	EFAULTS(sendmsg(fds[0], &message, 0));
+	EFAULTS(execve("/bin/true", argv, environ));
+	EFAULTS(execve("/bin/true", environ, argv));
+	EFAULTS(ioctl(fds[0], SIOCGIFCONF, &list));
 }
 
 /* A filter that the structure on the stack points to. */
@@ -360,15 +593,75 @@ static void filter_of(int fd)
 			 sizeof(program)) == 0);
 }
 
+/* A set that may be written to and not read: how long it is nobody says. */
+static void write_only(void)
+{
+	int set = semget(IPC_PRIVATE, 3, 0200);
+	unsigned short *value = piece(3 * sizeof(*value));
+
+	CHECK(set >= 0);
+	value = (unsigned short *)((char *)value + PIECE) - 3;
+	value[0] = value[1] = value[2] = 7;
+	push_out();
+	CHECK(semctl(set, 0, SETALL, value) == 0);
+	CHECK(semctl(set, 0, IPC_RMID) == 0);
+}
+
+/* Two pages of which the first may be accessed. */
+static char *two_pages(void)
+{
+	char *p = mmap(NULL, 2 * PIECE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	CHECK(p != MAP_FAILED);
+	return p;
+}
+
 static void test_structures(void)
 {
-	static const uintptr_t bad[] = {8, UINTPTR_MAX, UINT64_C(1) << 63};
+	void *bad[] = {(void *)8,
+		       (void *)UINTPTR_MAX,
+		       (void *)(UINT64_C(1) << 63),
+		       two_pages() + PIECE,
+		       two_pages() + PIECE,
+		       piece(PIECE)};
 	int fds[2], epoll = epoll_create1(0), i;
 
+	CHECK(munmap(bad[3], PIECE) == 0);
+	CHECK(mprotect(bad[4], PIECE, PROT_NONE) == 0);
+	CHECK(mprotect(bad[5], PIECE, PROT_NONE) == 0);
+	CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
 	CHECK(epoll >= 0 && socketpair(AF_UNIX, SOCK_DGRAM, 0, fds) == 0);
-	for (i = 0; i < 3; i++)
-		bad_structures((void *)bad[i], fds, epoll);
+	for (i = 0; i < 6; i++)
+		bad_structures(bad[i], fds, epoll);
+	for (i = 3; i < 6; i++)
+		bad_contents(bad[i], fds);
+	/* it begins where something is, and goes on where nothing is */
+	EFAULTS(readv(fds[0], (struct iovec *)((char *)bad[4] - 8), 1));
 	filter_of(fds[0]);
+	write_only();
+}
+
+/* ---- results where nothing is, of calls that libc's functions make ---- */
+
+static void test_results(void)
+{
+	sigset_t *set = piece(sizeof(*set)), some;
+	stack_t *stack = piece(sizeof(*stack));
+	struct rlimit *limit = piece(sizeof(*limit)), now;
+	unsigned char *flags = piece(2 * MIB / PIECE);
+	char *first = (char *)(((uintptr_t)filler + PIECE - 1) & -PIECE);
+
+	sigemptyset(&some);
+	sigaddset(&some, SIGUSR1);
+	push_out();
+	CHECK(sigprocmask(SIG_BLOCK, &some, set) == 0);
+	CHECK(sigismember(set, SIGUSR1) == 0);
+	CHECK(sigaltstack(NULL, stack) == 0 && stack->ss_flags == SS_DISABLE);
+	CHECK(prlimit(0, RLIMIT_NOFILE, NULL, limit) == 0);
+	CHECK(getrlimit(RLIMIT_NOFILE, &now) == 0);
+	CHECK(now.rlim_cur == limit->rlim_cur);
+	CHECK(mincore(first, MIB, flags) == 0 && flags[0] != 'a');
 }
 
 int main(int argc, char **argv)
@@ -377,12 +670,16 @@ int main(int argc, char **argv)
 	begin();
 	if (!strcmp(argv[1], "vectors") && argc > 2)
 		test_vectors(argv[2]);
+	else if (!strcmp(argv[1], "large") && argc > 2)
+		test_large(argv[2]);
 	else if (!strcmp(argv[1], "messages") && argc > 2)
 		test_messages(argv[2]);
 	else if (!strcmp(argv[1], "waiting"))
 		test_waiting();
 	else if (!strcmp(argv[1], "nothing"))
 		test_nothing();
+	else if (!strcmp(argv[1], "results"))
+		test_results();
 	else if (!strcmp(argv[1], "structures"))
 		test_structures();
 	else

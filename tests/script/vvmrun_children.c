@@ -8,6 +8,8 @@
 #include <spawn.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,6 +25,62 @@ void test_clean(void)
 	for (e = environ; *e; e++)
 		CHECK(strncmp(*e, "VVM_", 4) && strncmp(*e, "VVMRUN=", 7) &&
 		      strncmp(*e, "LD_PRELOAD=", 11));
+}
+
+/* By its descriptor, even if that is closed then, and as the kernel refuses. */
+static void by_descriptor(char *const *args)
+{
+	char script[] = "/tmp/vvmrunXXXXXX";
+	char *const *volatile none = NULL;
+	int fd = open(args[0], O_RDONLY | O_CLOEXEC), text = mkstemp(script);
+	pid_t pid;
+
+	CHECK(fd >= 0 && text >= 0);
+	CHECK(write(text, "#!/bin/sh\nexit 3\n", 17) == 17);
+	CHECK(fchmod(text, 0755) == 0 && close(text) == 0);
+	text = open(script, O_RDONLY | O_CLOEXEC);
+	CHECK(text >= 0 && unlink(script) == 0);
+	CHECK(fexecve(-1, args, environ) == -1 && errno == EINVAL);
+	CHECK(fexecve(fd, none, environ) == -1 && errno == EINVAL);
+	CHECK(fexecve(500, args, environ) == -1 && errno == EBADF);
+	/* its interpreter could not open it any more */
+	CHECK(fexecve(text, args, environ) == -1 && errno == ENOENT);
+	pid = fork();
+	if (pid == 0) {
+		fexecve(fd, args, environ);
+		_exit(9);
+	}
+	CHECK(status_of(pid) == 0);
+	CHECK(fcntl(text, F_SETFD, 0) == 0);
+	pid = fork();
+	if (pid == 0) {
+		fexecve(text, args, environ);
+		_exit(9);
+	}
+	CHECK(status_of(pid) == 3);
+	close(text);
+	close(fd);
+}
+
+/* One that has not touched its memory yet keeps to a limit all the same. */
+static void limited(void)
+{
+	const struct rlimit limit = {300 * MIB, 300 * MIB};
+	char *p = malloc(4 * MIB);
+	pid_t pid;
+
+	CHECK(p);
+	fill(p, 4 * MIB, 14);
+	pid = fork();
+	if (pid == 0) {
+		CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
+		errno = 0;
+		CHECK(!malloc(320 * MIB) && errno == ENOMEM);
+		CHECK(malloc(8 * MIB));
+		_exit(0);
+	}
+	CHECK(status_of(pid) == 0);
+	free(p);
 }
 
 void test_children(const char *self)
@@ -53,6 +111,8 @@ void test_children(const char *self)
 		  "r");
 	CHECK(f && fgets(line, sizeof(line), f) && !strcmp(line, "piped\n"));
 	CHECK(pclose(f) == 0);
+	by_descriptor(args);
+	limited();
 }
 
 /* A program that is to return 3. */

@@ -113,11 +113,11 @@ static void test_as(void)
 	has_limit(RLIMIT_AS, 4 * GIB, 8 * GIB);
 	p = malloc(64 * MIB);
 	CHECK(p);
-	fill(p, 8 * MIB, 3);
+	fill(p, LARGE, 3);
 	q = mmap(NULL, 64 * MIB, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	CHECK(q != MAP_FAILED);
-	fill(q, 8 * MIB, 4);
+	fill(q, LARGE, 4);
 	CHECK(!pthread_create(&thread, NULL, nothing, NULL));
 	CHECK(!pthread_join(thread, NULL));
 	errno = 0;
@@ -130,7 +130,7 @@ static void test_as(void)
 	CHECK(!aligned_alloc(4096, 5 * GIB) && errno == ENOMEM);
 	CHECK(mmap(NULL, 5 * GIB, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1,
 		   0) == MAP_FAILED);
-	CHECK(same(p, 8 * MIB, 3) && same(q, 8 * MIB, 4));
+	CHECK(same(p, LARGE, 3) && same(q, LARGE, 4));
 	fork_and_work(1);
 	set_limit(RLIMIT_AS, 8 * GIB, 8 * GIB);
 	p = malloc(5 * GIB);
@@ -331,7 +331,7 @@ static void test_swapgone(void)
 
 /* ---- devices ---- */
 
-enum { ROUNDS = 40, THREADS = 2 };
+enum { ROUNDS = 14, THREADS = 2 };
 static volatile int stop;
 
 /* Sees to it that pages are evicted. */

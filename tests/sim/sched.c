@@ -136,7 +136,11 @@ static void give_turn(struct sim_thread *t)
 {
 	K->current = (int)(t - K->thread);
 	atomic_store(&t->gate, 1);
-	futex(&t->gate, FUTEX_WAKE, 1);
+	/*
+	 * All: of a process that has ended a thread that had this place may not
+	 * be gone yet, and one wake-up would be its.
+	 */
+	futex(&t->gate, FUTEX_WAKE, INT_MAX);
 }
 
 static void switch_to(struct sim_thread *t)

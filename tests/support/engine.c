@@ -4,6 +4,7 @@
 #include <check.h>
 #include <stdlib.h>
 
+#include "map/sync.h"
 #include "support/engine_count.h"
 #include "support/engine_fault.h"
 #include "util/log.h"
@@ -91,6 +92,7 @@ void engine_close(void)
 	ck_assert_uint_eq(allocated, 0);
 	evict_fini(&evictor);
 	ring_close(ring);
+	sync_fini(vm);
 	space_free(vm);
 	vm = NULL;
 }

@@ -89,7 +89,7 @@ void engine_read(void)
 {
 	memset(engine_io->bad, 0, sizeof(engine_io->bad));
 	engine_io->done = engine_read_done;
-	vm->swap->ops->read(vm->swap, NULL, engine_io);
+	io_read(engine_io, NULL);
 }
 
 enum fault_result engine_install(int result)

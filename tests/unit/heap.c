@@ -683,7 +683,7 @@ START_TEST(a_signal_handler_at_any_instruction)
 	long at;
 
 	open_refusing(0);
-	for (at = 0; step_once(_i, at) && at < STEPS_MOST; at += 1 + at / 100)
+	for (at = 0; step_once(_i, at) && at < STEPS_MOST; at += 1 + at / 40)
 		;
 	live_check(at > 20);
 	live_ok(vvm_heap_close(other));

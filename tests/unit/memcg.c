@@ -7,6 +7,7 @@
 #include "support/test.h"
 
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -117,16 +118,25 @@ START_TEST(where_there_is_no_limit)
 }
 END_TEST
 
-/* What memcg_room() says of such a process. */
-static struct memcg_room room_of(const char *self)
+static void open_files(struct memcg_files *files, const char *self)
 {
 	const char *file = live_path("self");
-	struct memcg_room room;
 	struct memcg m;
 
 	write_file(file, self);
 	ck_assert(memcg_find(&m, root, file));
-	memcg_room(&m, &room);
+	memcg_open(&m, files);
+}
+
+/* What memcg_room() says of such a process. */
+static struct memcg_room room_of(const char *self)
+{
+	struct memcg_files files;
+	struct memcg_room room;
+
+	open_files(&files, self);
+	memcg_room(&files, &room);
+	memcg_close(&files);
 	return room;
 }
 
@@ -213,8 +223,112 @@ static struct room look(const char *self)
 	snprintf(pressure, sizeof(pressure), "%s/pressure", root);
 	room_open_at(&source, meminfo, pressure, root, file);
 	room_look(&source, &room);
+	room_close(&source);
 	return room;
 }
+
+static int lowest_descriptor(void)
+{
+	int fd = dup(STDERR_FILENO);
+
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+	return fd;
+}
+
+/* The files as they are now, through the descriptors of the beginning. */
+START_TEST(a_look_sees_what_has_changed)
+{
+	struct memcg_files files;
+	struct memcg_room room;
+
+	make("cgroup.controllers", "memory\n");
+	make("a/memory.max", "1000000\n");
+	make("a/memory.current", "900000\n");
+	make("a/b/memory.max", "max\n");
+	make("a/b/memory.current", "300000\n");
+	make("a/b/memory.pressure", SOME_STALLS);
+	open_files(&files, "0::/a/b\n");
+	memcg_room(&files, &room);
+	ck_assert_uint_eq(room.free_bytes, 100000);
+	make("a/memory.current", "20000\n");
+	make("a/b/memory.max", "700000\n");
+	make("a/b/memory.pressure", "some avg10=0.00 total=9\n");
+	memcg_room(&files, &room);
+	ck_assert_uint_eq(room.free_bytes, 400000);
+	ck_assert_uint_eq(room.stall_us, 9);
+	memcg_close(&files);
+	memcg_room(&files, &room);
+	ck_assert_uint_eq(room.free_bytes, NONE);
+}
+END_TEST
+
+/* The group itself, and those with a limit, from below. */
+START_TEST(levels_without_a_limit_are_left_out)
+{
+	struct memcg_files files;
+	struct memcg_room room;
+
+	make("cgroup.controllers", "memory\n");
+	make("a/memory.max", "10000\n");
+	make("a/memory.current", "9999\n");
+	make("a/b/memory.max", "900000\n");
+	make("a/b/memory.current", "300000\n");
+	make("a/b/c/memory.max", "max\n");
+	make("a/b/c/d/memory.max", "max\n");
+	open_files(&files, "0::/a/b/c/d\n");
+	ck_assert_uint_eq(files.levels, 3);
+	memcg_room(&files, &room);
+	ck_assert_uint_eq(room.free_bytes, 1);
+	memcg_close(&files);
+}
+END_TEST
+
+START_TEST(deep_groups_take_few_descriptors)
+{
+	struct memcg_files files;
+	struct memcg_room room;
+
+	make("cgroup.controllers", "memory\n");
+	make("a/memory.max", "10000\n");
+	make("a/memory.current", "9999\n");
+	make("a/b/memory.max", "900000\n");
+	make("a/b/c/memory.max", "900000\n");
+	make("a/b/c/d/memory.max", "900000\n");
+	make("a/b/c/d/memory.current", "300000\n");
+	make("a/b/c/d/e/memory.max", "max\n");
+	open_files(&files, "0::/a/b/c/d/e\n");
+	ck_assert_uint_eq(files.levels, MEMCG_LEVELS);
+	memcg_room(&files, &room);
+	ck_assert_uint_eq(room.free_bytes, 600000);
+	memcg_close(&files);
+}
+END_TEST
+
+/* A look takes no descriptor, not even for a moment; closing leaves none. */
+START_TEST(looks_open_nothing)
+{
+	struct rlimit all, none;
+	struct room_source source;
+	int before = lowest_descriptor();
+	struct room room;
+
+	room_open(&source);
+	ck_assert_int_gt(lowest_descriptor(), before);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &all), 0);
+	none = (struct rlimit){0, all.rlim_max};
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	room_look(&source, &room);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &all), 0);
+	ck_assert_uint_ne(room.ram_bytes, NONE);
+	ck_assert_uint_ne(room.free_bytes, NONE);
+	room_close(&source);
+	ck_assert_int_eq(lowest_descriptor(), before);
+	room_look(&source, &room);
+	ck_assert_uint_eq(room.ram_bytes, NONE);
+	room_close(&source);
+}
+END_TEST
 
 START_TEST(what_the_machine_has_left)
 {
@@ -250,6 +364,7 @@ START_TEST(this_machine_tells_of_its_memory)
 	room_look(&source, &room);
 	ck_assert_uint_le(room.free_bytes, room.ram_bytes);
 	ck_assert_uint_ge(room.ram_bytes, 16 << 20);
+	room_close(&source);
 }
 END_TEST
 
@@ -273,6 +388,10 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, where_there_is_no_limit);
 	tcase_add_test(tc, the_machines_ram_is_the_most);
 	tc = test_case(s, "room");
+	tcase_add_test(tc, a_look_sees_what_has_changed);
+	tcase_add_test(tc, levels_without_a_limit_are_left_out);
+	tcase_add_test(tc, deep_groups_take_few_descriptors);
+	tcase_add_test(tc, looks_open_nothing);
 	tcase_add_test(tc, what_version_2_has_left);
 	tcase_add_test(tc, what_version_1_has_left);
 	tcase_add_test(tc, what_is_not_known_of_a_group);

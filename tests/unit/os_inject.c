@@ -155,6 +155,16 @@ static int try_pwrite(void)
 	return os_pwrite(memfd, "x", 1, 0);
 }
 
+static int try_pwrite_own(void)
+{
+	return os_pwrite_own(memfd, "x", 1, 0, true);
+}
+
+static int try_fdatasync(void)
+{
+	return os_fdatasync(memfd);
+}
+
 static int try_fallocate(void)
 {
 	return os_fallocate(memfd, 0, PAGE_BYTES);
@@ -247,7 +257,7 @@ static int try_reopen(void)
 	int fd, error;
 	bool own;
 
-	error = os_reopen(memfd, &fd, &own);
+	error = os_reopen(memfd, true, &fd, &own);
 	return error ? error : os_close(fd);
 }
 
@@ -330,7 +340,8 @@ static const struct {
 	{OS_claimed, try_claimed},	 {OS_open_own, try_open_own},
 	{OS_list_dir, try_list_dir},	 {OS_unlink, try_unlink},
 	{OS_fd_info, try_hold},		 {OS_open, try_reopen},
-	{OS_pread, try_pread_some},
+	{OS_pread, try_pread_some},	 {OS_pwrite, try_pwrite_own},
+	{OS_fdatasync, try_fdatasync},
 };
 
 /* Armed, every function returns the error; used up or disarmed, it works. */

@@ -16,6 +16,7 @@
 #include "os/os.h"
 #include "support/test.h"
 #include "support/wait.h"
+#include "support/ways.h"
 
 #define PAGES 64
 /* The longest that anything may take. */
@@ -557,14 +558,6 @@ END_TEST
 
 /* ---- */
 
-static bool uring_works(void)
-{
-	if (ring_open(&ring, 1, VVM_IO_URING))
-		return false;
-	ring_close(ring);
-	return true;
-}
-
 static void add_operations(TCase *tc, int from)
 {
 	tcase_add_loop_test(tc, written_bytes_are_read_back, from, 2);
@@ -612,10 +605,8 @@ static void add_errors(TCase *tc, int from)
 
 static void add_tests(Suite *suite)
 {
-	int from = uring_works() ? 0 : 1;
+	int from = ways() == 3 ? 0 : 1;
 
-	if (from)
-		printf("io_uring is not permitted here: the twin only\n");
 	add_operations(test_case(suite, "operations"), from);
 	add_watches(test_case(suite, "watches"), from);
 	add_errors(test_case(suite, "errors"), from);

@@ -25,6 +25,7 @@
 #include "os/os.h"
 #include "support/test.h"
 #include "support/wait.h"
+#include "support/ways.h"
 
 #define MIB ((uint64_t)1 << 20)
 /*
@@ -83,15 +84,6 @@ static void open_swap(const char *where, uint64_t limit)
 {
 	use_path(where, limit);
 	ck_assert_int_eq(swap_open(&swap, &conf), 0);
-}
-
-static void open_way(int way)
-{
-	ring = NULL;
-	if (way == 1)
-		ck_assert_int_eq(ring_open(&ring, 4, VVM_IO_SYNC), 0);
-	if (way == 2)
-		ck_assert_int_eq(ring_open(&ring, 4, VVM_IO_URING), 0);
 }
 
 static void close_all(void)
@@ -212,7 +204,7 @@ START_TEST(what_is_written_is_read)
 	uint64_t slot;
 
 	open_swap(dir, 0);
-	open_way(_i);
+	ring = way_open(_i);
 	slot = take_and_write(IO_MAX_PAGES, 0x7000000);
 	ck_assert_uint_ge(slot, 1);
 	ck_assert_int_eq(read_pages(&t, slot, IO_MAX_PAGES, 0x7000000), 0);
@@ -233,7 +225,7 @@ START_TEST(transfers_are_counted)
 	uint64_t slot;
 
 	open_swap(dir, 64 * MIB);
-	open_way(_i);
+	ring = way_open(_i);
 	slot = take_and_write(4, 0x1000);
 	ck_assert_int_eq(read_pages(&t, slot, 3, 0x1000), 0);
 	st = stat_now();
@@ -256,7 +248,7 @@ START_TEST(a_page_from_the_wrong_place_is_bad)
 	uint64_t slot;
 
 	open_swap(dir, 0);
-	open_way(_i);
+	ring = way_open(_i);
 	slot = take_and_write(4, 0x10000);
 	ck_assert_int_eq(read_pages(&t, slot, 4, 0x20000), 0);
 	ck_assert_uint_eq(count_bad(&t.io), 4);
@@ -277,7 +269,7 @@ START_TEST(pages_need_not_be_neighbours)
 	unsigned i;
 
 	open_swap(dir, 0);
-	open_way(_i);
+	ring = way_open(_i);
 	fill_out(3);
 	t.io.slot = take(3);
 	ck_assert_int_eq(transfer(&t, true), 0);
@@ -300,7 +292,7 @@ START_TEST(a_corrupted_page_is_bad_and_its_neighbours_are_not)
 	uint64_t slot;
 
 	open_swap(path, 0);
-	open_way(_i);
+	ring = way_open(_i);
 	slot = take_and_write(70, 0x10000);
 	spoil(slot + 65);
 	ck_assert_int_eq(read_pages(&t, slot, 70, 0x10000), 0);
@@ -320,7 +312,7 @@ START_TEST(a_read_that_fails_twice_succeeds)
 	uint64_t slot;
 
 	open_swap(dir, 0);
-	open_way(_i);
+	ring = way_open(_i);
 	slot = take_and_write(4, 0x10000);
 	os_inject_clear();
 	os_inject(OS_pread, 1, false, EIO);
@@ -341,7 +333,7 @@ START_TEST(each_read_has_tries_of_its_own)
 	struct test_io t;
 
 	open_swap(dir, 0);
-	open_way(_i);
+	ring = way_open(_i);
 	slot = take_and_write(4, 0x10000);
 	ck_assert_int_eq(read_pages(&t, slot, 4, 0x10000), 0);
 	for (i = 1; i <= 4; i++) {
@@ -362,7 +354,7 @@ START_TEST(a_read_that_always_fails_is_an_error)
 	uint64_t slot;
 
 	open_swap(dir, 0);
-	open_way(_i);
+	ring = way_open(_i);
 	slot = take_and_write(4, 0x10000);
 	os_inject(OS_pread, 1, true, EIO);
 	ck_assert_int_eq(read_pages(&t, slot, 4, 0x10000), -EIO);
@@ -382,7 +374,7 @@ START_TEST(one_bad_sector_costs_one_page)
 	uint64_t slot;
 
 	open_swap(path, 0);
-	open_way(_i);
+	ring = way_open(_i);
 	slot = take_and_write(8, 0x10000);
 	ck_assert_int_eq(truncate(path, (off_t)pages_to_bytes(slot + 6)), 0);
 	ck_assert_int_eq(read_pages(&t, slot, 8, 0x10000), 0);
@@ -399,7 +391,7 @@ START_TEST(a_failed_write_is_reported)
 	uint64_t slot;
 
 	open_swap(dir, 0);
-	open_way(_i);
+	ring = way_open(_i);
 	slot = take(4);
 	os_inject_clear();
 	os_inject(OS_pwrite, 1, false, ENOSPC);
@@ -417,7 +409,7 @@ START_TEST(an_interrupted_write_is_repeated)
 	uint64_t slot;
 
 	open_swap(dir, 0);
-	open_way(_i);
+	ring = way_open(_i);
 	slot = take(4);
 	os_inject_clear();
 	os_inject(OS_pwrite, 1, false, EAGAIN);
@@ -439,7 +431,7 @@ START_TEST(many_at_once)
 	int i;
 
 	open_swap(dir, 0);
-	open_way(_i);
+	ring = way_open(_i);
 	slot = take_and_write(N, 0);
 	for (i = 0; i < N; i++) {
 		t[i] = (struct test_io){
@@ -1029,23 +1021,13 @@ static void add_open(TCase *tc)
 	tcase_add_test(tc, nothing_is_left_in_the_directory);
 }
 
-static bool uring_works(void)
-{
-	struct ring *r;
-
-	if (ring_open(&r, 1, VVM_IO_URING))
-		return false;
-	ring_close(r);
-	return true;
-}
-
 static void add_tests(Suite *suite)
 {
 	TCase *transfers = test_case(suite, "transfers");
 	TCase *growth = test_case(suite, "growth");
 	TCase *open = test_case(suite, "open");
 
-	add_transfers(transfers, uring_works() ? 3 : 2);
+	add_transfers(transfers, ways());
 	add_growth(growth);
 	add_open(open);
 }

@@ -9,6 +9,10 @@
  * written when nothing can be brought in. Where the program has provided such
  * memory (pthread_attr_setstack(3)), the thread gets a stack of libc's that is
  * as large.
+ *
+ * libc reads the attributes while it has all signals blocked, and gives some of
+ * them to the kernel. So it gets a copy of them that is not paged; what they
+ * point to (sets of CPUs and of signals) it has allocated outside of the heap.
  */
 #include "preload/birth.h"
 
@@ -29,19 +33,23 @@ struct birth {
 	unsigned held;
 };
 
-typedef int maker(pthread_t *, const pthread_attr_t *, void *(*)(void *),
-		  void *);
+/* Of libc's functions with a name the newest, or a sanitizer's. */
+#define NEXT_OF(name)                                                       \
+	({                                                                  \
+		static __typeof__(name) *next_;                             \
+		if (!next_) {                                               \
+			preload_enter();                                    \
+			next_ = (__typeof__(next_))dlsym(RTLD_NEXT, #name); \
+			preload_leave();                                    \
+		}                                                           \
+		next_;                                                      \
+	})
 
 int next_pthread_create(pthread_t *thread, const pthread_attr_t *attr,
 			void *(*run)(void *), void *arg)
 {
-	static maker *next;
+	__typeof__(pthread_create) *next = NEXT_OF(pthread_create);
 
-	if (!next) {
-		preload_enter();
-		next = (maker *)dlsym(RTLD_NEXT, "pthread_create");
-		preload_leave();
-	}
 	return next ? next(thread, attr, run, arg) : EAGAIN;
 }
 
@@ -50,6 +58,7 @@ static void *be_born(void *p)
 	struct birth birth = *(struct birth *)p;
 
 	preload_born = true;
+	part_born();
 	libc_free(p);
 	signals_hold(birth.held);
 	signals_admit(); /* of the attributes' mask */
@@ -114,20 +123,34 @@ static int copy_attributes(pthread_attr_t *to, const pthread_attr_t *from)
 	return 0;
 }
 
+static int create_elsewhere(pthread_t *thread, const pthread_attr_t *attr,
+			    struct birth *birth)
+{
+	pthread_attr_t other;
+	int error = copy_attributes(&other, attr);
+
+	if (error)
+		return error;
+	error = next_pthread_create(thread, &other, be_born, birth);
+	pthread_attr_destroy(&other);
+	return error;
+}
+
+/* Without attributes libc makes some of its own for the time of the call. */
 static int create(pthread_t *thread, const pthread_attr_t *attr,
 		  struct birth *birth)
 {
-	pthread_attr_t other;
+	pthread_attr_t copy;
 	int error;
 
-	if (!has_paged_stack(attr))
-		return next_pthread_create(thread, attr, be_born, birth);
+	if (attr)
+		copy = *attr;
 	preload_enter();
-	error = copy_attributes(&other, attr);
-	if (!error) {
-		error = next_pthread_create(thread, &other, be_born, birth);
-		pthread_attr_destroy(&other);
-	}
+	if (has_paged_stack(attr))
+		error = create_elsewhere(thread, attr, birth);
+	else
+		error = next_pthread_create(thread, attr ? &copy : NULL,
+					    be_born, birth);
 	preload_leave();
 	return error;
 }
@@ -180,3 +203,27 @@ int thrd_create(thrd_t *thread, thrd_start_t run, void *arg)
 		return thrd_nomem;
 	return error ? thrd_error : thrd_success;
 }
+
+/* ---- attributes, as far as libc allocates something for them ---- */
+
+#define ATTRIBUTE(name, parameters, ...)                                    \
+	int pthread_##name parameters                                       \
+	{                                                                   \
+		__typeof__(pthread_##name) *next = NEXT_OF(pthread_##name); \
+		int error = ENOSYS;                                         \
+                                                                            \
+		preload_enter();                                            \
+		if (next)                                                   \
+			error = next(__VA_ARGS__);                          \
+		preload_leave();                                            \
+		return error;                                               \
+	}
+
+ATTRIBUTE(attr_setaffinity_np,
+	  (pthread_attr_t * attr, size_t bytes, const cpu_set_t *cpus), attr,
+	  bytes, cpus)
+ATTRIBUTE(attr_setsigmask_np, (pthread_attr_t * attr, const sigset_t *mask),
+	  attr, mask)
+ATTRIBUTE(getattr_np, (pthread_t thread, pthread_attr_t *attr), thread, attr)
+ATTRIBUTE(getattr_default_np, (pthread_attr_t * attr), attr)
+ATTRIBUTE(setattr_default_np, (const pthread_attr_t *attr), attr)

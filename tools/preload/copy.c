@@ -19,6 +19,52 @@ static bool string_is_paged(const char *text)
 	return text && is_paged(text, 1);
 }
 
+/* ---- what can be read ---- */
+
+/* Up to its end; *page: the last one that can be, of this text or another. */
+static bool text_readable(const char *text, uint64_t *page)
+{
+	for (;;) {
+		uint64_t next = ((uint64_t)text & -PAGE) + PAGE;
+
+		if (next != *page && !readable(text, 1))
+			return false;
+		*page = next;
+		if (memchr(text, '\0', next - (uint64_t)text))
+			return true;
+		text = (const char *)next;
+	}
+}
+
+/* An entry on each page of the list, then what it leads to, if anybody looks. */
+static bool list_readable(char *const *list, bool all, uint64_t *page)
+{
+	for (; list; list++) {
+		uint64_t next = ((uint64_t)list & -PAGE) + PAGE;
+
+		if (next != *page && !readable(list, sizeof(*list)))
+			return false;
+		*page = next;
+		if (!*list)
+			break;
+		if ((all || string_is_paged(*list)) &&
+		    !text_readable(*list, page))
+			return false;
+	}
+	return true;
+}
+
+bool start_readable(const struct start *start)
+{
+	uint64_t page = 1; /* none begins there */
+
+	return text_readable(start->path, &page) &&
+	       list_readable(start->argv, false, &page) &&
+	       list_readable(start->env, true, &page);
+}
+
+/* ---- copies ---- */
+
 /* All lists end with NULL. */
 static size_t list_bytes(char *const *list)
 {

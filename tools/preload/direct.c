@@ -78,11 +78,13 @@ static bool concerns(int fd, uintptr_t buf, size_t bytes)
 	return yes;
 }
 
-static bool concerns_any(int fd, const struct iovec *vec, int count)
+static bool concerns_any(struct looked *known, int fd, const struct iovec *vec,
+			 int count)
 {
 	int i;
 
-	if (!may_be_memory(vec) || count > IOV_MAX)
+	if (!preload.paging || count <= 0 || count > IOV_MAX ||
+	    !readable_as(known, vec, (size_t)count * sizeof(*vec)))
 		return false;
 	for (i = 0; i < count; i++)
 		if (concerns(fd, (uintptr_t)vec[i].iov_base, vec[i].iov_len))
@@ -217,18 +219,22 @@ ssize_t __pread64_chk(int fd, void *buf, size_t bytes, off_t offset,
 
 ssize_t readv(int fd, const struct iovec *vec, int count)
 {
-	if (concerns_any(fd, vec, count))
+	struct looked known = {0};
+
+	if (concerns_any(&known, fd, vec, count))
 		return beside_all(&(struct place){fd, -1, 0}, vec, count);
-	if (vector_is_paged(vec, count))
+	if (vector_is_paged_as(&known, vec, count))
 		return BY_LIBRARY(SYS_readv, fd, vec, count);
 	return LIBC(readv)(fd, vec, count);
 }
 
 ssize_t preadv(int fd, const struct iovec *vec, int count, off_t offset)
 {
-	if (offset >= 0 && concerns_any(fd, vec, count))
+	struct looked known = {0};
+
+	if (offset >= 0 && concerns_any(&known, fd, vec, count))
 		return beside_all(&(struct place){fd, offset, 0}, vec, count);
-	if (vector_is_paged(vec, count))
+	if (vector_is_paged_as(&known, vec, count))
 		return BY_LIBRARY(SYS_preadv, fd, vec, count, offset);
 	return LIBC(preadv)(fd, vec, count, offset);
 }
@@ -239,10 +245,12 @@ ssize_t preadv64(int fd, const struct iovec *vec, int count, off_t offset)
 ssize_t preadv2(int fd, const struct iovec *vec, int count, off_t offset,
 		int flags)
 {
-	if (offset >= -1 && concerns_any(fd, vec, count))
+	struct looked known = {0};
+
+	if (offset >= -1 && concerns_any(&known, fd, vec, count))
 		return beside_all(&(struct place){fd, offset, flags}, vec,
 				  count);
-	if (vector_is_paged(vec, count))
+	if (vector_is_paged_as(&known, vec, count))
 		return BY_LIBRARY(SYS_preadv2, fd, vec, count, offset, 0,
 				  flags);
 	return LIBC(preadv2)(fd, vec, count, offset, flags);
@@ -265,20 +273,26 @@ void direct_read_first(int fd, void *buf, size_t bytes, off_t offset)
 static void read_all_first(int fd, const struct iovec *vec, int count,
 			   off_t offset)
 {
+	struct looked known = {0};
 	int saved = errno;
 
-	if (offset >= 0 && concerns_any(fd, vec, count))
+	if (offset >= 0 && concerns_any(&known, fd, vec, count))
 		beside_all(&(struct place){fd, offset, 0}, vec, count);
 	errno = saved;
 }
 
 void direct_submit(long count, struct iocb **list)
 {
+	struct looked in_list = {0}, known = {0};
 	const struct iocb *cb;
 	long i;
 
-	for (i = 0; i < count && list && list[i]; i++) {
+	for (i = 0;
+	     i < count && readable_as(&in_list, &list[i], sizeof(void *));
+	     i++) {
 		cb = list[i];
+		if (!readable_as(&known, cb, sizeof(*cb)))
+			break;
 		if (cb->aio_lio_opcode == IOCB_CMD_PREAD)
 			direct_read_first((int)cb->aio_fildes,
 					  (void *)(uintptr_t)cb->aio_buf,

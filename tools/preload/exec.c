@@ -28,9 +28,11 @@
 #include <alloca.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -223,8 +225,7 @@ static int run(executor *exec, const char *path, char *const *argv,
 	enum loader_verdict verdict = LOADER_FITS;
 	char **joined, gate[GATE_BYTES];
 
-	if (!may_be_memory(path) || cannot_be_memory(argv) ||
-	    cannot_be_memory(env))
+	if (!start_readable(&(struct start){path, argv, env}))
 		return exec(path, argv, env);
 	if (follows() || preload.follow)
 		verdict = check_program(path, exec == exec_file);
@@ -262,12 +263,29 @@ int execvpe(const char *file, char *const *argv, char *const *env)
 	return run(exec_file, file, argv, env);
 }
 
+/* For who looks at the file; the kernel gets the number. */
+static const char descriptors[] = "/proc/self/fd/";
+
+static int exec_descriptor(const char *path, char *const *argv,
+			   char *const *env)
+{
+	long fd = strtol(path + strlen(descriptors), NULL, 10);
+	long rc = plain_call(SYS_execveat, fd, "", argv, env, AT_EMPTY_PATH);
+
+	/* a filter may have it absent; libc does the same then */
+	return rc && errno == ENOSYS ? exec_path(path, argv, env) : (int)rc;
+}
+
 int fexecve(int fd, char *const *argv, char *const *env)
 {
-	char path[32];
+	char path[sizeof(descriptors) + 12];
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return run(exec_path, path, argv, env);
+	/* the header says that they are never NULL; libc looks all the same */
+	if (fd < 0 || !*(char *const *volatile *)&argv ||
+	    !*(char *const *volatile *)&env)
+		return part_fail(EINVAL);
+	snprintf(path, sizeof(path), "%s%d", descriptors, fd);
+	return run(exec_descriptor, path, argv, env);
 }
 
 /* The arguments after the first, up to the NULL, which is counted. */

@@ -236,6 +236,7 @@ static const int from_gate[] = {
 	SYS_newfstatat,
 	SYS_statfs,
 	SYS_fstatfs,
+	SYS_getsockopt,
 	SYS_lseek,
 	SYS_ftruncate,
 	SYS_unlinkat,

@@ -29,6 +29,7 @@
 #include "preload/limits.h"
 
 #include "preload/gate.h"
+#include "preload/part.h"
 #include "preload/restrict.h"
 #include "preload/state.h"
 
@@ -134,12 +135,16 @@ void limits_after_open(void)
 bool limits_exceeded(size_t bytes)
 {
 	struct vvm_heap_stats heap;
+	struct vvm_region any;
 	uint64_t now[2], heap_bytes;
 	unsigned i;
 	bool over = false;
 
 	if (!is_set(AS) && !is_set(DATA))
 		return false;
+	/* a fork child has none of what we reserve until it is roused */
+	if (preload.child)
+		vvm_query(preload.vm, 0, &any);
 	if (!count_bytes(now) || vvm_heap_stats(preload.heap, &heap))
 		return false;
 	heap_bytes = heap.span_bytes + heap.large_bytes + bytes;
@@ -328,12 +333,17 @@ static bool is_self(pid_t pid)
 int prlimit(pid_t pid, enum __rlimit_resource what, const struct rlimit *new,
 	    struct rlimit *old)
 {
-	struct rlimit was;
+	struct rlimit was, wish;
 
-	if (!preload.vm || !is_self(pid) || cannot_be_memory(new) ||
-	    cannot_be_memory(old))
+	if (!preload.vm || !is_self(pid) ||
+	    (new && !readable(new, sizeof(*new))))
 		return (int)plain_call(SYS_prlimit64, pid, what, new, old);
-	if (get((int)what, &was) || (new &&set((int)what, new)))
+	/* the kernel says what it thinks of the place */
+	wish = new ? *new : (struct rlimit){0};
+	if (old && !paged_writable(old, sizeof(*old)) &&
+	    plain_call(SYS_prlimit64, pid, what, (void *)NULL, old))
+		return -1;
+	if (get((int)what, &was) || (new &&set((int)what, &wish)))
 		return -1;
 	if (old)
 		*old = was;

@@ -33,6 +33,26 @@ bool part_next(uint64_t start, uint64_t end, struct vvm_region *part);
 bool part_paged(const void *addr, size_t len);
 /* The same of memory of the program's, which does not begin outside of it. */
 bool is_paged(const void *addr, size_t len);
+/*
+ * Can they be read? Where the kernel says EFAULT nobody is to look first. For
+ * structures; of what is long only the first byte on each page counts.
+ */
+bool readable(const void *p, size_t bytes);
+/* What has been found to be, in the course of one call; {0}: nothing. */
+struct looked {
+	uint64_t from, to;
+};
+/* The same, without asking again. */
+bool readable_as(struct looked *known, const void *p, size_t bytes);
+/*
+ * Is all of it paged, and may the program write there? Then it is for us to do:
+ * the kernel might find it absent. Elsewhere it says itself what it thinks.
+ */
+bool paged_writable(const void *p, size_t bytes);
+/* A thread of the program's begins here. */
+void part_born(void);
+/* Some paged memory is about to get another protection than it had. */
+void part_uneven(void);
 /* => part_paged(). Ends with the first error. As a system call. */
 int part_each(const struct call *call, void *addr, size_t len);
 

@@ -65,6 +65,7 @@ static int plain_protect(uint64_t start, uint64_t len, int prot)
 
 static int paged_protect(uint64_t start, uint64_t len, int prot)
 {
+	part_uneven();
 	return vvm_protect(preload.vm, start, len, paged_prot(prot));
 }
 
@@ -256,7 +257,8 @@ static bool any_paged(const struct iovec *vec, size_t count)
 {
 	size_t i;
 
-	if (!may_be_memory(vec) || count > IOV_MAX || !preload.paging)
+	if (!preload.paging || !count || count > IOV_MAX ||
+	    !readable(vec, count * sizeof(*vec)))
 		return false;
 	for (i = 0; i < count; i++)
 		if (part_paged(vec[i].iov_base, vec[i].iov_len))
@@ -414,6 +416,38 @@ static int paged_core(uint64_t start, uint64_t len, unsigned char *vec)
 	return part_result(rc);
 }
 
+/* The kernel writes there once on each page; errno says what it thinks of it. */
+static bool writable(const unsigned char *vec, uint64_t bytes)
+{
+	const uint64_t code = (uint64_t)mincore & -PAGE;
+	uint64_t at = (uint64_t)vec, end = at + bytes;
+	bool yes = end > at || part_fail(EFAULT) == 0;
+
+	for (; yes && at < end; at = (at & -PAGE) + PAGE)
+		yes = paged_writable((void *)at, 1) ||
+		      plain_call(SYS_mincore, code, PAGE, at) == 0;
+	return yes;
+}
+
+/* The flags go where the kernel might find no memory: by way of ours. */
+static int plain_core(uint64_t start, uint64_t len, unsigned char *vec)
+{
+	unsigned char flags[512];
+	uint64_t n;
+	int rc = 0;
+
+	if (!is_paged(vec, len / PAGE))
+		return (int)plain_call(SYS_mincore, start, len, vec);
+	for (; rc == 0 && len; start += n * PAGE, len -= n * PAGE) {
+		n = len / PAGE < sizeof(flags) ? len / PAGE : sizeof(flags);
+		rc = (int)plain_call(SYS_mincore, start, n * PAGE, flags);
+		if (rc == 0)
+			memcpy(vec, flags, n);
+		vec += n;
+	}
+	return rc;
+}
+
 /* One part after the other; the flags of each go behind those before it. */
 int mincore(void *addr, size_t len, unsigned char *vec)
 {
@@ -423,10 +457,12 @@ int mincore(void *addr, size_t len, unsigned char *vec)
 
 	if (!part_paged(addr, len) || at % PAGE)
 		return (int)plain_call(SYS_mincore, addr, len, vec);
+	if (!writable(vec, UP(len) / PAGE))
+		return -1;
 	for (; rc == 0 && at < end; at = next) {
 		next = part_next(at, end, &part) ? part.start : end;
 		if (next > at) {
-			rc = (int)plain_call(SYS_mincore, at, next - at, vec);
+			rc = plain_core(at, next - at, vec);
 		} else {
 			next = part.end;
 			rc = paged_core(at, next - at, vec);

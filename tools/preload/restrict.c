@@ -59,7 +59,8 @@ int setgroups(size_t count, const gid_t *list)
 	gid_t *copy = NULL;
 	int rc, saved;
 
-	if (count <= NGROUPS_MAX && is_paged(list, bytes)) {
+	if (count <= NGROUPS_MAX && is_paged(list, bytes) &&
+	    readable(list, bytes)) {
 		copy = libc_malloc(bytes);
 		if (!copy)
 			return -1;

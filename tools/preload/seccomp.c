@@ -16,6 +16,7 @@
 #include "preload/direct.h"
 #include "preload/gate.h"
 #include "preload/libc.h"
+#include "preload/part.h"
 #include "preload/state.h"
 #include "preload/thread.h"
 
@@ -43,7 +44,8 @@ static struct headed *give_head(const struct sock_fprog *program)
 	struct headed *h;
 	unsigned n;
 
-	if (!program->filter || program->len > FILTER_MOST)
+	if (program->len > FILTER_MOST ||
+	    !readable(program->filter, program->len * sizeof(*program->filter)))
 		return NULL; /* an error of the kernel's */
 	h = mmap(NULL, sizeof(*h), PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -70,9 +72,10 @@ static long install(long (*set)(unsigned long, const struct sock_fprog *),
 	long rc;
 	int error;
 
-	if (!preload.vm || !preload.paging || !program)
-		return set(flags,
-			   program); /* NULL: what does the kernel know? */
+	/* NULL: what does the kernel know? */
+	if (!preload.vm || !preload.paging ||
+	    !readable(program, sizeof(*program)))
+		return set(flags, program);
 	preload_enter();
 	h = give_head(program);
 	if (getpid() == preload.pid) {

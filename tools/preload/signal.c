@@ -13,10 +13,12 @@
  *	- in sets of signals that the program gives to the kernel claimed ones
  *	  are left out, and put back where it asks for them (sigmask.c).
  *
+ * An instruction's signal that the program believes to have blocked, or that is
+ * raised in its own handler, is its end, as with the kernel.
+ *
  * As far as can be seen: a claimed signal that is sent (kill(2)) while the
- * program believes it blocked arrives all the same, and nobody can wait for it.
- * In a handler that is left by siglongjmp() nothing is to be restored, since
- * what the kernel blocks for a handler is none of the claimed.
+ * program believes it blocked arrives all the same, and nobody can wait for it;
+ * and in handlers of others the claimed signals of their sa_mask are not blocked.
  *
  * A child of vfork() has signals of its own and our variables in common with
  * its parent: what it sets for the claimed is not kept. It becomes another
@@ -33,6 +35,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 static const int numbers[] = {SIGBUS, SIGSEGV, SIGSYS};
@@ -70,6 +73,24 @@ bool signals_any(void)
 bool signals_at_faults(void)
 {
 	return claimed & AT_FAULTS;
+}
+
+/* Which of the claimed; -1: none. */
+static int index_of(int sig)
+{
+	int i;
+
+	for (i = 0; i < CLAIMABLE; i++)
+		if (numbers[i] == sig && claimed & 1u << i)
+			return i;
+	return -1;
+}
+
+unsigned signals_bit(int sig)
+{
+	int i = index_of(sig);
+
+	return i < 0 ? 0 : 1u << i;
 }
 
 unsigned signals_in(const sigset_t *set)
@@ -112,17 +133,6 @@ static uint64_t word_of(const sigset_t *set)
 /* ------------------------------------------------------------------ */
 /* Actions								*/
 
-/* Which of the claimed; -1: none. */
-static int index_of(int sig)
-{
-	int i;
-
-	for (i = 0; i < CLAIMABLE; i++)
-		if (numbers[i] == sig && claimed & 1u << i)
-			return i;
-	return -1;
-}
-
 static void put_action(int i, const struct sigaction *new)
 {
 	sigset_t mask = new->sa_mask;
@@ -162,31 +172,58 @@ static void by_default(int sig, const siginfo_t *si)
 		gate_call(SYS_tgkill, getpid(), gate_call(SYS_gettid), sig);
 }
 
+/* What is blocked of the claimed signals while a handler of i runs. */
+static unsigned held_by(int i, const struct sigaction *action)
+{
+	unsigned bits = signals_in(&action->sa_mask);
+
+	return action->sa_flags & SA_NODEFER ? bits : bits | 1u << i;
+}
+
+/* It may leave by a jump or a context, which know what was held (sigmask.c). */
+static void call_handler(int i, int sig, siginfo_t *si, void *context,
+			 struct sigaction *action)
+{
+	unsigned before = signals_held();
+	const ucontext_t *uc = context;
+	struct signals_handled outer = signals_handle(
+		(struct signals_handled){&uc->uc_sigmask, before});
+	uint64_t mask;
+
+	signals_hold(before | held_by(i, action));
+	signals_remove(&action->sa_mask);
+	mask = word_of(&action->sa_mask);
+	/* until it returns, which brings back that of the interrupted code */
+	gate_call(SYS_rt_sigprocmask, SIG_BLOCK, &mask, NULL, sizeof(mask));
+	if (action->sa_flags & SA_SIGINFO)
+		action->sa_sigaction(sig, si, context);
+	else
+		action->sa_handler(sig);
+	signals_handle(outer);
+	signals_hold(before);
+}
+
 /* The library's part is done: this one is not its own. */
 static void hand_on(int sig, siginfo_t *si, void *context)
 {
 	int i = index_of(sig);
-	struct sigaction action = {.sa_handler = SIG_DFL};
-	uint64_t mask;
+	struct sigaction action;
 
-	if (i >= 0)
-		get_action(i, &action);
+	if (i < 0) {
+		by_default(sig, si);
+		return;
+	}
+	get_action(i, &action);
 	if (action.sa_handler == SIG_IGN && si->si_code <= 0)
 		return;
-	if (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN) {
+	if (action.sa_handler == SIG_DFL || action.sa_handler == SIG_IGN ||
+	    (si->si_code > 0 && signals_held() & 1u << i)) {
 		by_default(sig, si);
 		return;
 	}
 	if (action.sa_flags & SA_RESETHAND)
 		atomic_store(&actions[i].handler, 0);
-	signals_remove(&action.sa_mask);
-	mask = word_of(&action.sa_mask);
-	/* until it returns, which brings back that of the interrupted code */
-	gate_call(SYS_rt_sigprocmask, SIG_BLOCK, &mask, NULL, sizeof(mask));
-	if (action.sa_flags & SA_SIGINFO)
-		action.sa_sigaction(sig, si, context);
-	else
-		action.sa_handler(sig);
+	call_handler(i, sig, si, context, &action);
 }
 
 static bool is_ours(int sig)

@@ -15,6 +15,7 @@ int signals_action(int sig, const struct sigaction *new, struct sigaction *old);
 
 /* A few bits, for the claimed signals in a set; 0 where none is claimed. */
 unsigned signals_in(const sigset_t *set);
+unsigned signals_bit(int sig);
 void signals_remove(sigset_t *set);
 void signals_add(sigset_t *set, unsigned bits);
 /* Is any claimed? */
@@ -27,5 +28,17 @@ unsigned signals_held(void);
 void signals_hold(unsigned bits);
 /* The kernel's mask may have some, by other ways than ours. */
 void signals_admit(void);
+/* libc is about to store the mask there: what is held goes along. */
+void signals_note(sigset_t *set);
+/* It is about to use such a mask, or the kernel's, or one of the program's. */
+void signals_resume(sigset_t *set);
+
+/* A handler of a claimed signal, while it runs. */
+struct signals_handled {
+	const sigset_t *mask; /* that it goes back to; NULL: none */
+	unsigned held;	      /* then */
+};
+/* The innermost one; what was it before? */
+struct signals_handled signals_handle(struct signals_handled now);
 
 #endif

@@ -68,12 +68,6 @@ static inline bool may_be_memory(const void *p)
 	return (uintptr_t)p - lowest < end - lowest;
 }
 
-/* Of a pointer that may be NULL: is it wrong by its address? */
-static inline bool cannot_be_memory(const void *p)
-{
-	return p && !may_be_memory(p);
-}
-
 /* A line on standard error, written at once, no stdio. */
 void preload_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 

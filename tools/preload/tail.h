@@ -14,10 +14,13 @@
 #ifndef TAIL_CALL
 #define TAIL_CALL
 #endif
+/* Nothing that an instrumented build wants done at the end: no jump then. */
 #ifdef __clang__
-#define JUMPS
+#define JUMPS __attribute__((no_sanitize("thread")))
 #else
-#define JUMPS __attribute__((optimize("O2")))
+#define JUMPS                                                          \
+	__attribute__((optimize("O2"), no_profile_instrument_function, \
+		       no_sanitize("thread")))
 #endif
 
 #endif

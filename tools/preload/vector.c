@@ -45,9 +45,18 @@ long by_library(long number, long a, long b, long c, long d, long e, long f)
 /* Nothing is looked at where the kernel will find an error first. */
 bool vector_is_paged(const struct iovec *vec, long count)
 {
+	struct looked known = {0};
+
+	return vector_is_paged_as(&known, vec, count);
+}
+
+bool vector_is_paged_as(struct looked *known, const struct iovec *vec,
+			long count)
+{
 	long i;
 
-	if (!preload.traps || !may_be_memory(vec) || count > IOV_MAX)
+	if (!preload.traps || !vec || count <= 0 || count > IOV_MAX ||
+	    !readable_as(known, vec, (size_t)count * sizeof(*vec)))
 		return false;
 	for (i = 0; i < count; i++)
 		if (vec[i].iov_len && is_paged(vec[i].iov_base, vec[i].iov_len))
@@ -130,39 +139,45 @@ ssize_t process_vm_writev(pid_t pid, const struct iovec *here,
 /* ------------------------------------------------------------------ */
 /* Messages								*/
 
-static bool message_is_paged(const struct msghdr *m)
+static bool message_is_paged(struct looked known[2], const struct msghdr *m)
 {
-	return preload.traps && may_be_memory(m) &&
+	return preload.traps && readable_as(&known[0], m, sizeof(*m)) &&
 	       ((m->msg_name && is_paged(m->msg_name, m->msg_namelen)) ||
 		(m->msg_control &&
 		 is_paged(m->msg_control, m->msg_controllen)) ||
 		(m->msg_iov && is_paged(m->msg_iov, 1)) ||
 		(m->msg_iovlen <= IOV_MAX &&
-		 vector_is_paged(m->msg_iov, (long)m->msg_iovlen)));
+		 vector_is_paged_as(&known[1], m->msg_iov,
+				    (long)m->msg_iovlen)));
 }
 
 static bool messages_are_paged(const struct mmsghdr *m, unsigned count)
 {
+	struct looked known[2] = {{0}}; /* the headers, and the vectors */
 	unsigned i;
 
-	if (!preload.traps || !may_be_memory(m))
+	if (!preload.traps)
 		return false;
 	for (i = 0; i < count && i < IOV_MAX; i++)
-		if (message_is_paged(&m[i].msg_hdr))
+		if (message_is_paged(known, &m[i].msg_hdr))
 			return true;
 	return false;
 }
 
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
 {
-	if (message_is_paged(message))
+	struct looked known[2] = {{0}};
+
+	if (message_is_paged(known, message))
 		return BY_LIBRARY(SYS_sendmsg, fd, message, flags);
 	return LIBC(sendmsg)(fd, message, flags);
 }
 
 ssize_t recvmsg(int fd, struct msghdr *message, int flags)
 {
-	if (message_is_paged(message))
+	struct looked known[2] = {{0}};
+
+	if (message_is_paged(known, message))
 		return BY_LIBRARY(SYS_recvmsg, fd, message, flags);
 	return LIBC(recvmsg)(fd, message, flags);
 }
@@ -199,7 +214,7 @@ int setsockopt(int fd, int level, int option, const void *value,
 	const struct sock_fprog *program = value;
 
 	if (preload.traps && is_filter(level, option) &&
-	    bytes >= sizeof(*program) && may_be_memory(program) &&
+	    bytes >= sizeof(*program) && readable(program, sizeof(*program)) &&
 	    is_paged(program->filter, 1))
 		return (int)BY_LIBRARY(SYS_setsockopt, fd, level, option, value,
 				       bytes);
@@ -234,7 +249,7 @@ static int list_interfaces(int fd, struct ifconf *list)
 static bool registers_paged(unsigned long request,
 			    const struct uffdio_register *r)
 {
-	return request == UFFDIO_REGISTER && may_be_memory(r) &&
+	return request == UFFDIO_REGISTER && readable(r, sizeof(*r)) &&
 	       part_paged((void *)r->range.start, r->range.len);
 }
 
@@ -250,8 +265,9 @@ int ioctl(int fd, unsigned long request, ...)
 	if (registers_paged(request, arg))
 		return part_fail(EBUSY);
 	list = arg;
-	if (request == SIOCGIFCONF && preload.traps && may_be_memory(list) &&
-	    list->ifc_buf && is_paged(list->ifc_buf, 1))
+	if (request == SIOCGIFCONF && preload.traps &&
+	    readable(list, sizeof(*list)) && list->ifc_buf &&
+	    is_paged(list->ifc_buf, 1) && readable(list->ifc_buf, 1))
 		return list_interfaces(fd, list);
 	return LIBC(ioctl)(fd, request, arg);
 }
