@@ -461,6 +461,16 @@ static void by_context(int sig, siginfo_t *si, void *context)
 	setcontext(context);
 }
 
+/* setcontext() brings registers back in which arguments are, but not rax. */
+static void write_to_wall(void)
+{
+#ifdef __x86_64__
+	__asm__ volatile("movb $1, (%0)" : : "d"(wall) : "memory");
+#else
+	*wall = 1;
+#endif
+}
+
 static void left(void)
 {
 	struct sigaction action = {.sa_sigaction = by_context,
@@ -471,7 +481,7 @@ static void left(void)
 	CHECK(wall != MAP_FAILED);
 	CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
 	CHECK(sigaction(SIGSEGV, &action, NULL) == 0);
-	*wall = 1;
+	write_to_wall();
 	CHECK(!blocked(SIGSEGV));
 	sigemptyset(&set);
 	sigaddset(&set, SIGSEGV);
