@@ -280,13 +280,22 @@ enum vvm_syscalls { VVM_SYSCALLS_OFF, VVM_SYSCALLS_TRAP };
 enum vvm_compress { VVM_COMPRESS_AUTO, VVM_COMPRESS_OFF, VVM_COMPRESS_LZ4 };
 
 /*
+ * resident_bytes: the budget follows the machine (VVM_RESIDENT=auto). It grows
+ * while pages are waited for and memory is there; it shrinks when the machine or
+ * the memory cgroup becomes short of it, and where the program makes do with
+ * less. vvm_resize() ends that. vvm(7) says more.
+ */
+#define VVM_RESIDENT_AUTO UINT64_MAX
+
+/*
  * Settings of a space. Fill it with vvm_options_init() first, change what
  * you need. vvm(7) describes each field, its default, its range and its VVM_*
  * environment variable.
  */
 struct vvm_options {
 	size_t struct_bytes;	   /* sizeof, set by vvm_options_init() */
-	uint64_t resident_bytes;   /* budget, >= one page */
+	uint64_t resident_bytes;   /* budget, >= one page; or
+				    * VVM_RESIDENT_AUTO */
 	const char *swap_path;	   /* directory, file or block device;
 				    * NULL: VVM_SWAP, or the default */
 	uint64_t swap_limit_bytes; /* 0: what the file system has free */
@@ -305,6 +314,8 @@ struct vvm_options {
 	int stat_segment;   /* publish statistics for vvmstat */
 	enum vvm_syscalls syscalls;
 	enum vvm_compress compress;
+	uint64_t resident_min_bytes; /* of an automatic budget; 0: */
+	uint64_t resident_max_bytes; /* the library chooses */
 };
 
 /*
@@ -357,7 +368,8 @@ int vvm_close(struct vvm *vm);
  * Changes the budget while running; returns when it holds. -EINVAL: less
  * than a page; -EBUSY: pinned pages leave no room, or the pages cannot be
  * written (swap full) within frame_wait_ms: then the old budget is restored. Of
- * two threads that resize at once the later one's budget holds.
+ * two threads that resize at once the later one's budget holds. A budget that
+ * followed the machine (VVM_RESIDENT_AUTO) is a fixed one after a success.
  */
 int vvm_resize(struct vvm *vm, uint64_t resident_bytes);
 

@@ -93,7 +93,31 @@
 	X(watchdog_stalls, COUNT, "times that faults did not get on for 5 s")  \
 	X(packed_pages, COUNT, "pages compressed into memory, not written")    \
 	X(unpacked_pages, COUNT, "pages brought back from there, not read")    \
-	X(spilled_pages, COUNT, "pages written to swap from there")
+	X(spilled_pages, COUNT, "pages written to swap from there")            \
+	VVM_STAT_RESIZES(X)
+
+/*
+ * Changes of the budget by their reasons, as counters; the value resize_reason
+ * is one of enum vvm_stat_resize. All but the last are those of a budget that
+ * follows the machine (VVM_RESIDENT=auto).
+ */
+#define VVM_STAT_RESIZES(X)                                                    \
+	X(resize_demand, COUNT, "budget raised: pages were waited for")        \
+	X(resize_idle, COUNT, "budget lowered: the program made do with less") \
+	X(resize_undo, COUNT, "budget raised: lowering it had cost too much")  \
+	X(resize_machine, COUNT, "budget lowered: machine short of memory")    \
+	X(resize_group, COUNT, "budget lowered: memory cgroup near its limit") \
+	X(resize_stall, COUNT, "budget lowered: others waited for memory")     \
+	X(resize_pinned, COUNT, "budget raised: pinned pages needed it")       \
+	X(resize_program, COUNT, "budget set by vvm_resize()")
+
+enum vvm_stat_resize {
+	VVM_STAT_RESIZE_NONE,
+#define X(name, kind, help) VVM_STAT_BY_##name,
+	VVM_STAT_RESIZES(X)
+#undef X
+		VVM_STAT_RESIZE_COUNT
+};
 
 enum vvm_stat_counter {
 #define X(name, kind, help) VVM_STAT_##name,
@@ -121,7 +145,9 @@ enum vvm_stat_counter {
 	X(guard_faults, "1: told by guard pages, without userfaultfd")       \
 	X(packed_now_pages, "pages that are in memory, compressed")          \
 	X(packed_frames, "of the budget, what these take")                   \
-	X(packed_limit_frames, "what they may take now")
+	X(packed_limit_frames, "what they may take now")                     \
+	X(auto_budget, "1: the budget follows the machine")                  \
+	X(resize_reason, "of its last change: enum vvm_stat_resize")
 
 /*
  * Fault latency histogram: from the event being read to the thread being

@@ -10,6 +10,8 @@
  *
  *	type	text				in struct vvm_options
  *	SIZE	bytes, as parse_size() has them	uint64_t
+ *		with `|auto` in its unit also "auto": SETTING_AUTO, which is in
+ *		no range
  *	UINT	a number			unsigned
  *	UINT64	a number			uint64_t
  *	PATH	not empty			const char *
@@ -31,6 +33,8 @@
 #define SETTING_ANY			(0, UINT64_MAX, "")
 #define SETTING_LIMITS(...)		__VA_ARGS__
 
+#define SETTING_AUTO UINT64_MAX /* VVM_RESIDENT_AUTO */
+
 /* VVM_STAT_ACTORS do for them, the reclaimers and the application. */
 #define SETTING_HANDLERS_MAX 32
 #define SETTING_POLLERS_MAX  32
@@ -42,12 +46,13 @@
  * stream ahead, twice over, are as much as a disk can have in flight.
  */
 #define SETTINGS_OPTIONS(X)                                                     \
-	X(SIZE, resident_bytes, RESIDENT, "256M", "bytes",                      \
+	X(SIZE, resident_bytes, RESIDENT, "256M", "bytes|auto",                 \
 	  SETTING_RANGE(PAGE_BYTES, 1ull << 47,                                 \
 			"the budget is at least a page (4 KiB) and below "      \
 			"128 TiB"),                                             \
 	  "budget: RAM that the pages of the space may occupy; the default is " \
-	  "at most half of what the process may use")                           \
+	  "at most half of what the process may use; auto: it follows the "     \
+	  "machine")                                                            \
 	X(PATH, swap_path, SWAP, "/var/tmp", "path", SETTING_ANY,               \
 	  "directory (unlinked file), file or block device to swap to; where "  \
 	  "the default cannot be used, or is memory: $TMPDIR or /tmp")          \
@@ -98,7 +103,14 @@
 	  "publish statistics for vvmstat")                                     \
 	X(ENUM, syscalls, SYSCALLS, "off", "off|trap", SETTING_ANY,             \
 	  "system calls on paged memory that the kernel would refuse: "         \
-	  "fail, or are trapped by a seccomp filter and made to work")
+	  "fail, or are trapped by a seccomp filter and made to work")          \
+	X(SIZE, resident_min_bytes, RESIDENT_MIN, "0", "bytes",                 \
+	  SETTING_RANGE(0, 1ull << 47, "the least budget is below 128 TiB"),    \
+	  "with RESIDENT=auto: the budget does not go below; 0: 16M")           \
+	X(SIZE, resident_max_bytes, RESIDENT_MAX, "0", "bytes",                 \
+	  SETTING_RANGE(0, 1ull << 47, "the largest budget is below 128 TiB"),  \
+	  "with RESIDENT=auto: the budget does not go above; 0: what the "      \
+	  "process may use, less a reserve")
 
 /* Those of the environment alone: for the process, not for a space. */
 #define SETTINGS_PROCESS(X)                                           \

@@ -112,6 +112,8 @@ static void check_memory(const struct conf *c)
 {
 	uint64_t ram = os_ram_bytes();
 
+	if (c->resident_bytes == VVM_RESIDENT_AUTO)
+		return;
 	if (c->resident_bytes > ram || ram - c->resident_bytes < BESIDE_BYTES)
 		log_warn("the budget, %llu MiB, and 16 MiB beside it are more "
 			 "than the memory that this process may use, %llu MiB: "

@@ -31,6 +31,8 @@
  * that are still changing again and again, and spares nobody a wait);
  * watermarks of 1 and 2 % (4 sequential writers get 0.60 of the speed).
  *
+ * An automatic budget follows the machine: evict/follow.c.
+ *
  * While it works it refreshes the published values, at most every
  * PUBLISH_US, and once more before it sleeps.
  */
@@ -41,6 +43,8 @@
 
 #include "util/awake.h"
 #include "evict/evict.h"
+#include "evict/follow.h"
+#include "space/budget.h"
 #include "util/log.h"
 #include "os/ring.h"
 #include "space/life.h"
@@ -75,6 +79,7 @@ struct reclaimer {
 	struct ring_watch watch;
 	struct ring_watch snapshot_watch; /* if children inherit */
 	struct evictor evictor;
+	struct follower follower;
 	struct division division;
 	struct divided divided;
 	pthread_t thread;
@@ -131,6 +136,31 @@ static void publish(struct reclaimer *r, bool now)
 		return;
 	r->published_us = now_us;
 	space_publish(r->vm);
+}
+
+/* ---- an automatic budget ---- */
+
+/* How long it may sleep for all that, at most wait_us; < 0: as long as it likes. */
+static int64_t until_look(const struct reclaimer *r, int64_t wait_us)
+{
+	int64_t due_us;
+
+	if (!space_is_automatic(r->vm))
+		return wait_us;
+	due_us = follow_due_us(&r->follower, os_now_us(), false);
+	return due_us < 0 || (wait_us >= 0 && wait_us < due_us) ? wait_us
+								: due_us;
+}
+
+static void look(struct reclaimer *r, bool busy)
+{
+	uint64_t now_us;
+
+	if (!space_is_automatic(r->vm))
+		return;
+	now_us = os_now_us();
+	if (follow_due_us(&r->follower, now_us, busy) == 0)
+		follow_look(&r->follower, now_us);
 }
 
 /* ---- compressed pages ---- */
@@ -279,6 +309,7 @@ static void work(struct reclaimer *r)
 	       !pause_wanted(&r->vm->pause) && !space_broken(r->vm)) {
 		enum evict_result result;
 
+		look(r, true);
 		divide(r);
 		result = evict_step(&r->evictor, MIN(need, STEP_TARGET));
 		ring_run(r->ring, after_step(r, result));
@@ -313,7 +344,8 @@ static void rest(struct reclaimer *r)
 	 * a shortage means that a waiter has not noticed its frame yet.
 	 */
 	if (!atomic_load(&vm->stopping) && !pause_wanted(&vm->pause))
-		ring_run(r->ring, frames_low(&vm->frames) ? BUSY_US : -1);
+		ring_run(r->ring,
+			 until_look(r, frames_low(&vm->frames) ? BUSY_US : -1));
 	atomic_store(&vm->reclaim_asleep, false);
 }
 
@@ -340,6 +372,7 @@ static void *run(void *arg)
 			ring_run(r->ring, FULL_US);
 			continue;
 		}
+		look(r, frames_low(&r->vm->frames));
 		if (frames_low(&r->vm->frames))
 			work(r);
 		rest(r);
@@ -378,6 +411,7 @@ int reclaim_start(struct vvm *vm)
 	if (rc == 0 && vm->conf.compress != VVM_COMPRESS_OFF)
 		rc = evict_keep(&r->evictor);
 	division_init(&r->division);
+	follow_init(&r->follower, vm, actor, &r->evictor.writer);
 	if (rc == 0)
 		rc = os_thread_start(&r->thread, "vvm-reclaim", run, r);
 	r->started = rc == 0;
@@ -423,40 +457,10 @@ void reclaim_stop(struct vvm *vm)
 	vm->reclaimer = NULL;
 }
 
-/* => mapping lock held. */
-static void set_budget(struct vvm *vm, uint64_t pages)
-{
-	frames_resize(&vm->frames, pages, (unsigned)vm->conf.low_pct,
-		      (unsigned)vm->conf.high_pct);
-}
-
-/* Sets the budget, unless more is pinned. *old: what it was. */
-static int begin_resize(struct vvm *vm, uint64_t pages, uint64_t *old)
-{
-	int rc = -EBUSY;
-
-	lock_take(&vm->mapping);
-	*old = atomic_load(&vm->frames.budget);
-	if (atomic_load(&vm->frames.pinned) < pages) {
-		set_budget(vm, pages);
-		rc = 0;
-	}
-	lock_drop(&vm->mapping);
-	return rc;
-}
-
 /* Has the budget not been changed again since? */
 static bool is_ours(struct vvm *vm, uint64_t pages)
 {
 	return atomic_load(&vm->frames.budget) == pages;
-}
-
-static void undo_resize(struct vvm *vm, uint64_t pages, uint64_t old)
-{
-	lock_take(&vm->mapping);
-	if (is_ours(vm, pages))
-		set_budget(vm, old);
-	lock_drop(&vm->mapping);
 }
 
 /*
@@ -467,7 +471,7 @@ int reclaim_resize(struct vvm *vm, uint64_t budget_pages, uint64_t timeout_ms)
 {
 	struct awake awake = {.seen_us = os_now_us()};
 	uint64_t old;
-	int rc = begin_resize(vm, budget_pages, &old);
+	int rc = budget_begin(vm, budget_pages, &old);
 
 	if (rc < 0)
 		return rc;
@@ -484,7 +488,9 @@ int reclaim_resize(struct vvm *vm, uint64_t budget_pages, uint64_t timeout_ms)
 			rc = -EBUSY;
 	}
 	if (rc < 0)
-		undo_resize(vm, budget_pages, old);
+		budget_undo(vm, budget_pages, old);
+	else
+		budget_end(vm);
 	space_publish(vm);
 	return rc;
 }

@@ -24,9 +24,8 @@
 
 #include "fault/fault.h"
 #include "fault/inline.h"
+#include "space/budget.h"
 
-/* vvm_pin() leaves this many frames unpinned, or half of a smaller budget. */
-#define PIN_RESERVE 8
 /* Loads and stores go through the stack in pieces of this size. */
 #define COPY_BYTES 1024
 
@@ -156,27 +155,28 @@ int access_touch(struct vvm *vm, gaddr_t start, gaddr_t end, bool write)
 
 /* ---- pin ---- */
 
-/* Counts one more pinned frame, if the budget allows it. */
-static bool reserve_pin(struct vvm *vm)
-{
-	struct frames *f = &vm->frames;
-	uint64_t budget = atomic_load(&f->budget);
-	uint64_t reserve = MIN(budget - budget / 2, (uint64_t)PIN_RESERVE);
-	uint64_t pinned = atomic_load(&f->pinned);
-
-	do {
-		if (pinned + 1 + reserve > budget)
-			return false;
-	} while (
-		!atomic_compare_exchange_weak(&f->pinned, &pinned, pinned + 1));
-	stat_add(vm->api, VVM_STAT_pinned_pages, 1);
-	return true;
-}
-
 static void return_pin(struct vvm *vm)
 {
 	atomic_fetch_sub(&vm->frames.pinned, 1);
 	stat_add(vm->api, VVM_STAT_pinned_pages, -1);
+}
+
+/* Counts one more pinned frame, if the budget allows it: space/budget.c. */
+static bool reserve_pin(struct vvm *vm)
+{
+	_Atomic uint64_t *count = &vm->frames.pinned;
+	uint64_t pinned = atomic_load(count);
+
+	do {
+		if (!budget_fits_pinned(vm, pinned + 1))
+			return false;
+	} while (!atomic_compare_exchange_weak(count, &pinned, pinned + 1));
+	stat_add(vm->api, VVM_STAT_pinned_pages, 1);
+	if (!space_is_automatic(vm) ||
+	    budget_fits_pinned(vm, atomic_load(count)))
+		return true;
+	return_pin(vm); /* it has just become smaller */
+	return false;
 }
 
 /* Pins page i once more. => block lock held, the page is resident. */

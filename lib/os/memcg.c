@@ -29,8 +29,15 @@
 #include "base.h"
 #include "format.h"
 
-/* Of a file: of /proc/self/cgroup all, of memory.stat what is looked for. */
-enum { TEXT_BYTES = 4096 };
+static const char *const file_name[2][MEMCG_FILES] = {
+	{[MEMCG_LIMIT] = "memory.limit_in_bytes",
+	 [MEMCG_USED] = "memory.usage_in_bytes",
+	 [MEMCG_STAT] = "memory.stat"},
+	{[MEMCG_LIMIT] = "memory.max",
+	 [MEMCG_HIGH] = "memory.high",
+	 [MEMCG_USED] = "memory.current",
+	 [MEMCG_STAT] = "memory.stat"},
+};
 
 /* Is a word in a list with commas (or, for files of version 2, blanks)? */
 static bool has_word(const char *list, const char *word)
@@ -48,26 +55,33 @@ static bool has_word(const char *list, const char *word)
 	return false;
 }
 
-/* The beginning of a file; "" if it cannot be read. */
-static char *read_text(const char *path, char text[TEXT_BYTES])
+char *memcg_text(int fd, char text[MEMCG_TEXT])
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	size_t used = 0;
 	ssize_t n = fd < 0 ? 0 : 1;
 
-	while (n > 0 && used < TEXT_BYTES - 1) {
-		n = read(fd, text + used, TEXT_BYTES - 1 - used);
+	while (n > 0 && used < MEMCG_TEXT - 1) {
+		n = pread(fd, text + used, MEMCG_TEXT - 1 - used, (off_t)used);
 		used += n > 0 ? (size_t)n : 0;
 	}
+	text[used] = '\0';
+	return text;
+}
+
+/* The beginning of a file; "" if it cannot be read. */
+static char *read_text(const char *path, char text[MEMCG_TEXT])
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	memcg_text(fd, text);
 	if (fd >= 0)
 		close(fd);
-	text[used] = '\0';
 	return text;
 }
 
 /* The same of a file of a group. */
 static char *read_file(const char *group, const char *file,
-		       char text[TEXT_BYTES])
+		       char text[MEMCG_TEXT])
 {
 	char path[MEMCG_PATH + 32];
 
@@ -77,7 +91,7 @@ static char *read_file(const char *group, const char *file,
 
 bool memcg_lists(const char *group, const char *file)
 {
-	char text[TEXT_BYTES];
+	char text[MEMCG_TEXT];
 
 	return has_word(read_file(group, file, text), "memory");
 }
@@ -86,7 +100,7 @@ bool memcg_lists(const char *group, const char *file)
  * there. */
 static void own_path(const char *self, int version, char path[MEMCG_PATH])
 {
-	char text[TEXT_BYTES], *line, *rest = NULL;
+	char text[MEMCG_TEXT], *line, *rest = NULL;
 
 	*path = '\0';
 	for (line = strtok_r(read_text(self, text), "\n", &rest); line;
@@ -132,31 +146,33 @@ bool memcg_find(struct memcg *m, const char *root, const char *self)
 /* Limits								*/
 
 /* "max" is none, and so is what is not there. */
-static uint64_t limit_in(const char *group, const char *file)
+static uint64_t limit_in(const char *text)
 {
-	char text[TEXT_BYTES];
-
-	return isdigit((unsigned char)*read_file(group, file, text))
-		       ? strtoull(text, NULL, 10)
-		       : UINT64_MAX;
+	return isdigit((unsigned char)*text) ? strtoull(text, NULL, 10)
+					     : UINT64_MAX;
 }
 
-/* Of version 1: that of all levels. */
-static uint64_t limit_above(const char *group)
+static uint64_t limit_in_file(const char *group, const char *file)
 {
-	static const char name[] = "hierarchical_memory_limit ";
-	char text[TEXT_BYTES];
-	const char *at = strstr(read_file(group, "memory.stat", text), name);
+	char text[MEMCG_TEXT];
 
-	return at ? strtoull(at + strlen(name), NULL, 10) : UINT64_MAX;
+	return limit_in(read_file(group, file, text));
+}
+
+/* Of version 1, by memory.stat: that of all levels. */
+static uint64_t limit_above(const char *text)
+{
+	return memcg_number(text, "hierarchical_memory_limit");
 }
 
 static uint64_t limit_of(int version, const char *group)
 {
-	uint64_t one = limit_in(group, version == 1 ? "memory.limit_in_bytes"
-						    : "memory.max"),
-		 other = version == 1 ? limit_above(group)
-				      : limit_in(group, "memory.high");
+	char text[MEMCG_TEXT];
+	uint64_t one = limit_in_file(group,
+				     file_name[version == 2][MEMCG_LIMIT]),
+		 other = version == 1 ? limit_above(read_file(
+						group, "memory.stat", text))
+				      : limit_in_file(group, "memory.high");
 
 	return MIN(one, other);
 }
@@ -175,6 +191,140 @@ uint64_t memcg_limit(const struct memcg *m)
 			return least;
 		*strrchr(path, '/') = '\0';
 	}
+}
+
+/* ------------------------------------------------------------------ */
+/* What is left								*/
+
+uint64_t memcg_number(const char *text, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (; text; text = strchr(text, '\n')) {
+		text += *text == '\n';
+		if (!strncmp(text, name, n) && strchr(": ", text[n])) {
+			text += n;
+			text += strspn(text, ": ");
+			return limit_in(text);
+		}
+	}
+	return UINT64_MAX;
+}
+
+uint64_t memcg_stall_us(const char *text)
+{
+	const char *end = text + strcspn(text, "\n"),
+		   *at = strncmp(text, "some ", 5) ? NULL
+						   : strstr(text, " total=");
+
+	return at && at < end ? limit_in(at + 7) : UINT64_MAX;
+}
+
+static int open_file(const char *group, const char *file)
+{
+	char path[MEMCG_PATH + 32];
+
+	format_text(path, sizeof(path), "%s/%s", group, file);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* Version 1's "none" is a number, too. */
+static bool is_limit(uint64_t bytes)
+{
+	return bytes <= INT64_MAX / 2;
+}
+
+static void open_level(struct memcg_level *l, int version, const char *group)
+{
+	for (unsigned i = 0; i < MEMCG_FILES; i++) {
+		const char *name = file_name[version == 2][i];
+
+		l->fd[i] = name ? open_file(group, name) : -1;
+	}
+}
+
+void memcg_open(const struct memcg *m, struct memcg_files *f)
+{
+	char path[MEMCG_PATH];
+
+	f->version = m->version;
+	f->pressure = open_file(m->path, "memory.pressure");
+	strcpy(path, m->path);
+	for (f->levels = 0; f->levels < MEMCG_LEVELS;) {
+		if (!f->levels || is_limit(limit_of(m->version, path)))
+			open_level(&f->level[f->levels++], m->version, path);
+		if (strlen(path) <= strlen(m->top))
+			return;
+		*strrchr(path, '/') = '\0';
+	}
+}
+
+static void close_file(int fd)
+{
+	if (fd >= 0)
+		close(fd);
+}
+
+void memcg_close(struct memcg_files *f)
+{
+	for (; f->levels; f->levels--)
+		for (unsigned i = 0; i < MEMCG_FILES; i++)
+			close_file(f->level[f->levels - 1].fd[i]);
+	close_file(f->pressure);
+	f->pressure = -1;
+}
+
+/*
+ * Page cache of a group that the kernel takes back without a wait, about: all
+ * that is inactive, and half of the rest. The frames are no part of it: memfds
+ * are on the lists of anonymous memory.
+ */
+static uint64_t cache_of(int version, const char *text)
+{
+	const char *all = version == 1 ? "total_" : "";
+	uint64_t active, inactive;
+	char name[32];
+
+	format_text(name, sizeof(name), "%sinactive_file", all);
+	inactive = memcg_number(text, name);
+	format_text(name, sizeof(name), "%sactive_file", all);
+	active = memcg_number(text, name);
+	if (inactive > INT64_MAX || active > INT64_MAX)
+		return 0;
+	return inactive + active / 2;
+}
+
+/* One level; what it has left if that is less than *room says. */
+static void look_at_level(int version, const struct memcg_level *l,
+			  struct memcg_room *room)
+{
+	char stat[MEMCG_TEXT], text[MEMCG_TEXT];
+	uint64_t limit = limit_in(memcg_text(l->fd[MEMCG_LIMIT], text)), other,
+		 used, left;
+
+	memcg_text(l->fd[MEMCG_STAT], stat);
+	other = version == 1 ? limit_above(stat)
+			     : limit_in(memcg_text(l->fd[MEMCG_HIGH], text));
+	limit = MIN(limit, other);
+	used = limit_in(memcg_text(l->fd[MEMCG_USED], text));
+	if (!is_limit(limit) || used == UINT64_MAX)
+		return;
+	used -= MIN(cache_of(version, stat), used);
+	left = limit - MIN(used, limit);
+	if (left < room->free_bytes) {
+		room->free_bytes = left;
+		room->limit_bytes = limit;
+	}
+}
+
+void memcg_room(const struct memcg_files *f, struct memcg_room *room)
+{
+	char text[MEMCG_TEXT];
+
+	room->limit_bytes = room->free_bytes = UINT64_MAX;
+	room->stall_us = memcg_stall_us(memcg_text(f->pressure, text));
+	for (unsigned i = 0; i < f->levels; i++)
+		look_at_level(f->version, &f->level[i], room);
 }
 
 uint64_t memcg_ram_bytes(void)

@@ -66,7 +66,8 @@ int os_thread_cpu_us(int tid, uint64_t *us)
 {
 	struct timespec ts;
 
-	if (clock_gettime(THREAD_CLOCK(tid), &ts) < 0)
+	/* libc has a system call of its own for that, which filters forbid */
+	if (syscall(SYS_clock_gettime, THREAD_CLOCK(tid), &ts) < 0)
 		return -errno;
 	*us = (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
 	return 0;

@@ -10,6 +10,7 @@
 
 #include <stdatomic.h>
 #include "base.h"
+#include "util/lock.h"
 
 struct frames {
 	_Atomic uint64_t used;	 /* taken frames */
@@ -22,6 +23,14 @@ struct frames {
 	_Atomic uint64_t packed; /* of used, those for compressed pages */
 	_Atomic uint64_t saved;	 /* of packed, those that are not in use yet */
 	_Atomic uint64_t owed;	 /* to be saved of what is given back next */
+};
+
+/* Who may change the budget: space/budget.c. */
+struct budget {
+	struct lock lock;	/* rank LOCK_MISC: one change at a time */
+	_Atomic bool automatic; /* (lock) writes; it follows the machine */
+	unsigned resizing;	/* (lock) vvm_resize()s that have not ended */
+	uint64_t least, most;	/* (i) pages, of an automatic budget */
 };
 
 /* Percentages of the budget; both are 0 for budgets of a few pages. */

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "space/budget.h"
 #include "space/faults.h"
 #include "space/space.h"
 #include "swap/swap.h"
@@ -107,6 +108,8 @@ int space_open_fds(struct vvm *vm)
 		rc = open_events(vm);
 	if (rc == 0)
 		rc = lives_open(&vm->lives);
+	if (rc == 0 && space_is_automatic(vm))
+		room_open(&vm->room);
 	return rc;
 }
 
@@ -128,6 +131,7 @@ void space_close_fds(struct vvm *vm)
 	lives_close(&vm->lives);
 	close_fd(&vm->reclaim_event);
 	close_fd(&vm->pagemap_fd);
+	room_close(&vm->room);
 }
 
 /* ---- all of it ---- */
@@ -158,6 +162,8 @@ void space_reset(struct vvm *vm)
 	grips_init(&vm->grips);
 	lives_init(&vm->lives, vm);
 	frames_init(&vm->frames, budget, vm->conf.low_pct, vm->conf.high_pct);
+	lock_init(&vm->budget.lock, LOCK_MISC);
+	vm->budget.resizing = 0; /* that goes on in the parent */
 	atomic_init(&vm->reclaim_asleep, false);
 	atomic_init(&vm->failing, 0);
 	atomic_init(&vm->flight.count, 0);
@@ -173,10 +179,11 @@ static struct vvm *space_alloc(const struct conf *conf)
 	vm->conf = *conf;
 	vm->forks = os_fork_count();
 	vm->memfd = vm->pagemap_fd = vm->reclaim_event = -1;
+	vm->room = ROOM_SOURCE_NONE;
 	vm->handler_count = handler_threads(conf);
 	for (i = 0; i < SETTING_HANDLERS_MAX; i++)
 		vm->port[i].uffd = vm->port[i].event = -1;
-	atomic_init(&vm->frames.budget, conf->resident_bytes >> PAGE_SHIFT);
+	budget_init(vm, conf);
 	space_reset(vm);
 	regions_init(&vm->regions);
 	/* twice a page, to cut an aligned one out of */

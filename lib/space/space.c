@@ -153,14 +153,19 @@ static void wake_starving(struct vvm *vm)
 	waitq_wake(&vm->frame_free);
 }
 
+void space_wake_waiting(struct vvm *vm)
+{
+	if (atomic_load(&vm->frames.wanted))
+		wake_starving(vm);
+}
+
 void space_give_frames(struct vvm *vm, struct vvm_stat_actor *actor, uint64_t n)
 {
 	if (!n)
 		return;
 	stat_add(actor, VVM_STAT_resident_pages, -(int64_t)n);
 	frames_give(&vm->frames, n);
-	if (atomic_load(&vm->frames.wanted))
-		wake_starving(vm);
+	space_wake_waiting(vm);
 }
 
 static bool take_packed(void *arg, uint64_t pages)
@@ -175,14 +180,13 @@ static void give_packed(void *arg, uint64_t pages)
 	struct vvm *vm = arg;
 
 	frames_give_packed(&vm->frames, pages);
-	if (atomic_load(&vm->frames.wanted))
-		wake_starving(vm);
+	space_wake_waiting(vm);
 }
 
 void space_spend_frames(struct vvm *vm)
 {
-	if (frames_spend(&vm->frames) && atomic_load(&vm->frames.wanted))
-		wake_starving(vm);
+	if (frames_spend(&vm->frames))
+		space_wake_waiting(vm);
 }
 
 int space_keep(struct vvm *vm, struct backing *b)
@@ -344,6 +348,7 @@ void space_publish(struct vvm *vm)
 	memset(&bs, 0, sizeof(bs));
 	vm->swap->ops->stat(vm->swap, &bs);
 	stat_set(&vm->stats, budget_pages, atomic_load(&vm->frames.budget));
+	stat_set(&vm->stats, auto_budget, space_is_automatic(vm));
 	stat_set(&vm->stats, peak_pages, atomic_load(&vm->frames.peak));
 	stat_set(&vm->stats, swap_used_pages, bs.slots_used);
 	stat_set(&vm->stats, swap_area_pages, bs.slots_area);

@@ -14,6 +14,7 @@
 #include "space/frame.h"
 #include "space/grip.h"
 #include "os/os.h"
+#include "os/room.h"
 #include "space/pagetable.h"
 #include "util/hook.h"
 #include "util/pause.h"
@@ -54,11 +55,12 @@ struct flusher;
  * lock, (c) clock.lock, (a) atomic, (t) fault/trap.c's registry.
  */
 struct vvm {
-	struct conf conf;	/* (i) */
-	int memfd;		/* (i) the frames, at offset = host address */
-	int pagemap_fd;		/* (i) */
-	unsigned uffd_features; /* (i) enum os_uffd_feature */
-	unsigned forks;		/* (i) os_fork_count() when it was opened */
+	struct conf conf;	 /* (i) */
+	int memfd;		 /* (i) the frames, at offset = host address */
+	int pagemap_fd;		 /* (i) */
+	struct room_source room; /* (i) of an automatic budget */
+	unsigned uffd_features;	 /* (i) enum os_uffd_feature */
+	unsigned forks;		 /* (i) os_fork_count() when it was opened */
 
 	struct lock mapping;	 /* serialises the mapping calls */
 	struct rwlock lock;	 /* the space lock */
@@ -67,6 +69,7 @@ struct vvm {
 	struct pagetable pt;	 /* (s) (b) */
 	uint64_t mappings;	 /* (m) vvm_map() calls so far */
 	struct frames frames;	 /* (a) */
+	struct budget budget;	 /* who may change it: space/budget.c */
 	struct waitq frame_free; /* API threads that wait for a frame */
 	struct clock clock;	 /* (c) */
 	struct pool bounce;	 /* page buffers for reads in place */
@@ -144,6 +147,8 @@ void space_begin_page(struct block *b, unsigned i, const struct region *r);
  */
 bool space_take_frames(struct vvm *vm, struct vvm_stat_actor *actor, uint64_t n,
 		       uint64_t reserve);
+/* There are free frames: wakes whoever waits for one. Any lock may be held. */
+void space_wake_waiting(struct vvm *vm);
 /* Those that are saved for compressed pages go to whoever waits. */
 void space_spend_frames(struct vvm *vm);
 /* Gives frames back and wakes whoever waits for one. Any lock may be held. */
@@ -209,6 +214,13 @@ static inline bool space_is_inline(const struct vvm *vm)
 static inline bool space_is_guarded(const struct vvm *vm)
 {
 	return vm->conf.faults == VVM_FAULTS_GUARD;
+}
+
+/* Does the budget follow the machine? space/budget.c */
+static inline bool space_is_automatic(const struct vvm *vm)
+{
+	return atomic_load_explicit(&vm->budget.automatic,
+				    memory_order_relaxed);
 }
 
 /* Has a thread of the library died? Then all is lost: space/life.c. */

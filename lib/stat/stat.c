@@ -74,6 +74,8 @@ static void process_command(char *buf, size_t size)
 /* ------------------------------------------------------------------ */
 /* The open segments							*/
 
+_Atomic bool stat_sizing;
+
 static struct lock open_lock = {.rank = LOCK_MISC};
 static struct list open_list = {&open_list, &open_list}; /* (open_lock) */
 

@@ -80,6 +80,19 @@ struct vvm_stat_actor *stat_actor(struct stats *st, enum vvm_stat_role role);
 /* Sum of a counter over the actors. */
 int64_t stat_sum(const struct stats *st, enum vvm_stat_counter c);
 
+/* There is a space with an automatic budget, or there was one. */
+extern _Atomic bool stat_sizing;
+
+/* An automatic budget goes by these (evict/follow.c). */
+static inline bool stat_sizes(enum vvm_stat_counter c)
+{
+	return c == VVM_STAT_faults_swapin || c == VVM_STAT_faults_zero ||
+	       c == VVM_STAT_zero_ahead_pages || c == VVM_STAT_api_fills ||
+	       c == VVM_STAT_stall_us || c == VVM_STAT_swapin_pages ||
+	       c == VVM_STAT_swapin_reads || c == VVM_STAT_swapin_us ||
+	       c == VVM_STAT_unpacked_pages;
+}
+
 /* What is counted in any build: the code goes by it. */
 static inline bool stat_counts(enum vvm_stat_counter c)
 {
@@ -90,7 +103,9 @@ static inline bool stat_counts(enum vvm_stat_counter c)
 #undef X
 	};
 
-	return STAT_ON || always[c] || c == VVM_STAT_faults;
+	return STAT_ON || always[c] || c == VVM_STAT_faults ||
+	       (stat_sizes(c) &&
+		atomic_load_explicit(&stat_sizing, memory_order_relaxed));
 }
 
 /* Adds n; any thread (relaxed atomic, uncontended when the actor has one). */

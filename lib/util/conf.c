@@ -57,7 +57,12 @@ struct setting {
 
 static int parse_SIZE(const struct setting *s, const char *text, void *value)
 {
-	(void)s;
+	static const uint64_t automatic = SETTING_AUTO;
+
+	if (strchr(s->words, '|') && !strcasecmp(text, "auto")) {
+		memcpy(value, &automatic, sizeof(automatic));
+		return 0;
+	}
 	return parse_size(text, strchr(text, '%') ? os_ram_bytes() : 0, value);
 }
 
@@ -261,13 +266,20 @@ static uint64_t number(const struct setting *s, const struct conf *c)
 	return wide + narrow;
 }
 
+/* It may be "auto", and is. */
+static bool is_automatic(const struct setting *s, const struct conf *c)
+{
+	return s->parse == parse_SIZE && strchr(s->words, '|') &&
+	       number(s, c) == SETTING_AUTO;
+}
+
 static int check_ranges(const struct conf *c)
 {
 	const struct setting *s;
 
 	for (s = settings; s < settings + CONF_ROWS; s++)
-		if (number(s, c) < s->range.least ||
-		    number(s, c) > s->range.most)
+		if (!is_automatic(s, c) && (number(s, c) < s->range.least ||
+					    number(s, c) > s->range.most))
 			return refuse(s->field, s->range.why);
 	return 0;
 }
@@ -301,6 +313,10 @@ static int check_together(const struct conf *c)
 		return refuse("low_pct", "it must not exceed high_pct");
 	if (c->swap_limit_bytes && c->swap_limit_bytes < PAGE_BYTES)
 		return refuse("swap_limit_bytes", "less than a page (4 KiB)");
+	if (c->resident_bytes == SETTING_AUTO && c->resident_max_bytes &&
+	    c->resident_min_bytes > c->resident_max_bytes)
+		return refuse("resident_min_bytes",
+			      "it must not exceed resident_max_bytes");
 	/* Without a limit this would take the whole file system. */
 	if (c->swap_reserve && !c->swap_limit_bytes)
 		return refuse("swap_reserve", "it needs swap_limit_bytes");
@@ -318,7 +334,11 @@ int conf_check(struct conf *c)
 	if (error)
 		return error;
 	/* Parts of pages are of no use: round down, never past the budget. */
-	c->resident_bytes = page_floor(c->resident_bytes);
+	if (c->resident_bytes != SETTING_AUTO)
+		c->resident_bytes = page_floor(c->resident_bytes);
 	c->swap_limit_bytes = page_floor(c->swap_limit_bytes);
+	/* 0 has a meaning of its own: up */
+	c->resident_min_bytes = page_ceil(c->resident_min_bytes);
+	c->resident_max_bytes = page_ceil(c->resident_max_bytes);
 	return 0;
 }

@@ -26,7 +26,7 @@ enum lock_rank {
 	LOCK_HEAP_CLASS,    /* spans of a size class */
 	LOCK_HEAP_PAGES,    /* free runs of a heap */
 	LOCK_FORK,	    /* the spaces that fork children inherit */
-	LOCK_MAPPING,	    /* serialises map, unmap, protect, advise, resize */
+	LOCK_MAPPING,	    /* serialises map, unmap, protect, advise */
 	LOCK_SPACE,	    /* region index and page table shape (rwlock) */
 	LOCK_BLOCK,	    /* one leaf: its entries and counts */
 	LOCK_SNAPSHOT,	    /* what fork children may still read of a space */

@@ -259,8 +259,11 @@ static void check_word(unsigned value, const char *words)
 	MUST(value <= n);
 }
 
-static void check_size(uint64_t value, uint64_t least, uint64_t most)
+static void check_size(uint64_t value, const char *words, uint64_t least,
+		       uint64_t most)
 {
+	if (value == SETTING_AUTO && strchr(words, '|'))
+		return;
 	check_number(value, least, most);
 	MUST(value % PAGE_BYTES == 0);
 }
@@ -270,7 +273,7 @@ static void check_size(uint64_t value, uint64_t least, uint64_t most)
 #define BOUNDS(...)		LEAST(__VA_ARGS__), MOST(__VA_ARGS__)
 
 #define CHECK_SIZE(field, words, range) \
-	check_size((uint64_t)c->field, BOUNDS(SETTING_LIMITS range))
+	check_size((uint64_t)c->field, words, BOUNDS(SETTING_LIMITS range))
 #define CHECK_UINT(field, words, range) \
 	check_number(c->field, BOUNDS(SETTING_LIMITS range))
 #define CHECK_UINT64(field, words, range) CHECK_UINT(field, words, range)
@@ -293,6 +296,8 @@ static void check_accepted(struct conf *c)
 #undef X
 	MUST(!c->swap_reserve || c->swap_limit_bytes);
 	MUST(c->low_pct <= c->high_pct);
+	MUST(c->resident_bytes != SETTING_AUTO || !c->resident_max_bytes ||
+	     c->resident_min_bytes <= c->resident_max_bytes);
 }
 
 /* Row after row, as the environment must do at once. NULL: all are good. */

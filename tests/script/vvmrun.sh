@@ -61,6 +61,7 @@ expect 0 "$run" --version
 expect 125 "$run"
 expect 125 "$run" --no-such-option true
 expect 125 "$run" -m many true
+expect 125 "$run" -m automatic true
 expect 125 "$run" --faults sometimes true
 expect 125 "$run" --syscalls sometimes true
 expect 125 "$run" --mmap=x true
@@ -192,6 +193,14 @@ for test in malloc threads mainexit children fork forks dlopen closeall stack \
 	foreign manyfiles generations robust; do
 	expect 0 "$run" -m 2M "$guest" $test
 done
+# the same with a budget that follows the machine
+for test in malloc threads children fork forks closeall foreign lowest generations \
+	robust; do
+	expect 0 env VVM_RESIDENT_MIN=1M VVM_RESIDENT_MAX=2M \
+		"$run" -m auto -o "$tmp/summary" "$guest" $test
+	counted 'Peak of resident paged memory (kbytes)' -le 2048
+done
+expect 0 "$run" -m auto -o "$tmp/summary" "$guest" malloc
 expect 0 "$run" -m 2M "$guest" cycles 3
 expect 0 "$run" -m 2M --mmap "$guest" mmap
 expect 0 "$run" -m 2M --mmap=0 -o "$tmp/summary" "$guest" mmap

@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "script/check.h"
@@ -79,6 +80,14 @@ static const struct filter filters[] = {
 	  SYS_shutdown,
 	  SYS_write,
 	  END}},
+	/* All threads; the time is only for those who need not ask the kernel. */
+	{"timeless",
+	 SECCOMP_RET_KILL_THREAD,
+	 true,
+	 {SYS_brk, SYS_close, SYS_clock_nanosleep, SYS_exit, SYS_exit_group,
+	  SYS_futex, SYS_getpid, SYS_gettid, SYS_madvise, SYS_mmap,
+	  SYS_mprotect, SYS_mremap, SYS_munmap, SYS_rt_sigprocmask,
+	  SYS_set_robust_list, SYS_write, END}},
 	/* That of man-db: files are read, children are made. */
 	{"man",
 	 SECCOMP_RET_ERRNO | EPERM,
@@ -194,6 +203,16 @@ static void test_heap(void)
 {
 	churn();
 	CHECK(same(early, LARGE, 1));
+}
+
+/* So long that a budget which follows the machine looks at it meanwhile. */
+static void test_following(void)
+{
+	time_t end = time(NULL) + 3;
+
+	do
+		test_heap();
+	while (time(NULL) < end);
 }
 
 /* ---- children ---- */
@@ -385,6 +404,7 @@ int main(int argc, char **argv)
 		int child; /* status of a child that does it; -1: no child */
 	} tests[] = {
 		{"heap", test_heap, -1},
+		{"following", test_following, -1},
 		{"fork", test_fork, -1},
 		{"trapped", test_trapped, -1},
 		{"refused", test_refused, -1},

@@ -28,6 +28,27 @@ static int is_foreign(int fd)
 	return fcntl(fd, F_GETFD) != -1 && close(fd) && errno == EBADF;
 }
 
+/* Of one thread's, the lowest that is free is the next, at any time. */
+void test_lowest(void)
+{
+	char *p = malloc(LARGE);
+	int null = open("/dev/null", O_RDWR), first;
+	size_t i;
+
+	CHECK(p && null >= 0);
+	first = dup(null);
+	CHECK(first >= 0 && !close(first));
+	for (i = 0; i < 30000; i++) {
+		p[i * 4096 % LARGE] = 1; /* the library has work to do */
+		CHECK(dup(null) == first);
+		CHECK(!close(first));
+		CHECK(dup2(null, first) == first);
+		CHECK(!close(first));
+	}
+	close(null);
+	free(p);
+}
+
 /*
  * Descriptors of the library are not replaced, and do not shield those beside
  * them. There is one at least. (Not in a child, where it is opening some.)

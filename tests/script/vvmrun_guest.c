@@ -371,6 +371,7 @@ int main(int argc, char **argv)
 		{"dlopen", test_dlopen},
 		{"closeall", test_closeall},
 		{"foreign", test_foreign},
+		{"lowest", test_lowest},
 		{"stack", test_stack},
 		{"robust", test_robust},
 		{"fork", test_fork},

@@ -28,6 +28,7 @@ void test_closeall(void);
 void test_children(const char *self);
 void test_cycles(const char *self, const char *count);
 void test_foreign(void);
+void test_lowest(void);
 void test_fork(void);
 void test_forks(void);
 void test_generations(void);

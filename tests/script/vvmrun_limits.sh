@@ -93,6 +93,10 @@ for filter in sshd man tight tsync trap; do
 	quiet 0 "$run" -m 256M "$confined" $filter heap
 	VVM_IO=sync quiet 0 "$run" -m 2M "$confined" $filter heap
 done
+for filter in sshd man tight tsync timeless trap; do
+	VVM_RESIDENT_MIN=1M VVM_RESIDENT_MAX=2M quiet 0 \
+		"$run" -m auto "$confined" $filter following
+done
 both 0 "$confined" man fork
 both 0 "$confined" forks fork
 both 0 "$confined" trap trapped

@@ -367,6 +367,8 @@ static const struct {
 } bounds[] = {
 	{"resident_bytes", "4096", "4095"},
 	{"resident_bytes", "128T", "129T"},
+	{"resident_min_bytes", "128T", "129T"},
+	{"resident_max_bytes", "128T", "129T"},
 	{"swap_limit_bytes", "4096", "4095"},
 	{"swap_limit_bytes", "1024T", "1025T"},
 	{"handlers", "32", "33"},
@@ -438,6 +440,42 @@ START_TEST(check_rounds_down_to_pages)
 	ck_assert_int_eq(conf_check(&conf), 0);
 	ck_assert_uint_eq(conf.resident_bytes, 4096);
 	ck_assert_uint_eq(conf.swap_limit_bytes, 12288);
+	conf.resident_min_bytes = 1;
+	conf.resident_max_bytes = 4097;
+	ck_assert_int_eq(conf_check(&conf), 0);
+	ck_assert_uint_eq(conf.resident_min_bytes, 4096);
+	ck_assert_uint_eq(conf.resident_max_bytes, 8192);
+}
+END_TEST
+
+/* Where the table says that it may be, and nowhere else. */
+START_TEST(a_size_may_be_automatic)
+{
+	ck_assert_int_eq(conf_set(&conf, "resident_bytes", "Auto"), 0);
+	ck_assert_uint_eq(conf.resident_bytes, SETTING_AUTO);
+	ck_assert_uint_eq(SETTING_AUTO, VVM_RESIDENT_AUTO);
+	ck_assert_int_eq(conf_check(&conf), 0);
+	ck_assert_uint_eq(conf.resident_bytes, SETTING_AUTO);
+	ck_assert_int_eq(conf_set(&conf, "resident_bytes", "automatic"),
+			 -EINVAL);
+	ck_assert_int_eq(conf_set(&conf, "swap_limit_bytes", "auto"), -EINVAL);
+	conf.swap_limit_bytes = SETTING_AUTO;
+	ck_assert_int_eq(conf_check(&conf), -EINVAL);
+}
+END_TEST
+
+/* Of a fixed budget they say nothing. */
+START_TEST(check_bounds_of_an_automatic_budget)
+{
+	conf.resident_min_bytes = 2 << 20;
+	conf.resident_max_bytes = 1 << 20;
+	ck_assert_int_eq(conf_check(&conf), 0);
+	conf.resident_bytes = SETTING_AUTO;
+	ck_assert_int_eq(conf_check(&conf), -EINVAL);
+	conf.resident_max_bytes = 2 << 20;
+	ck_assert_int_eq(conf_check(&conf), 0);
+	conf.resident_max_bytes = 0; /* the library's choice */
+	ck_assert_int_eq(conf_check(&conf), 0);
 }
 END_TEST
 
@@ -474,6 +512,8 @@ static void add_tests(Suite *s)
 	tcase_add_test(check, check_empty_path);
 	tcase_add_test(check, check_reserve_with_limit);
 	tcase_add_test(check, check_rounds_down_to_pages);
+	tcase_add_test(check, a_size_may_be_automatic);
+	tcase_add_test(check, check_bounds_of_an_automatic_budget);
 }
 
 const struct test_program test_program = {

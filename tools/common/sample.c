@@ -168,14 +168,40 @@ const char *sample_stall_text(const struct sample *s,
 	return text;
 }
 
+/* By its counter: 0 for the first reason. UINT64_MAX: none, or not known. */
+static uint64_t resize_of(const struct sample *s)
+{
+	uint64_t reason = s->value[VALUE_resize_reason];
+
+	return reason && reason < VVM_STAT_RESIZE_COUNT ? reason - 1
+							: UINT64_MAX;
+}
+
+const char *sample_resize_name(const struct sample *s)
+{
+	uint64_t i = resize_of(s);
+
+	return i == UINT64_MAX ? "" : sample_resize_counter((unsigned)i);
+}
+
+const char *sample_resize_counter(unsigned reason)
+{
+	return counters[VVM_STAT_resize_demand + reason].name +
+	       strlen("resize_");
+}
+
 void sample_add(struct sample *sum, const struct sample *part)
 {
+	uint64_t reason = part->value[VALUE_resize_reason];
 	unsigned i;
 
+	if (!reason) /* that of one of several spaces */
+		reason = sum->value[VALUE_resize_reason];
 	for (i = 0; i < VVM_STAT_COUNTER_COUNT; i++)
 		sum->counter[i] = plus(sum->counter[i], part->counter[i]);
 	for (i = 0; i < VALUE_COUNT; i++)
 		sum->value[i] += part->value[i];
+	sum->value[VALUE_resize_reason] = reason;
 	add_counts(sum->latency, part->latency, VVM_STAT_BUCKETS);
 	for (i = 0; i < VVM_STAT_STAGE_COUNT; i++)
 		add_counts(sum->stage[i], part->stage[i],

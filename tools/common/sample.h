@@ -80,6 +80,11 @@ const char *sample_stall_name(const struct sample *s);
 #define SAMPLE_STALL_BYTES 80
 const char *sample_stall_text(const struct sample *s,
 			      char text[SAMPLE_STALL_BYTES]);
+/* Why the budget last changed: "demand"; "": it did not, or it is not known. */
+const char *sample_resize_name(const struct sample *s);
+/* The name of a reason; 0 is the first, VVM_STAT_resize_demand its counter. */
+const char *sample_resize_counter(unsigned reason);
+#define SAMPLE_RESIZES (VVM_STAT_RESIZE_COUNT - 1)
 /* The longer one of two. */
 void sample_add_stall(struct sample_stall *sum,
 		      const struct sample_stall *part);

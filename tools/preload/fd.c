@@ -47,9 +47,10 @@
 enum { FDS = 1024, FDS_OWN = 96 };
 /*
  * More than a space opens: for each of at most 32 handlers and 32 pollers four
- * (a userfaultfd, a ring, an event, the thread's), and a few more.
+ * (a userfaultfd, a ring, an event, the thread's), for an automatic budget 19, and
+ * a few more.
  */
-enum { OWN = 256 };
+enum { OWN = 288 };
 
 static _Atomic int own[OWN];	 /* (a) descriptor + 1, or 0 */
 static _Atomic unsigned own_end; /* (a) places behind are free */

@@ -125,7 +125,10 @@ static void print_heading(const struct plan *plan)
 	if (plan->engine == ENGINE_vvm)
 		printf(", %s", bench_fault_words[plan->faults]);
 	if (plan->engine == ENGINE_vvm || plan->group)
-		printf(": %s of %s resident", resident, size);
+		printf(": %s of %s resident",
+		       plan->resident_bytes == VVM_RESIDENT_AUTO ? "auto"
+								 : resident,
+		       size);
 	else
 		printf(": %s", size);
 	plan_print(plan);

@@ -91,7 +91,8 @@ _Noreturn static void take_version(void *run, const struct opt *o,
 
 static const struct opt options[] = {
 	OPTION_TAKE('m', "resident", take_setting, SET_RESIDENT, "SIZE",
-		    "the budget ($VVM_RESIDENT, 256M)"),
+		    "the budget ($VVM_RESIDENT, 256M); auto: it follows\n"
+		    "the machine"),
 	OPTION_TAKE('s', "swap", take_setting, SET_SWAP, "PATH",
 		    "directory, file or block device to page to\n"
 		    "($VVM_SWAP, /var/tmp)"),

@@ -106,9 +106,23 @@ static void print_kernel(const struct report *r, FILE *out)
 #define COUNTER(name) s->counter[VVM_STAT_##name]
 #define VALUE(name)   (int64_t) s->value[VALUE_##name]
 
+/* Of a budget that followed the machine, or that the program changed. */
+static void print_resizes(FILE *out, const struct sample *s)
+{
+	unsigned i;
+
+	for (i = 0; i < SAMPLE_RESIZES; i++)
+		if (s->counter[VVM_STAT_resize_demand + i])
+			fprintf(out, "\tBudget changes, %s: %lld\n",
+				sample_resize_counter(i),
+				(long long)
+					s->counter[VVM_STAT_resize_demand + i]);
+}
+
 static void print_pager(FILE *out, const struct sample *s)
 {
 	line_pages(out, "Budget", VALUE(budget_pages));
+	print_resizes(out, s);
 	line_pages(out, "Peak of resident paged memory", VALUE(peak_pages));
 	line_pages(out, "Swap area", VALUE(swap_area_pages));
 	line_count(out, "Faults", COUNTER(faults));

@@ -117,6 +117,9 @@ static void draw_memory(struct top *top, unsigned row)
 	at = canvas_text(&top->canvas, row, 10 + wide, PAINT_PLAIN, "]");
 	at = put_value(top, row, at + 1, "res", "memory", "res");
 	at = put_value(top, row, at + 1, "of", "memory", "budg");
+	if (top->now.value[VALUE_auto_budget])
+		at = canvas_text(&top->canvas, row, at + 1, PAINT_DIM,
+				 "auto %s", sample_resize_name(&top->now));
 	at = put_value(top, row, at + 2, "dirty", "memory", "drty");
 	at = put_value(top, row, at + 2, "pin", "memory", "pin");
 	put_value(top, row, at + 2, "swap", "memory", "swap");

@@ -28,6 +28,7 @@ static void print_latency(const struct sample *now, double pct,
 
 static void print_totals(const struct sample *now)
 {
+	const char *resize = sample_resize_name(now);
 	char text[32], stall[SAMPLE_STALL_BYTES];
 	unsigned i;
 
@@ -42,6 +43,9 @@ static void print_totals(const struct sample *now)
 			 (unsigned long long)now->value[i]);
 		print_total(text, sample_value_name(i), sample_value_help(i));
 	}
+	if (sample_values(now) > VALUE_resize_reason)
+		print_total(*resize ? resize : "-", "resize",
+			    "why the budget last changed");
 	snprintf(text, sizeof(text), "%.1f", sample_stalled_s(now));
 	print_total(text, "stalled_s",
 		    now->stall.kind ? sample_stall_text(now, stall)
