@@ -21,6 +21,10 @@
  *
  * A filter stays when a program is executed, and fits the next one, if that has
  * its memory paged in the same way. One that has not has nothing in that range.
+ *
+ * Rejected for that reason: to stop each sigaltstack(2), whose stack may be paged
+ * where the structure that tells of it is not (Go's runtime calls it by an
+ * instruction of its own). A program without a handler would die of it.
  */
 #include "door/filter.h"
 

@@ -333,6 +333,9 @@ done
 expect 0 "$run" sh -c 'x=$(echo a$(echo b | cat)); (test $x = ab) || exit 1
 	exec 3>&1 9>&1; (exec 4>&1; y=$(echo c); test $y = c)'
 
+for entries in a=1 'a=1 b=2'; do # an odd or an even number of them
+	expect 0 env $entries "$run" -m 2M "$guest" clean
+done
 # a program that becomes another stays paged; its environment is clean
 printf '#!/usr/bin/env sh\nexec "%s" "$1"\n' "$guest" >"$tmp/script"
 chmod +x "$tmp/script"

@@ -4,10 +4,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <pthread.h>
 #include <spawn.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -17,14 +19,42 @@
 
 extern char **environ;
 
-/* No setting of ours has reached this program's environment. */
+static char **behind_arguments;
+
+__attribute__((constructor)) static void begin(int argc, char **argv)
+{
+	behind_arguments = argv + argc + 1;
+}
+
+/* No setting of ours is there; and what is behind it? */
+static const ElfW(auxv_t) * look_through(char **e)
+{
+	for (; *e; e++)
+		CHECK(strncmp(*e, "VVM_", 4) && strncmp(*e, "VVMRUN", 6) &&
+		      strncmp(*e, "LD_PRELOAD=", 11));
+	return (const ElfW(auxv_t) *)(e + 1);
+}
+
+static void check_vector(const ElfW(auxv_t) * v)
+{
+	unsigned long page = 0;
+
+	for (; v->a_type != AT_NULL; v++) {
+		CHECK(v->a_type < 1000); /* an address is more */
+		if (v->a_type == AT_PAGESZ)
+			page = v->a_un.a_val;
+	}
+	CHECK(page == getauxval(AT_PAGESZ));
+}
+
+/*
+ * No setting of ours has reached this program's environment. Runtimes without libc
+ * look for it behind the arguments, and behind it for the auxiliary vector.
+ */
 void test_clean(void)
 {
-	char **e;
-
-	for (e = environ; *e; e++)
-		CHECK(strncmp(*e, "VVM_", 4) && strncmp(*e, "VVMRUN=", 7) &&
-		      strncmp(*e, "LD_PRELOAD=", 11));
+	check_vector(look_through(environ));
+	check_vector(look_through(behind_arguments));
 }
 
 /* By its descriptor, even if that is closed then, and as the kernel refuses. */

@@ -5,7 +5,10 @@
  *
  * Unless the children are to be paged as well, the settings leave environ
  * before main() starts. Entries are removed in place, where they are on the
- * stack, so that a main() with a third argument does not see them either. They
+ * stack, so that a main() with a third argument does not see them either, nor a
+ * runtime that looks behind its arguments by itself (Go's). It looks for the
+ * auxiliary vector, too, which is behind the last entry: so what is left moves up
+ * to there, and empty entries, which nobody knows by a name, are before it. They
  * are remembered for a program that replaces itself by another: see
  * exec.c.
  */
@@ -81,23 +84,34 @@ bool preload_cut(char *list)
 	return cut_path(list, preload_object());
 }
 
-void preload_hide(void)
+/* Is the program to see it? */
+static bool stays(char *entry)
 {
 	static const char loader[] = "LD_PRELOAD=";
+
+	if (preload_is_setting(entry)) {
+		remember(entry);
+		return false;
+	}
+	return strncmp(entry, loader, strlen(loader)) != 0 ||
+	       preload_cut(entry + strlen(loader));
+}
+
+void preload_hide(void)
+{
+	static char nothing[] = "";
 	char **from, **to;
 
-	for (from = to = environ; from && *from; from++) {
-		if (preload_is_setting(*from)) {
-			remember(*from);
-			continue;
-		}
-		if (!strncmp(*from, loader, strlen(loader)) &&
-		    !preload_cut(*from + strlen(loader)))
-			continue;
-		*to++ = *from;
-	}
-	if (to)
-		*to = NULL;
+	if (!environ)
+		return;
+	for (from = environ; *from; from++)
+		;
+	for (to = from; from > environ; from--)
+		if (stays(from[-1]))
+			*--to = from[-1];
+	for (from = environ; from < to; from++)
+		*from = nothing;
+	environ = to;
 }
 
 /* ------------------------------------------------------------------ */
