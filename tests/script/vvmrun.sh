@@ -205,7 +205,8 @@ expect 0 "$run" -m 2M "$guest" cycles 3
 expect 0 "$run" -m 2M --mmap "$guest" mmap
 expect 0 "$run" -m 2M --mmap=0 -o "$tmp/summary" "$guest" mmap
 counted 'Swapped out (kbytes)' -ge 6144
-for test in over refused segment advising userfault data barefork words; do
+for test in over refused segment advising userfault data barefork rawfork \
+	words; do
 	expect 0 "$guest" $test
 	for how in thread inline guard; do
 		! "$run" --faults=$how true 2>/dev/null ||

@@ -5,12 +5,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
+#include <linux/sched.h>
 #include <pthread.h>
 #include <spawn.h>
 #include <stdint.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -55,6 +58,52 @@ void test_clean(void)
 {
 	check_vector(look_through(environ));
 	check_vector(look_through(behind_arguments));
+}
+
+/* ---- system calls that fork ---- */
+
+static int handled; /* by handlers of fork(), which these do not run */
+
+static void count_handler(void)
+{
+	handled++;
+}
+
+static void check_child(long pid, char *p)
+{
+	int status;
+
+	CHECK(pid >= 0);
+	if (!pid) {
+		char *q = malloc(LARGE);
+
+		CHECK(same(p, LARGE, 21));
+		fill(p, LARGE, 22);
+		fill(q, LARGE, 23);
+		CHECK(same(p, LARGE, 22) && same(q, LARGE, 23));
+		_exit(7);
+	}
+	CHECK(same(p, LARGE, 21));
+	CHECK(waitpid((pid_t)pid, &status, 0) == pid);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+	CHECK(same(p, LARGE, 21) && !handled);
+}
+
+/* As sandboxes make them, for the flags that fork() has not got. */
+void test_rawfork(void)
+{
+	struct clone_args args = {.exit_signal = SIGCHLD};
+	char *p = malloc(LARGE);
+
+	CHECK(!pthread_atfork(count_handler, count_handler, count_handler));
+	fill(p, LARGE, 21);
+	check_child(syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0), p);
+	check_child(syscall(SYS_fork), p);
+	check_child(syscall(SYS_clone3, &args, sizeof(args)), p);
+	errno = 0;
+	CHECK(syscall(SYS_clone, CLONE_FS | CLONE_NEWNS, 0, 0, 0, 0) == -1 &&
+	      errno == EINVAL);
+	CHECK(same(p, LARGE, 21));
 }
 
 /* By its descriptor, even if that is closed then, and as the kernel refuses. */

@@ -368,6 +368,7 @@ int main(int argc, char **argv)
 		{"threads", test_threads},
 		{"mainexit", test_mainexit},
 		{"clean", test_clean},
+		{"rawfork", test_rawfork},
 		{"dlopen", test_dlopen},
 		{"closeall", test_closeall},
 		{"foreign", test_foreign},

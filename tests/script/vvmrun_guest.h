@@ -24,6 +24,7 @@ void *churn(void *arg);
 
 /* No setting of ours has reached this program's environment. */
 void test_clean(void);
+void test_rawfork(void);
 void test_closeall(void);
 void test_children(const char *self);
 void test_cycles(const char *self, const char *count);

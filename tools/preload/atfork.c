@@ -14,7 +14,10 @@
  * it, as in libc.
  *
  * _Fork(3) runs none of the program's, but ours: libc's fork() with that list left
- * out.
+ * out. A system call that forks, as sandboxes make it for its flags, does as much,
+ * and libc does nothing at all: so what we have given to libc's list is run here.
+ * Of a program with several threads the child has libc's locks as these held them,
+ * and could make no thread of ours: it goes without the memory.
  *
  * Where nothing is paged, and until the space is open, one set of handlers in
  * libc's list runs ours.
@@ -142,6 +145,32 @@ void atfork_renew(void)
 	pthread_mutex_init(&lock, NULL);
 }
 
+/* Ours in libc's list, in the order of registration. */
+static struct handlers ours[16];
+static unsigned ours_used;
+
+long atfork_call(long number, const unsigned long a[6])
+{
+	uint64_t signals = gate_signals_block(), outer = last;
+	unsigned i;
+	long pid;
+	int error;
+
+	none = true;
+	for (i = ours_used; i-- > 0;)
+		if (ours[i].prepare)
+			ours[i].prepare();
+	pid = plain_call(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+	error = errno;
+	for (i = 0; i < ours_used; i++)
+		if (pid ? ours[i].parent : ours[i].child)
+			(pid ? ours[i].parent : ours[i].child)();
+	last = outer;
+	gate_signals_restore(signals);
+	errno = error;
+	return pid;
+}
+
 /* ---- in libc's list, while nothing is paged ---- */
 
 static void early_prepare(void)
@@ -182,10 +211,17 @@ int __wrap___register_atfork(void (*prepare)(void), void (*parent)(void),
 			     void (*child)(void), void *object)
 {
 	static registrar *real;
+	int error;
 
 	if (!real)
 		real = (registrar *)libc_function("__register_atfork");
-	return real(prepare, parent, child, object);
+	if (ours_used == sizeof(ours) / sizeof(*ours))
+		return ENOMEM;
+	error = real(prepare, parent, child, object);
+	if (!error)
+		ours[ours_used++] = (struct handlers){
+			.prepare = prepare, .parent = parent, .child = child};
+	return error;
 }
 
 /* => lock held */

@@ -14,6 +14,8 @@ void atfork_parent(void);
 void atfork_child(void);
 /* fork(), without the program's handlers. */
 pid_t atfork_without(void);
+/* The same by a system call of the program's; errno as it sets it. */
+long atfork_call(long number, const unsigned long a[6]);
 /* Around the fork itself the list does not change; and in the child. */
 void atfork_freeze(void);
 void atfork_thaw(void);

@@ -380,3 +380,10 @@ void preload_threads_init(void)
 	preload_threads_keep();
 	preload_threads_watch();
 }
+
+bool preload_threads_alone(void)
+{
+	preload_threads_keep();
+	return gate_call(SYS_gettid) == getpid() && atomic_load(&tasks) > 0 &&
+	       !program_lives();
+}

@@ -3,6 +3,8 @@
 #ifndef VVM_PRELOAD_THREAD_H
 #define VVM_PRELOAD_THREAD_H
 
+#include <stdbool.h>
+
 void preload_threads_init(void);
 /* In a fork child, whose main thread is another one. */
 void preload_threads_forked(void);
@@ -10,5 +12,7 @@ void preload_threads_forked(void);
 void preload_threads_keep(void);
 /* From now on the end of the program's threads is that of the process. */
 void preload_threads_watch(void);
+/* Is the caller the program's only thread? False, too, where one cannot look. */
+bool preload_threads_alone(void);
 
 #endif
