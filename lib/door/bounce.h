@@ -33,7 +33,7 @@ void bounce_end(struct bounce *b);
 void *bounce_take(struct bounce *b, size_t bytes, haddr_t like);
 /* The same; the page behind it cannot be accessed. */
 void *bounce_take_at_edge(struct bounce *b, size_t bytes);
-/* The same, page aligned; of memory that nobody gets again. */
+/* Memory until bounce_end(), page aligned, that nobody gets before or after. */
 void *bounce_take_apart(struct bounce *b, size_t bytes);
 /* What is taken next is there, as far as it fits: memory of a call around. */
 void bounce_lend(struct bounce *b, void *memory, size_t bytes);

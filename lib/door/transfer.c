@@ -265,11 +265,13 @@ static void set_pace(struct door *d, const struct vector *v, uint64_t total,
 
 /*
  * Of MSG_ZEROCOPY, which the program counts by calls: one window, in memory that
- * nobody has used nor will use. The socket keeps its pages as long as it wants.
+ * nobody has used nor will use. The socket keeps its pages as long as it wants. A
+ * longer call is short, as it may be where the kernel can hold no more.
  */
-static long transfer_kept(struct door *d, const struct vector *v, size_t bytes)
+static long transfer_kept(struct door *d, const struct vector *v,
+			  uint64_t total)
 {
-	size_t asked;
+	size_t bytes = MIN(total, STREAM_BYTES), asked;
 	long result;
 
 	d->warm_bytes = bytes + ((size_t)v->count + 1) * PAGE_BYTES;

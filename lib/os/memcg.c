@@ -60,11 +60,11 @@ char *memcg_text(int fd, char text[MEMCG_TEXT])
 	size_t used = 0;
 	ssize_t n = fd < 0 ? 0 : 1;
 
+	memset(text, 0, MEMCG_TEXT);
 	while (n > 0 && used < MEMCG_TEXT - 1) {
 		n = pread(fd, text + used, MEMCG_TEXT - 1 - used, (off_t)used);
 		used += n > 0 ? (size_t)n : 0;
 	}
-	text[used] = '\0';
 	return text;
 }
 

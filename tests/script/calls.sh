@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # lib/door/table.c knows every system call that the kernel's headers have: those
 # with pointers in its table, the others in its list. A call in neither is made
-# with its pages pinned; it is noticed here.
+# with its pages pinned; it is noticed here. And what the preload object does beside
+# a filter of the program's (gate_call()) is in the list that such a filter gets.
 : "${top_srcdir:=.}" "${CC:=cc}"
 table=$top_srcdir/lib/door/table.c
 tmp=$(mktemp -d) || exit 99
@@ -23,5 +24,14 @@ echo '#include <asm/unistd.h>' | $CC -E -dM - |
 }
 if comm -23 "$tmp/all" "$tmp/known" | grep .; then
 	echo "FAIL: these are in neither list of lib/door/table.c"
+	exit 1
+fi
+gate=$top_srcdir/tools/preload/gate.c
+cat "$top_srcdir"/tools/preload/*.c | tr -d '\n\t ' |
+	grep -o 'gate_call(SYS_[a-z_0-9]*' | sed 's/.*(//' | sort -u >"$tmp/made"
+sed -n '/^static const int from_/,/^}/p' "$gate" | grep -o 'SYS_[a-z_0-9]*' |
+	sort -u >"$tmp/permitted"
+if [ ! -s "$tmp/made" ] || comm -23 "$tmp/made" "$tmp/permitted" | grep .; then
+	echo "FAIL: these are in no list of tools/preload/gate.c"
 	exit 1
 fi

@@ -89,6 +89,43 @@ static void check_child(long pid, char *p)
 	CHECK(same(p, LARGE, 21) && !handled);
 }
 
+/* On pages of their own, which go out meanwhile. */
+static void *piece_of_heap(size_t bytes)
+{
+	void *p = aligned_alloc(4096, 4096);
+
+	CHECK(p && bytes <= 4096);
+	return memset(p, 0, 4096);
+}
+
+/* What the kernel is told, and what it tells, is paged. */
+static void with_words(char *p)
+{
+	int *words = piece_of_heap(4 * sizeof(*words));
+	struct clone_args *args = piece_of_heap(sizeof(*args));
+	int *childs = piece_of_heap(sizeof(*childs));
+	long pid;
+
+	args->exit_signal = SIGCHLD;
+	args->flags = CLONE_PIDFD | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID;
+	args->pidfd = (uintptr_t)&words[0];
+	args->parent_tid = (uintptr_t)&words[1];
+	args->child_tid = (uintptr_t)childs;
+	words[2] = 77;
+	fill(p, LARGE, 21);
+	pid = syscall(SYS_clone3, args, sizeof(*args));
+	if (!pid)
+		CHECK(*childs == getpid() && words[2] == 77);
+	check_child(pid, p);
+	CHECK(words[1] == pid && words[2] == 77 && !*childs);
+	CHECK(words[0] > 2 && !close(words[0]));
+	fill(p, LARGE, 21);
+	pid = syscall(SYS_clone, SIGCHLD | CLONE_PARENT_SETTID, 0, &words[1], 0,
+		      0);
+	check_child(pid, p);
+	CHECK(words[1] == pid && words[2] == 77);
+}
+
 /* As sandboxes make them, for the flags that fork() has not got. */
 void test_rawfork(void)
 {
@@ -104,6 +141,7 @@ void test_rawfork(void)
 	CHECK(syscall(SYS_clone, CLONE_FS | CLONE_NEWNS, 0, 0, 0, 0) == -1 &&
 	      errno == EINVAL);
 	CHECK(same(p, LARGE, 21));
+	with_words(p);
 }
 
 /* By its descriptor, even if that is closed then, and as the kernel refuses. */

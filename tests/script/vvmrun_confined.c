@@ -129,6 +129,10 @@ static const struct filter filters[] = {
 	 SECCOMP_RET_KILL_PROCESS,
 	 true,
 	 {TIGHT, SYS_clone, SYS_wait4, SYS_set_robust_list, END}},
+	{"threads",
+	 SECCOMP_RET_KILL_PROCESS,
+	 false,
+	 {TIGHT, SYS_clone, SYS_clone3, SYS_set_robust_list, SYS_rseq, END}},
 };
 
 /* Calls of these numbers, up to END, have that verdict, others the other. */
@@ -387,6 +391,29 @@ static void in_child(const struct filter *f, void (*test)(void), int wanted)
 	}
 }
 
+static void *use_memory(void *p)
+{
+	char *q = malloc(LARGE);
+
+	fill(p, LARGE, 5);
+	fill(q, LARGE, 6);
+	CHECK(same(p, LARGE, 5) && same(q, LARGE, 6));
+	free(q);
+	return NULL;
+}
+
+static void test_threads(void)
+{
+	pthread_t thread;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		CHECK(!pthread_create(&thread, NULL, use_memory, early));
+		CHECK(!pthread_join(thread, NULL));
+		CHECK(same(early, LARGE, 5));
+	}
+}
+
 static void test_strict(void)
 {
 	CHECK(!prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT));
@@ -411,6 +438,7 @@ int main(int argc, char **argv)
 		{"killed", test_killed, -1},
 		{"exit", test_exit, -1},
 		{"thread", test_thread, -1},
+		{"threads", test_threads, -1},
 		{"ours", test_ours, -1},
 		{"strict", test_strict, -1},
 		{"child-killed", test_killed, SIGSYS},

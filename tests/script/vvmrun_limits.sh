@@ -100,6 +100,10 @@ done
 both 0 "$confined" man fork
 both 0 "$confined" forks fork
 both 0 "$confined" trap trapped
+both 0 "$confined" threads threads
+for how in inline guard; do
+	! how $how || quiet 0 "$run" -m 2M --faults $how "$confined" threads threads
+done
 both 0 "$confined" man refused
 both 0 "$confined" none ours
 # the kernel has no way from a filter to the strict mode

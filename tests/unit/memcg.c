@@ -263,16 +263,22 @@ START_TEST(a_look_sees_what_has_changed)
 }
 END_TEST
 
+/* Of the topmost group a byte is left. */
+static void make_full_top(void)
+{
+	make("cgroup.controllers", "memory\n");
+	make("a/memory.max", "10000\n");
+	make("a/memory.current", "9999\n");
+	make("a/b/memory.max", "900000\n");
+}
+
 /* The group itself, and those with a limit, from below. */
 START_TEST(levels_without_a_limit_are_left_out)
 {
 	struct memcg_files files;
 	struct memcg_room room;
 
-	make("cgroup.controllers", "memory\n");
-	make("a/memory.max", "10000\n");
-	make("a/memory.current", "9999\n");
-	make("a/b/memory.max", "900000\n");
+	make_full_top();
 	make("a/b/memory.current", "300000\n");
 	make("a/b/c/memory.max", "max\n");
 	make("a/b/c/d/memory.max", "max\n");
@@ -289,10 +295,7 @@ START_TEST(deep_groups_take_few_descriptors)
 	struct memcg_files files;
 	struct memcg_room room;
 
-	make("cgroup.controllers", "memory\n");
-	make("a/memory.max", "10000\n");
-	make("a/memory.current", "9999\n");
-	make("a/b/memory.max", "900000\n");
+	make_full_top();
 	make("a/b/c/memory.max", "900000\n");
 	make("a/b/c/d/memory.max", "900000\n");
 	make("a/b/c/d/memory.current", "300000\n");

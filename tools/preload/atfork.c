@@ -15,9 +15,8 @@
  *
  * _Fork(3) runs none of the program's, but ours: libc's fork() with that list left
  * out. A system call that forks, as sandboxes make it for its flags, does as much,
- * and libc does nothing at all: so what we have given to libc's list is run here.
- * Of a program with several threads the child has libc's locks as these held them,
- * and could make no thread of ours: it goes without the memory.
+ * and libc does nothing at all: so what we have given to libc's list is run here
+ * (rawfork.c).
  *
  * Where nothing is paged, and until the space is open, one set of handlers in
  * libc's list runs ours.

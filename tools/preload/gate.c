@@ -253,6 +253,7 @@ static const int from_gate[] = {
 	SYS_prctl,
 	SYS_rt_sigaction,
 	SYS_rt_sigqueueinfo,
+	SYS_sigaltstack,
 	SYS_rt_tgsigqueueinfo,
 	SYS_tgkill,
 	SYS_pidfd_open,

@@ -13,16 +13,15 @@
  * that was its end; now our threads would live on, with its descriptors. So
  * one begins to watch over its main thread: thread.c.
  */
-#include "preload/atfork.h"
 #include "preload/direct.h"
 #include "preload/gate.h"
 #include "preload/libc.h"
 #include "preload/part.h"
+#include "preload/rawfork.h"
 #include "preload/state.h"
 #include "preload/thread.h"
 
 #include <errno.h>
-#include <linux/sched.h>
 #include <linux/seccomp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -159,25 +158,6 @@ int prctl(int what, ...)
 	return (int)plain_call(SYS_prctl, a[0], a[1], a[2], a[3], a[4]);
 }
 
-/* Does it make a child with memory of its own, that goes on here? */
-static bool forks(long number, const unsigned long a[6])
-{
-	const struct clone_args *args = (const struct clone_args *)a[0];
-
-	switch (number) {
-	case SYS_fork:
-		return true;
-	case SYS_clone:
-		return !(a[0] & CLONE_VM) && !a[1];
-	case SYS_clone3:
-		return a[1] >= CLONE_ARGS_SIZE_VER0 &&
-		       readable(args, CLONE_ARGS_SIZE_VER0) &&
-		       !(args->flags & CLONE_VM) && !args->stack;
-	default:
-		return false;
-	}
-}
-
 long syscall(long number, ...)
 {
 	unsigned long a[6];
@@ -198,7 +178,7 @@ long syscall(long number, ...)
 		return install_strict();
 	if (number == SYS_io_submit)
 		direct_submit((long)a[1], (struct iocb **)a[2]);
-	if (preload.vm && forks(number, a) && preload_threads_alone())
-		return atfork_call(number, a);
+	if (rawfork_is(number, a))
+		return rawfork(number, a);
 	return plain_call(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
