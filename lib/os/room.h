@@ -31,7 +31,7 @@ void room_open_at(struct room_source *s, const char *meminfo,
 /* Nothing is open then, and it may be called again. */
 void room_close(struct room_source *s);
 /*
- * Reads some files of /proc and of each level of the group: 30 to 100 us. What
+ * Reads some files of /proc and of each level of the group: some 20 us. What
  * cannot be read is not known.
  */
 void room_look(const struct room_source *s, struct room *room);

@@ -54,7 +54,7 @@
  *
  * Rejected: PSI triggers (poll(2)): without privilege their windows are two
  * seconds and more, and they tell of stalls that have happened; a look costs
- * some 0.1 ms (MEASURED.md), four a second are cheaper than one stall. Asking
+ * some 20 us (MEASURED.md), four a second are cheaper than one stall. Asking
  * other processes: who answers must be trusted, and may be stopped.
  */
 #include "policy/sizing.h"
