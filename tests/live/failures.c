@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * live/failures.c - what the user sees when the disk is full, when it fails,
- * when it lies, and when the kernel refuses: the table "Failures" of
- * lib/README.md, line by line.
+ * when it lies, and when the kernel refuses: FAILURES in vvm(7), one by one.
  * Faults are injected at os/os.h's points; the full swap, the corrupted and the
  * truncated swap file are real.
  */
