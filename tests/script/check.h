@@ -21,6 +21,6 @@
 	} while (0)
 
 #define MIB   ((size_t)1 << 20)
-#define LARGE (4 * MIB) /* twice the budget */
+#define LARGE (2 * MIB) /* twice the budget */
 
 #endif

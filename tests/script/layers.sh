@@ -76,63 +76,56 @@ if [ "${1:-}" = --list ]; then
 	exit
 fi
 
-# floor TREE FOLDER: its number, nothing for one that is not on the list
-floor()
-{
-	"floors_$1" | awk -v folder="$2" '$1 == folder { print NR }'
-}
-
-# folder FILE: of a path in a tree, "." for its root
-folder()
-{
-	case $1 in */*) echo "${1%/*}" ;; *) echo . ;; esac
-}
-
-# quoted FILE: what it includes in quotes
-quoted()
-{
-	sed -n 's/^#[[:space:]]*include "\(.*\)".*/\1/p' "$1"
-}
-
 # sources TREE: its .c and .h files, without the tree's name
 sources()
 {
 	find "$1" -name '*.[ch]' | sed "s|^$1/||" | sort
 }
 
-# check_tree TREE: upward includes
+# includes TREE: "FILE HEADER" for each include in quotes
+includes()
+{
+	(cd "$1" && sources . | xargs awk '
+		/^#[[:space:]]*include "/ {
+			split($0, part, "\"")
+			file = FILENAME
+			sub(/^\.\//, "", file)
+			print file, part[2]
+		}')
+}
+
+# check_tree TREE: upward includes. A file that is in no folder of the list has
+# no floor; a header that is not of the tree is another's matter.
 check_tree()
 {
-	for file in $(sources "$1"); do
-		mine=$(floor "$1" "$(folder "$file")")
-		[ -n "$mine" ] || {
-			fail "$1/$file: its folder is on no floor"
-			continue
+	{
+		"floors_$1" | sed 's/ .*//; s/^/floor /'
+		sources "$1" | sed 's/^/file /'
+		includes "$1"
+	} | awk -v tree="$1" '
+		function folder(path)
+		{
+			return sub(/\/[^\/]*$/, "", path) ? path : "."
 		}
-		for header in $(quoted "$1/$file"); do
-			[ -f "$1/$header" ] || continue
-			theirs=$(floor "$1" "$(folder "$header")")
-			[ "${theirs:-99}" -le "$mine" ] ||
-				fail "$1/$file includes $header, which is" \
-					"higher up"
-		done
-	done
+		$1 == "floor" { floor[$2] = ++floors; next }
+		$1 == "file" {
+			known[$2]
+			if (!(folder($2) in floor))
+				print tree "/" $2 ": its folder is on no floor"
+			next
+		}
+		$2 in known && floor[folder($2)] > floor[folder($1)] {
+			print tree "/" $1 " includes " $2 ", which is higher up"
+		}' | grep . && fail "$1: its floors"
 }
 
 # check_circles TREE: a .c and its .h are one, and what an impl.h shares among
 # the parts of one module is left out; tsort knows a circle
 check_circles()
 {
-	for file in $(sources "$1"); do
-		for header in $(quoted "$1/$file"); do
-			case $file$header in *impl.h*) continue ;; esac
-			[ "${header%.h}" = "${file%.[ch]}" ] ||
-				echo "${file%.[ch]} ${header%.h}"
-		done
-	done >"${TMPDIR:-/tmp}/layers.$$"
-	tsort "${TMPDIR:-/tmp}/layers.$$" 2>&1 >/dev/null |
+	includes "$1" | grep -v 'impl\.h' | sed 's/\.[ch]\>//g' |
+		awk '$1 != $2' | tsort 2>&1 >/dev/null |
 		grep . && fail "$1: a circle of includes"
-	rm -f "${TMPDIR:-/tmp}/layers.$$"
 }
 
 # lib/README.md shows the floors, and names files and functions that exist;
@@ -167,36 +160,27 @@ done
 check_papers
 
 kernel='sys/mman\.h|sys/ioctl\.h|sys/syscall\.h|linux/userfaultfd\.h|linux/fs\.h'
-for file in $(sources lib); do
-	case $file in
-	os/*) ;;
-	door/ioctl.c) ;; # the numbers of other people's calls
-	*) ! grep -nE "^#[[:space:]]*include <($kernel)>" "lib/$file" ||
-		fail "lib/$file calls the kernel: that is lib/os's part" ;;
-	esac
-	case $file in
-	os/ring*) ;;
-	*) ! grep -n '<liburing' "lib/$file" ||
-		fail "lib/$file uses liburing: that is lib/os/ring's part" ;;
-	esac
-done
+# the second: the numbers of other people's calls
+find lib -name '*.[ch]' ! -path 'lib/os/*' ! -path lib/door/ioctl.c \
+	-exec grep -nE "^#[[:space:]]*include <($kernel)>" {} + &&
+	fail "these call the kernel: that is lib/os's part"
+find lib -name '*.[ch]' ! -path 'lib/os/ring*' -exec grep -n '<liburing' {} + &&
+	fail "these use liburing: that is lib/os/ring's part"
 
-for file in $(find tools tests/api -name '*.[ch]'); do
-	for header in $(quoted "$file"); do
-		case $header in vvm.h | vvm_stat.h) continue ;; esac
+for tree in tools tests/api; do
+	includes $tree | while read -r file header; do
+		[ -f "lib/$header" ] || continue
+		case $tree/$file,$header in
+		*,vvm.h | *,vvm_stat.h) ;;
 		# the simulator replays traces through the policies: pure
 		# objects, which it links from a library of their own
-		case $file,$header in tools/*sim*,policy/policy.h) continue ;; esac
+		tools/*sim*,policy/policy.h) ;;
 		# said once for both: what a size is, a percentage of what, and
 		# the settings
-		case $file,$header in
-		tools/*,parse.h | tools/*,os/memcg.h | tools/*,settings.h)
-			continue
-			;;
+		tools/*,parse.h | tools/*,os/memcg.h | tools/*,settings.h) ;;
+		*) echo "$tree/$file includes $header of lib/" ;;
 		esac
-		[ ! -f "lib/$header" ] ||
-			fail "$file includes $header of lib/: public headers only"
-	done
+	done | grep . && fail "public headers only"
 done
 for file in $(find lib tools tests -name '*.[ch17]' -o -name '*.sh' -o \
 	-name '*.cc' -o -name '*.map'); do

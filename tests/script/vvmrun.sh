@@ -191,36 +191,36 @@ fi
 export VVM_SWAP="$tmp"
 for test in malloc threads mainexit children fork forks dlopen closeall stack \
 	foreign manyfiles generations robust; do
-	expect 0 "$run" -m 2M "$guest" $test
+	expect 0 "$run" -m 1M "$guest" $test
 done
 # the same with a budget that follows the machine
 for test in malloc threads children fork forks closeall foreign lowest generations \
 	robust; do
-	expect 0 env VVM_RESIDENT_MIN=1M VVM_RESIDENT_MAX=2M \
+	expect 0 env VVM_RESIDENT_MIN=512K VVM_RESIDENT_MAX=1M \
 		"$run" -m auto -o "$tmp/summary" "$guest" $test
-	counted 'Peak of resident paged memory (kbytes)' -le 2048
+	counted 'Peak of resident paged memory (kbytes)' -le 1024
 done
 expect 0 "$run" -m auto -o "$tmp/summary" "$guest" malloc
-expect 0 "$run" -m 2M "$guest" cycles 3
-expect 0 "$run" -m 2M --mmap "$guest" mmap
-expect 0 "$run" -m 2M --mmap=0 -o "$tmp/summary" "$guest" mmap
+expect 0 "$run" -m 1M "$guest" cycles 3
+expect 0 "$run" -m 1M --mmap "$guest" mmap
+expect 0 "$run" -m 1M --mmap=0 -o "$tmp/summary" "$guest" mmap
 counted 'Swapped out (kbytes)' -ge 6144
 for test in over refused segment advising userfault data barefork rawfork \
 	words; do
 	expect 0 "$guest" $test
 	for how in thread inline guard; do
 		! "$run" --faults=$how true 2>/dev/null ||
-			expect 0 "$run" -m 2M --mmap --faults=$how "$guest" $test
+			expect 0 "$run" -m 1M --mmap --faults=$how "$guest" $test
 	done
 done
-expect 0 "$run" -m 2M "$guest" rawclose
+expect 0 "$run" -m 1M "$guest" rawclose
 [ "$(wc -l <"$tmp/out")" -le 20 ] || fail "floods: $(wc -l <"$tmp/out") lines"
 expect 125 sh -c 'ulimit -f 1000; exec "$0" true' "$run"
 says "ulimit -f"
 if [ $inline = yes ]; then
-	expect 0 "$run" -m 2M --faults inline "$guest" compute
-	expect 0 "$run" -m 2M --faults inline "$guest" malloc
-	expect 0 "$run" -m 2M --faults inline "$guest" cycles 2
+	expect 0 "$run" -m 1M --faults inline "$guest" compute
+	expect 0 "$run" -m 1M --faults inline "$guest" malloc
+	expect 0 "$run" -m 1M --faults inline "$guest" cycles 2
 fi
 # ---- signals, stacks and children that meet absent pages --------------------
 
@@ -229,18 +229,18 @@ for test in mask handler stack ranges libc "spawn $tmp/line"; do
 	# shellcheck disable=SC2086
 	{
 		expect 0 "$signals" $test
-		expect 0 "$run" -m 2M "$signals" $test
+		expect 0 "$run" -m 1M "$signals" $test
 		[ $inline = no ] ||
-			expect 0 "$run" -m 2M --faults inline "$signals" $test
+			expect 0 "$run" -m 1M --faults inline "$signals" $test
 	}
 done
 
 threads=$build/tests/script/vvmrun_threads
 for test in attributes altstack contexts links blocked; do
 	expect 0 "$threads" $test
-	expect 0 "$run" -m 2M "$threads" $test
+	expect 0 "$run" -m 1M "$threads" $test
 	[ $inline = no ] ||
-		expect 0 "$run" -m 2M --faults inline "$threads" $test
+		expect 0 "$run" -m 1M --faults inline "$threads" $test
 done
 
 # ---- structures that are there, and what they point to is not ---------------
@@ -250,13 +250,13 @@ for test in "vectors $tmp/file" "large $tmp/file" "messages $tmp/socket" waiting
 	# shellcheck disable=SC2086
 	{
 		expect 0 "$calls" $test
-		expect 0 "$run" -m 2M "$calls" $test
+		expect 0 "$run" -m 1M "$calls" $test
 		[ $inline = no ] ||
-			expect 0 "$run" -m 2M --faults inline "$calls" $test
+			expect 0 "$run" -m 1M --faults inline "$calls" $test
 	}
 done
 for mode in $([ $inline = no ] || echo inline) guard; do
-	expect 0 "$run" -m 2M --faults $mode --syscalls off "$calls" results
+	expect 0 "$run" -m 1M --faults $mode --syscalls off "$calls" results
 done
 LD_PRELOAD=libm.so.6 expect 0 "$run" sh -c 'test "$LD_PRELOAD" = libm.so.6'
 
@@ -312,10 +312,10 @@ for how in "--mmap mmap" "--mmap malloc" "--faults=inline malloc"; do
 	says '^mlockall 1: ENOMEM' # it was paged
 done
 
-"$run" -m 2M -o "$tmp/summary" "$guest" large || fail "summary"
-counted 'Budget (kbytes)' = 2048
-counted 'Peak of resident paged memory (kbytes)' -le 2048
-counted 'Swapped out (kbytes)' -ge 6144
+"$run" -m 1M -o "$tmp/summary" "$guest" large || fail "summary"
+counted 'Budget (kbytes)' = 1024
+counted 'Peak of resident paged memory (kbytes)' -le 1024
+counted 'Swapped out (kbytes)' -ge 3072
 counted 'Programs paged' = 1
 [ $counts = yes ] || grep -q 'Paged memory: not known (built ' "$tmp/summary" ||
 	fail "the summary does not say why it knows nothing"
@@ -335,25 +335,25 @@ expect 0 "$run" sh -c 'x=$(echo a$(echo b | cat)); (test $x = ab) || exit 1
 	exec 3>&1 9>&1; (exec 4>&1; y=$(echo c); test $y = c)'
 
 for entries in a=1 'a=1 b=2'; do # an odd or an even number of them
-	expect 0 env $entries "$run" -m 2M "$guest" clean
+	expect 0 env $entries "$run" -m 1M "$guest" clean
 done
 # a program that becomes another stays paged; its environment is clean
 printf '#!/usr/bin/env sh\nexec "%s" "$1"\n' "$guest" >"$tmp/script"
 chmod +x "$tmp/script"
-"$run" -m 2M -o "$tmp/summary" "$tmp/script" large || fail "exec"
+"$run" -m 1M -o "$tmp/summary" "$tmp/script" large || fail "exec"
 counted 'Programs paged' = 3 # after two exec
-counted 'Swapped out (kbytes)' -ge 6144
-expect 0 "$run" -m 2M "$tmp/script" children
+counted 'Swapped out (kbytes)' -ge 3072
+expect 0 "$run" -m 1M "$tmp/script" children
 
 # --follow: children are paged, and can tell
-"$run" --follow -m 2M -o "$tmp/summary" sh -c "'$guest' large; '$guest' malloc" ||
+"$run" --follow -m 1M -o "$tmp/summary" sh -c "'$guest' large; '$guest' malloc" ||
 	fail "--follow"
 counted 'Programs paged' = 3
 [ $counts = no ] || grep -q 'Program .*(vvmrun_guest)' "$tmp/summary" ||
 	fail "no children's lines"
 
 [ $counts = no ] || {
-	expect 0 "$run" --stat=0.05 -m 2M sh -c "sleep 2"
+	expect 0 "$run" --stat=0.05 -m 1M sh -c "sleep 2"
 	says "-swap/s--"
 }
 
@@ -444,8 +444,8 @@ $CC -shared -fPIC -fno-builtin -o "$tmp/liballocator.so" "$tmp/allocator.c" &&
 expect 0 "$tmp/linked"
 for how in --mmap --faults=inline; do
 	[ $inline = yes ] || [ $how = --mmap ] || continue
-	expect 0 "$run" -m 2M $how "$tmp/linked"
-	LD_PRELOAD="$tmp/liballocator.so" expect 0 "$run" -m 2M $how \
+	expect 0 "$run" -m 1M $how "$tmp/linked"
+	LD_PRELOAD="$tmp/liballocator.so" expect 0 "$run" -m 1M $how \
 		"$tmp/unlinked"
 	# AddressSanitizer is an allocator, too, and bears no other.
 	ldd "$build/tools/preload/.libs/libvvm-preload.so" | grep -q libasan &&
@@ -453,7 +453,7 @@ for how in --mmap --faults=inline; do
 	for lib in /usr/lib/*/libjemalloc.so.? \
 		/usr/lib/*/libtcmalloc_minimal.so.? /usr/lib/*/libmimalloc.so.?
 	do
-		[ ! -e "$lib" ] || LD_PRELOAD=$lib expect 0 "$run" -m 2M $how \
+		[ ! -e "$lib" ] || LD_PRELOAD=$lib expect 0 "$run" -m 1M $how \
 			"$tmp/unlinked"
 	done
 done
@@ -530,10 +530,10 @@ $CC -shared -fPIC -o "$tmp/plugins/libplugin.so" "$tmp/plugin.c" &&
 	$CC -o "$tmp/host" "$tmp/host.c" -ldl -Wl,--enable-new-dtags \
 		-Wl,-rpath,"$tmp/plugins" || fail "$CC: plugin"
 expect 0 "$tmp/host"
-expect 0 "$run" -m 2M "$tmp/host"
-expect 0 "$run" -m 2M --mmap "$tmp/host"
+expect 0 "$run" -m 1M "$tmp/host"
+expect 0 "$run" -m 1M --mmap "$tmp/host"
 [ $inline = no ] ||
-	expect 0 "$run" -m 2M --faults=inline "$tmp/host"
+	expect 0 "$run" -m 1M --faults=inline "$tmp/host"
 
 # ---- a real program ---------------------------------------------------------
 

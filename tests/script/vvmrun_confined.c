@@ -195,7 +195,7 @@ static void churn(void)
 		p = calloc(1, LARGE);
 		CHECK(p && !p[LARGE - 1]);
 		fill(p, LARGE, round);
-		p = realloc(p, LARGE + 2 * MIB);
+		p = realloc(p, LARGE + MIB);
 		CHECK(p && same(p, LARGE, round));
 		free(p);
 	}
@@ -212,7 +212,7 @@ static void test_heap(void)
 /* So long that a budget which follows the machine looks at it meanwhile. */
 static void test_following(void)
 {
-	time_t end = time(NULL) + 3;
+	time_t end = time(NULL) + 2;
 
 	do
 		test_heap();
@@ -244,7 +244,7 @@ static void test_fork(void)
 			continue;
 		}
 		CHECK(same(early, MIB, 1 + i));
-		CHECK(same(early + 2 * MIB, MIB, 1 + 2 * MIB / 8));
+		CHECK(same(early + MIB, MIB, 1 + MIB / 8));
 		fill(early, MIB, 77);
 		churn();
 		pid = fork();

@@ -84,12 +84,12 @@ void test_foreign(void)
 /* A program may close all descriptors that it did not open. */
 void test_closeall(void)
 {
-	char *p = malloc(8 * MIB);
+	char *p = malloc(4 * MIB);
 	unsigned left;
 	int fd;
 
 	CHECK(p);
-	fill(p, 8 * MIB, 3);
+	fill(p, 4 * MIB, 3);
 	for (fd = 3; fd < 2000; fd++)
 		close(fd);
 	close_range(3, ~0u, 0);
@@ -102,7 +102,7 @@ void test_closeall(void)
 	CHECK(fd == 3 && dup2(fd, 9) == 9);
 	for (fd = 900; fd < 1024; fd++)
 		CHECK(dup2(3, fd) == fd || errno == EBUSY);
-	CHECK(same(p, 8 * MIB, 3));
+	CHECK(same(p, 4 * MIB, 3));
 	free(p);
 }
 
@@ -110,12 +110,12 @@ void test_closeall(void)
 void test_manyfiles(void)
 {
 	struct rlimit limit = {4096, 4096};
-	char *p = malloc(8 * MIB), *q = malloc(64);
+	char *p = malloc(4 * MIB), *q = malloc(64);
 	int fd = 0, how;
 	pid_t pid;
 
 	CHECK(p && q && !setrlimit(RLIMIT_NOFILE, &limit));
-	fill(p, 8 * MIB, 3);
+	fill(p, 4 * MIB, 3);
 	while (fd < 1500)
 		CHECK((fd = open("/dev/null", O_RDONLY)) >= 0);
 	for (how = 0; how < 3; how++) {
@@ -132,9 +132,9 @@ void test_manyfiles(void)
 		for (fd = 3; how == 2 && fd < 4096; fd++)
 			close(fd);
 		CHECK(fcntl(1400, F_GETFD) == -1);
-		CHECK(same(p, 8 * MIB, 3));
-		fill(p, 8 * MIB, 5);
-		CHECK(same(p, 8 * MIB, 5));
+		CHECK(same(p, 4 * MIB, 3));
+		fill(p, 4 * MIB, 5);
+		CHECK(same(p, 4 * MIB, 5));
 		_exit(0);
 	}
 }
@@ -145,24 +145,24 @@ void test_manyfiles(void)
  */
 static void *use(void *p)
 {
-	while (same(p, 8 * MIB, 3))
+	while (same(p, 4 * MIB, 3))
 		continue;
 	return NULL;
 }
 
 void test_rawclose(void)
 {
-	char *p = malloc(8 * MIB);
+	char *p = malloc(4 * MIB);
 	pthread_t thread;
 	pid_t pid;
 
 	CHECK(p);
-	fill(p, 8 * MIB, 3);
+	fill(p, 4 * MIB, 3);
 	pid = fork();
 	if (pid == 0) {
 		alarm(2);
 		CHECK(!pthread_create(&thread, NULL, use, p));
-		CHECK(same(p, 8 * MIB, 3));
+		CHECK(same(p, 4 * MIB, 3));
 		syscall(SYS_close_range, 3, ~0u, 0);
 		pthread_join(thread, NULL);
 		pause();

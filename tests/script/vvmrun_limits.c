@@ -420,7 +420,7 @@ static void read_once(int fd, int how, size_t bytes)
 static void test_direct(void)
 {
 	pthread_t thread[THREADS];
-	size_t bytes = 4 * MIB;
+	size_t bytes = 2 * MIB;
 	char *p = aligned_alloc(4096, bytes);
 	int fd = open(argument, O_RDWR | O_CREAT | O_TRUNC | O_DIRECT, 0600);
 	int i;

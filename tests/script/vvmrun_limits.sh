@@ -54,47 +54,47 @@ both()
 	want=$1
 	shift
 	quiet "$want" "$@"
-	quiet "$want" "$run" -m 2M "$@"
+	quiet "$want" "$run" -m 1M "$@"
 }
 
 # ---- limits -----------------------------------------------------------------
 
 for test in as data nofile child exec; do
 	both 0 "$limits" $test
-	quiet 0 "$run" -m 2M --mmap "$limits" $test
+	quiet 0 "$run" -m 1M --mmap "$limits" $test
 done
 both 0 "$limits" fsize "$tmp/file"
 [ $guard = no ] ||
-	quiet 0 "$run" -m 2M --faults guard "$limits" fsize "$tmp/file"
-VVM_IO=sync quiet 0 "$run" -m 2M "$limits" nofile
+	quiet 0 "$run" -m 1M --faults guard "$limits" fsize "$tmp/file"
+VVM_IO=sync quiet 0 "$run" -m 1M "$limits" nofile
 [ $inline = no ] ||
-	quiet 0 "$run" -m 2M --faults inline "$limits" atfork
+	quiet 0 "$run" -m 1M --faults inline "$limits" atfork
 both 0 "$limits" atfork
 
 # ---- rights -----------------------------------------------------------------
 
 both 0 "$limits" groups
-[ $inline = no ] || quiet 0 "$run" -m 2M --faults inline "$limits" groups
+[ $inline = no ] || quiet 0 "$run" -m 1M --faults inline "$limits" groups
 
 if [ "$(id -u)" -eq 0 ]; then
 	both 0 "$limits" setuid
 	both 0 "$limits" sshd "$tmp/root"
 	# without its directory a child pages to memory, and says so
 	expect 0 "$limits" chroot "$tmp/root"
-	expect 0 "$run" -m 2M "$limits" chroot "$tmp/root"
+	expect 0 "$run" -m 1M "$limits" chroot "$tmp/root"
 fi
 mkdir "$tmp/swap"
-VVM_SWAP=$tmp/swap expect 0 "$run" -m 2M "$limits" swapgone "$tmp/swap"
+VVM_SWAP=$tmp/swap expect 0 "$run" -m 1M "$limits" swapgone "$tmp/swap"
 
 # ---- filters of system calls ------------------------------------------------
 
 for filter in sshd man tight tsync trap; do
 	both 0 "$confined" $filter heap
 	quiet 0 "$run" -m 256M "$confined" $filter heap
-	VVM_IO=sync quiet 0 "$run" -m 2M "$confined" $filter heap
+	VVM_IO=sync quiet 0 "$run" -m 1M "$confined" $filter heap
 done
 for filter in sshd man tight tsync timeless trap; do
-	VVM_RESIDENT_MIN=1M VVM_RESIDENT_MAX=2M quiet 0 \
+	VVM_RESIDENT_MIN=512K VVM_RESIDENT_MAX=1M quiet 0 \
 		"$run" -m auto "$confined" $filter following
 done
 both 0 "$confined" man fork
@@ -102,7 +102,7 @@ both 0 "$confined" forks fork
 both 0 "$confined" trap trapped
 both 0 "$confined" threads threads
 for how in inline guard; do
-	! how $how || quiet 0 "$run" -m 2M --faults $how "$confined" threads threads
+	! how $how || quiet 0 "$run" -m 1M --faults $how "$confined" threads threads
 done
 both 0 "$confined" man refused
 both 0 "$confined" none ours
@@ -117,9 +117,9 @@ both 159 "$confined" sshd thread
 both 7 "$confined" sshd exit
 if [ $inline = yes ]; then
 	for filter in sshd tsync; do
-		quiet 0 "$run" -m 2M --faults inline "$confined" $filter heap
+		quiet 0 "$run" -m 1M --faults inline "$confined" $filter heap
 	done
-	quiet 0 "$run" -m 2M --faults inline "$confined" forks fork
+	quiet 0 "$run" -m 1M --faults inline "$confined" forks fork
 fi
 
 # ---- devices ----------------------------------------------------------------
@@ -127,8 +127,8 @@ fi
 timeout $((100 * ${TEST_FACTOR:-1})) "$limits" direct "$tmp/data"
 case $? in
 0)
-	quiet 0 "$run" -m 2M "$limits" direct "$tmp/data"
-	quiet 0 "$run" -m 2M --mmap "$limits" direct "$tmp/data"
+	quiet 0 "$run" -m 1M "$limits" direct "$tmp/data"
+	quiet 0 "$run" -m 1M --mmap "$limits" direct "$tmp/data"
 	;;
 77) echo "note: no O_DIRECT in $tmp" ;;
 *) bad=1 ;;

@@ -189,6 +189,7 @@ void sim_protect_end(struct sim_region *r, unsigned first, unsigned n, int rc)
 struct sim_region *sim_region_new(void *base, uint64_t guest, unsigned pages,
 				  unsigned prot)
 {
+	static unsigned long ids;
 	struct sim_region *r = sim_regions;
 	unsigned i, k;
 
@@ -201,6 +202,7 @@ struct sim_region *sim_region_new(void *base, uint64_t guest, unsigned pages,
 	r->cache = K->params.low_space && r == sim_regions;
 	sim_trace(SIM_EV_MAP, (uint64_t)(uintptr_t)base, pages);
 	r->used = true;
+	r->id = ++ids;
 	r->base = base;
 	r->guest = guest;
 	r->pages = pages;
@@ -233,11 +235,19 @@ static uint64_t key_of(const struct sim_region *r)
 	return (uint64_t)(uintptr_t)r;
 }
 
+/* => false: it has been unmapped meanwhile, and the struct may be another's. */
+static bool await_exclusive(const struct sim_region *r)
+{
+	unsigned long id = r->id;
+
+	while (r->used && r->id == id && r->exclusive)
+		sim_wait(SIM_GATE, key_of(r), 0);
+	return r->used && r->id == id;
+}
+
 bool sim_call_begin(struct sim_region *r)
 {
-	while (r->used && r->exclusive)
-		sim_wait(SIM_GATE, key_of(r), 0);
-	if (!r->used || r->cache)
+	if (!await_exclusive(r) || r->cache)
 		return false;
 	r->calls++;
 	return true;
@@ -253,9 +263,7 @@ bool sim_exclusive_begin(struct sim_region *r, bool of_cache)
 {
 	if (of_cache != r->cache || (of_cache && r->exclusive))
 		return false;
-	while (r->used && r->exclusive)
-		sim_wait(SIM_GATE, key_of(r), 0);
-	if (!r->used)
+	if (!await_exclusive(r))
 		return false;
 	r->exclusive = true;
 	while (r->calls)
