@@ -68,12 +68,12 @@ says()
 
 if command -v prlimit >/dev/null; then
 	for test in large forks; do
-		quiet 0 prlimit --nofile=64 "$run" -m 2M "$guest" $test
-		quiet 0 prlimit --memlock=0 "$run" -m 2M "$guest" $test
-		quiet 0 prlimit --as=$((1 << 30)) "$run" -m 2M "$guest" $test
-		quiet 0 prlimit --data=$((1 << 30)) "$run" -m 2M "$guest" $test
+		quiet 0 prlimit --nofile=64 "$run" -m 1M "$guest" $test
+		quiet 0 prlimit --memlock=0 "$run" -m 1M "$guest" $test
+		quiet 0 prlimit --as=$((1 << 30)) "$run" -m 1M "$guest" $test
+		quiet 0 prlimit --data=$((1 << 30)) "$run" -m 1M "$guest" $test
 	done
-	quiet 0 prlimit --nofile=64 env VVM_HANDLERS=4 "$run" -m 2M "$guest" large
+	quiet 0 prlimit --nofile=64 env VVM_HANDLERS=4 "$run" -m 1M "$guest" large
 	expect 125 prlimit --nofile=12 "$run" "$guest" malloc
 	grep -q 'ulimit -n' "$top/out" || fail "which limit?"
 	expect 125 prlimit --as=$((40 << 20)) "$run" "$guest" malloc
@@ -102,27 +102,27 @@ if unshare -m sh -c 'mount --bind /tmp /mnt' 2>/dev/null; then
 	run=/mnt/tools/vvmrun/vvmrun guest=/mnt/guest
 	for shm in ro size=64M size=8k; do
 		quiet 0 in_view "mount -t tmpfs -o $shm none /dev/shm; cd /mnt" \
-			"$run" -m 2M -s /mnt/swap "$guest" large
+			"$run" -m 1M -s /mnt/swap "$guest" large
 		quiet 0 in_view "mount -t tmpfs -o $shm none /dev/shm" \
-			"$run" -m 2M -s /mnt/swap "$guest" forks
+			"$run" -m 1M -s /mnt/swap "$guest" forks
 	done
-	expect 125 in_view "$readonly" "$run" -m 2M "$guest" malloc
+	expect 125 in_view "$readonly" "$run" -m 1M "$guest" malloc
 	says 'swap /var/tmp .*Read-only file system: set VVM_SWAP'
 	expect 0 in_view "$readonly; mount -t tmpfs -o size=64M none /tmp
-		cd /tmp; export TMPDIR=/tmp" "$run" -m 2M "$guest" large
+		cd /tmp; export TMPDIR=/tmp" "$run" -m 1M "$guest" large
 	says 'swap is in /tmp, which is memory'
 	expect 0 in_view "$readonly; mount -t tmpfs -o size=64M none /tmp
-		cd /mnt/swap" env TMPDIR=/mnt/swap "$run" -m 2M "$guest" large
+		cd /mnt/swap" env TMPDIR=/mnt/swap "$run" -m 1M "$guest" large
 	says 'swap is in /mnt/swap, as /var/tmp .*Read-only file system'
 	expect 0 in_view 'mount -t tmpfs none /var; cd /mnt/swap' \
-		env TMPDIR=/mnt/swap "$run" -m 2M "$guest" large
+		env TMPDIR=/mnt/swap "$run" -m 1M "$guest" large
 	says 'swap is in /mnt/swap, as /var/tmp .*No such file'
 	# children go where their parent went, and say nothing more
 	expect 0 in_view 'mount -t tmpfs none /var' \
-		env TMPDIR=/mnt/swap "$run" -m 2M "$guest" forks
+		env TMPDIR=/mnt/swap "$run" -m 1M "$guest" forks
 	says 'swap is in /mnt/swap'
 	expect 135 in_view "$readonly; mount -t tmpfs -o size=4M none /tmp" \
-		env VVM_FRAME_WAIT_MS=500 "$run" -m 2M "$guest" compute
+		env VVM_FRAME_WAIT_MS=500 "$run" -m 1M "$guest" compute
 	grep -q 'cannot grow beyond 3 MiB.*VVM_SWAP' "$top/out" ||
 		fail "swap that is full"
 	run=$top/tools/vvmrun/vvmrun guest=$top/guest
@@ -133,9 +133,9 @@ fi
 # ---- process ids --------------------------------------------------------------
 
 if unshare -pf --mount-proc true 2>/dev/null; then
-	quiet 0 unshare -pf --mount-proc "$run" -m 2M "$guest" forks
+	quiet 0 unshare -pf --mount-proc "$run" -m 1M "$guest" forks
 	# as the first process vvmrun gets orphans, whose end is not the program's
-	expect 7 unshare -pf --mount-proc "$run" -v -m 2M sh -c \
+	expect 7 unshare -pf --mount-proc "$run" -v -m 1M sh -c \
 		'(sleep 0 & echo $! >"$0")
 		while kill -0 "$(cat "$0")" 2>/dev/null; do sleep 0.02; done
 		exit 7' "$top/orphan"

@@ -154,13 +154,13 @@ static void test_large(void)
 /* No system call sees paged memory. */
 static void test_compute(void)
 {
-	char *p = calloc(2, 2 * MIB);
+	char *p = calloc(2, 4 * MIB);
 	unsigned i;
 
 	CHECK(p);
 	for (i = 0; i < 2; i++) {
-		fill(p, 4 * MIB, i);
-		CHECK(same(p, 4 * MIB, i));
+		fill(p, 8 * MIB, i);
+		CHECK(same(p, 8 * MIB, i));
 	}
 	free(p);
 	test_clean();

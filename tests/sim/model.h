@@ -36,10 +36,10 @@ struct sim_mpage {
 struct sim_region {
 	bool used;
 	unsigned long id; /* of what is mapped: the struct is used again */
-	bool closing;	/* it is being unmapped, in whole or part */
-	bool exclusive; /* a call that changes it is in progress */
-	bool cache;	/* its content may go at any time: no calls */
-	unsigned calls; /* others in progress */
+	bool closing;	  /* it is being unmapped, in whole or part */
+	bool exclusive;	  /* a call that changes it is in progress */
+	bool cache;	  /* its content may go at any time: no calls */
+	unsigned calls;	  /* others in progress */
 	unsigned accesses;
 	char *base;
 	uint64_t guest;
