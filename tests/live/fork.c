@@ -32,7 +32,7 @@
 #include "support/test.h"
 #include "support/wait.h"
 
-#define PAGES  256
+#define PAGES  128
 #define BUDGET 32
 /* Two of each paused actor every 100 ms; two more are on their way. */
 #define JUMP_LOOKS 12

@@ -169,15 +169,15 @@ static void confine(const struct filter *f)
 /* ---- memory ---- */
 
 /* Blocks of all sizes, which are given back; the large ones page by page. */
-static void churn(void)
+static void churn(unsigned rounds)
 {
-	enum { BLOCKS = 1000 };
+	enum { BLOCKS = 400 };
 	static char *block[BLOCKS];
 	unsigned round, i;
 	size_t bytes;
 	char *p;
 
-	for (round = 0; round < 2; round++) {
+	for (round = 0; round < rounds; round++) {
 		for (i = 0; i < BLOCKS; i++) {
 			bytes = 16 + (size_t)i * 977 % 9000;
 			block[i] = malloc(bytes);
@@ -205,7 +205,7 @@ static char *early;
 
 static void test_heap(void)
 {
-	churn();
+	churn(2);
 	CHECK(same(early, LARGE, 1));
 }
 
@@ -246,11 +246,11 @@ static void test_fork(void)
 		CHECK(same(early, MIB, 1 + i));
 		CHECK(same(early + MIB, MIB, 1 + MIB / 8));
 		fill(early, MIB, 77);
-		churn();
+		churn(1);
 		pid = fork();
 		if (pid == 0) {
 			CHECK(same(early, MIB, 77));
-			churn();
+			churn(1);
 			_exit(0);
 		}
 		CHECK(wait_for(pid) == 0);
@@ -275,7 +275,7 @@ static void on_sys(int sig, siginfo_t *si, void *context)
 /* Its own calls are refused as ever, by whatever function it makes them. */
 static void test_trapped(void)
 {
-	churn();
+	churn(2);
 	syscall(SYS_getppid);
 	CHECK(caught == 1);
 	getppid();
@@ -286,7 +286,7 @@ static void test_refused(void)
 {
 	int n;
 
-	churn();
+	churn(2);
 	errno = 0;
 	CHECK(ioctl(0, FIONREAD, &n) == -1 && errno == EPERM);
 	errno = 0;
@@ -320,7 +320,7 @@ static void test_ours(void)
 	      errno == EXDEV);
 	CHECK(read(0, page, 1) == -1 && errno == EXDEV);
 	CHECK(close(0) == -1 && errno == EXDEV);
-	churn();
+	churn(2);
 	CHECK(same(early, LARGE, 1));
 }
 
@@ -328,7 +328,7 @@ static void test_ours(void)
 
 static void test_killed(void)
 {
-	churn();
+	churn(2);
 	getppid();
 }
 
@@ -355,7 +355,7 @@ static void test_thread(void)
 	CHECK(!pthread_create(&thread, NULL, be_killed, NULL));
 	CHECK(read(done[0], &c, 1) == 1);
 	CHECK(!pthread_join(thread, NULL)); /* the kernel tells of its end */
-	churn();
+	churn(2);
 	confine(chosen);
 	CHECK(same(early, LARGE, 1));
 	getppid();
@@ -363,7 +363,7 @@ static void test_thread(void)
 
 static void test_exit(void)
 {
-	churn();
+	churn(2);
 	syscall(SYS_exit, 7);
 }
 
