@@ -223,7 +223,8 @@ enum vvm_stat_role { VVM_STAT_API, VVM_STAT_HANDLER, VVM_STAT_RECLAIMER };
 	X(frame, "waiting for a free frame", "")        \
 	X(lock, "waiting for a lock", "")               \
 	X(stuck, "stuck in the kernel, or starved", "") \
-	X(died, "a thread of the library was killed", "thread")
+	X(died, "a thread of the library was killed", "thread") \
+	X(pager, "waiting for a pager of the program", "")
 
 enum vvm_stat_stall {
 	VVM_STAT_STALL_none,

@@ -158,7 +158,7 @@ static void gone_done(struct io *io, int result)
 		g->failed += io_page_bad(io, i);
 	if (result < 0)
 		log_warn_once(&once,
-			      "writing to a file that is being unmapped failed "
+			      "writing to a file or pager that is being unmapped failed "
 			      "(error %d): changed pages of it are lost",
 			      -result);
 }

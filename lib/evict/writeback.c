@@ -159,6 +159,12 @@ static unsigned sift_zeroes(struct writeback *wb, unsigned n, uint64_t *zero)
 	return kept;
 }
 
+/* Where the pages of a write-back are counted while it is in flight. */
+static uint64_t *in_flight(struct writer *w, const struct writeback *wb)
+{
+	return wb->extent.home->slow ? &w->slow_pages : &w->pages;
+}
+
 void writeback_begin(struct writeback *wb, unsigned n, uint64_t slot)
 {
 	struct writer *w = wb->writer;
@@ -170,7 +176,7 @@ void writeback_begin(struct writeback *wb, unsigned n, uint64_t slot)
 			space_move(w->vm, w->actor, b, wb->index[i],
 				   PAGE_WRITING, 0);
 	b->writing += n;
-	w->pages += n;
+	*in_flight(w, wb) += n;
 	wb->io.pages = n;
 	wb->io.addr = b->base;
 	wb->io.order = wb->index;
@@ -440,7 +446,10 @@ static void note_failure(struct writeback *wb, int error)
 	log_warn_once(to_file ? &own : &swap,
 		      "writing to %s failed (error %d%s): pages stay in "
 		      "memory and are tried again",
-		      to_file ? "a mapped file" : "swap", -error,
+		      !to_file			     ? "swap"
+		      : wb->extent.home->slow ? "a pager"
+					      : "a mapped file",
+		      -error,
 		      error == -EFBIG ? ", the limit on the size of files, "
 					"RLIMIT_FSIZE or ulimit -f"
 				      : "");
@@ -452,6 +461,7 @@ static void written(struct io *io, int result)
 	struct writer *w = wb->writer;
 	struct block *b = wb->extent.block;
 	uint64_t clean[EXTENT_WORDS] = {0}, done[EXTENT_WORDS];
+	uint64_t *count = in_flight(w, wb);
 	unsigned freed = 0;
 
 	PROBE3(writeback_end, b->base + pages_to_bytes(wb->index[0]), io->pages,
@@ -475,7 +485,7 @@ static void written(struct io *io, int result)
 	waitq_wake(&b->busy_done);
 	lock_drop(&b->lock);
 	/* the block may go away from here on */
-	w->pages -= io->pages;
+	*count -= io->pages;
 	list_insert(&w->idle, &wb->link);
 }
 
@@ -546,7 +556,7 @@ void writer_fini(struct writer *w)
 {
 	if (!w->writebacks)
 		return;
-	ASSERT(!w->pages || space_broken(w->vm));
+	ASSERT((!w->pages && !w->slow_pages) || space_broken(w->vm));
 	buffer_fini(&w->buffer);
 	free(w->writebacks);
 	w->writebacks = NULL;

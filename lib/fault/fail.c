@@ -103,6 +103,47 @@ bool fault_fail(struct fault *f)
 	return undo;
 }
 
+/* => found: the block lock is held, too. Is there something to undo? */
+static bool refuse_absent(struct fault *f, bool again)
+{
+	bool poisoned = f->block->pte[f->index] & PTE_POISON;
+
+	if (!again) {
+		os_sigbus_thread(f->stat.tid, f->host);
+		return false;
+	}
+	if (!poisoned)
+		atomic_fetch_add(&f->vm->failing, 1);
+	mark(f);
+	return !poisoned;
+}
+
+/*
+ * A marker would be everybody's, so it is a signal, which ends the wait of an
+ * instruction. A system call does not see that: the access comes back at once. A
+ * page that is there needs no wait.
+ */
+bool fault_refuse(struct fault *f, bool again, bool *undo)
+{
+	struct vvm *vm = f->vm;
+	bool absent = false;
+	struct region *r;
+
+	*undo = false;
+	rwlock_read(&vm->lock);
+	r = regions_at_host(&vm->regions, f->host);
+	if (r && fault_find(f, r, region_to_guest(r, f->host))) {
+		absent = !(f->block->pte[f->index] & PTE_PRESENT);
+		if (absent)
+			*undo = refuse_absent(f, again);
+		lock_drop(&f->block->lock);
+	}
+	rwlock_end_read(&vm->lock);
+	if (absent)
+		fault_wake(vm, f->host);
+	return absent;
+}
+
 void fault_explain(const struct fault *f)
 {
 	static atomic_flag table = ATOMIC_FLAG_INIT, kernel = ATOMIC_FLAG_INIT,
