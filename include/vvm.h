@@ -491,7 +491,8 @@ int vvm_map_file(struct vvm *vm, uint64_t *addr, uint64_t len, unsigned prot,
  * (no pthread_exit(), no longjmp() out of it). It must not touch memory of the
  * space: an access to a page that is not resident gets SIGBUS, with a line in the
  * log, and vvm_* calls on the space return -EDEADLK (vvm_ptr(): NULL), rather
- * than wait for themselves. Other threads that end requests must not either, and
+ * than wait for themselves. (A system call gets EFAULT, and others that wait for
+ * that page SIGBUS.) Other threads that end requests must not either, and
  * of those the library does not know. Other spaces may be used.
  */
 struct vvm_pager_request {

@@ -48,6 +48,7 @@
 #define DIRECT_ROOM	16     /* pages in DEMAND_WRITES write-backs */
 #define PENDING_POLL_US 500    /* between rounds while faults are pending */
 #define NOMEM_WAIT_US	100000 /* for memory of the page table */
+#define REFUSALS	10     /* of an access, until a marker ends it */
 
 /* ---- what a fault borrows ---- */
 
@@ -332,21 +333,29 @@ static bool handle(struct fault *f)
 	}
 }
 
+/* How often, without a pause, has this access come back? */
+static unsigned refusals(struct demands *ds, const struct fault *f,
+			 uint64_t now_ns)
+{
+	if (ds->refused_tid != f->stat.tid || ds->refused_host != f->host ||
+	    now_ns - ds->refused_ns > UNFAIL_US * 1000ull)
+		ds->refusals = 0;
+	ds->refused_tid = f->stat.tid;
+	ds->refused_host = f->host;
+	ds->refused_ns = now_ns;
+	return ds->refusals++;
+}
+
 /* Of a thread that runs a pager's code. False: it may have the page. */
 static bool refuse(struct demands *ds, struct fault *f, uint64_t now_ns)
 {
-	bool undo, again = ds->refused_tid == f->stat.tid &&
-			   ds->refused_host == f->host &&
-			   now_ns - ds->refused_ns < UNFAIL_US * 1000ull;
+	bool undo;
 
-	if (!fault_refuse(f, again, &undo))
+	if (!fault_refuse(f, refusals(ds, f, now_ns) > REFUSALS, &undo))
 		return false;
 	if (undo)
 		undo_later(ds, f->host, now_ns / 1000);
 	pagers_refuse(f->stat.tid, f->host);
-	ds->refused_tid = f->stat.tid;
-	ds->refused_host = f->host;
-	ds->refused_ns = now_ns;
 	fault_count_lost(f);
 	ended(f, false);
 	fault_give(f);

@@ -59,6 +59,7 @@ struct demands {
 	int refused_tid;
 	haddr_t refused_host;
 	uint64_t refused_ns;
+	unsigned refusals;
 };
 
 /*

@@ -149,8 +149,8 @@ void fault_abandon(struct fault *f);
 bool fault_fail(struct fault *f);
 /*
  * The thread is one that f's page waits for, perhaps: its access is illegal, and
- * gets SIGBUS, unless the page is there. `again`: it has come back at once, as it
- * does in a system call. False: it is not refused. *undo: by fault_unfail(), as
+ * gets SIGBUS, unless the page is there. `again`: it has come back at once, more
+ * than once. False: it is not refused. *undo: by fault_unfail(), as
  * after fault_fail().
  */
 bool fault_refuse(struct fault *f, bool again, bool *undo);
