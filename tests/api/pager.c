@@ -759,12 +759,16 @@ END_TEST
 
 /* ---- pagers that take their time ---- */
 
-#define WAITERS 45 /* more than the reads of one handler, which are 32 */
+#define WAITERS 80 /* more than a handler has buffers, which are 64 */
+#define ROOM	128 /* frames */
+
+static _Atomic unsigned begun;
 
 static void *wait_for_page(void *arg)
 {
 	uint64_t i = (uint64_t)(uintptr_t)arg;
 
+	begun++;
 	live_equal(live_verify(at(i), i, 1), -1);
 	return NULL;
 }
@@ -780,9 +784,14 @@ static void work_elsewhere(char *other, uint64_t pages, uint64_t version)
 
 START_TEST(who_waits_for_a_pager_stops_nobody_else)
 {
-	char *other = live_map(vm, 4 * BUDGET, LIVE_RW);
 	pthread_t thread[WAITERS];
+	struct vvm_options o;
+	char *other;
 
+	live_ok(vvm_close(vm));
+	live_options(&o, ROOM);
+	live_ok(vvm_open(&vm, &o));
+	other = live_map(vm, 4 * ROOM, LIVE_RW);
 	p = map_all(1);
 	live_ok(advise_random());
 	store.hold_reads = true;
@@ -791,8 +800,10 @@ START_TEST(who_waits_for_a_pager_stops_nobody_else)
 					  (void *)(uintptr_t)(3 * i)),
 			   0);
 	live_wait(store.held == 1, 20000);
+	live_wait(begun == WAITERS, 20000);
+	live_wait(live_count_flags(vm, p, PAGES, VVM_PAGE_BUSY) >= 32, 20000);
 	for (uint64_t version = 1; version < 4; version++)
-		work_elsewhere(other, 4 * BUDGET, version);
+		work_elsewhere(other, 4 * ROOM, version);
 	live_equal(store.held, 1);
 	let_go();
 	for (uint64_t i = 0; i < WAITERS; i++)
