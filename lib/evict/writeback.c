@@ -446,7 +446,7 @@ static void note_failure(struct writeback *wb, int error)
 	log_warn_once(to_file ? &own : &swap,
 		      "writing to %s failed (error %d%s): pages stay in "
 		      "memory and are tried again",
-		      !to_file			     ? "swap"
+		      !to_file		      ? "swap"
 		      : wb->extent.home->slow ? "a pager"
 					      : "a mapped file",
 		      -error,

@@ -137,11 +137,15 @@ static void unfail_due(struct demands *ds, uint64_t now_us)
 	}
 }
 
-/* It is no more to fail by then. */
-static void undo_later(struct demands *ds, haddr_t host, uint64_t now_us)
+/* Before something fails that is to be undone. */
+static void undo_room(struct demands *ds)
 {
 	if (ds->unfail_count == DEMAND_UNFAILS)
 		unfail_due(ds, UINT64_MAX);
+}
+
+static void undo_later(struct demands *ds, haddr_t host, uint64_t now_us)
+{
 	ds->unfail[ds->unfail_count++] =
 		(struct unfail){.host = host, .due_us = now_us + UNFAIL_US};
 }
@@ -156,6 +160,7 @@ static void fail_access(struct fault *f, uint64_t now_us)
 	ended(f, false);
 	PROBE2(error, f->stat.page, -ETIMEDOUT);
 	stat_add(ds->actor, VVM_STAT_frame_timeouts, 1);
+	undo_room(ds);
 	if (fault_fail(f))
 		undo_later(ds, f->host, now_us);
 	fault_give(f);
@@ -351,6 +356,7 @@ static bool refuse(struct demands *ds, struct fault *f, uint64_t now_ns)
 {
 	bool undo;
 
+	undo_room(ds);
 	if (!fault_refuse(f, refusals(ds, f, now_ns) > REFUSALS, &undo))
 		return false;
 	if (undo)

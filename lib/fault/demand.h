@@ -12,9 +12,9 @@
 #include "fill/ahead.h"
 #include "os/ring.h"
 
-#define DEMAND_READS   64  /* more than the disk can overlap */
+#define DEMAND_READS   64		  /* more than the disk can overlap */
 #define DEMAND_SLOW    (DEMAND_READS / 2) /* of those of slow backings */
-#define DEMAND_PENDING 256 /* then events wait in the kernel */
+#define DEMAND_PENDING 256		  /* then events wait in the kernel */
 /*
  * Each read has a buffer, and events are taken on only while as many as one
  * system call brings may become pending.

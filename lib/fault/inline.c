@@ -238,7 +238,7 @@ static int wait_result(struct fault *f, enum fault_result result)
 	case FAULT_DONE:
 	case FAULT_REFUSED:
 	case FAULT_CROWDED: /* of handlers only */
-		break; /* thread_wait() has seen to them */
+		break;	    /* thread_wait() has seen to them */
 	}
 	return 0;
 }

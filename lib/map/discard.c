@@ -239,10 +239,10 @@ static void tell_void(struct vvm *vm, gaddr_t start, gaddr_t end)
 		gaddr_t from = MAX(start, r->start), to = MIN(end, r->end);
 
 		if (discards(r))
-			r->backing->ops->discard(
-				r->backing,
-				region_slot(r, from) & ~SLOT_OF_REGION,
-				bytes_to_pages(to - from));
+			r->backing->ops->discard(r->backing,
+						 region_slot(r, from) &
+							 ~SLOT_OF_REGION,
+						 bytes_to_pages(to - from));
 	}
 }
 

@@ -30,7 +30,8 @@ struct ring {
 	struct list waiting;	/* (o) started, not yet with the kernel */
 	_Atomic uint64_t doing; /* (a) for ring_doing(): page, kind, 1; or 0 */
 	int wake_fd;		/* (i) -1: nobody posts */
-	_Atomic(struct list *) posted; /* (a) the last one, by next the others */
+	/* (a) the last one; by next the others */
+	_Atomic(struct list *) posted;
 };
 
 /*

@@ -697,15 +697,15 @@ START_TEST(arguments)
 	uint64_t addr = VVM_ANYWHERE;
 	int threads = live_count_threads();
 
-#define REFUSED(offset, want)                                              \
-	live_expect(vvm_map_pager(vm, &addr, LIVE_PAGE, LIVE_RW, NULL,     \
-				  &pager, offset),                         \
+#define REFUSED(offset, want)                                                  \
+	live_expect(vvm_map_pager(vm, &addr, LIVE_PAGE, LIVE_RW, NULL, &pager, \
+				  offset),                                     \
 		    want)
 	live_expect(vvm_map_pager(vm, &addr, LIVE_PAGE, LIVE_RW, NULL, NULL, 0),
 		    -EINVAL);
-	live_expect(vvm_map_pager(vm, NULL, LIVE_PAGE, LIVE_RW, NULL, &pager,
-				  0),
-		    -EINVAL);
+	live_expect(
+		vvm_map_pager(vm, NULL, LIVE_PAGE, LIVE_RW, NULL, &pager, 0),
+		-EINVAL);
 	live_expect(vvm_map_pager(vm, &addr, 0, LIVE_RW, NULL, &pager, 0),
 		    -EINVAL);
 	REFUSED(1, -EINVAL);
@@ -759,7 +759,7 @@ END_TEST
 
 /* ---- pagers that take their time ---- */
 
-#define WAITERS 80 /* more than a handler has buffers, which are 64 */
+#define WAITERS 80  /* more than a handler has buffers, which are 64 */
 #define ROOM	128 /* frames */
 
 static _Atomic unsigned begun;
@@ -884,8 +884,7 @@ static bool is_mapped(void)
 {
 	struct vvm_region r;
 
-	return vvm_query(vm, live_addr(p), &r) == 0 &&
-	       r.start <= live_addr(p);
+	return vvm_query(vm, live_addr(p), &r) == 0 && r.start <= live_addr(p);
 }
 
 START_TEST(unmapping_waits_for_requests_under_way)
@@ -1244,8 +1243,8 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, threads_are_limited_and_end_with_the_region);
 	tc = test_case(s, "slow");
 	tcase_add_test(tc, who_waits_for_a_pager_stops_nobody_else);
-	tcase_add_loop_test(tc, a_pager_that_does_not_write_yet_stops_nobody_else,
-			    1, 3);
+	tcase_add_loop_test(
+		tc, a_pager_that_does_not_write_yet_stops_nobody_else, 1, 3);
 	tcase_add_test(tc, no_frame_in_time);
 	tcase_add_loop_test(tc, unmapping_waits_for_requests_under_way, 0, 2);
 	tc = test_case(s, "inside");

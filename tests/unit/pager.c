@@ -317,9 +317,8 @@ END_TEST
 
 START_TEST(an_error_when_threads_are_started)
 {
-	const struct vvm_pager p = {.struct_bytes = sizeof(p),
-				    .read = on_read,
-				    .threads = 3};
+	const struct vvm_pager p = {
+		.struct_bytes = sizeof(p), .read = on_read, .threads = 3};
 	struct backing *b;
 	unsigned n;
 
