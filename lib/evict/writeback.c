@@ -159,10 +159,28 @@ static unsigned sift_zeroes(struct writeback *wb, unsigned n, uint64_t *zero)
 	return kept;
 }
 
-/* Where the pages of a write-back are counted while it is in flight. */
-static uint64_t *in_flight(struct writer *w, const struct writeback *wb)
+/* n pages begin to be in flight, or (below 0) are not any more. => block lock held. */
+static void count_block(const struct writeback *wb, int n)
 {
-	return wb->extent.home->slow ? &w->slow_pages : &w->pages;
+	struct block *b = wb->extent.block;
+
+	b->writing = (uint16_t)(b->writing + n);
+	if (wb->extent.home->slow)
+		b->slow_writing = (uint16_t)(b->slow_writing + n);
+}
+
+/* What is on its way to a slow backing is not counted upon. => block lock held. */
+static void count_writer(struct writeback *wb, int n)
+{
+	struct backing *home = wb->extent.home;
+	struct writer *w = wb->writer;
+
+	if (!home->slow) {
+		w->pages += (uint64_t)(int64_t)n;
+		return;
+	}
+	w->slow_pages += (uint64_t)(int64_t)n;
+	atomic_fetch_add(&home->writing, n > 0 ? 1u : -1u);
 }
 
 void writeback_begin(struct writeback *wb, unsigned n, uint64_t slot)
@@ -175,8 +193,8 @@ void writeback_begin(struct writeback *wb, unsigned n, uint64_t slot)
 		if (!bit_get(wb->loose, i))
 			space_move(w->vm, w->actor, b, wb->index[i],
 				   PAGE_WRITING, 0);
-	b->writing += n;
-	*in_flight(w, wb) += n;
+	count_block(wb, (int)n);
+	count_writer(wb, (int)n);
 	wb->io.pages = n;
 	wb->io.addr = b->base;
 	wb->io.order = wb->index;
@@ -461,7 +479,6 @@ static void written(struct io *io, int result)
 	struct writer *w = wb->writer;
 	struct block *b = wb->extent.block;
 	uint64_t clean[EXTENT_WORDS] = {0}, done[EXTENT_WORDS];
-	uint64_t *count = in_flight(w, wb);
 	unsigned freed = 0;
 
 	PROBE3(writeback_end, b->base + pages_to_bytes(wb->index[0]), io->pages,
@@ -478,14 +495,14 @@ static void written(struct io *io, int result)
 					     clean, true);
 		}
 		note_kept(wb, done);
-		b->writing -= (uint16_t)io->pages;
+		count_block(wb, -(int)io->pages);
 		/* under the lock: who unmaps next finds the frames counted */
 		space_give_frames(w->vm, w->actor, freed);
 	}
+	count_writer(wb, -(int)io->pages);
 	waitq_wake(&b->busy_done);
 	lock_drop(&b->lock);
 	/* the block may go away from here on */
-	*count -= io->pages;
 	list_insert(&w->idle, &wb->link);
 }
 

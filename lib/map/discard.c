@@ -211,17 +211,20 @@ static int range_ready(struct vvm *vm, gaddr_t start, gaddr_t end, bool pins)
 }
 
 /*
- * Of a backing that discards: changed pages are void, too. Writes in flight are
- * over then.
+ * Of a backing that discards: changed pages are void, too. No write of them is in
+ * flight then.
  */
 static int void_run(struct vvm *vm, const struct run *run)
 {
 	struct block *b = run->block;
+	int rc = -EBUSY;
 
 	lock_take(&b->lock);
 	space_wait_busy(vm, b, run->first, run->last, true);
+	if (!any_pinned(b, run->first, run->last))
+		rc = discard_still(vm, run);
 	lock_drop(&b->lock);
-	return mapping_discard_run(vm, run);
+	return rc;
 }
 
 static bool discards(const struct region *r)

@@ -191,7 +191,7 @@ struct backing {
 	 */
 	bool slow;
 	bool discards; /* (i) DONTNEED voids its pages, also changed ones */
-	/* (a) writes in flight; reclaim begins no more than BACKING_SLOW_WRITES */
+	/* (a) of a slow one: write-backs that have begun and are not over */
 	_Atomic unsigned writing;
 	_Atomic uint32_t sync_errors; /* (a) sync()s that failed */
 	_Atomic uint64_t rest_us;     /* (a) backing_rests() until then */
@@ -215,7 +215,7 @@ static inline void backing_rest(struct backing *b, uint64_t now_us)
 	atomic_store(&b->rest_us, now_us + BACKING_REST_US);
 }
 
-/* Of the 16 that the reclaimer can have in flight, so many to a slow one. */
+/* Reclaim, which can have 16 in flight, begins no more to a slow one. */
 #define BACKING_SLOW_WRITES 4
 
 static inline bool backing_rests(const struct backing *b, uint64_t now_us)

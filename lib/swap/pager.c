@@ -190,8 +190,6 @@ static void end(struct pager *p, struct io *io, enum job job, int result)
 	result = settle(io, job, result);
 	if (job == JOB_READ)
 		flight_end(&p->space->flight);
-	if (job == JOB_WRITE)
-		atomic_fetch_sub(&p->backing.writing, 1);
 	if (ring) {
 		ring_post(ring, &io->op, result);
 	} else {
@@ -349,8 +347,6 @@ static void ask(struct pager *p, struct ring *ring, struct io *io, enum job job,
 	};
 	if (job == JOB_READ)
 		flight_begin(&p->space->flight);
-	if (job == JOB_WRITE)
-		atomic_fetch_add(&p->backing.writing, 1);
 	atomic_fetch_add(&p->out, 1);
 	if (io->ring)
 		ring_expect(io->ring, &io->op);
