@@ -284,7 +284,7 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 {
 	uint64_t writing = ev->writer.pages, before_us = b->passed_us;
 	gaddr_t addr = b->base;
-	bool victims = false, looked = false, progress;
+	bool victims = false, looked = false, held = false, progress;
 	struct policy_step step;
 	struct extent p;
 
@@ -297,7 +297,9 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 
 		if (found >= target)
 			break;
-		if (!is_held(&p) && any_evictable(ev, &p)) {
+		if (is_held(&p)) {
+			held = true;
+		} else if (any_evictable(ev, &p)) {
 			looked = true;
 			victims |= evict_extent(ev, &p, &step, before_us,
 						target - found, freed);
@@ -307,8 +309,8 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 			break;
 	}
 	clock_end(&ev->vm->clock, &step);
-	/* All too fresh: that is no barren turn, and time will tell. */
-	if (!looked && in_grace(ev->vm, b))
+	/* All too fresh, or held: no barren turn, and time will tell. */
+	if (!looked && (held || in_grace(ev->vm, b)))
 		return EVICT_SKIPPED;
 	pt_publish_ages(b);
 	progress = *freed || ev->writer.pages > writing;
