@@ -29,7 +29,8 @@
  *   the VVM_E* refusals below. Each function lists all it can return; after
  *   an error nothing has changed unless it says so. vvm_strerror() explains
  *   all of them. Every function returns -EINVAL for a NULL that is not
- *   allowed, -ECHILD in a child made by fork(), and, but for vvm_close(),
+ *   allowed, -ECHILD in a child made by fork(), -EDEADLK in a callback of a
+ *   pager of the space (struct vvm_pager), and, but for vvm_close(),
  *   -EOWNERDEAD when a thread of the library was killed: see below.
  *
  * Threads
@@ -360,7 +361,7 @@ int vvm_open(struct vvm **out, const struct vvm_options *options);
  * the death of a thread (see above) nothing is written. Threads that still
  * touch the memory get SIGSEGV, those blocked in a fault included: nothing
  * hangs and nobody reads zeros. Pins are gone. NULL is allowed.
- * -ECHILD only.
+ * -ECHILD and -EDEADLK only.
  */
 int vvm_close(struct vvm *vm);
 
@@ -465,6 +466,126 @@ enum vvm_file {
 int vvm_map_file(struct vvm *vm, uint64_t *addr, uint64_t len, unsigned prot,
 		 const char *name, int fd, uint64_t offset, unsigned flags);
 
+/*
+ * A pager: code of the program that says what the pages of a region are, and takes
+ * those that have been changed. vvm(7) has three of them: an array that is
+ * computed on demand, an encrypted file, a store of objects.
+ *
+ * The library asks it by *requests*, each for some adjacent pages, of which any
+ * number may be under way, in any order, but no two with a page in common. It
+ * calls on threads of the pager's own, one request each at a time, and never where
+ * a page is touched; a callback may take any time, and wait for anything but what
+ * a thread holds that may be waiting for the pager: one that touches the region,
+ * or is in vvm_sync(), vvm_unmap(), vvm_advise() or another call that changes
+ * regions of the space. Nothing else of the space waits for a pager: other
+ * regions are paged meanwhile.
+ *
+ * A callback returns
+ *	0		 the request is done
+ *	-errno		 it has failed, all of it
+ *	VVM_PAGER_LATER	 any thread will end it by vvm_pager_end(); perhaps one
+ *			 has by now
+ *
+ * It runs with all signals blocked but the synchronous ones, on a stack of 1 MiB
+ * that is not paged memory, and cannot be cancelled. It must return, by itself
+ * (no pthread_exit(), no longjmp() out of it). It must not touch memory of the
+ * space: an access to a page that is not resident gets SIGBUS, with a line in the
+ * log, and vvm_* calls on the space return -EDEADLK (vvm_ptr(): NULL), rather
+ * than wait for themselves. (A system call gets EFAULT, and others that wait for
+ * that page SIGBUS.) Other threads that end requests must not either, and
+ * of those the library does not know. Other spaces may be used.
+ */
+struct vvm_pager_request {
+	uint64_t offset; /* of its first byte, as vvm_map_pager() counts */
+	uint64_t len;	 /* in bytes, a multiple of VVM_PAGE_SIZE; of a read or
+			  * write at most 1 MiB */
+	/*
+	 * len bytes, page aligned, not paged, the request's until it is done. A
+	 * read: where the pages are to be put; all zeros at the beginning, so
+	 * what is zero is there already. Else NULL.
+	 */
+	void *to;
+	/* A write: what the pages are now. Not to be changed. Else NULL. */
+	const void *from;
+};
+
+#define VVM_PAGER_LATER	  1
+#define VVM_PAGER_THREADS 64 /* of one pager; 256 of all of a space */
+
+struct vvm_pager {
+	size_t struct_bytes; /* sizeof(struct vvm_pager) */
+	/*
+	 * Puts pages to rq->to. Those that fail are *poisoned*, as if swap had
+	 * not given them back: touching them is SIGBUS, or -VVM_EPOISON, until
+	 * VVM_ADV_DONTNEED, or vvm_sync() with INVALIDATE if there is a write().
+	 * Nobody asks for a page again that is resident. What is read ahead of
+	 * need is asked for in the same way, and asked for once more if that
+	 * fails.
+	 */
+	int (*read)(void *arg, struct vvm_pager_request *rq);
+	/*
+	 * Takes pages that have been changed, from rq->from: when they leave
+	 * memory, for vvm_sync(), when they are unmapped. Pages that fail stay
+	 * in memory, and are tried again, as those of shared files. NULL: what
+	 * has been changed is the space's own, and goes to the swap.
+	 */
+	int (*write)(void *arg, struct vvm_pager_request *rq);
+	/*
+	 * Of VVM_ADV_DONTNEED: what the range was is void, changed pages have
+	 * been dropped. May be of any length, and of pages that were never read;
+	 * and reads of those that others touch meanwhile may run beside it.
+	 * NULL: they are written first, if there is a write(), and then dropped;
+	 * either way the pager is asked for them when they are touched again.
+	 */
+	int (*discard)(void *arg, struct vvm_pager_request *rq);
+	/*
+	 * Of VVM_SYNC_SYNC, after the writes: all that write() has taken is to
+	 * be safe. offset and len mean nothing. NULL: it is. Needs a write().
+	 */
+	int (*sync)(void *arg, struct vvm_pager_request *rq);
+	void *arg;	  /* for these */
+	unsigned threads; /* that call them; 0: one */
+	unsigned flags;	  /* 0 */
+};
+
+/*
+ * Maps len bytes, whose first is byte `offset`, a multiple of VVM_PAGE_SIZE, of
+ * what the pager pages: as vvm_map(). *pager is copied. The threads are the
+ * region's, and end with the last part of it: once vvm_unmap(), or vvm_close(), has
+ * returned no callback runs. Both wait for requests under way, and write what was
+ * changed first; so a callback that never returns, or a request that nobody ends,
+ * is waited for for ever, as by everybody who touches such a page. While it waits
+ * for a pager, vvm_sync(), vvm_unmap(), or DONTNEED, keeps calls that change
+ * regions waiting, and the reads that threads wait for have a frame each: who
+ * needs one gets SIGBUS after frame_wait_ms if there is none. fork() waits for
+ * requests under way, with VVM_FORK_INHERIT, but not for long: then that child
+ * inherits nothing. Children never have the region: who touches it there gets
+ * SIGSEGV. A pager thread that is killed (see above) counts as one that never
+ * returns.
+ *
+ * Errors of vvm_map(), and
+ * -EINVAL  pager: struct_bytes, no read, sync without write, too many threads,
+ *	    flags; offset unaligned, or past 2^63 - 1 with len
+ * -EAGAIN  threads: the kernel's limit, or the space's
+ */
+int vvm_map_pager(struct vvm *vm, uint64_t *addr, uint64_t len, unsigned prot,
+		  const char *name, const struct vvm_pager *pager,
+		  uint64_t offset);
+
+/*
+ * Of a read or write under way, by whoever has it in hand: the pages that hold
+ * bytes [offset, offset + len) have failed, whatever the others do. offset counts
+ * as rq->offset does. -EINVAL: not all of it is in the request.
+ */
+int vvm_pager_fail(struct vvm_pager_request *rq, uint64_t offset, uint64_t len);
+
+/*
+ * Ends a request whose callback has returned VVM_PAGER_LATER, or will. result: 0
+ * or -errno, as of a callback. rq and its memory are not to be touched any more. By
+ * any thread, but once: a second time ends the process, where it is noticed.
+ */
+void vvm_pager_end(struct vvm_pager_request *rq, int result);
+
 enum vvm_sync {
 	VVM_SYNC_ASYNC = 1,	 /* what was changed is given to the kernel */
 	VVM_SYNC_INVALIDATE = 2, /* what was not is read from the file again */
@@ -472,8 +593,8 @@ enum vvm_sync {
 };
 
 /*
- * Writes what has been changed in regions of shared files (VVM_FILE_SHARED) to
- * the files, as msync(2). All that was written to the range before the call is
+ * Writes what has been changed in regions of shared files (VVM_FILE_SHARED), and
+ * of pagers that write, to the files, or by the pagers, as msync(2). All that was written to the range before the call is
  * in the file on return, and with SYNC on the disk: fdatasync(2). What is written
  * during the call, by any number of threads, is in the file then, or still dirty.
  * A pinned page (vvm_pin()) is written as it is then, and stays dirty. In guard

@@ -216,14 +216,15 @@ enum vvm_stat_role { VVM_STAT_API, VVM_STAT_HANDLER, VVM_STAT_RECLAIMER };
  * What faults wait for that have not got on for 5 seconds, as X(name, what,
  * unit of its argument). `died`: a thread was killed, and all is lost.
  */
-#define VVM_STAT_STALLS(X)                              \
-	X(read, "reading from swap", "slot")            \
-	X(write, "writing to swap", "slot")             \
-	X(swap, "waiting for swap", "transfers")        \
-	X(frame, "waiting for a free frame", "")        \
-	X(lock, "waiting for a lock", "")               \
-	X(stuck, "stuck in the kernel, or starved", "") \
-	X(died, "a thread of the library was killed", "thread")
+#define VVM_STAT_STALLS(X)                                      \
+	X(read, "reading from swap", "slot")                    \
+	X(write, "writing to swap", "slot")                     \
+	X(swap, "waiting for swap", "transfers")                \
+	X(frame, "waiting for a free frame", "")                \
+	X(lock, "waiting for a lock", "")                       \
+	X(stuck, "stuck in the kernel, or starved", "")         \
+	X(died, "a thread of the library was killed", "thread") \
+	X(pager, "waiting for a pager of the program", "")
 
 enum vvm_stat_stall {
 	VVM_STAT_STALL_none,

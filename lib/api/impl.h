@@ -52,8 +52,9 @@ static inline void call_end(const struct call *c)
 }
 
 /*
- * 0 when the space may be used by this process, else -EINVAL, -ECHILD or, when
- * a thread of the library has died, -EOWNERDEAD. Rouses a space that a fork
+ * 0 when the space may be used by this process, else -EINVAL, -ECHILD, -EDEADLK
+ * in a callback of a pager of it or, when a thread of the library has died,
+ * -EOWNERDEAD. Rouses a space that a fork
  * child has inherited.
  */
 static inline int usable(struct vvm *vm)
@@ -62,6 +63,8 @@ static inline int usable(struct vvm *vm)
 		return -EINVAL;
 	if (space_forked(vm))
 		return -ECHILD;
+	if (unlikely(pagers_call_me(&vm->pagers)))
+		return -EDEADLK;
 	if (space_broken(vm))
 		return -EOWNERDEAD;
 	if (unlikely(atomic_load_explicit(&vm->dormant, memory_order_acquire)))

@@ -292,26 +292,36 @@ int vvm_open(struct vvm **out, const struct vvm_options *options)
 	return rc < 0 ? open_error(rc) : 0;
 }
 
+/* A pager's threads and the actors' rings must not outlive each other. */
+static void stop_broken(struct vvm *vm)
+{
+	if (!space_broken(vm))
+		return;
+	mapping_abandon(vm);
+	stop_actors(vm);
+}
+
 int vvm_close(struct vvm *vm)
 {
 	ON_FIRM_STACK(int, vvm_close, vm);
 	IN_CALL(NULL);
-	int state;
+	int state, rc;
 
 	if (!vm)
 		return 0;
-	if (usable(vm) == -ECHILD)
-		return -ECHILD;
+	rc = usable(vm);
+	if (rc == -ECHILD || rc == -EDEADLK)
+		return rc;
 	state = os_cancel_off();
 	if (vm->fork)
 		fork_reopen(vm); /* for good */
 	fork_unregister(vm);
-	if (space_broken(vm))
-		stop_actors(vm); /* what they have in flight is undone then */
+	stop_broken(vm); /* what they have in flight is undone then */
 	mapping_unmap_all(vm);
 	sync_fini(vm);
 	spaces_remove(vm);
 	trap_unregister(vm);
+	stop_broken(vm); /* since a moment ago */
 	stop_actors(vm);
 	fork_fini(vm);
 	inline_fini(vm);

@@ -157,10 +157,11 @@ static void gone_done(struct io *io, int result)
 	for (i = 0; i < io->pages; i++)
 		g->failed += io_page_bad(io, i);
 	if (result < 0)
-		log_warn_once(&once,
-			      "writing to a file that is being unmapped failed "
-			      "(error %d): changed pages of it are lost",
-			      -result);
+		log_warn_once(
+			&once,
+			"writing to a file or pager that is being unmapped failed "
+			"(error %d): changed pages of it are lost",
+			-result);
 }
 
 /* May page i not be as in its file? */

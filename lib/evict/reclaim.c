@@ -328,12 +328,15 @@ static void snapshot_ready(struct ring_watch *watch)
 		container_of(watch, struct reclaimer, snapshot_watch)->vm);
 }
 
-/* Sleeps until kicked or, with writes in flight, until one completes. */
+/*
+ * Sleeps until kicked or, with writes in flight, until one completes. Those to a
+ * slow backing may never: it is to be kicked meanwhile.
+ */
 static void rest(struct reclaimer *r)
 {
 	struct vvm *vm = r->vm;
 
-	if (ring_inflight(r->ring)) {
+	if (ring_inflight(r->ring) && !r->evictor.writer.slow_pages) {
 		ring_run(r->ring, -1);
 		return;
 	}
@@ -349,11 +352,14 @@ static void rest(struct reclaimer *r)
 	atomic_store(&vm->reclaim_asleep, false);
 }
 
-/* Stops for a fork, with nothing in flight. */
+/* Stops for a fork, with nothing in flight. It may not wait for that. */
 static void stop_for_fork(struct reclaimer *r)
 {
-	while (ring_inflight(r->ring))
-		ring_run(r->ring, -1);
+	while (ring_inflight(r->ring)) {
+		if (!pause_wanted(&r->vm->pause))
+			return;
+		ring_run(r->ring, FULL_US);
+	}
 	pause_leave(&r->vm->pause);
 	pause_enter(&r->vm->pause);
 }
@@ -400,6 +406,8 @@ int reclaim_start(struct vvm *vm)
 	rc = ring_open(&r->ring, WRITEBACKS, vm->conf.io);
 	if (rc == 0)
 		rc = ring_watch(r->ring, &r->watch);
+	if (rc == 0)
+		ring_wake_by(r->ring, vm->reclaim_event);
 	if (rc == 0 && vm->snapshots) {
 		r->snapshot_watch = (struct ring_watch){
 			.fd = snapshot_watch(vm), .ready = snapshot_ready};

@@ -159,6 +159,30 @@ static unsigned sift_zeroes(struct writeback *wb, unsigned n, uint64_t *zero)
 	return kept;
 }
 
+/* n pages begin to be in flight, or (below 0) are not any more. => block lock held. */
+static void count_block(const struct writeback *wb, int n)
+{
+	struct block *b = wb->extent.block;
+
+	b->writing = (uint16_t)(b->writing + n);
+	if (wb->extent.home->slow)
+		b->slow_writing = (uint16_t)(b->slow_writing + n);
+}
+
+/* What is on its way to a slow backing is not counted upon. => block lock held. */
+static void count_writer(struct writeback *wb, int n)
+{
+	struct backing *home = wb->extent.home;
+	struct writer *w = wb->writer;
+
+	if (!home->slow) {
+		w->pages += (uint64_t)(int64_t)n;
+		return;
+	}
+	w->slow_pages += (uint64_t)(int64_t)n;
+	atomic_fetch_add(&home->writing, n > 0 ? 1u : -1u);
+}
+
 void writeback_begin(struct writeback *wb, unsigned n, uint64_t slot)
 {
 	struct writer *w = wb->writer;
@@ -169,8 +193,8 @@ void writeback_begin(struct writeback *wb, unsigned n, uint64_t slot)
 		if (!bit_get(wb->loose, i))
 			space_move(w->vm, w->actor, b, wb->index[i],
 				   PAGE_WRITING, 0);
-	b->writing += n;
-	w->pages += n;
+	count_block(wb, (int)n);
+	count_writer(wb, (int)n);
 	wb->io.pages = n;
 	wb->io.addr = b->base;
 	wb->io.order = wb->index;
@@ -440,7 +464,10 @@ static void note_failure(struct writeback *wb, int error)
 	log_warn_once(to_file ? &own : &swap,
 		      "writing to %s failed (error %d%s): pages stay in "
 		      "memory and are tried again",
-		      to_file ? "a mapped file" : "swap", -error,
+		      !to_file		      ? "swap"
+		      : wb->extent.home->slow ? "a pager"
+					      : "a mapped file",
+		      -error,
 		      error == -EFBIG ? ", the limit on the size of files, "
 					"RLIMIT_FSIZE or ulimit -f"
 				      : "");
@@ -468,14 +495,14 @@ static void written(struct io *io, int result)
 					     clean, true);
 		}
 		note_kept(wb, done);
-		b->writing -= (uint16_t)io->pages;
+		count_block(wb, -(int)io->pages);
 		/* under the lock: who unmaps next finds the frames counted */
 		space_give_frames(w->vm, w->actor, freed);
 	}
+	count_writer(wb, -(int)io->pages);
 	waitq_wake(&b->busy_done);
 	lock_drop(&b->lock);
 	/* the block may go away from here on */
-	w->pages -= io->pages;
 	list_insert(&w->idle, &wb->link);
 }
 
@@ -546,7 +573,7 @@ void writer_fini(struct writer *w)
 {
 	if (!w->writebacks)
 		return;
-	ASSERT(!w->pages || space_broken(w->vm));
+	ASSERT((!w->pages && !w->slow_pages) || space_broken(w->vm));
 	buffer_fini(&w->buffer);
 	free(w->writebacks);
 	w->writebacks = NULL;

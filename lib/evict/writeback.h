@@ -27,7 +27,8 @@ struct writer {
 	unsigned count;		      /* in the array */
 	unsigned room;		      /* pages of each one's buffer */
 	struct buffer buffer;	      /* (i) of all write-backs */
-	uint64_t pages;		      /* in flight, of this writer */
+	uint64_t pages;		      /* in flight, of this writer, ... */
+	uint64_t slow_pages;	      /* ... and those to slow backings */
 	bool swap_full;		      /* the last one to swap found no slot */
 	bool refused;		      /* the last one of all did not begin */
 	bool keep;		      /* (i) struct io has it */

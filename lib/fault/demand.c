@@ -21,6 +21,12 @@
  * but that the kernel has no memory to install is read again, as if it had
  * found no frame.
  *
+ * Crowded. A slow backing is code of the program, which may take any time. At most
+ * DEMAND_SLOW reads of such are in flight, lest they have all buffers. Who comes
+ * then is forgotten, asleep in the kernel: when one of them ends all that wait in
+ * that range are woken, and fault again. A thread that runs such code must not
+ * wait for a page, since the page may be waiting for it: it is refused.
+ *
  * A fault reads one page. What is to be read ahead of it is left in `ahead`,
  * for the handler to take away.
  *
@@ -42,6 +48,7 @@
 #define DIRECT_ROOM	16     /* pages in DEMAND_WRITES write-backs */
 #define PENDING_POLL_US 500    /* between rounds while faults are pending */
 #define NOMEM_WAIT_US	100000 /* for memory of the page table */
+#define REFUSALS	10     /* of an access, until a marker ends it */
 
 /* ---- what a fault borrows ---- */
 
@@ -130,6 +137,19 @@ static void unfail_due(struct demands *ds, uint64_t now_us)
 	}
 }
 
+/* Before something fails that is to be undone. */
+static void undo_room(struct demands *ds)
+{
+	if (ds->unfail_count == DEMAND_UNFAILS)
+		unfail_due(ds, UINT64_MAX);
+}
+
+static void undo_later(struct demands *ds, haddr_t host, uint64_t now_us)
+{
+	ds->unfail[ds->unfail_count++] =
+		(struct unfail){.host = host, .due_us = now_us + UNFAIL_US};
+}
+
 /* The fault has waited too long: only this access fails. */
 static void fail_access(struct fault *f, uint64_t now_us)
 {
@@ -140,11 +160,9 @@ static void fail_access(struct fault *f, uint64_t now_us)
 	ended(f, false);
 	PROBE2(error, f->stat.page, -ETIMEDOUT);
 	stat_add(ds->actor, VVM_STAT_frame_timeouts, 1);
-	if (ds->unfail_count == DEMAND_UNFAILS)
-		unfail_due(ds, UINT64_MAX);
+	undo_room(ds);
 	if (fault_fail(f))
-		ds->unfail[ds->unfail_count++] = (struct unfail){
-			.host = f->host, .due_us = now_us + UNFAIL_US};
+		undo_later(ds, f->host, now_us);
 	fault_give(f);
 }
 
@@ -180,10 +198,34 @@ static bool filled(struct fault *f, int result)
 	return true;
 }
 
+/* The thread sleeps until a slow read of ours has ended: there is one. */
+static void park(struct fault *f)
+{
+	struct demands *ds = f->demands;
+
+	ds->park_start = MIN(ds->park_start, f->host);
+	ds->park_end = MAX(ds->park_end, f->host + PAGE_BYTES);
+}
+
+static void unpark(struct demands *ds)
+{
+	unsigned i;
+
+	for (i = 0; ds->park_end && i < ds->vm->handler_count; i++)
+		os_uffd_wake(ds->vm->port[i].uffd, ds->park_start,
+			     ds->park_end - ds->park_start);
+	ds->park_start = UINT64_MAX;
+	ds->park_end = 0;
+}
+
 static void read_done(struct io *io, int result)
 {
 	struct fault *f = container_of(io, struct fault, io);
 
+	if (io->home->slow) {
+		f->demands->slow_reads--;
+		unpark(f->demands);
+	}
 	if (filled(f, result))
 		release(f);
 }
@@ -212,6 +254,8 @@ static void start_read(struct fault *f)
 	}
 	note_ahead(f);
 	f->stat.flags |= VVM_STAT_EVENT_WAITED;
+	if (f->io.home->slow)
+		f->demands->slow_reads++;
 	io_read(&f->io, f->demands->ring);
 }
 
@@ -244,6 +288,9 @@ static bool handler_wait(struct fault *f, enum fault_result result)
 		fault_fail(f);
 		ended(f, false);
 		break;
+	case FAULT_CROWDED:
+		park(f);
+		break;
 	case FAULT_GONE:
 	case FAULT_REFUSED:
 		fault_count_lost(f);
@@ -255,11 +302,21 @@ static bool handler_wait(struct fault *f, enum fault_result result)
 	return false;
 }
 
+/* ---- slow backings ---- */
+
+static bool crowded(const struct fault *f, const struct backing *home)
+{
+	return home->slow && f->demands->slow_reads >= DEMAND_SLOW;
+}
+
 static const struct fault_mode handler_mode = {
 	.counts = true,
 	.keeps = true,
+	.crowded = crowded,
 	.wait = handler_wait,
 };
+
+/* ---- the look ---- */
 
 /* Looks at a fault, new or pending. False: it has to wait. */
 static bool handle(struct fault *f)
@@ -281,6 +338,36 @@ static bool handle(struct fault *f)
 	}
 }
 
+/* How often, without a pause, has this access come back? */
+static unsigned refusals(struct demands *ds, const struct fault *f,
+			 uint64_t now_ns)
+{
+	if (ds->refused_tid != f->stat.tid || ds->refused_host != f->host ||
+	    now_ns - ds->refused_ns > UNFAIL_US * 1000ull)
+		ds->refusals = 0;
+	ds->refused_tid = f->stat.tid;
+	ds->refused_host = f->host;
+	ds->refused_ns = now_ns;
+	return ds->refusals++;
+}
+
+/* Of a thread that runs a pager's code. False: it may have the page. */
+static bool refuse(struct demands *ds, struct fault *f, uint64_t now_ns)
+{
+	bool undo;
+
+	undo_room(ds);
+	if (!fault_refuse(f, refusals(ds, f, now_ns) > REFUSALS, &undo))
+		return false;
+	if (undo)
+		undo_later(ds, f->host, now_ns / 1000);
+	pagers_refuse(f->stat.tid, f->host);
+	fault_count_lost(f);
+	ended(f, false);
+	fault_give(f);
+	return true;
+}
+
 static void take_on(struct demands *ds, const struct os_fault *event,
 		    uint64_t now_ns)
 {
@@ -293,6 +380,9 @@ static void take_on(struct demands *ds, const struct os_fault *event,
 	f->counted = false;
 	f->since_us = 0;
 	PROBE3(fault_start, f->host, f->write, f->stat.tid);
+	if (unlikely(pagers_have(&ds->vm->pagers, event->tid)) &&
+	    refuse(ds, f, now_ns))
+		return;
 	if (f->write && event->tid)
 		grips_fault(&f->vm->grips, event->tid, event->addr,
 			    atomic_load(&f->vm->frames.budget));
@@ -431,6 +521,7 @@ static void init_faults(struct demands *ds)
 {
 	unsigned i;
 
+	ds->park_start = UINT64_MAX;
 	list_init(&ds->idle);
 	list_init(&ds->pending);
 	for (i = 0; i < DEMAND_FAULTS; i++) {

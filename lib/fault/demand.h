@@ -12,8 +12,9 @@
 #include "fill/ahead.h"
 #include "os/ring.h"
 
-#define DEMAND_READS   64  /* more than the disk can overlap */
-#define DEMAND_PENDING 256 /* then events wait in the kernel */
+#define DEMAND_READS   64		  /* more than the disk can overlap */
+#define DEMAND_SLOW    (DEMAND_READS / 2) /* of those of slow backings */
+#define DEMAND_PENDING 256		  /* then events wait in the kernel */
 /*
  * Each read has a buffer, and events are taken on only while as many as one
  * system call brings may become pending.
@@ -50,6 +51,15 @@ struct demands {
 	unsigned ahead_count;
 	struct unfail unfail[DEMAND_UNFAILS];
 	unsigned unfail_count;
+
+	unsigned slow_reads; /* in flight */
+	/* Around the pages of those that sleep until one of these has ended. */
+	haddr_t park_start, park_end;
+	/* The last access of a pager's thread. */
+	int refused_tid;
+	haddr_t refused_host;
+	uint64_t refused_ns;
+	unsigned refusals;
 };
 
 /*

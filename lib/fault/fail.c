@@ -103,6 +103,64 @@ bool fault_fail(struct fault *f)
 	return undo;
 }
 
+/* What the thread that waits is at. */
+enum refused { BY_SIGNAL, BY_MARKER, NOT_KNOWN };
+
+static enum refused how_to_refuse(const struct fault *f)
+{
+	struct os_call call;
+	int rc = os_thread_call(f->stat.tid, &call);
+
+	if (rc < 0)
+		return NOT_KNOWN;
+	return call.nr < 0 ? BY_SIGNAL : BY_MARKER;
+}
+
+/* => the block lock is held, too. Is there something to undo? */
+static bool refuse_absent(struct fault *f, enum refused how)
+{
+	bool poisoned = f->block->pte[f->index] & PTE_POISON;
+
+	if (how == BY_SIGNAL)
+		os_sigbus_thread(f->stat.tid, f->host);
+	if (how != BY_MARKER)
+		return false;
+	if (!poisoned)
+		atomic_fetch_add(&f->vm->failing, 1);
+	mark(f);
+	return !poisoned;
+}
+
+/*
+ * A marker would be everybody's, so an instruction gets a signal, which ends its
+ * wait. A system call does not see that: it needs the marker. Of a thread that does
+ * not sleep yet it is not known: it is to come again, or, if it does that all the
+ * time, gets the marker. A page that is there needs no wait.
+ */
+bool fault_refuse(struct fault *f, bool again, bool *undo)
+{
+	enum refused how = how_to_refuse(f);
+	struct vvm *vm = f->vm;
+	bool absent = false;
+	struct region *r;
+
+	if (how == NOT_KNOWN && again)
+		how = BY_MARKER;
+	*undo = false;
+	rwlock_read(&vm->lock);
+	r = regions_at_host(&vm->regions, f->host);
+	if (r && fault_find(f, r, region_to_guest(r, f->host))) {
+		absent = !(f->block->pte[f->index] & PTE_PRESENT);
+		if (absent)
+			*undo = refuse_absent(f, how);
+		lock_drop(&f->block->lock);
+	}
+	rwlock_end_read(&vm->lock);
+	if (absent)
+		fault_wake(vm, f->host);
+	return absent;
+}
+
 void fault_explain(const struct fault *f)
 {
 	static atomic_flag table = ATOMIC_FLAG_INIT, kernel = ATOMIC_FLAG_INIT,

@@ -84,9 +84,19 @@ static enum fault_result fill_zero(struct fault *f)
 	return usable(f, now_ns);
 }
 
+static bool is_crowded(const struct fault *f)
+{
+	uint64_t slot = pte_slot(f->block->pte[f->index]);
+
+	return f->mode->crowded &&
+	       f->mode->crowded(f, space_backing(f->vm, f->region, slot));
+}
+
 /* SWAPPED: takes a frame and makes the page ours. */
 static enum fault_result claim(struct fault *f)
 {
+	if (is_crowded(f))
+		return FAULT_CROWDED;
 	if (!space_take_frames(f->vm, f->actor, 1, 0))
 		return FAULT_NOFRAME;
 	fault_claim(f);
@@ -235,7 +245,7 @@ static void count(struct fault *f, struct region *r, enum vvm_stat_kind kind)
 static void count_look(struct fault *f, enum fault_result result)
 {
 	if (!f->mode->counts || f->counted || result == FAULT_NOFRAME ||
-	    result == FAULT_RETRY)
+	    result == FAULT_RETRY || result == FAULT_CROWDED)
 		return;
 	stat_block_fault(f->block->stat, f->stat.at.begin_ns / 1000);
 	count(f, f->region, kind_of(f, result));

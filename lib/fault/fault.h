@@ -27,6 +27,7 @@ enum fault_result {
 	FAULT_GONE,    /* no region (error is set), or unmapped under us */
 	FAULT_REFUSED, /* the region does not permit the access */
 	FAULT_FAILED,  /* the page is poisoned */
+	FAULT_CROWDED, /* nothing changed: others of the mode wait there */
 };
 
 struct ahead_job;
@@ -39,6 +40,8 @@ struct fault_mode {
 	bool guest; /* it is known by its guest address, not its host address */
 	bool holds; /* DONE returns with the space lock and the block lock */
 	bool keeps; /* after a RETRY of fault_install() its waiters sleep on */
+	/* May no more reads of that backing begin? NULL: they may. */
+	bool (*crowded)(const struct fault *f, const struct backing *home);
 	/*
 	 * Does what the look at the page asks for. True: look again. False:
 	 * it is over, or somebody runs it again later.
@@ -144,6 +147,13 @@ void fault_abandon(struct fault *f);
  * time to see it. True when there is something to undo.
  */
 bool fault_fail(struct fault *f);
+/*
+ * The thread is one that f's page waits for, perhaps: its access is illegal, and
+ * gets SIGBUS, unless the page is there. `again`: it has come back at once, more
+ * than once. False: it is not refused. *undo: by fault_unfail(), as
+ * after fault_fail().
+ */
+bool fault_refuse(struct fault *f, bool again, bool *undo);
 /* Says in the log, once for each reason, why an access gets SIGBUS. */
 void fault_explain(const struct fault *f);
 void fault_unfail(struct vvm *vm, haddr_t host);

@@ -56,6 +56,7 @@
 #define HELPER_SPINS   10u
 #define ERROR_US       1000
 #define BROKEN_US      20000
+#define FORK_LOOK_US   20000 /* does the fork still wait for us? */
 
 struct handler {
 	struct vvm *vm;
@@ -244,7 +245,9 @@ static void look_at_faults(struct handler *h, uint64_t now_us)
 	start_ns = f ? f->stat.at.start_ns : 0;
 	if (!life_stalls(h->life, start_ns, now_us) || !f)
 		return;
-	if (f->last == FAULT_READ)
+	if (f->last == FAULT_READ && f->io.home->slow)
+		life_report(h->life, VVM_STAT_STALL_pager, start_ns / 1000, 0);
+	else if (f->last == FAULT_READ)
 		life_report(h->life, VVM_STAT_STALL_read, start_ns / 1000,
 			    f->io.slot);
 	else
@@ -279,11 +282,14 @@ static void one_round(struct handler *h)
 	account(h, busy || n > 0, timeout_us != 0, start_ns, wait_ns);
 }
 
-/* Stops for a fork, with nothing in flight. */
+/* Stops for a fork, with nothing in flight. It may not wait for that. */
 static void stop_for_fork(struct handler *h)
 {
-	while (ring_inflight(h->ring))
-		ring_run(h->ring, -1);
+	while (ring_inflight(h->ring)) {
+		if (!pause_wanted(&h->vm->pause))
+			return;
+		ring_run(h->ring, FORK_LOOK_US);
+	}
 	reader_drain(&h->reader);
 	pause_leave(&h->vm->pause);
 	pause_enter(&h->vm->pause);
@@ -330,6 +336,8 @@ static int watch(struct handler *h)
 	h->event_watch =
 		(struct ring_watch){.fd = h->port->event, .ready = event_ready};
 	rc = ring_watch(h->ring, &h->event_watch);
+	if (rc == 0)
+		ring_wake_by(h->ring, h->port->event);
 	if (rc == 0 && crew_is_leader(&h->crew) && !space_is_guarded(h->vm))
 		rc = watch_faults(h);
 	return rc;

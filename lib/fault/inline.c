@@ -111,6 +111,10 @@ static void read_slot(struct fault *f)
 	uint64_t start_ns;
 
 	life_look_out(vm);
+	if (f->io.home->slow) {
+		io_read(&f->io, NULL);
+		return;
+	}
 	if (vm->lanes)
 		ring = pollers_enter(&vm->lanes->pollers, &start_ns);
 	io_read(&f->io, ring);
@@ -233,7 +237,8 @@ static int wait_result(struct fault *f, enum fault_result result)
 		return wait_kernel(f);
 	case FAULT_DONE:
 	case FAULT_REFUSED:
-		break; /* thread_wait() has seen to them */
+	case FAULT_CROWDED: /* of handlers only */
+		break;	    /* thread_wait() has seen to them */
 	}
 	return 0;
 }
@@ -278,6 +283,8 @@ int inline_page(struct vvm *vm, gaddr_t addr, pte_t need, bool write,
 			  .need = need,
 			  .write = write};
 
+	if (unlikely(pagers_call_me(&vm->pagers)))
+		return -VVM_ENOFRAME; /* it may wait for itself */
 	run(&f);
 	if (f.error < 0)
 		return f.error;

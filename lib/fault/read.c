@@ -73,8 +73,9 @@ static void poison(struct fault *f)
 			      (unsigned long long)f->stat.page);
 	else
 		log_warn_once(&own,
-			      "page %llx cannot be read from its file, or is "
-			      "past the end of it: touching it is SIGBUS",
+			      "page %llx cannot be read from its file or "
+			      "pager, or is past the end of it: touching it is "
+			      "SIGBUS",
 			      (unsigned long long)f->stat.page);
 	space_move(f->vm, f->actor, b, f->index, PAGE_POISONED,
 		   pte_slot(b->pte[f->index]));

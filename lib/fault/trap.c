@@ -211,6 +211,10 @@ static int resolve(struct vvm *vm, const struct hit *hit)
 	const struct vvm_fault *fault = &hit->fault;
 	pte_t need = hit->sig == SIGSEGV ? of[fault->access].need : 0;
 
+	if (unlikely(pagers_call_me(&vm->pagers))) {
+		pagers_refuse(os_tid(), fault->addr);
+		return -VVM_ENOFRAME;
+	}
 	if (need && !(hit->perms & need))
 		return of[fault->access].refusal;
 	/* Guarded: what is permitted is a fault, and the table tells. */

@@ -37,6 +37,7 @@ struct run {
 	unsigned pages; /* wanted ones */
 	unsigned steps; /* of the job, from its next page to the run's last */
 	int way;	/* 1: slots go up, -1: down, 0: one page so far */
+	bool gaps;	/* are pages read that nobody wants? */
 };
 
 /*
@@ -122,15 +123,17 @@ struct ahead_job ahead_split(struct ahead_job *job, uint64_t n)
 /* Adds a page with this slot to the run, if room allows and it follows. */
 static bool run_add(struct run *run, uint64_t slot, unsigned room)
 {
+	unsigned far = (run->gaps ? GAP_PAGES : 0) + 1;
+
 	if (!run->pages) {
 		run->low = run->high = slot;
 	} else if (slot > run->high && run->way >= 0) {
-		if (slot - run->high > GAP_PAGES + 1 || slot - run->low >= room)
+		if (slot - run->high > far || slot - run->low >= room)
 			return false;
 		run->high = slot;
 		run->way = 1;
 	} else if (slot < run->low && run->way <= 0) {
-		if (run->low - slot > GAP_PAGES + 1 || run->high - slot >= room)
+		if (run->low - slot > far || run->high - slot >= room)
 			return false;
 		run->low = slot;
 		run->way = -1;
@@ -142,11 +145,11 @@ static bool run_add(struct run *run, uint64_t slot, unsigned room)
 }
 
 /* The run of at most `most` pages that begins at the job's next page. */
-static struct run measure(const struct ahead_job *job, const struct block *b,
-			  unsigned low, unsigned high, unsigned room,
-			  unsigned most)
+static struct run measure(const struct ahead_job *job, const struct region *r,
+			  const struct block *b, unsigned low, unsigned high,
+			  unsigned room, unsigned most)
 {
-	struct run run = {0};
+	struct run run = {.gaps = !r->backing || !r->backing->slow};
 	unsigned k;
 	int i;
 
@@ -225,13 +228,13 @@ static enum ahead_result claim_in_block(struct vvm *vm,
 	job_skip(job, skip);
 	if (i < 0)
 		return AHEAD_NOTHING;
-	run = measure(job, b, low, high, room,
+	run = measure(job, r, b, low, high, room,
 		      (unsigned)MIN(job->most, (uint64_t)room));
 	n = spare_frames(vm, actor, run.pages);
 	if (!n)
 		return AHEAD_DRY;
 	if (n < run.pages)
-		run = measure(job, b, low, high, room, n);
+		run = measure(job, r, b, low, high, room, n);
 	set_up(ra, vm, r, b, job, run.low);
 	claim_run(vm, actor, job, &run, ra);
 	fill_note_intent(actor, r, run.low, ra->intended, run.pages);

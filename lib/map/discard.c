@@ -210,19 +210,65 @@ static int range_ready(struct vvm *vm, gaddr_t start, gaddr_t end, bool pins)
 	return rc;
 }
 
+/*
+ * Of a backing that discards: changed pages are void, too. No write of them is in
+ * flight then.
+ */
+static int void_run(struct vvm *vm, const struct run *run)
+{
+	struct block *b = run->block;
+	int rc = -EBUSY;
+
+	lock_take(&b->lock);
+	space_wait_busy(vm, b, run->first, run->last, true);
+	if (!any_pinned(b, run->first, run->last))
+		rc = discard_still(vm, run);
+	lock_drop(&b->lock);
+	return rc;
+}
+
+static bool discards(const struct region *r)
+{
+	return r->backing && r->backing->discards;
+}
+
+/* Tells backings of all that is void, also of what nobody has touched here. */
+static void tell_void(struct vvm *vm, gaddr_t start, gaddr_t end)
+{
+	struct region *r = regions_next_guest(&vm->regions, start);
+
+	for (; r && r->start < end;
+	     r = regions_next_guest(&vm->regions, r->end)) {
+		gaddr_t from = MAX(start, r->start), to = MIN(end, r->end);
+
+		if (discards(r))
+			r->backing->ops->discard(r->backing,
+						 region_slot(r, from) &
+							 ~SLOT_OF_REGION,
+						 bytes_to_pages(to - from));
+	}
+}
+
 int mapping_dontneed(struct vvm *vm, gaddr_t start, gaddr_t end)
 {
+	gaddr_t at = start;
 	struct run run;
 	int rc;
 
-	sync_ahead(vm, start, end);
+	sync_ahead(vm, start, end, true);
 	lock_take(&vm->mapping);
 	rc = range_ready(vm, start, end, true);
-	while (rc == 0 && mapping_next_run(vm, start, end, &run)) {
-		rc = region_home(run.region) ? sync_discard(vm, &run)
-					     : mapping_discard_run(vm, &run);
-		start = mapping_run_end(&run);
+	while (rc == 0 && mapping_next_run(vm, at, end, &run)) {
+		if (discards(run.region))
+			rc = void_run(vm, &run);
+		else if (region_home(run.region))
+			rc = sync_discard(vm, &run);
+		else
+			rc = mapping_discard_run(vm, &run);
+		at = mapping_run_end(&run);
 	}
+	if (rc == 0)
+		tell_void(vm, start, end);
 	lock_drop(&vm->mapping);
 	return rc;
 }

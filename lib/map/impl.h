@@ -84,9 +84,9 @@ int mapping_discard_run(struct vvm *vm, const struct run *run);
 /*
  * Writes what has been changed of shared files in the range, with the mapping
  * lock held for a moment at a time, so that little is left for who holds it for
- * long. => nothing locked.
+ * long. discard: not where that is void. => nothing locked.
  */
-void sync_ahead(struct vvm *vm, gaddr_t start, gaddr_t end);
+void sync_ahead(struct vvm *vm, gaddr_t start, gaddr_t end, bool discard);
 
 /*
  * Has what was changed in the pages of run, in a region that shares a file,

@@ -299,7 +299,7 @@ static void forget_entries(struct vvm *vm, const struct region *r)
 
 /*
  * Shared files stay with the parent: two spaces with a page of one would write
- * over each other. Their addresses are not used for anything else.
+ * over each other. So do pagers: their threads are not here. Their addresses are not used for anything else.
  */
 static int leave_shared(struct vvm *vm)
 {
@@ -310,7 +310,7 @@ static int leave_shared(struct vvm *vm)
 
 	while ((r = regions_next_guest(&vm->regions, addr))) {
 		addr = r->end;
-		if (!region_is_shared(r))
+		if (!region_is_shared(r) && !(r->backing && r->backing->slow))
 			continue;
 		rc = os_reserve(r->end - r->start, PAGE_BYTES, 0, r->host, &at);
 		if (rc < 0)

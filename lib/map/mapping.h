@@ -29,6 +29,11 @@ int mapping_set_advice(struct vvm *vm, gaddr_t start, gaddr_t end,
 		       unsigned advice);
 int mapping_dontneed(struct vvm *vm, gaddr_t start, gaddr_t end);
 int mapping_cold(struct vvm *vm, gaddr_t start, gaddr_t end);
+/*
+ * In a space that has lost a thread: has the program's pagers end what they have
+ * in hand, which is nobody's any more. Before the actors go. Sleeps.
+ */
+void mapping_abandon(struct vvm *vm);
 /* Unmaps everything, pinned or not; for vvm_close(). */
 void mapping_unmap_all(struct vvm *vm);
 

@@ -291,9 +291,39 @@ static int forget_run(struct vvm *vm, const struct run *run)
 	return rc;
 }
 
+/* Calls fn for the next run. */
+static int with_next_run(struct vvm *vm, gaddr_t *at, gaddr_t end,
+			 int (*fn)(struct vvm *vm, const struct run *run))
+{
+	struct run run;
+	int rc = 0;
+
+	lock_take(&vm->mapping);
+	if (!mapping_next_run(vm, *at, end, &run)) {
+		*at = run.block ? MIN(end, run.block->base + BLOCK_BYTES) : end;
+	} else {
+		*at = mapping_run_end(&run);
+		rc = fn(vm, &run);
+	}
+	lock_drop(&vm->mapping);
+	return rc;
+}
+
+static int write_if_shared(struct vvm *vm, const struct run *run)
+{
+	return region_home(run->region) ? write_run(vm, run) : 0;
+}
+
 /* ---- for other calls of the mappings ---- */
 
-void sync_ahead(struct vvm *vm, gaddr_t start, gaddr_t end)
+static int write_undiscarded(struct vvm *vm, const struct run *run)
+{
+	return run->region->backing && run->region->backing->discards
+		       ? 0
+		       : write_if_shared(vm, run);
+}
+
+void sync_ahead(struct vvm *vm, gaddr_t start, gaddr_t end, bool discard)
 {
 	bool any;
 
@@ -301,7 +331,8 @@ void sync_ahead(struct vvm *vm, gaddr_t start, gaddr_t end)
 	any = vm->flusher != NULL;
 	lock_drop(&vm->mapping);
 	while (any && start < end)
-		sync_write(vm, &start, end);
+		with_next_run(vm, &start, end,
+			      discard ? write_undiscarded : write_if_shared);
 }
 
 /* What cannot be written stays dirty, so nothing is lost. */
@@ -378,29 +409,6 @@ void sync_end(struct vvm *vm, struct sync_files *files)
 	lock_drop(&vm->mapping);
 	free(files->file);
 	memset(files, 0, sizeof(*files));
-}
-
-/* Calls fn for the next run. */
-static int with_next_run(struct vvm *vm, gaddr_t *at, gaddr_t end,
-			 int (*fn)(struct vvm *vm, const struct run *run))
-{
-	struct run run;
-	int rc = 0;
-
-	lock_take(&vm->mapping);
-	if (!mapping_next_run(vm, *at, end, &run)) {
-		*at = run.block ? MIN(end, run.block->base + BLOCK_BYTES) : end;
-	} else {
-		*at = mapping_run_end(&run);
-		rc = fn(vm, &run);
-	}
-	lock_drop(&vm->mapping);
-	return rc;
-}
-
-static int write_if_shared(struct vvm *vm, const struct run *run)
-{
-	return region_home(run->region) ? write_run(vm, run) : 0;
 }
 
 int sync_write(struct vvm *vm, gaddr_t *at, gaddr_t end)

@@ -268,7 +268,7 @@ int mapping_unmap(struct vvm *vm, gaddr_t start, gaddr_t end)
 	struct region *gone = NULL;
 	int rc;
 
-	sync_ahead(vm, start, end);
+	sync_ahead(vm, start, end, false);
 	lock_take(&vm->mapping);
 	inter_unburied(vm);
 	rwlock_write(&vm->lock);
@@ -285,6 +285,28 @@ int mapping_unmap(struct vvm *vm, gaddr_t start, gaddr_t end)
 	rwlock_end_write(&vm->lock);
 	lock_drop(&vm->mapping);
 	return rc;
+}
+
+static void abandon(struct backing *b)
+{
+	if (b && b->ops->abandon)
+		b->ops->abandon(b);
+}
+
+void mapping_abandon(struct vvm *vm)
+{
+	const struct region *r;
+	struct backing *b;
+
+	lock_take(&vm->mapping);
+	for (r = regions_next_guest(&vm->regions, 0); r;
+	     r = regions_next_guest(&vm->regions, r->end))
+		abandon(r->backing);
+	for (r = vm->unburied; r; r = r->next)
+		abandon(r->backing);
+	for (b = vm->orphans; b; b = b->next)
+		abandon(b);
+	lock_drop(&vm->mapping);
 }
 
 void mapping_unmap_all(struct vvm *vm)

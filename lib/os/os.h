@@ -414,6 +414,9 @@ void os_futex_wake(_Atomic uint32_t *word, int count);
  */
 int os_thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
 		    void *arg);
+/* The same with a stack for code of the program: 1 MiB. */
+int os_thread_start_large(pthread_t *thread, const char *name,
+			  void *(*run)(void *), void *arg);
 /* Has the calling thread been started so? */
 bool os_thread_is_own(void);
 /*

@@ -113,6 +113,8 @@ void os_streams_unlock(void)
  * taken from the same memory. Untouched stack costs address space only.
  */
 #define THREAD_STACK_BYTES ((size_t)256 << 10)
+/* For who calls code of the program: cryptography, compression, a database. */
+#define LARGE_STACK_BYTES ((size_t)1 << 20)
 
 static __thread bool thread_is_own __attribute__((tls_model("initial-exec")));
 
@@ -168,14 +170,15 @@ static void *begin(void *p)
 	return run(arg);
 }
 
-static int start_small(pthread_t *thread, struct start *start)
+static int start_with_stack(pthread_t *thread, struct start *start,
+			    size_t bytes)
 {
 	pthread_attr_t attr;
-	size_t bytes = MAX(THREAD_STACK_BYTES, (size_t)PTHREAD_STACK_MIN * 2);
 	int error = pthread_attr_init(&attr);
 
 	if (error)
 		return -error;
+	bytes = MAX(bytes, (size_t)PTHREAD_STACK_MIN * 2);
 	error = pthread_attr_setstacksize(&attr, bytes);
 	if (!error)
 		error = pthread_create(thread, &attr, begin, start);
@@ -183,21 +186,33 @@ static int start_small(pthread_t *thread, struct start *start)
 	return -error;
 }
 
-int os_thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
-		    void *arg)
+static int start(pthread_t *thread, const char *name, void *(*run)(void *),
+		 void *arg, size_t stack_bytes)
 {
-	struct start start = {.run = run, .arg = arg, .name = name};
+	struct start what = {.run = run, .arg = arg, .name = name};
 	sigset_t old;
 	int error = os_inject_check(OS_thread);
 
 	if (error)
 		return error;
 	os_block_async_signals(&old);
-	error = start_small(thread, &start);
-	while (!error && !atomic_load(&start.taken))
-		os_futex_wait(&start.taken, 0, -1);
+	error = start_with_stack(thread, &what, stack_bytes);
+	while (!error && !atomic_load(&what.taken))
+		os_futex_wait(&what.taken, 0, -1);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return error;
+}
+
+int os_thread_start(pthread_t *thread, const char *name, void *(*run)(void *),
+		    void *arg)
+{
+	return start(thread, name, run, arg, THREAD_STACK_BYTES);
+}
+
+int os_thread_start_large(pthread_t *thread, const char *name,
+			  void *(*run)(void *), void *arg)
+{
+	return start(thread, name, run, arg, LARGE_STACK_BYTES);
 }
 
 int os_cancel_off(void)

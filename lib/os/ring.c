@@ -32,6 +32,9 @@
  *	call ring_run(): callbacks never nest, so the stack is bounded
  *	whatever a callback starts.
  *  (5) After ring_open() nothing allocates: the lists are intrusive.
+ *  (6) Who posts puts the operation on the list first and wakes the owner
+ *	then; the owner looks at the list before it sleeps, and each time it
+ *	has been woken.
  *
  * A thread pool in place of io_uring was rejected for the twin: it would
  * need a second wake-up for each transfer (59 us where the read itself takes
@@ -83,6 +86,8 @@ static void init(struct ring *r, unsigned depth)
 	r->inflight = 0;
 	r->watch_count = 0;
 	list_init(&r->waiting);
+	r->wake_fd = -1;
+	atomic_init(&r->posted, NULL);
 }
 
 int ring_open(struct ring **out, unsigned depth, enum vvm_io engine)
@@ -140,16 +145,67 @@ int ring_watch(struct ring *r, struct ring_watch *watch)
 	return 0;
 }
 
+void ring_wake_by(struct ring *r, int fd)
+{
+	r->wake_fd = fd;
+}
+
+bool ring_is_posted_to(const struct ring *r)
+{
+	return r->wake_fd >= 0;
+}
+
+void ring_expect(struct ring *r, struct ring_op *op)
+{
+	list_init(&op->link);
+	r->inflight++;
+}
+
+void ring_post(struct ring *r, struct ring_op *op, int result)
+{
+	struct list *last = atomic_load(&r->posted);
+	int fd = r->wake_fd;
+
+	op->result = result;
+	do {
+		op->link.next = last;
+	} while (!atomic_compare_exchange_weak(&r->posted, &last, &op->link));
+	os_eventfd_signal(fd);
+}
+
+/* Calls back for what was posted, in that order. Returns how many. */
+static int run_posted(struct ring *r)
+{
+	struct list *node, *next, *first = NULL;
+	int n = 0;
+
+	if (!atomic_load_explicit(&r->posted, memory_order_relaxed))
+		return 0;
+	for (node = atomic_exchange(&r->posted, NULL); node; node = next) {
+		next = node->next;
+		node->next = first;
+		first = node;
+	}
+	for (node = first; node; node = next, n++) {
+		struct ring_op *op = list_entry(node, struct ring_op, link);
+
+		next = node->next;
+		ring_op_done(r, op, op->result);
+	}
+	return n;
+}
+
 int ring_run(struct ring *r, int64_t timeout_us)
 {
-	int n;
+	int n, posted = run_posted(r);
 
 	/* Nothing to wait for, for ever: a hang, and a bug of the caller. */
-	ASSERT(timeout_us >= 0 || r->inflight || r->watch_count);
-	n = r->ops->run(r, timeout_us);
-	if (n < 0)
+	ASSERT(posted || timeout_us >= 0 || r->inflight || r->watch_count);
+	n = r->ops->run(r, posted ? 0 : timeout_us);
+	posted += run_posted(r);
+	if (n < 0 && !posted)
 		os_sleep_us(ERROR_US);
-	return n;
+	return posted ? posted + MAX(n, 0) : n;
 }
 
 unsigned ring_inflight(const struct ring *r)

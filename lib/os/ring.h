@@ -10,6 +10,9 @@
  * ring_run(). They may start further operations, but must not call ring_run().
  * No malloc after ring_open(). Operations and watches are the caller's memory,
  * which the caller leaves alone until the callback.
+ *
+ * What some other thread does, and not the kernel, completes here, too: the owner
+ * expects it, the other one posts it.
  */
 #ifndef VVM_RING_H
 #define VVM_RING_H
@@ -35,6 +38,7 @@ struct ring_op {
 	/* private: */
 	uint32_t moved; /* short transfers are continued */
 	uint32_t again; /* attempts without progress (EINTR, EAGAIN) */
+	int result;	/* that was posted */
 	struct list link;
 };
 
@@ -79,6 +83,20 @@ void ring_start(struct ring *r, struct ring_op *op);
  */
 #define RING_WATCHES 40 /* a port for each handler, and a few more */
 int ring_watch(struct ring *r, struct ring_watch *watch);
+/*
+ * The owner watches fd, an eventfd: who posts something wakes it by that. Before
+ * the first ring_run().
+ */
+void ring_wake_by(struct ring *r, int fd);
+/* May operations of r be posted? */
+bool ring_is_posted_to(const struct ring *r);
+/* By the owner: op is in flight, until somebody posts it. */
+void ring_expect(struct ring *r, struct ring_op *op);
+/*
+ * By any thread: op, which r expects, is over. ring_run() calls done(). => r is
+ * there until this returns, which may be after done().
+ */
+void ring_post(struct ring *r, struct ring_op *op, int result);
 /*
  * Submits what is queued, waits until something completes or timeout_us
  * passed (0: only look, < 0: no limit) and runs the callbacks of all that has

@@ -29,6 +29,9 @@ struct ring {
 	struct ring_watch *watches[RING_WATCHES]; /* (o) */
 	struct list waiting;	/* (o) started, not yet with the kernel */
 	_Atomic uint64_t doing; /* (a) for ring_doing(): page, kind, 1; or 0 */
+	int wake_fd;		/* (i) -1: nobody posts */
+	/* (a) the last one; by next the others */
+	_Atomic(struct list *) posted;
 };
 
 /*

@@ -314,15 +314,21 @@ static void look_at_program(struct life *l, const struct backing_stat *bs,
 	struct stats *st = &l->vm->stats;
 	uint64_t wait = bs->inflight ? bs->progress_us : 0;
 	bool frames = !wait && stat_sum(st, VVM_STAT_waiting_faults) > 0;
+	const struct flight *pagers = &l->vm->pagers.flight;
+	bool paged = !wait && !frames && atomic_load(&pagers->count);
 
 	if (!atomic_load(&l->tid))
 		return; /* the reclaimer, in whose name it is said */
 	if (frames)
 		wait = 1 + (uint64_t)stat_sum(st, VVM_STAT_faults);
+	else if (paged)
+		wait = atomic_load(&pagers->progress_us);
 	if (!look_at(&l->looked, l->actor, wait, now_us))
 		return;
 	if (frames)
 		life_report(l, VVM_STAT_STALL_frame, now_us - LIFE_STALL_US, 0);
+	else if (paged)
+		life_report(l, VVM_STAT_STALL_pager, wait, 0);
 	else
 		life_report(l, VVM_STAT_STALL_swap, wait, bs->inflight);
 }
@@ -342,6 +348,7 @@ int64_t lives_look(struct vvm *vm)
 		quiet &= !look_at_life(&vm->lives.life[i], now_us);
 	space_backing_stat(vm, &bs);
 	quiet &= !bs.inflight && !stat_sum(&vm->stats, VVM_STAT_waiting_faults);
+	quiet &= !atomic_load(&vm->pagers.flight.count);
 	if (space_is_inline(vm))
 		look_at_program(self, &bs, now_us);
 	if (quiet && atomic_exchange(&vm->lives.guard.asleep, true))

@@ -167,6 +167,7 @@ void space_reset(struct vvm *vm)
 	atomic_init(&vm->reclaim_asleep, false);
 	atomic_init(&vm->failing, 0);
 	atomic_init(&vm->flight.count, 0);
+	pagers_init(&vm->pagers);
 }
 
 static struct vvm *space_alloc(const struct conf *conf)

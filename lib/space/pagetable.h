@@ -34,6 +34,7 @@ struct block {
 	uint16_t filling;	/* (b) entries FILLING */
 	uint16_t writing;	/* (b) pages in write-backs not yet completed,
 				 * whatever became of their entries */
+	uint16_t slow_writing;	/* (b) of these, those to slow backings */
 	uint16_t awaited;	/* (b) threads that wait for the end of these:
 				 * no others begin */
 	uint16_t pinned;	/* (b) entries with PTE_PINNED */

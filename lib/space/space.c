@@ -271,7 +271,7 @@ static void condemn(struct vvm *vm, struct block *b)
 		else if (pte_state(b->pte[i]) == PAGE_WRITING)
 			space_move(vm, vm->api, b, i, PAGE_DIRTY, 0);
 	}
-	b->writing = 0;
+	b->writing = b->slow_writing = 0;
 }
 
 void space_wait_busy(struct vvm *vm, struct block *b, unsigned first,

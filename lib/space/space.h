@@ -9,6 +9,7 @@
 #define VVM_SPACE_H
 
 #include "swap/backing.h"
+#include "swap/pager.h"
 #include "space/clock.h"
 #include "util/conf.h"
 #include "space/frame.h"
@@ -78,6 +79,7 @@ struct vvm {
 
 	struct backing *swap;	    /* (i) */
 	struct flight flight;	    /* (a) of the regions' own backings */
+	struct pagers pagers;	    /* (a) who are code of the program */
 	struct backing *orphans;    /* (m) some, to be closed: map/unmap.c */
 	struct flusher *flusher;    /* (m) NULL: none is a shared file's yet */
 	struct stats stats;	    /* (i) */

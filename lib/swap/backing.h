@@ -6,7 +6,8 @@
  * says what they are until they are changed: of the functions below it has read(),
  * fetch() and close(), and slot n is page n of the mapping. With write() and sync()
  * it is also the *home* of what is changed (backing_is_home()). Its transfers count
- * in the space's flight, or a stall of it is not known as one.
+ * in the space's flight, or a stall of it is not known as one; but not those of a
+ * slow one: nobody is to be patient with the program's own code.
  *
  * All functions are thread-safe unless they say otherwise.
  */
@@ -18,6 +19,7 @@
 #include "bits.h"
 #include "os/os.h"
 #include "os/ring.h"
+#include "vvm.h"
 
 #define IO_MAX_PAGES 256
 #define IO_GAP	     UINT16_MAX
@@ -65,6 +67,10 @@ struct io {
 	struct ring *ring;
 	uint8_t tries;
 	struct ring_op op;
+	/* swap/pager.c: */
+	struct vvm_pager_request request;
+	_Atomic uint32_t over; /* a futex: of who waits for it in place */
+	int result;
 };
 
 struct backing_stat {
@@ -157,6 +163,16 @@ struct backing_ops {
 	 * one of this call, too, whoever was told of it. Sleeps.
 	 */
 	int (*sync)(struct backing *b, uint32_t seen);
+	/*
+	 * Of a backing that discards: pages [slot, slot + n) are void, and it is
+	 * told. Sleeps. => the mapping lock is held, none of them is in flight.
+	 */
+	void (*discard)(struct backing *b, uint64_t slot, uint64_t n);
+	/*
+	 * The space has lost a thread: what is in flight fails, and nothing of
+	 * it is touched by others on return. Sleeps. NULL: nothing to do.
+	 */
+	void (*abandon)(struct backing *b);
 	/* => nothing in flight, nobody uses it any more. */
 	void (*close)(struct backing *b);
 };
@@ -169,6 +185,14 @@ struct backing {
 	struct backing *next; /* (m) of those that lost their regions */
 	struct os_held held;  /* (i) what other processes must not keep open */
 	bool read_only;	      /* (i) its regions are never writable */
+	/*
+	 * (i) It is code of the program, which may take any time: whatever it has
+	 * in hand keeps nobody else from getting on. And children have not got it.
+	 */
+	bool slow;
+	bool discards; /* (i) DONTNEED voids its pages, also changed ones */
+	/* (a) of a slow one: write-backs that have begun and are not over */
+	_Atomic unsigned writing;
 	_Atomic uint32_t sync_errors; /* (a) sync()s that failed */
 	_Atomic uint64_t rest_us;     /* (a) backing_rests() until then */
 };
@@ -191,9 +215,13 @@ static inline void backing_rest(struct backing *b, uint64_t now_us)
 	atomic_store(&b->rest_us, now_us + BACKING_REST_US);
 }
 
+/* Reclaim, which can have 16 in flight, begins no more to a slow one. */
+#define BACKING_SLOW_WRITES 4
+
 static inline bool backing_rests(const struct backing *b, uint64_t now_us)
 {
-	return atomic_load(&b->rest_us) > now_us;
+	return atomic_load(&b->rest_us) > now_us ||
+	       (b->slow && atomic_load(&b->writing) >= BACKING_SLOW_WRITES);
 }
 
 /* => both: the mapping lock is held, as in space/kept.h. NULL is ok. */
