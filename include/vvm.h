@@ -593,10 +593,11 @@ enum vvm_sync {
 };
 
 /*
- * Writes what has been changed in regions of shared files (VVM_FILE_SHARED), and
- * of pagers that write, to the files, or by the pagers, as msync(2). All that was written to the range before the call is
- * in the file on return, and with SYNC on the disk: fdatasync(2). What is written
- * during the call, by any number of threads, is in the file then, or still dirty.
+ * Writes what has been changed in regions of shared files (VVM_FILE_SHARED), or of
+ * pagers that write, to the files or by the pagers, as msync(2). All that was
+ * written to the range before the call is in the file on return, and with SYNC on
+ * the disk: fdatasync(2). What is written during the call, by any number of
+ * threads, is in the file then, or still dirty.
  * A pinned page (vvm_pin()) is written as it is then, and stays dirty. In guard
  * mode all resident pages of the range are compared, and the next access to each
  * is a fault.
