@@ -478,8 +478,7 @@ int vvm_map_file(struct vvm *vm, uint64_t *addr, uint64_t len, unsigned prot,
  * a thread holds that may be waiting for the pager: one that touches the region,
  * or is in vvm_sync(), vvm_unmap(), vvm_advise() or another call that changes
  * regions of the space. Nothing else of the space waits for a pager: other
- * regions are paged meanwhile, with the frames that are left: resident pages of the
- * region stay while others of the same 2 MiB are being written.
+ * regions are paged meanwhile, with the frames that its changed pages leave.
  *
  * A callback returns
  *	0		 the request is done

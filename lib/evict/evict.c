@@ -243,6 +243,21 @@ static bool any_evictable(struct evictor *ev, const struct extent *p)
 	return false;
 }
 
+/*
+ * One write-back generation at a time, and unmap comes before the next. Those to
+ * slow backings are in flight for nobody knows how long, and keep only dirty pages
+ * of their own extents from going.
+ */
+static bool is_busy(const struct block *b)
+{
+	return b->writing > b->slow_writing || (b->awaited && !b->slow_writing);
+}
+
+static bool is_held(const struct extent *p)
+{
+	return p->block->slow_writing && p->home->slow;
+}
+
 /* The whole step for one extent. Returns true when it had victims. */
 static bool evict_extent(struct evictor *ev, const struct extent *p,
 			 struct policy_step *step, uint64_t before_us,
@@ -260,23 +275,10 @@ static bool evict_extent(struct evictor *ev, const struct extent *p,
 	verify(ev, p, &v);
 	copy_wanted(ev, p, v.clean);
 	*freed += extent_evict(ev->vm, ev->actor, p, v.clean, false);
+	if (is_held(p))
+		return v.clean_count > 0;
 	*freed += writer_start(&ev->writer, p, &pass, v.dirty, v.dirty_count);
 	return v.clean_count + v.dirty_count > 0;
-}
-
-/*
- * One write-back generation at a time, and unmap comes before the next. Those to
- * slow backings are in flight for nobody knows how long, and keep their own
- * extents only.
- */
-static bool is_busy(const struct block *b)
-{
-	return b->writing > b->slow_writing || (b->awaited && !b->slow_writing);
-}
-
-static bool is_held(const struct extent *p)
-{
-	return p->block->slow_writing && p->home->slow;
 }
 
 static enum evict_result evict_block(struct evictor *ev, struct block *b,
@@ -284,7 +286,7 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 {
 	uint64_t writing = ev->writer.pages, before_us = b->passed_us;
 	gaddr_t addr = b->base;
-	bool victims = false, looked = false, held = false, progress;
+	bool victims = false, looked = false, progress;
 	struct policy_step step;
 	struct extent p;
 
@@ -297,9 +299,7 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 
 		if (found >= target)
 			break;
-		if (is_held(&p)) {
-			held = true;
-		} else if (any_evictable(ev, &p)) {
+		if (any_evictable(ev, &p)) {
 			looked = true;
 			victims |= evict_extent(ev, &p, &step, before_us,
 						target - found, freed);
@@ -309,8 +309,8 @@ static enum evict_result evict_block(struct evictor *ev, struct block *b,
 			break;
 	}
 	clock_end(&ev->vm->clock, &step);
-	/* All too fresh, or held: no barren turn, and time will tell. */
-	if (!looked && (held || in_grace(ev->vm, b)))
+	/* All too fresh: that is no barren turn, and time will tell. */
+	if (!looked && in_grace(ev->vm, b))
 		return EVICT_SKIPPED;
 	pt_publish_ages(b);
 	progress = *freed || ev->writer.pages > writing;

@@ -57,6 +57,7 @@
 #define FULL_US	     20000
 #define PUBLISH_US   100000
 #define LOW_SPACE_US 1000000 /* between calls of the user's callback */
+#define DRAIN_US     20000   /* to a slow backing, before one of these */
 #define STEP_TARGET  128     /* frames per step: keeps block locks short */
 #define DIVIDE_US    50000   /* between looks at the division */
 /* A fault without I/O: MEASURED.md, "Primitives". */
@@ -98,6 +99,25 @@ static uint64_t shortage(const struct reclaimer *r)
 					      : 0;
 }
 
+/*
+ * What the callback calls waits for write-backs: not for our own. False: a slow
+ * backing does not end one, and nobody is to wait for that.
+ */
+static bool drain(struct reclaimer *r)
+{
+	uint64_t until_us = os_now_us() + DRAIN_US;
+
+	while (ring_inflight(r->ring)) {
+		if (!r->evictor.writer.slow_pages)
+			ring_run(r->ring, -1);
+		else if (os_now_us() < until_us)
+			ring_run(r->ring, BUSY_US);
+		else
+			return false;
+	}
+	return true;
+}
+
 static void call_low_space(struct reclaimer *r)
 {
 	struct vvm *vm = r->vm;
@@ -112,9 +132,8 @@ static void call_low_space(struct reclaimer *r)
 		return;
 	r->low_space_us = now_us;
 	space_spend_frames(vm);
-	/* It may unmap, and unmap waits for write-backs: not for our own. */
-	while (ring_inflight(r->ring))
-		ring_run(r->ring, -1);
+	if (!drain(r))
+		return;
 	vm->swap->ops->stat(vm->swap, &bs);
 	info.swap_used_bytes = pages_to_bytes(bs.slots_used);
 	info.swap_limit_bytes = pages_to_bytes(bs.slots_limit);

@@ -834,6 +834,84 @@ START_TEST(a_pager_that_does_not_write_yet_stops_nobody_else)
 }
 END_TEST
 
+/* Its clean pages go, though they are neighbours of what is being written. */
+START_TEST(clean_pages_need_no_pager_to_go)
+{
+	uint64_t others = 4 * BUDGET, value;
+	char *other = live_map(vm, others, LIVE_RW);
+
+	p = map_all(2);
+	live_ok(advise_random());
+	store.hold_writes = true;
+	live_fill(at(0), 0, 2);
+	work_elsewhere(other, others, 1);
+	live_wait(store.held == 1, 20000);
+	for (int round = 0; round < 3; round++) {
+		for (uint64_t i = 1; i < BUDGET; i++)
+			live_equal(live_try_load(at(i), &value), 0);
+		work_elsewhere(other, others, 2);
+	}
+	live_equal(store.held, 1);
+	let_go();
+	live_ok(sync_all(VVM_SYNC_SYNC));
+	live_check(has(0, 2));
+}
+END_TEST
+
+static _Atomic unsigned low_calls;
+
+static void count_low(struct vvm *space, const struct vvm_low_space *info,
+		      void *arg)
+{
+	(void)space;
+	(void)info;
+	(void)arg;
+	low_calls++;
+}
+
+static uint64_t fill_swap(char *other, uint64_t pages)
+{
+	uint64_t i = 0;
+
+	while (i < pages && live_try_store(other + i * LIVE_PAGE, i) == 0)
+		i++;
+	live_check(i < pages);
+	return i;
+}
+
+/* Who is to be told of a full swap would wait for it: reclaim goes on instead. */
+START_TEST(a_full_swap_and_a_pager_that_does_not_write)
+{
+	uint64_t value, pages = 256, stored;
+	struct vvm_options o;
+	char *other;
+
+	live_ok(vvm_close(vm));
+	live_limits(&o, 16, 64 * LIVE_PAGE, 1000, NULL);
+	live_ok(vvm_open(&vm, &o));
+	live_ok(vvm_on_low_space(vm, count_low, NULL));
+	p = map_all(2);
+	other = live_map(vm, pages, LIVE_RW);
+	store.hold_writes = true;
+	live_fill(at(0), 0, 2);
+	stored = fill_swap(other, pages);
+	live_wait(store.held == 1, 20000);
+	/* room for what need not be written */
+	live_ok(vvm_advise(vm, live_addr(other + (stored - 8) * LIVE_PAGE),
+			   8 * LIVE_PAGE, VVM_ADV_DONTNEED));
+	for (uint64_t n = 0; n < 90; n++) {
+		live_equal(live_try_load(other + n % 30 * LIVE_PAGE, &value),
+			   0);
+		live_equal(value, n % 30);
+	}
+	let_go();
+	live_ok(sync_all(VVM_SYNC_SYNC));
+	live_check(has(0, 2));
+	fill_swap(other, pages);
+	live_wait(low_calls > 0, 20000);
+}
+END_TEST
+
 /* All is dirty and its pager does not answer: it is waited for, but not long. */
 START_TEST(no_frame_in_time)
 {
@@ -1249,6 +1327,8 @@ static void add_tests(Suite *s)
 	tcase_add_test(tc, who_waits_for_a_pager_stops_nobody_else);
 	tcase_add_loop_test(
 		tc, a_pager_that_does_not_write_yet_stops_nobody_else, 1, 3);
+	tcase_add_test(tc, clean_pages_need_no_pager_to_go);
+	tcase_add_test(tc, a_full_swap_and_a_pager_that_does_not_write);
 	tcase_add_test(tc, no_frame_in_time);
 	tcase_add_loop_test(tc, unmapping_waits_for_requests_under_way, 0, 2);
 	tc = test_case(s, "inside");
