@@ -299,7 +299,8 @@ static void forget_entries(struct vvm *vm, const struct region *r)
 
 /*
  * Shared files stay with the parent: two spaces with a page of one would write
- * over each other. So do pagers: their threads are not here. Their addresses are not used for anything else.
+ * over each other. So do pagers: their threads are not here. Their addresses are
+ * not used for anything else.
  */
 static int leave_shared(struct vvm *vm)
 {
