@@ -555,13 +555,13 @@ struct vvm_pager {
  * returned no callback runs. Both wait for requests under way, and write what was
  * changed first; so a callback that never returns, or a request that nobody ends,
  * is waited for for ever, as by everybody who touches such a page. While it waits
- * for a pager, vvm_sync(), vvm_unmap(), or DONTNEED, keeps calls that change
- * regions waiting, and the reads that threads wait for have a frame each: who
- * needs one gets SIGBUS after frame_wait_ms if there is none. fork() waits for
- * requests under way, with VVM_FORK_INHERIT, but not for long: then that child
- * inherits nothing. Children never have the region: who touches it there gets
- * SIGSEGV. A pager thread that is killed (see above) counts as one that never
- * returns.
+ * for a pager, vvm_sync(), vvm_unmap(), or DONTNEED, of its region, or of others'
+ * memory in 2 MiB of which it is writing a page, keeps calls that change regions
+ * waiting, and the reads that threads wait for have a frame each: who needs one
+ * gets SIGBUS after frame_wait_ms if there is none. fork() waits for requests under
+ * way, with VVM_FORK_INHERIT, but not for long: then that child inherits nothing.
+ * Children never have the region: who touches it there gets SIGSEGV. A pager thread
+ * that is killed (see above) counts as one that never returns.
  *
  * Errors of vvm_map(), and
  * -EINVAL  pager: struct_bytes, no read, sync without write, too many threads,
@@ -791,10 +791,10 @@ int vvm_on_fault(struct vvm *vm, vvm_fault_callback callback, void *arg);
 
 /*
  * Called by a library thread when swap has no room for a page that must go
- * out, at most once a second while that lasts. It must not touch guest
- * memory; it may free some by vvm_unmap() or VVM_ADV_DONTNEED from here or,
- * better, wake a thread of yours that does. Should it fork: the child must
- * not return from it.
+ * out, at most once a second while that lasts, and not while a pager takes
+ * more than 20 ms for a write. It must not touch guest memory; it may free
+ * some by vvm_unmap() or VVM_ADV_DONTNEED from here or, better, wake a thread
+ * of yours that does. Should it fork: the child must not return from it.
  */
 struct vvm_low_space {
 	uint64_t swap_used_bytes, swap_limit_bytes, dirty_bytes;

@@ -54,8 +54,7 @@ static inline void call_end(const struct call *c)
 /*
  * 0 when the space may be used by this process, else -EINVAL, -ECHILD, -EDEADLK
  * in a callback of a pager of it or, when a thread of the library has died,
- * -EOWNERDEAD. Rouses a space that a fork
- * child has inherited.
+ * -EOWNERDEAD. Rouses a space that a fork child has inherited.
  */
 static inline int usable(struct vvm *vm)
 {

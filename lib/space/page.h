@@ -20,7 +20,9 @@
  * M P D B ! and the slot; pt_move() is the one function that changes them.
  *
  * In a region with a backing of its own what has just been mapped, or discarded,
- * is SWAPPED; a page that was changed to zeros may be FRESH.
+ * is SWAPPED; a page that was changed to zeros may be FRESH. Not if the backing is
+ * its home (swap/backing.h): then changed pages, zeros too, are written to the slots
+ * that they have there, so none is FRESH, or has a slot of the swap.
  *
  *	NONE                                             POISONED
  *	  | map                                             ^

@@ -962,13 +962,6 @@ END_TEST
 
 /* ---- fork ---- */
 
-static int touch_in_child(void *arg)
-{
-	live_default_signals();
-	*(volatile char *)(shared + *(uint64_t *)arg * LIVE_PAGE) = 'x';
-	return 0;
-}
-
 static int use_in_child(void *arg)
 {
 	(void)arg;
@@ -977,21 +970,8 @@ static int use_in_child(void *arg)
 	child_expect(sync_pages(shared, PAGES, VVM_SYNC_SYNC), -VVM_EUNMAPPED);
 	child_expect(vvm_unmap(vm, live_addr(shared), PAGES * LIVE_PAGE), 0);
 	child_check(live_verify(own, 7, 8) == -1);
-	shared = live_map(vm, 2 * BUDGET, LIVE_RW);
-	for (uint64_t i = 0; i < 2 * BUDGET; i++)
-		live_fill(shared + i * LIVE_PAGE, i, 9);
-	for (uint64_t i = 0; i < 2 * BUDGET; i++)
-		child_check(live_verify(shared + i * LIVE_PAGE, i, 9) == -1);
-	child_expect(vvm_close(vm), 0);
+	live_child_works(vm, 2 * BUDGET);
 	return 0;
-}
-
-static void expect_death_by_touch(uint64_t page)
-{
-	int status = live_child(touch_in_child, &page);
-
-	live_check(WIFSIGNALED(status));
-	live_check(WTERMSIG(status) == SIGSEGV);
 }
 
 START_TEST(children_have_no_part_in_it)
@@ -1002,11 +982,11 @@ START_TEST(children_have_no_part_in_it)
 
 	open_with_fork(fork);
 	there = shared;
-	expect_death_by_touch(0);
-	expect_death_by_touch(100);
+	live_child_dies_at(shared);
+	live_child_dies_at(shared + 100 * LIVE_PAGE);
 	live_ok(map_fd(only, 0, 1, VVM_READ, &shared));
 	live_equal(live_verify(shared, 0, 1), -1);
-	expect_death_by_touch(0);
+	live_child_dies_at(shared);
 	live_ok(vvm_unmap(vm, live_addr(shared), LIVE_PAGE));
 	shared = there;
 	close(only);

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "support/expect.h"
+#include "support/live.h"
+#include "support/random.h"
 #include "support/wait.h"
 
 unsigned live_child_seconds(void)
@@ -64,4 +66,30 @@ void live_default_signals(void)
 {
 	signal(SIGSEGV, SIG_DFL);
 	signal(SIGBUS, SIG_DFL);
+}
+
+static int touch(void *p)
+{
+	live_default_signals();
+	*(volatile char *)p = 'x';
+	return 0;
+}
+
+void live_child_dies_at(void *p)
+{
+	int status = live_child(touch, p);
+
+	live_check(WIFSIGNALED(status));
+	live_equal(WTERMSIG(status), SIGSEGV);
+}
+
+void live_child_works(struct vvm *vm, uint64_t pages)
+{
+	char *p = live_map(vm, pages, LIVE_RW);
+
+	for (uint64_t i = 0; i < pages; i++)
+		live_fill(p + i * LIVE_PAGE, i, 9);
+	for (uint64_t i = 0; i < pages; i++)
+		child_check(live_verify(p + i * LIVE_PAGE, i, 9) == -1);
+	child_expect(vvm_close(vm), 0);
 }

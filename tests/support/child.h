@@ -5,7 +5,10 @@
 #ifndef VVM_CHILD_H
 #define VVM_CHILD_H
 
+#include <stdint.h>
 #include <sys/types.h>
+
+struct vvm;
 
 /* How long a child may take. */
 unsigned live_child_seconds(void);
@@ -25,5 +28,9 @@ int live_child(int (*fn)(void *), void *arg);
 void live_child_ok(int (*fn)(void *), void *arg);
 /* For children that must die of a signal without a sanitizer's help. */
 void live_default_signals(void);
+/* Has a child write to *p: that is SIGSEGV. */
+void live_child_dies_at(void *p);
+/* In a child: maps so many pages, has them hold something, and closes the space. */
+void live_child_works(struct vvm *vm, uint64_t pages);
 
 #endif
